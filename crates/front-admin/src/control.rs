@@ -1,0 +1,87 @@
+//! What the node behind this interface must be able to do.
+
+use crate::Status;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// The node, as seen from here.
+#[async_trait]
+pub trait Control: Send + Sync + 'static {
+    /// A look at everything; quick, asks nobody far away.
+    async fn status(&self) -> Status;
+
+    /// Starts draining and returns at once.
+    fn stop(&self);
+
+    /// Reads the configuration again and applies what can be applied while running.
+    async fn reload(&self) -> Result<Reloaded, Refused>;
+
+    /// Does something with one volume's cache.
+    async fn cache(&self, action: CacheAction, request: CacheRequest) -> Result<Done, Refused>;
+}
+
+/// What `farshare cache` can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CacheAction {
+    /// What is kept of a file or of the whole volume.
+    Stat,
+    /// Keep everything below a path from eviction.
+    Pin,
+    Unpin,
+    /// Forget what is kept below a path; nothing that is unsent is dropped.
+    Flush,
+}
+
+/// On what.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheRequest {
+    pub volume: String,
+    /// Inside the volume, `/` between names; empty is its root.
+    #[serde(default)]
+    pub path: String,
+}
+
+/// What came of it, one line for people.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Done {
+    pub message: String,
+}
+
+/// What a reload did.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// In force now.
+    pub applied: Vec<String>,
+    /// Differs in the file, in force after a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// No such volume, path, cache: 404.
+    NotFound(String),
+    /// The request or the configuration makes no sense: 400.
+    Invalid(String),
+    /// It was tried and failed: 500.
+    Failed(String),
+}
+
+impl CacheAction {
+    /// The word in the URL and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            CacheAction::Stat => "stat",
+            CacheAction::Pin => "pin",
+            CacheAction::Unpin => "unpin",
+            CacheAction::Flush => "flush",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<CacheAction> {
+        [CacheAction::Stat, CacheAction::Pin, CacheAction::Unpin, CacheAction::Flush]
+            .into_iter()
+            .find(|action| action.name() == word)
+    }
+}

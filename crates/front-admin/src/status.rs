@@ -1,0 +1,139 @@
+//! What a node says of itself: plain values that travel as JSON. Adding a field is compatible, renaming or
+//! removing one is not. No secret has a place here.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// `[node] name`.
+    pub node: String,
+    /// farshare's version.
+    pub version: String,
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    pub volumes: Vec<VolumeStatus>,
+    /// `None` without a `[link]` section.
+    pub link: Option<LinkStatus>,
+    /// `None` without an `[smb]` section.
+    pub smb: Option<SmbStatus>,
+}
+
+/// One volume.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VolumeStatus {
+    pub name: String,
+    /// The origin's URL as configured; it holds no password.
+    pub origin: String,
+    pub freshness: FreshnessStatus,
+    /// Acknowledged to a client and not yet at the origin, bytes. Zero while writes go through.
+    pub unsent_bytes: u64,
+    /// `None` without a cache.
+    pub cache: Option<CacheStatus>,
+    /// Nodes that may use this volume over the link.
+    pub allow: Vec<String>,
+}
+
+/// How fresh what a volume tells is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FreshnessStatus {
+    /// `direct`, `leased`, `notified`, `polled`, `offline` or `unknown`.
+    pub word: String,
+    /// With `polled`: how long an answer is believed, milliseconds.
+    pub every_ms: Option<u64>,
+    /// With `offline`: since when, seconds since 1970.
+    pub since_unix: Option<u64>,
+}
+
+/// A volume's cache on this node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CacheStatus {
+    pub path: String,
+    /// Room it may take, bytes.
+    pub limit_bytes: u64,
+    /// Room it takes, bytes.
+    pub used_bytes: u64,
+    /// Files of which some content is kept.
+    pub files: u64,
+    /// Paths that eviction leaves alone.
+    pub pinned: u64,
+    /// Bytes asked for that were here.
+    pub hit_bytes: u64,
+    /// Bytes asked for that had to be fetched.
+    pub miss_bytes: u64,
+    /// Names and attributes answered from here.
+    pub name_hits: u64,
+    /// Names and attributes asked of the origin.
+    pub name_misses: u64,
+    /// Bytes dropped to make room.
+    pub evicted_bytes: u64,
+}
+
+/// The site link of this node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkStatus {
+    /// Where peers may dial in.
+    pub listen: Option<String>,
+    pub peers: Vec<PeerStatus>,
+}
+
+/// Another node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerStatus {
+    pub name: String,
+    pub up: bool,
+    /// Up or down since then, seconds since 1970.
+    pub since_unix: u64,
+    /// Why it is down, or was the last time.
+    pub why: Option<String>,
+    /// Smoothed round-trip time, microseconds.
+    pub rtt_micros: Option<u64>,
+    /// TCP connections that carry it now.
+    pub connections: u32,
+    /// Congestion control in use (`bbr`, `cubic`).
+    pub congestion: Option<String>,
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
+}
+
+/// The SMB server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SmbStatus {
+    pub listen: Vec<String>,
+    pub connections: u64,
+    pub sessions: u64,
+    pub opens: u64,
+    pub login_failures: u64,
+    pub shares: Vec<ShareStatus>,
+}
+
+/// One share.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShareStatus {
+    pub name: String,
+    pub volume: String,
+    pub read_only: bool,
+}
+
+impl Status {
+    /// Why this node does not serve all it should; empty when it does.
+    pub fn complaints(&self) -> Vec<String> {
+        let offline =
+            self.volumes.iter().filter(|volume| volume.freshness.word == "offline").map(|volume| {
+                format!("volume {}: its origin {} is out of reach", volume.name, volume.origin)
+            });
+        let down = self.link.iter().flat_map(|link| &link.peers).filter(|peer| !peer.up).map(|peer| {
+            let why = peer.why.as_deref().unwrap_or("not connected yet");
+            format!("peer {}: down ({why})", peer.name)
+        });
+        offline.chain(down).collect()
+    }
+}
