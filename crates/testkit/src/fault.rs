@@ -1,0 +1,364 @@
+//! A volume around any volume that makes calls fail, wait, or find the origin offline.
+//!
+//! Order in a call: it is counted; offline is answered; the delay passes; the gate holds it; a fault due
+//! *before* is answered; the inner call runs; a fault due *after* takes its answer away. Waiting ends with
+//! `TimedOut` at the deadline of the call. Delays and deadlines run on tokio's clock, so tests can pause it.
+
+use crate::counts::{Counts, Op};
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, watch};
+use volume::{
+    Applied, Attr, Caps, Change, Close, Cx, Error, ErrorKind, File, FileId, Fresh, Freshness, ListHow,
+    Listing, NOTICES_MAX, Notice, OpenHow, Opened, Result, SetAttr, Space, SyncKind, Ticket, VPath, Volume,
+    Watch,
+};
+
+/// A volume with faults to order.
+pub struct FaultVolume {
+    inner: Arc<dyn Volume>,
+    faults: Arc<Faults>,
+}
+
+/// Holds calls of one operation until it is released or dropped.
+pub struct Gate {
+    faults: Arc<Faults>,
+    op: Op,
+    state: Arc<watch::Sender<GateState>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct GateState {
+    /// Calls that came to the gate.
+    arrived: u64,
+    /// Calls that may pass: the first so many.
+    may_pass: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Before,
+    After,
+}
+
+struct Fault {
+    op: Op,
+    /// Calls still to let through; 0 fails this one.
+    after_calls: u64,
+    always: bool,
+    when: When,
+    kind: ErrorKind,
+}
+
+struct Faults {
+    counts: Counts,
+    orders: Mutex<Vec<Fault>>,
+    delays: Mutex<HashMap<Op, Duration>>,
+    gates: Mutex<HashMap<Op, Arc<watch::Sender<GateState>>>>,
+    offline: watch::Sender<Option<SystemTime>>,
+}
+
+impl FaultVolume {
+    /// Passes everything through until a fault is ordered.
+    pub fn new(inner: Arc<dyn Volume>) -> Arc<FaultVolume> {
+        let faults = Faults {
+            counts: Counts::default(),
+            orders: Mutex::default(),
+            delays: Mutex::default(),
+            gates: Mutex::default(),
+            offline: watch::channel(None).0,
+        };
+        Arc::new(FaultVolume { inner, faults: Arc::new(faults) })
+    }
+
+    /// Calls so far, failed ones among them.
+    pub fn counts(&self) -> &Counts {
+        &self.faults.counts
+    }
+
+    /// The `nth` call of `op` from now (1 is the next) fails without any effect.
+    pub fn fail(&self, op: Op, nth: u64, kind: ErrorKind) {
+        self.order(op, nth, When::Before, kind, false);
+    }
+
+    /// The `nth` call of `op` from now has its effect, and then its answer is lost.
+    pub fn lose_answer(&self, op: Op, nth: u64, kind: ErrorKind) {
+        self.order(op, nth, When::After, kind, false);
+    }
+
+    /// Every call of `op` fails without any effect, until [`FaultVolume::heal`].
+    pub fn fail_always(&self, op: Op, kind: ErrorKind) {
+        self.order(op, 1, When::Before, kind, true);
+    }
+
+    fn order(&self, op: Op, nth: u64, when: When, kind: ErrorKind, always: bool) {
+        assert!(nth > 0, "the first call is number 1");
+        self.faults.orders.lock().push(Fault { op, after_calls: nth - 1, always, when, kind });
+    }
+
+    /// Forgets all ordered faults and delays of `op`.
+    pub fn heal(&self, op: Op) {
+        self.faults.orders.lock().retain(|fault| fault.op != op);
+        self.faults.delays.lock().remove(&op);
+    }
+
+    /// Every call of `op` waits this long first, on tokio's clock.
+    pub fn delay(&self, op: Op, delay: Duration) {
+        self.faults.delays.lock().insert(op, delay);
+    }
+
+    /// Every call waits this long first: a round trip.
+    pub fn delay_all(&self, delay: Duration) {
+        Op::ALL.iter().for_each(|&op| self.delay(op, delay));
+    }
+
+    /// Holds all calls of `op` that come from now on.
+    pub fn gate(&self, op: Op) -> Gate {
+        let state = Arc::new(watch::channel(GateState::default()).0);
+        self.faults.gates.lock().insert(op, state.clone());
+        Gate { faults: self.faults.clone(), op, state }
+    }
+
+    /// From now on every call answers `Offline`; subscribers see `Freshness::Offline` and hear nothing.
+    pub fn go_offline(&self) {
+        self.faults.offline.send_replace(Some(SystemTime::now()));
+    }
+
+    /// The origin is back; subscribers are told `Unknown` for the whole volume.
+    pub fn go_online(&self) {
+        self.faults.offline.send_replace(None);
+    }
+}
+
+impl Gate {
+    /// Waits until `calls` calls have come to the gate.
+    pub async fn arrived(&self, calls: u64) {
+        let mut state = self.state.subscribe();
+        // The sender lives in `self`, so the channel cannot end here.
+        let _ = state.wait_for(|state| state.arrived >= calls).await;
+    }
+
+    /// Calls that wait here now; those that were cancelled meanwhile count until they would have passed.
+    pub fn waiting(&self) -> u64 {
+        let state = self.state.borrow();
+        state.arrived.saturating_sub(state.may_pass)
+    }
+
+    /// Lets the next `calls` pass, in the order in which they came.
+    pub fn let_pass(&self, calls: u64) {
+        self.state.send_modify(|state| state.may_pass = state.may_pass.saturating_add(calls));
+    }
+
+    /// Lets all pass and takes the gate away.
+    pub fn release(self) {}
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let mut gates = self.faults.gates.lock();
+        if gates.get(&self.op).is_some_and(|state| Arc::ptr_eq(state, &self.state)) {
+            gates.remove(&self.op);
+        }
+        self.state.send_modify(|state| state.may_pass = u64::MAX);
+    }
+}
+
+impl Faults {
+    /// The fault that is due for this call. Takes each one-time fault out as it comes due.
+    fn due(&self, op: Op) -> Option<(When, ErrorKind)> {
+        let mut due = None;
+        self.orders.lock().retain_mut(|fault| {
+            if fault.op != op {
+                return true;
+            }
+            if fault.after_calls > 0 {
+                fault.after_calls -= 1;
+                return true;
+            }
+            due = due.or(Some((fault.when, fault.kind)));
+            fault.always
+        });
+        due
+    }
+
+    async fn wait(&self, op: Op) {
+        let delay = self.delays.lock().get(&op).copied();
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
+        let gate = self.gates.lock().get(&op).cloned();
+        if let Some(gate) = gate {
+            let mut place = 0;
+            gate.send_modify(|state| {
+                place = state.arrived;
+                state.arrived += 1;
+            });
+            let mut state = gate.subscribe();
+            // The sender is held above, so the channel cannot end here.
+            let _ = state.wait_for(|state| state.may_pass > place).await;
+        }
+    }
+
+    async fn call<T>(&self, cx: &Cx, op: Op, inner: impl Future<Output = Result<T>>) -> Result<T> {
+        let error = |kind| Error::new(kind, op.name(), "ordered fault");
+        self.counts.called(op);
+        let offline = || self.offline.borrow().is_some();
+        if offline() {
+            return Err(error(ErrorKind::Offline));
+        }
+        let due = self.due(op);
+        let deadline = tokio::time::Instant::from_std(cx.deadline);
+        let waited = tokio::time::timeout_at(deadline, self.wait(op)).await;
+        waited.map_err(|_| error(ErrorKind::TimedOut))?;
+        if offline() {
+            return Err(error(ErrorKind::Offline));
+        }
+        match due {
+            Some((When::Before, kind)) => Err(error(kind)),
+            Some((When::After, kind)) => inner.await.and(Err(error(kind))),
+            None => inner.await,
+        }
+    }
+}
+
+impl FaultVolume {
+    fn wrap(&self, opened: Result<Opened>) -> Result<Opened> {
+        let opened = opened?;
+        let file = FaultFile { inner: opened.file, faults: self.faults.clone() };
+        Ok(Opened { file: Arc::new(file), ..opened })
+    }
+}
+
+#[async_trait]
+impl Volume for FaultVolume {
+    fn caps(&self) -> Caps {
+        self.inner.caps()
+    }
+
+    async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
+        self.faults.call(cx, Op::Stat, self.inner.stat(cx, path)).await
+    }
+
+    async fn list(&self, cx: &Cx, dir: &VPath, how: ListHow) -> Result<Listing> {
+        self.faults.call(cx, Op::List, self.inner.list(cx, dir, how)).await
+    }
+
+    async fn open(&self, cx: &Cx, path: &VPath, how: OpenHow) -> Result<Opened> {
+        self.wrap(self.faults.call(cx, Op::Open, self.inner.open(cx, path, how)).await)
+    }
+
+    async fn reopen(&self, cx: &Cx, ticket: &Ticket) -> Result<Opened> {
+        self.wrap(self.faults.call(cx, Op::Reopen, self.inner.reopen(cx, ticket)).await)
+    }
+
+    async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
+        self.faults.call(cx, Op::Apply, self.inner.apply(cx, change)).await
+    }
+
+    async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
+        self.faults.call(cx, Op::ReadLink, self.inner.read_link(cx, path)).await
+    }
+
+    async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
+        self.faults.call(cx, Op::Space, self.inner.space(cx, path)).await
+    }
+
+    async fn watch(&self, cx: &Cx) -> Result<Watch> {
+        let inner = self.faults.call(cx, Op::Watch, self.inner.watch(cx)).await?;
+        let (notices, receiver) = mpsc::channel(NOTICES_MAX);
+        let (freshness, fresh) = watch::channel(*inner.freshness.borrow());
+        tokio::spawn(pass_up(inner, self.faults.offline.subscribe(), notices, freshness));
+        Ok(Watch { notices: receiver, freshness: fresh })
+    }
+}
+
+/// Carries notices up, until the subscriber, the inner volume or the `FaultVolume` goes away.
+async fn pass_up(
+    mut inner: Watch,
+    mut offline: watch::Receiver<Option<SystemTime>>,
+    notices: mpsc::Sender<Notice>,
+    freshness: watch::Sender<Freshness>,
+) {
+    let mut was_offline = offline.borrow_and_update().is_some();
+    loop {
+        let notice = tokio::select! {
+            biased;
+            () = notices.closed() => return,
+            changed = offline.changed() => match changed {
+                Ok(()) => {
+                    let since = *offline.borrow_and_update();
+                    let back = was_offline && since.is_none();
+                    was_offline = since.is_some();
+                    let told = since.map_or(*inner.freshness.borrow(), |since| Freshness::Offline { since });
+                    freshness.send_replace(told);
+                    back.then(|| Notice::Unknown { below: VPath::root() })
+                }
+                Err(_) => return,
+            },
+            Ok(()) = inner.freshness.changed() => {
+                let told = *inner.freshness.borrow_and_update();
+                if !was_offline {
+                    freshness.send_replace(told);
+                }
+                None
+            }
+            notice = inner.notices.recv() => match notice {
+                Some(notice) => Some(notice).filter(|_| !was_offline),
+                None => return,
+            },
+        };
+        if let Some(notice) = notice
+            && notices.send(notice).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+struct FaultFile {
+    inner: Arc<dyn File>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl File for FaultFile {
+    fn id(&self) -> FileId {
+        self.inner.id()
+    }
+
+    async fn attr(&self, cx: &Cx, fresh: Fresh) -> Result<Attr> {
+        self.faults.call(cx, Op::Attr, self.inner.attr(cx, fresh)).await
+    }
+
+    async fn set_attr(&self, cx: &Cx, set: &SetAttr) -> Result<Attr> {
+        self.faults.call(cx, Op::SetAttr, self.inner.set_attr(cx, set)).await
+    }
+
+    async fn read_at(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
+        let bytes = self.faults.call(cx, Op::Read, self.inner.read_at(cx, offset, length)).await?;
+        self.faults.counts.read(bytes.len());
+        Ok(bytes)
+    }
+
+    async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
+        self.faults.counts.written(data.len());
+        self.faults.call(cx, Op::Write, self.inner.write_at(cx, offset, data)).await
+    }
+
+    async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
+        self.faults.call(cx, Op::Sync, self.inner.sync(cx, kind)).await
+    }
+
+    async fn close(&self, cx: &Cx, how: Close) -> Result<Attr> {
+        self.faults.call(cx, Op::Close, self.inner.close(cx, how)).await
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        self.inner.ticket()
+    }
+}
