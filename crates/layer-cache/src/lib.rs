@@ -1,1 +1,8 @@
-//! layer-cache
+//! The cache: a [`Volume`](volume::Volume) around one that is far away.
+mod config;
+mod stats;
+mod volume_shell;
+
+pub use config::*;
+pub use stats::CacheStats;
+pub use volume_shell::{CacheVolume, Warmed};
