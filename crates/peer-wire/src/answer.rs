@@ -1,0 +1,131 @@
+//! What comes back for a request.
+
+use crate::attr::{REFERENCE, get_attr, get_caps, get_freshness, get_space};
+use crate::attr::{put_attr, put_caps, put_freshness, put_space};
+use crate::cursor::{Reader, Writer};
+use crate::failure::{get_failure, put_failure};
+use crate::{DirListing, Failure, Frame, VERSION, WireError};
+use bytes::Bytes;
+use volume::{Attr, Caps, Freshness, Space, Ticket};
+
+/// An answer; it says by itself what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It went wrong.
+    Failed(Failure),
+    /// The handle is not open here: this process was started after it was opened, or the session was away
+    /// for too long.
+    UnknownHandle,
+    Done,
+    Info(Caps),
+    Attr(Attr),
+    Listing(DirListing),
+    /// With the bytes of `OpenHow::first`, if they came along, as the body.
+    Opened {
+        attr: Attr,
+        created: bool,
+        ticket: Option<Ticket>,
+        first: Option<Bytes>,
+    },
+    /// What a change left under its name.
+    Applied(Option<Attr>),
+    /// Where a symlink points.
+    Target(String),
+    Space(Space),
+    /// Subscribed; pushes begin with sequence 0. With the promise at present.
+    Watching(Freshness),
+    Data(Bytes),
+}
+
+const FAILED: u8 = 0;
+const UNKNOWN_HANDLE: u8 = 1;
+const DONE: u8 = 2;
+const INFO: u8 = 3;
+const ATTR: u8 = 4;
+const LISTING: u8 = 5;
+const OPENED: u8 = 6;
+const APPLIED: u8 = 7;
+const TARGET: u8 = 8;
+const SPACE: u8 = 9;
+const WATCHING: u8 = 10;
+const DATA: u8 = 11;
+
+impl Answer {
+    fn code(&self) -> u8 {
+        match self {
+            Answer::Failed(_) => FAILED,
+            Answer::UnknownHandle => UNKNOWN_HANDLE,
+            Answer::Done => DONE,
+            Answer::Info(_) => INFO,
+            Answer::Attr(_) => ATTR,
+            Answer::Listing(_) => LISTING,
+            Answer::Opened { .. } => OPENED,
+            Answer::Applied(_) => APPLIED,
+            Answer::Target(_) => TARGET,
+            Answer::Space(_) => SPACE,
+            Answer::Watching(_) => WATCHING,
+            Answer::Data(_) => DATA,
+        }
+    }
+
+    pub fn encode(self) -> Frame {
+        let mut out = Writer::with_capacity(64);
+        out.byte(VERSION);
+        out.byte(self.code());
+        let mut body = Bytes::new();
+        match self {
+            Answer::Failed(failure) => put_failure(&mut out, &failure),
+            Answer::UnknownHandle | Answer::Done => {}
+            Answer::Info(caps) => put_caps(&mut out, &caps),
+            Answer::Attr(attr) => put_attr(&mut out, &attr, &REFERENCE),
+            Answer::Listing(listing) => body = listing.encode(),
+            Answer::Opened { attr, created, ticket, first } => {
+                put_attr(&mut out, &attr, &REFERENCE);
+                out.flag(created);
+                out.option(ticket, |out, ticket| out.blob(&ticket.0));
+                out.flag(first.is_some());
+                body = first.unwrap_or_default();
+            }
+            Answer::Applied(attr) => out.option(attr, |out, attr| put_attr(out, &attr, &REFERENCE)),
+            Answer::Target(target) => out.text(&target),
+            Answer::Space(space) => put_space(&mut out, &space),
+            Answer::Watching(freshness) => put_freshness(&mut out, freshness),
+            Answer::Data(data) => body = data,
+        }
+        Frame { head: out.finish(), body }
+    }
+
+    pub fn decode(head: &[u8], body: Bytes) -> Result<Answer, WireError> {
+        let mut input = Reader::new(head);
+        match input.byte()? {
+            VERSION => {}
+            other => return Err(WireError::Version(other)),
+        }
+        let code = input.byte()?;
+        if !matches!(code, LISTING | OPENED | DATA) && !body.is_empty() {
+            return Err(WireError::Trailing);
+        }
+        let answer = match code {
+            FAILED => Answer::Failed(get_failure(&mut input)?),
+            UNKNOWN_HANDLE => Answer::UnknownHandle,
+            DONE => Answer::Done,
+            INFO => Answer::Info(get_caps(&mut input)?),
+            ATTR => Answer::Attr(get_attr(&mut input, &REFERENCE)?),
+            LISTING => Answer::Listing(DirListing::decode(&body)?),
+            OPENED => {
+                let (attr, created) = (get_attr(&mut input, &REFERENCE)?, input.flag()?);
+                let ticket = input.option(Reader::blob)?.map(|blob| Ticket(Bytes::copy_from_slice(blob)));
+                let first = input.flag()?.then_some(body);
+                Answer::Opened { attr, created, ticket, first }
+            }
+            APPLIED => Answer::Applied(input.option(|input| get_attr(input, &REFERENCE))?),
+            TARGET => Answer::Target(input.text()?.to_owned()),
+            SPACE => Answer::Space(get_space(&mut input)?),
+            WATCHING => Answer::Watching(get_freshness(&mut input)?),
+            DATA => Answer::Data(body),
+            other => return Err(WireError::UnknownKind(other)),
+        };
+        input.end()?;
+        Ok(answer)
+    }
+}
