@@ -1,0 +1,174 @@
+//! The values of an open: what is asked for, and what was given.
+
+use crate::Open;
+use std::sync::Arc;
+use volume::{Attr, DosAttributes, VPath};
+
+bitflags::bitflags! {
+    /// What an open may do: the access mask of MS-SMB2 2.2.13.1, generic bits already expanded and
+    /// MAXIMUM_ALLOWED already decided by the front end.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct Access: u32 {
+        /// Reading a file, listing a directory.
+        const READ_DATA = 0x0000_0001;
+        /// Writing a file, adding a file to a directory.
+        const WRITE_DATA = 0x0000_0002;
+        /// Appending to a file, adding a directory to a directory.
+        const APPEND_DATA = 0x0000_0004;
+        const READ_EA = 0x0000_0008;
+        const WRITE_EA = 0x0000_0010;
+        const EXECUTE = 0x0000_0020;
+        const DELETE_CHILD = 0x0000_0040;
+        const READ_ATTRIBUTES = 0x0000_0080;
+        const WRITE_ATTRIBUTES = 0x0000_0100;
+        const DELETE = 0x0001_0000;
+        const READ_CONTROL = 0x0002_0000;
+        const WRITE_DAC = 0x0004_0000;
+        const WRITE_OWNER = 0x0008_0000;
+        const SYNCHRONIZE = 0x0010_0000;
+
+        /// Reading content.
+        const READING = Self::READ_DATA.bits() | Self::EXECUTE.bits();
+        /// Changing content.
+        const WRITING = Self::WRITE_DATA.bits() | Self::APPEND_DATA.bits();
+        /// What takes part in share modes (MS-FSA 2.1.5.1.2.2); an open with none of these conflicts with
+        /// nothing.
+        const SHARED = Self::READING.bits() | Self::WRITING.bits() | Self::DELETE.bits();
+    }
+
+    /// What an open lets others do meanwhile (MS-SMB2 2.2.13, ShareAccess).
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct Share: u32 {
+        const READ = 1;
+        const WRITE = 2;
+        const DELETE = 4;
+    }
+}
+
+/// What to do with a name that is there, and with one that is not (MS-SMB2 2.2.13, CreateDisposition).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// Replaced when there, else made.
+    Supersede,
+    /// Opened when there, else `NotFound`.
+    Open,
+    /// `Exists` when there, else made.
+    Create,
+    /// Opened when there, else made.
+    OpenIf,
+    /// Emptied when there, else `NotFound`.
+    Overwrite,
+    /// Emptied when there, else made.
+    OverwriteIf,
+}
+
+impl Disposition {
+    /// Whether a name that is not there is made.
+    pub fn creates(self) -> bool {
+        !matches!(self, Disposition::Open | Disposition::Overwrite)
+    }
+
+    /// Whether content that is there goes away.
+    pub fn empties(self) -> bool {
+        matches!(self, Disposition::Supersede | Disposition::Overwrite | Disposition::OverwriteIf)
+    }
+}
+
+/// Which kind of object the caller takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// Whatever is there; a file when it is made.
+    Any,
+    /// `IsADirectory` when it is one (FILE_NON_DIRECTORY_FILE).
+    File,
+    /// `NotADirectory` when it is none (FILE_DIRECTORY_FILE).
+    Dir,
+}
+
+/// What became of the name (MS-SMB2 2.2.14, CreateAction).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    Superseded,
+    Opened,
+    Created,
+    Overwritten,
+}
+
+/// On whose account an open stands: a session of a front end. Front ends draw theirs from
+/// [`crate::Vfs::new_owner`], so that two never share one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Owner(pub u64);
+
+/// An open, for as long as the process lives; never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct OpenId(pub u64);
+
+/// What is asked for. Begin with [`OpenRequest::new`] and change what differs.
+#[derive(Clone, Debug)]
+pub struct OpenRequest {
+    /// In the client's spelling; `vfs` finds the origin's. An SMB front end gets it from
+    /// [`crate::names::from_smb`].
+    pub path: VPath,
+    pub access: Access,
+    pub share: Share,
+    pub disposition: Disposition,
+    pub want: Want,
+    /// The name goes away when this open is closed and no other is left (FILE_DELETE_ON_CLOSE). Needs
+    /// [`Access::DELETE`].
+    pub delete_on_close: bool,
+    /// `A` and `a` are two names, for POSIX clients; has effect only where the origin tells them apart.
+    pub case_sensitive: bool,
+    /// A symbolic link as last component is opened itself (FILE_OPEN_REPARSE_POINT). Without it a link is
+    /// followed, except by an open for `DELETE` that asks for no data: removing and renaming a link must
+    /// not hit what it points to.
+    pub open_link: bool,
+    /// For a new or emptied file. `ARCHIVE` is added to files.
+    pub dos: DosAttributes,
+    /// POSIX permissions of a new object.
+    pub mode: u32,
+    /// Bytes that will be written, as far as the client knows (SMB2_CREATE_ALLOCATION_SIZE); checked
+    /// against the free space before a file is made.
+    pub allocation: Option<u64>,
+    /// The range that will be read first, offset and length in bytes: a far origin may send it along.
+    pub first: Option<(u64, u32)>,
+    pub owner: Owner,
+}
+
+impl OpenRequest {
+    /// Opens what is there, of any kind, sharing everything.
+    pub fn new(path: VPath, access: Access, owner: Owner) -> OpenRequest {
+        OpenRequest {
+            path,
+            access,
+            share: Share::all(),
+            disposition: Disposition::Open,
+            want: Want::Any,
+            delete_on_close: false,
+            case_sensitive: false,
+            open_link: false,
+            dos: DosAttributes::empty(),
+            mode: 0o644,
+            allocation: None,
+            first: None,
+            owner,
+        }
+    }
+}
+
+/// What opening gave.
+#[derive(Debug)]
+pub struct Opened {
+    pub open: Arc<Open>,
+    pub action: Action,
+    pub attr: Attr,
+}
+
+/// How to rename or link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RenameHow {
+    /// An existing target file gives way.
+    pub replace: bool,
+    /// As POSIX has it (FILE_RENAME_POSIX_SEMANTICS): an open target gives way too, and a directory moves
+    /// with the opens below it. Without it both are `AccessDenied`.
+    pub posix: bool,
+}
