@@ -1,0 +1,29 @@
+//! NTLMv2 on the server's side (MS-NLMP).
+//!
+//! Three messages: the client's NEGOTIATE, our CHALLENGE, the client's AUTHENTICATE. [`Exchange::begin`] takes
+//! the first and makes the second, [`Exchange::finish`] judges the third. What it promises:
+//!
+//! * The proof of the password (`NTProofStr`) is computed and compared in every exchange, in constant time.
+//! * A message integrity code is checked whenever the client announces one. The announcement lies inside what
+//!   the proof covers, so nobody can take it away without knowing the password.
+//! * NTLMv1, LM, anonymous and guest log-ins are refused.
+//! * An unknown user costs the same work as a wrong password and gets the same answer.
+//!
+//! The client's timestamp is not compared with our clock: each challenge is fresh, so an old response cannot be
+//! replayed, and clients with a wrong clock may log in.
+
+mod av_pairs;
+mod exchange;
+mod keys;
+mod messages;
+
+pub use av_pairs::TargetNames;
+pub use exchange::{Exchange, Identity, Login, Refusal};
+pub use keys::{MessageSigner, NtHash, SessionKey, nt_hash};
+pub use messages::{NegotiateFlags, SIGNATURE};
+
+/// Most UTF-16 units in a user, domain or workstation name (a Windows user name has at most 256).
+pub const MAX_NAME_UNITS: usize = 256;
+
+#[cfg(test)]
+mod tests;

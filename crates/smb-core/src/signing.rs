@@ -1,0 +1,145 @@
+//! Signatures of SMB2 messages (MS-SMB2 3.1.4.1).
+//!
+//! A signature covers the whole message with its signature field taken as zero. [`Signer`] holds one expanded
+//! key and works on a message in pieces, so a response's header and its payload need not be joined.
+//!
+//! AES-GMAC takes its nonce from the header: the message id, then one bit for the sender's role and one for
+//! CANCEL. The role makes the two directions differ; [`Signer::verify`] therefore refuses a message that claims
+//! to come from its own side, so a reflected response never passes as a request.
+//!
+//! GMAC is AES-GCM over additional data only, and the provider takes that as one slice; the pieces of a message
+//! are gathered into one buffer for it. HMAC and CMAC take the pieces as they are.
+
+use aws_lc_rs::{aead, cmac, constant_time, hmac};
+
+use crate::algorithm::SigningAlgorithm;
+use crate::kdf::KEY_LEN;
+
+/// Length of the SMB2 header in bytes: the least a signed message can have.
+const HEADER_LEN: usize = 64;
+/// Where the header's signature field lies.
+const SIGNATURE: std::ops::Range<usize> = 48..64;
+const COMMAND: usize = 12;
+const FLAGS: usize = 16;
+const MESSAGE_ID: std::ops::Range<usize> = 24..32;
+const COMMAND_CANCEL: [u8; 2] = [0x0c, 0x00];
+const FLAG_SERVER_TO_REDIR: u8 = 0x01;
+const FLAG_SIGNED: u8 = 0x08;
+
+/// Which side of the connection a [`Signer`] speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Signs responses, verifies requests.
+    Server,
+    /// Signs requests, verifies responses.
+    Client,
+}
+
+/// The message is shorter than an SMB2 header, or the provider refused; nothing was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignError;
+
+impl std::fmt::Display for SignError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("message cannot be signed")
+    }
+}
+
+impl std::error::Error for SignError {}
+
+/// One signing key, expanded once. Cheap to share between tasks behind an `Arc`.
+pub struct Signer {
+    key: Key,
+    role: Role,
+}
+
+enum Key {
+    Hmac(Box<hmac::Key>),
+    Cmac(cmac::Key),
+    Gmac(aead::LessSafeKey),
+}
+
+impl Signer {
+    /// Expands `key` for `algorithm`.
+    pub fn new(algorithm: SigningAlgorithm, key: &[u8; KEY_LEN], role: Role) -> Self {
+        let key = match algorithm {
+            SigningAlgorithm::HmacSha256 => Key::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, key))),
+            SigningAlgorithm::AesCmac => {
+                Key::Cmac(cmac::Key::new(cmac::AES_128, key).expect("a 16-byte key fits AES-128"))
+            }
+            SigningAlgorithm::AesGmac => Key::Gmac(aead::LessSafeKey::new(
+                aead::UnboundKey::new(&aead::AES_128_GCM, key).expect("a 16-byte key fits AES-128"),
+            )),
+        };
+        Self { key, role }
+    }
+
+    /// Signs one message in place: sets `SMB2_FLAGS_SIGNED` and fills the signature field.
+    ///
+    /// `header` begins with the 64-byte SMB2 header and may go on with more of the message; `parts` are the
+    /// rest of it, padding inside a compound included.
+    pub fn sign(&self, header: &mut [u8], parts: &[&[u8]]) -> Result<(), SignError> {
+        if header.len() < HEADER_LEN {
+            return Err(SignError);
+        }
+        header[FLAGS] |= FLAG_SIGNED;
+        header[SIGNATURE].fill(0);
+        let signature = self.signature(header, parts)?;
+        header[SIGNATURE].copy_from_slice(&signature);
+        Ok(())
+    }
+
+    /// Whether one whole message carries the right signature of the other side. Compares in constant time.
+    pub fn verify(&self, message: &[u8]) -> bool {
+        let Some((header, body)) = message.split_at_checked(HEADER_LEN) else { return false };
+        let from_server = header[FLAGS] & FLAG_SERVER_TO_REDIR != 0;
+        if from_server != (self.role == Role::Client) {
+            return false;
+        }
+        let mut unsigned = [0; HEADER_LEN];
+        unsigned[..SIGNATURE.start].copy_from_slice(&header[..SIGNATURE.start]);
+        match self.signature(&unsigned, &[body]) {
+            Ok(expected) => constant_time::verify_slices_are_equal(&expected, &header[SIGNATURE]).is_ok(),
+            Err(SignError) => false,
+        }
+    }
+
+    /// The signature over `header` (signature field already zero) and `parts`.
+    fn signature(&self, header: &[u8], parts: &[&[u8]]) -> Result<[u8; 16], SignError> {
+        let mut signature = [0; 16];
+        match &self.key {
+            Key::Hmac(key) => {
+                let mut context = hmac::Context::with_key(key);
+                context.update(header);
+                parts.iter().for_each(|part| context.update(part));
+                signature.copy_from_slice(&context.sign().as_ref()[..16]);
+            }
+            Key::Cmac(key) => {
+                let mut context = cmac::Context::with_key(key);
+                context.update(header).map_err(|_| SignError)?;
+                for part in parts {
+                    context.update(part).map_err(|_| SignError)?;
+                }
+                signature.copy_from_slice(context.sign().map_err(|_| SignError)?.as_ref());
+            }
+            Key::Gmac(key) => {
+                let message = [&[header], parts].concat().concat();
+                let tag = key
+                    .seal_in_place_separate_tag(gmac_nonce(header), aead::Aad::from(message), &mut [])
+                    .map_err(|_| SignError)?;
+                signature.copy_from_slice(tag.as_ref());
+            }
+        }
+        Ok(signature)
+    }
+}
+
+/// Message id, role bit, CANCEL bit (MS-SMB2 3.1.4.1).
+fn gmac_nonce(header: &[u8]) -> aead::Nonce {
+    let mut nonce = [0; 12];
+    nonce[..8].copy_from_slice(&header[MESSAGE_ID]);
+    let role = header[FLAGS] & FLAG_SERVER_TO_REDIR;
+    let cancel = u8::from(header[COMMAND..COMMAND + 2] == COMMAND_CANCEL) << 1;
+    nonce[8] = role | cancel;
+    aead::Nonce::assume_unique_for_key(nonce)
+}

@@ -1,0 +1,125 @@
+//! Search patterns of QUERY_DIRECTORY (MS-FSA 2.1.4.4, `FsRtlIsNameInExpression`).
+//!
+//! | pattern | matches |
+//! |---|---|
+//! | `*` | any run of characters, also none |
+//! | `?` | exactly one character |
+//! | `<` (DOS_STAR) | any run that does not contain the name's last period |
+//! | `>` (DOS_QM) | one character other than a period, or nothing at a period or at the end |
+//! | `"` (DOS_DOT) | a period, or nothing at the end |
+//!
+//! All else matches itself, whatever its case. A match walks the name once and keeps the set of pattern
+//! positions it may be at, so the time is at most pattern length times name length, whatever the pattern.
+
+use smb_wire::name::units;
+
+use crate::names::upcase_unit;
+
+/// A search pattern, ready to match many names.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    steps: Vec<Step>,
+    matches_all: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Star,
+    Any,
+    DosStar,
+    DosQm,
+    DosDot,
+    Unit(u16),
+}
+
+const PERIOD: u16 = b'.' as u16;
+
+impl Pattern {
+    /// Prepares `expression`. An empty one matches the empty name only.
+    pub fn new(expression: &str) -> Self {
+        let mut steps: Vec<Step> = units(expression).map(step_of).collect();
+        steps.dedup_by(|next, last| *next == Step::Star && *last == Step::Star);
+        let matches_all = steps == [Step::Star];
+        Self { steps, matches_all }
+    }
+
+    /// Whether this is `*` (or a run of them).
+    pub fn matches_all(&self) -> bool {
+        self.matches_all
+    }
+
+    /// Whether the pattern is one exact name, in any case: it holds no wildcard.
+    pub fn is_literal(&self) -> bool {
+        self.steps.iter().all(|step| matches!(step, Step::Unit(_)))
+    }
+
+    /// Whether `name` matches.
+    pub fn matches(&self, name: &str) -> bool {
+        if self.matches_all {
+            return true;
+        }
+        let name: Vec<u16> = units(name).map(upcase_unit).collect();
+        if self.is_literal() {
+            return self.steps.len() == name.len()
+                && self.steps.iter().zip(&name).all(|(step, unit)| *step == Step::Unit(*unit));
+        }
+        let last_period = name.iter().rposition(|unit| *unit == PERIOD);
+        // Position p is in the set: the first p steps have matched the name so far.
+        let mut here = vec![false; self.steps.len() + 1];
+        let mut next = here.clone();
+        here[0] = true;
+        for (at, unit) in name.iter().enumerate() {
+            next.fill(false);
+            self.advance(&mut here, &mut next, *unit, Some(at) == last_period);
+            if !next.contains(&true) {
+                return false;
+            }
+            std::mem::swap(&mut here, &mut next);
+        }
+        self.ends(here)
+    }
+
+    /// Moves every position of `here` over one unit of the name into `next`.
+    fn advance(&self, here: &mut [bool], next: &mut [bool], unit: u16, is_last_period: bool) {
+        for (p, step) in self.steps.iter().enumerate() {
+            if !here[p] {
+                continue;
+            }
+            match step {
+                Step::Star => {
+                    next[p] = true;
+                    here[p + 1] = true;
+                }
+                Step::DosStar => {
+                    next[p] |= !is_last_period;
+                    here[p + 1] = true;
+                }
+                Step::DosQm if unit == PERIOD => here[p + 1] = true,
+                Step::Any | Step::DosQm => next[p + 1] = true,
+                Step::DosDot => next[p + 1] |= unit == PERIOD,
+                Step::Unit(expected) => next[p + 1] |= unit == *expected,
+            }
+        }
+    }
+
+    /// Whether any position may reach the pattern's end with nothing left of the name.
+    fn ends(&self, mut here: Vec<bool>) -> bool {
+        for (p, step) in self.steps.iter().enumerate() {
+            if here[p] && !matches!(step, Step::Any | Step::Unit(_)) {
+                here[p + 1] = true;
+            }
+        }
+        here[self.steps.len()]
+    }
+}
+
+fn step_of(unit: u16) -> Step {
+    match u8::try_from(unit) {
+        Ok(b'*') => Step::Star,
+        Ok(b'?') => Step::Any,
+        Ok(b'<') => Step::DosStar,
+        Ok(b'>') => Step::DosQm,
+        Ok(b'"') => Step::DosDot,
+        _ => Step::Unit(upcase_unit(unit)),
+    }
+}
