@@ -32,8 +32,11 @@ pub enum Answer {
     /// Where a symlink points.
     Target(String),
     Space(Space),
-    /// Subscribed; pushes begin with sequence 0. With the promise at present.
-    Watching(Freshness),
+    /// The subscription is alive: the number of pushes sent so far, and the promise at present.
+    Watching {
+        sequence: u64,
+        freshness: Freshness,
+    },
     Data(Bytes),
 }
 
@@ -63,7 +66,7 @@ impl Answer {
             Answer::Applied(_) => APPLIED,
             Answer::Target(_) => TARGET,
             Answer::Space(_) => SPACE,
-            Answer::Watching(_) => WATCHING,
+            Answer::Watching { .. } => WATCHING,
             Answer::Data(_) => DATA,
         }
     }
@@ -89,7 +92,10 @@ impl Answer {
             Answer::Applied(attr) => out.option(attr, |out, attr| put_attr(out, &attr, &REFERENCE)),
             Answer::Target(target) => out.text(&target),
             Answer::Space(space) => put_space(&mut out, &space),
-            Answer::Watching(freshness) => put_freshness(&mut out, freshness),
+            Answer::Watching { sequence, freshness } => {
+                out.number(sequence);
+                put_freshness(&mut out, freshness);
+            }
             Answer::Data(data) => body = data,
         }
         Frame { head: out.finish(), body }
@@ -121,7 +127,7 @@ impl Answer {
             APPLIED => Answer::Applied(input.option(|input| get_attr(input, &REFERENCE))?),
             TARGET => Answer::Target(input.text()?.to_owned()),
             SPACE => Answer::Space(get_space(&mut input)?),
-            WATCHING => Answer::Watching(get_freshness(&mut input)?),
+            WATCHING => Answer::Watching { sequence: input.number()?, freshness: get_freshness(&mut input)? },
             DATA => Answer::Data(body),
             other => return Err(WireError::UnknownKind(other)),
         };

@@ -1,8 +1,7 @@
 //! What a watched volume tells by itself.
 //!
-//! Each push of a subscription has the number of all pushes with news before it, so a lost one shows as a
-//! jump. A [`Event::Heartbeat`] has the number of the next one and takes none itself: it proves that nothing
-//! is missing so far.
+//! Each push carries the number of pushes before it in its subscription, so a lost one shows as a jump. That
+//! the last one was not lost, the subscriber learns by asking (`Ask::Check`).
 
 use crate::attr::{REFERENCE, get_attr, get_freshness, put_attr, put_freshness};
 use crate::cursor::{Reader, Writer};
@@ -12,7 +11,6 @@ use volume::{Freshness, Notice};
 
 const NOTICES: u8 = 0;
 const FRESHNESS: u8 = 1;
-const HEARTBEAT: u8 = 2;
 
 const CHANGED: u8 = 0;
 const MOVED: u8 = 1;
@@ -23,7 +21,7 @@ const UNKNOWN: u8 = 2;
 pub struct Push {
     /// Chosen by the subscriber in its `Watch`.
     pub subscription: u64,
-    /// News that were pushed before this, since the subscription began.
+    /// Pushes before this one, since the subscription began.
     pub sequence: u64,
     pub event: Event,
 }
@@ -34,8 +32,6 @@ pub enum Event {
     Notices(Vec<Notice>),
     /// The promise changed.
     Freshness(Freshness),
-    /// Nothing is new, and this still holds.
-    Heartbeat(Freshness),
 }
 
 impl Push {
@@ -45,14 +41,13 @@ impl Push {
         let kind = match &self.event {
             Event::Notices(_) => NOTICES,
             Event::Freshness(_) => FRESHNESS,
-            Event::Heartbeat(_) => HEARTBEAT,
         };
         out.byte(kind);
         out.fixed64(self.subscription);
         out.number(self.sequence);
         let body = match &self.event {
             Event::Notices(notices) => put_notices(notices),
-            Event::Freshness(freshness) | Event::Heartbeat(freshness) => {
+            Event::Freshness(freshness) => {
                 put_freshness(&mut out, *freshness);
                 Bytes::new()
             }
@@ -71,7 +66,6 @@ impl Push {
         let event = match kind {
             NOTICES => Event::Notices(get_notices(body)?),
             FRESHNESS => Event::Freshness(get_freshness(&mut input)?),
-            HEARTBEAT => Event::Heartbeat(get_freshness(&mut input)?),
             other => return Err(WireError::UnknownKind(other)),
         };
         input.end()?;

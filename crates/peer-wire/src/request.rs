@@ -46,6 +46,9 @@ pub enum Ask {
     Space { volume: String, path: VPath },
     /// Subscribes under a number of the caller's choice. Answer: `Watching`.
     Watch { volume: String, subscription: u64 },
+    /// Is the subscription alive, and how many pushes were sent? Answer: `Watching`, or `Failed` with
+    /// `NotFound`.
+    Check { subscription: u64 },
     /// Answer: `Done`.
     Unwatch { subscription: u64 },
     /// Answer: `Data`. At most [`IO_MAX_BYTES`].
@@ -78,6 +81,7 @@ const FILE_ATTR: u8 = 12;
 const SET_ATTR: u8 = 13;
 const SYNC: u8 = 14;
 const CLOSE: u8 = 15;
+const CHECK: u8 = 16;
 
 impl Ask {
     /// A word for logs and errors.
@@ -92,6 +96,7 @@ impl Ask {
             Ask::ReadLink { .. } => "readlink",
             Ask::Space { .. } => "space",
             Ask::Watch { .. } => "watch",
+            Ask::Check { .. } => "check",
             Ask::Unwatch { .. } => "unwatch",
             Ask::Read { .. } => "read",
             Ask::Write { .. } => "write",
@@ -111,6 +116,7 @@ impl Ask {
             | Ask::ReadLink { .. }
             | Ask::Space { .. }
             | Ask::Watch { .. }
+            | Ask::Check { .. }
             | Ask::Unwatch { .. }
             | Ask::Read { .. }
             | Ask::FileAttr { .. } => true,
@@ -136,6 +142,7 @@ impl Ask {
             Ask::ReadLink { .. } => READ_LINK,
             Ask::Space { .. } => SPACE,
             Ask::Watch { .. } => WATCH,
+            Ask::Check { .. } => CHECK,
             Ask::Unwatch { .. } => UNWATCH,
             Ask::Read { .. } => READ,
             Ask::Write { .. } => WRITE,
@@ -178,7 +185,7 @@ impl Ask {
                 out.text(volume);
                 out.fixed64(*subscription);
             }
-            Ask::Unwatch { subscription } => out.fixed64(*subscription),
+            Ask::Check { subscription } | Ask::Unwatch { subscription } => out.fixed64(*subscription),
             Ask::Read { handle, offset, length } => {
                 out.fixed64(*handle);
                 out.number(*offset);
@@ -271,6 +278,7 @@ fn get_ask(code: u8, input: &mut Reader<'_>, body: Bytes) -> Result<Ask, WireErr
         READ_LINK => Ask::ReadLink { volume: get_volume(input)?, path: input.path()? },
         SPACE => Ask::Space { volume: get_volume(input)?, path: input.path()? },
         WATCH => Ask::Watch { volume: get_volume(input)?, subscription: input.fixed64()? },
+        CHECK => Ask::Check { subscription: input.fixed64()? },
         UNWATCH => Ask::Unwatch { subscription: input.fixed64()? },
         READ => {
             let (handle, offset) = (input.fixed64()?, input.number()?);

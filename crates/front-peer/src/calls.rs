@@ -1,0 +1,151 @@
+//! One call of a peer: from a request to the volume, and back to an answer.
+
+use crate::ahead;
+use crate::feed::Feed;
+use crate::server::Offered;
+use crate::session::{Session, close_unheard};
+use peer_wire::{Answer, Ask, Failure, Request};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+use volume::{Access, Cx, Error, ErrorKind, File, OpenHow, Opened, Result, Ticket, VPath, Volume, Who};
+
+/// A volume with its feed, as it is served.
+pub(crate) struct Served {
+    pub offered: Offered,
+    pub feed: Arc<Feed>,
+}
+
+/// What a call works with.
+pub(crate) struct Call<'a> {
+    pub volumes: &'a HashMap<String, Served>,
+    pub session: &'a Session,
+    cx: Cx,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(volumes: &'a HashMap<String, Served>, session: &'a Session, request: &Request) -> Call<'a> {
+        let cx = Cx {
+            who: Who::Site(session.site.clone()),
+            priority: request.priority,
+            deadline: Instant::now() + request.patience,
+        };
+        Call { volumes, session, cx }
+    }
+
+    pub async fn answer(self, ask: Ask) -> Answer {
+        match self.run(ask).await {
+            Ok(answer) => answer,
+            Err(error) => Answer::Failed(Failure::from(&error)),
+        }
+    }
+
+    async fn run(&self, ask: Ask) -> Result<Answer> {
+        let cx = &self.cx;
+        let op = ask.name();
+        Ok(match ask {
+            Ask::VolumeInfo { volume } => Answer::Info(self.volume(op, &volume)?.caps()),
+            Ask::Stat { volume, path } => Answer::Attr(self.volume(op, &volume)?.stat(cx, &path).await?),
+            Ask::List { volume, dir, how } => {
+                Answer::Listing(ahead::list(self.volume(op, &volume)?, cx, &dir, &how).await?)
+            }
+            Ask::Open { volume, path, handle, how } => {
+                self.open(self.volume(op, &volume)?, handle, Door::Path(path, how)).await?
+            }
+            Ask::Reopen { volume, ticket, handle } => {
+                self.open(self.volume(op, &volume)?, handle, Door::Ticket(ticket)).await?
+            }
+            Ask::Apply { volume, change } => {
+                Answer::Applied(self.volume(op, &volume)?.apply(cx, &change).await?.attr)
+            }
+            Ask::ReadLink { volume, path } => {
+                Answer::Target(self.volume(op, &volume)?.read_link(cx, &path).await?)
+            }
+            Ask::Space { volume, path } => Answer::Space(self.volume(op, &volume)?.space(cx, &path).await?),
+            Ask::Watch { volume, subscription } => {
+                self.session.watch(cx, subscription, &self.served(op, &volume)?.feed).await?
+            }
+            Ask::Check { subscription } => self.session.check(subscription)?,
+            Ask::Unwatch { subscription } => {
+                self.session.unwatch(subscription);
+                Answer::Done
+            }
+            Ask::Close { handle, how } => match self.session.take_file(handle).await {
+                Some(file) => Answer::Attr(file.close(cx, how).await?),
+                None => Answer::UnknownHandle,
+            },
+            Ask::Read { handle, .. }
+            | Ask::Write { handle, .. }
+            | Ask::FileAttr { handle, .. }
+            | Ask::SetAttr { handle, .. }
+            | Ask::Sync { handle, .. } => match self.session.file(handle).await {
+                Some(file) => self.on_file(&*file, ask).await?,
+                None => Answer::UnknownHandle,
+            },
+        })
+    }
+
+    async fn on_file(&self, file: &dyn File, ask: Ask) -> Result<Answer> {
+        let cx = &self.cx;
+        Ok(match ask {
+            Ask::Read { offset, length, .. } => Answer::Data(file.read_at(cx, offset, length).await?),
+            Ask::Write { offset, data, .. } => {
+                file.write_at(cx, offset, data).await?;
+                Answer::Done
+            }
+            Ask::FileAttr { fresh, .. } => Answer::Attr(file.attr(cx, fresh).await?),
+            Ask::SetAttr { set, .. } => Answer::Attr(file.set_attr(cx, &set).await?),
+            Ask::Sync { kind, .. } => {
+                file.sync(cx, kind).await?;
+                Answer::Done
+            }
+            other => return Err(Error::new(ErrorKind::Unsupported, other.name(), "a call on a handle")),
+        })
+    }
+
+    async fn open(&self, volume: &dyn Volume, handle: u64, door: Door) -> Result<Answer> {
+        let cx = &self.cx;
+        let place = self.session.handles.begin(handle).map_err(|refused| refused.into_error("open"))?;
+        let (opened, wanted) = match door {
+            Door::Path(path, how) => {
+                let wanted = how.first.filter(|_| how.access.contains(Access::READ));
+                (volume.open(cx, &path, how).await?, wanted)
+            }
+            Door::Ticket(ticket) => (volume.reopen(cx, &ticket).await?, None),
+        };
+        let Opened { file, attr, created, first } = opened;
+        if let Some(left) = place.done(file.clone()) {
+            close_unheard(left);
+        }
+        let first = match (first, wanted) {
+            (None, Some((offset, length))) => match file.read_at(cx, offset, length).await {
+                Ok(data) => Some(data),
+                Err(why) => {
+                    // The read that follows meets the same trouble and tells of it.
+                    tracing::debug!(%why, "the first bytes do not come along");
+                    None
+                }
+            },
+            (first, _) => first,
+        };
+        Ok(Answer::Opened { attr, created, ticket: file.ticket(), first })
+    }
+
+    fn volume(&self, op: &'static str, name: &str) -> Result<&'a dyn Volume> {
+        self.served(op, name).map(|served| &*served.offered.volume)
+    }
+
+    /// A volume that is offered to this peer. One that is not looks like one that does not exist.
+    fn served(&self, op: &'static str, name: &str) -> Result<&'a Served> {
+        self.volumes
+            .get(name)
+            .filter(|served| served.offered.allow.iter().any(|site| **site == *self.session.site))
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, op, format!("volume {name}")))
+    }
+}
+
+/// The two ways to a file.
+enum Door {
+    Path(VPath, OpenHow),
+    Ticket(Ticket),
+}

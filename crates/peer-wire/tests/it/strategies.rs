@@ -1,0 +1,290 @@
+//! Arbitrary values of everything that travels.
+
+use bytes::Bytes;
+use peer_wire::{Answer, Ask, Below, DirListing, Event, Failure, Push};
+use proptest::prelude::*;
+use std::time::{Duration, UNIX_EPOCH};
+use volume::*;
+
+/// An entry whose attributes have nothing in common with others.
+pub fn far_entry() -> Entry {
+    let attr = Attr {
+        id: FileId { hi: u64::MAX / 3, lo: u64::MAX / 5 },
+        version: Version { hi: 11, lo: 12 },
+        kind: Kind::File,
+        size: 1,
+        allocated: 2,
+        mtime: Time(3),
+        ctime: Time(4),
+        atime: Time(5),
+        btime: Time(6),
+        mode: 7,
+        uid: 8,
+        gid: 9,
+        links: 10,
+        dos: DosAttributes::HIDDEN,
+    };
+    Entry { name: "far".into(), attr }
+}
+
+fn word() -> impl Strategy<Value = u64> {
+    prop_oneof![any::<u64>(), 0..3u64]
+}
+
+fn time() -> impl Strategy<Value = Time> {
+    prop_oneof![any::<i64>(), 0..3i64].prop_map(Time)
+}
+
+fn dos() -> impl Strategy<Value = DosAttributes> {
+    any::<u32>().prop_map(DosAttributes::from_bits_truncate)
+}
+
+fn id() -> impl Strategy<Value = FileId> {
+    (word(), word()).prop_map(|(hi, lo)| FileId { hi, lo })
+}
+
+pub fn some_attr() -> impl Strategy<Value = Attr> {
+    let kind = prop_oneof![Just(Kind::File), Just(Kind::Dir), Just(Kind::Symlink), Just(Kind::Other)];
+    let sizes = (word(), word(), any::<bool>());
+    let times = (time(), time(), time(), time());
+    let owner = (any::<u32>(), any::<u32>(), any::<u32>(), prop_oneof![Just(1), any::<u32>()], dos());
+    (id(), (word(), word(), 0..4u8), kind, sizes, times, owner).prop_map(
+        |(id, (hi, lo, like), kind, (size, allocated, rounded), (mtime, ctime, atime, btime), owner)| {
+            let (mode, uid, gid, links, dos) = owner;
+            let version = match like {
+                0 => Version { hi: ctime.0 as u64, lo: mtime.0 as u64 },
+                1 => Version { hi: mtime.0 as u64, lo },
+                _ => Version { hi, lo },
+            };
+            let whole = size.checked_next_multiple_of(4096).filter(|_| rounded);
+            let allocated = whole.unwrap_or(allocated);
+            Attr {
+                id,
+                version,
+                kind,
+                size,
+                allocated,
+                mtime,
+                ctime,
+                atime,
+                btime,
+                mode,
+                uid,
+                gid,
+                links,
+                dos,
+            }
+        },
+    )
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-zäß~$ ]{1,12}"
+}
+
+fn path() -> impl Strategy<Value = VPath> {
+    prop::collection::vec(name(), 0..4).prop_map(|names| VPath::parse(&names.join("/")).unwrap())
+}
+
+fn blob() -> impl Strategy<Value = Bytes> {
+    prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+pub fn some_entry() -> impl Strategy<Value = Entry> {
+    (name(), some_attr()).prop_map(|(name, attr)| Entry { name: name.into(), attr })
+}
+
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    prop::collection::vec(some_entry(), 0..6)
+}
+
+fn listing() -> impl Strategy<Value = DirListing> {
+    let below = (any::<u32>(), any::<u32>(), entries()).prop_map(|(parent, entry, entries)| Below {
+        parent,
+        entry,
+        entries,
+    });
+    let rest = (prop::option::of(blob()), prop::option::of(some_attr()), prop::collection::vec(below, 0..4));
+    (entries(), rest).prop_map(|(entries, (next, dir, below))| DirListing { entries, next, dir, below })
+}
+
+fn set_attr() -> impl Strategy<Value = SetAttr> {
+    use prop::option::of;
+    let words = (of(word()), of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(dos()));
+    (words, of(time()), of(time()), of(time())).prop_map(
+        |((size, mode, uid, gid, dos), mtime, atime, btime)| SetAttr {
+            size,
+            mtime,
+            atime,
+            btime,
+            mode,
+            uid,
+            gid,
+            dos,
+        },
+    )
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let expect = || prop::option::of(id());
+    prop_oneof![
+        (path(), any::<u32>(), dos()).prop_map(|(path, mode, dos)| Change::MakeDir { path, mode, dos }),
+        (path(), any::<bool>(), expect()).prop_map(|(path, dir, expect)| Change::Remove {
+            path,
+            dir,
+            expect
+        }),
+        (path(), path(), any::<bool>(), expect()).prop_map(|(from, to, replace, expect)| Change::Rename {
+            from,
+            to,
+            replace,
+            expect
+        }),
+        (path(), path(), any::<bool>(), expect()).prop_map(|(from, to, replace, expect)| Change::Link {
+            from,
+            to,
+            replace,
+            expect
+        }),
+        (path(), name()).prop_map(|(path, target)| Change::Symlink { path, target }),
+        (path(), set_attr(), expect()).prop_map(|(path, set, expect)| Change::SetAttr { path, set, expect }),
+    ]
+}
+
+fn open_how() -> impl Strategy<Value = OpenHow> {
+    let create = prop_oneof![Just(Create::Never), Just(Create::IfMissing), Just(Create::New)];
+    let first = prop::option::of((word(), 0..=peer_wire::IO_MAX_BYTES));
+    (0..4u8, create, any::<bool>(), any::<u32>(), dos(), prop::option::of(id()), first).prop_map(
+        |(access, create, truncate, mode, dos, expect, first)| {
+            let access = Access::from_bits_truncate(access);
+            OpenHow { access, create, truncate, mode, dos, expect, first }
+        },
+    )
+}
+
+fn volume() -> impl Strategy<Value = String> {
+    "[a-z]{0,9}"
+}
+
+pub fn ask() -> impl Strategy<Value = Ask> {
+    let n = any::<u64>;
+    let by_name = prop_oneof![
+        volume().prop_map(|volume| Ask::VolumeInfo { volume }),
+        (volume(), path()).prop_map(|(volume, path)| Ask::Stat { volume, path }),
+        (volume(), path(), prop::option::of(blob()), any::<u32>()).prop_map(
+            |(volume, dir, cursor, ahead)| { Ask::List { volume, dir, how: ListHow { cursor, ahead } } }
+        ),
+        (volume(), path(), n(), open_how()).prop_map(|(volume, path, handle, how)| Ask::Open {
+            volume,
+            path,
+            handle,
+            how
+        }),
+        (volume(), blob(), n()).prop_map(|(volume, ticket, handle)| Ask::Reopen {
+            volume,
+            ticket: Ticket(ticket),
+            handle
+        }),
+        (volume(), change()).prop_map(|(volume, change)| Ask::Apply { volume, change }),
+        (volume(), path()).prop_map(|(volume, path)| Ask::ReadLink { volume, path }),
+        (volume(), path()).prop_map(|(volume, path)| Ask::Space { volume, path }),
+        (volume(), n()).prop_map(|(volume, subscription)| Ask::Watch { volume, subscription }),
+        n().prop_map(|subscription| Ask::Check { subscription }),
+        n().prop_map(|subscription| Ask::Unwatch { subscription }),
+    ];
+    let by_handle = prop_oneof![
+        (n(), word(), 0..=peer_wire::IO_MAX_BYTES).prop_map(|(handle, offset, length)| Ask::Read {
+            handle,
+            offset,
+            length
+        }),
+        (n(), word(), blob()).prop_map(|(handle, offset, data)| Ask::Write { handle, offset, data }),
+        (n(), prop_oneof![Just(Fresh::Now), Just(Fresh::Cached)])
+            .prop_map(|(handle, fresh)| Ask::FileAttr { handle, fresh }),
+        (n(), set_attr()).prop_map(|(handle, set)| Ask::SetAttr { handle, set }),
+        (n(), prop_oneof![Just(SyncKind::Data), Just(SyncKind::Full)])
+            .prop_map(|(handle, kind)| Ask::Sync { handle, kind }),
+        (n(), prop_oneof![Just(Close::Commit), Just(Close::Abort)])
+            .prop_map(|(handle, how)| Ask::Close { handle, how }),
+    ];
+    prop_oneof![by_name, by_handle]
+}
+
+fn freshness() -> impl Strategy<Value = Freshness> {
+    prop_oneof![
+        Just(Freshness::Direct),
+        Just(Freshness::Leased),
+        Just(Freshness::Notified),
+        any::<u32>().prop_map(|n| Freshness::Polled { every: Duration::from_millis(u64::from(n)) }),
+        any::<u32>()
+            .prop_map(|n| Freshness::Offline { since: UNIX_EPOCH + Duration::from_millis(u64::from(n)) }),
+    ]
+}
+
+fn caps() -> impl Strategy<Value = Caps> {
+    (any::<[bool; 11]>(), any::<u32>()).prop_map(|(has, io_size)| Caps {
+        namespace: if has[10] { Namespace::Keys } else { Namespace::Tree },
+        stable_ids: has[0],
+        atomic_rename: has[1],
+        random_write: has[2],
+        hard_links: has[3],
+        symlinks: has[4],
+        set_times: has[5],
+        dos_attributes: has[6],
+        case_sensitive: has[7],
+        watch: has[8],
+        read_only: has[9],
+        io_size,
+    })
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let kinds = [ErrorKind::NotFound, ErrorKind::Stale, ErrorKind::Offline, ErrorKind::Io];
+    (prop::sample::select(kinds.to_vec()), any::<bool>(), name(), name(), prop::option::of(name())).prop_map(
+        |(kind, later, op, context, cause)| {
+            let retry = if later { Retry::Later } else { Retry::Never };
+            Failure { kind, retry, op, context, cause }
+        },
+    )
+}
+
+pub fn answer() -> impl Strategy<Value = Answer> {
+    let opened = (some_attr(), any::<bool>(), prop::option::of(blob()), prop::option::of(blob()));
+    let space = (word(), word(), word(), any::<u32>());
+    prop_oneof![
+        failure().prop_map(Answer::Failed),
+        Just(Answer::UnknownHandle),
+        Just(Answer::Done),
+        caps().prop_map(Answer::Info),
+        some_attr().prop_map(Answer::Attr),
+        listing().prop_map(Answer::Listing),
+        opened.prop_map(|(attr, created, ticket, first)| {
+            Answer::Opened { attr, created, ticket: ticket.map(Ticket), first }
+        }),
+        prop::option::of(some_attr()).prop_map(Answer::Applied),
+        name().prop_map(Answer::Target),
+        space.prop_map(|(total, free, available, unit)| {
+            Answer::Space(Space { total, free, available, unit })
+        }),
+        (word(), freshness()).prop_map(|(sequence, freshness)| Answer::Watching { sequence, freshness }),
+        blob().prop_map(Answer::Data),
+    ]
+}
+
+pub fn push() -> impl Strategy<Value = Push> {
+    let attr = || prop::option::of(some_attr());
+    let notice = prop_oneof![
+        (path(), attr()).prop_map(|(path, attr)| Notice::Changed { path, attr }),
+        (path(), path(), attr()).prop_map(|(from, to, attr)| Notice::Moved { from, to, attr }),
+        path().prop_map(|below| Notice::Unknown { below }),
+    ];
+    let event = prop_oneof![
+        prop::collection::vec(notice, 0..6).prop_map(Event::Notices),
+        freshness().prop_map(Event::Freshness),
+    ];
+    (any::<u64>(), word(), event).prop_map(|(subscription, sequence, event)| Push {
+        subscription,
+        sequence,
+        event,
+    })
+}
