@@ -4,6 +4,7 @@ use crate::peer::{Handle, Peer};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use link::LinkError;
 use parking_lot::Mutex;
 use peer_wire::{Answer, Ask, IO_MAX_BYTES};
 use std::sync::Arc;
@@ -69,7 +70,7 @@ async fn open_by(
         }
         Ok(_) => Err(peer.unexpected("open")),
         Err(why) => {
-            if is_refusal(why.kind) {
+            if is_refusal(&why) {
                 handle.let_go();
             }
             Err(why)
@@ -77,9 +78,14 @@ async fn open_by(
     }
 }
 
-/// Whether the gateway has surely not opened anything.
-fn is_refusal(kind: ErrorKind) -> bool {
-    !matches!(kind, ErrorKind::Offline | ErrorKind::TimedOut | ErrorKind::Corrupt)
+/// What the link says of a call, when it was the link that failed.
+fn link_error(error: &Error) -> Option<&LinkError> {
+    error.source.as_ref()?.downcast_ref()
+}
+
+/// Whether the gateway answered, and so surely has nothing open.
+fn is_refusal(error: &Error) -> bool {
+    error.kind != ErrorKind::Corrupt && link_error(error).is_none()
 }
 
 impl PeerFile {
@@ -104,12 +110,10 @@ impl PeerFile {
 
     /// A change that was under way when the gateway was replaced: the handle went with the old one.
     fn after_restart(&self, op: &'static str, answer: Result<Answer>) -> Result<Answer> {
-        let restarted = |why: &Error| {
-            let source = why.source.as_ref().and_then(|source| source.downcast_ref::<link::LinkError>());
-            matches!(source, Some(link::LinkError::Restarted))
-        };
         match answer {
-            Err(why) if restarted(&why) => Err(self.stale(op, "the gateway was restarted meanwhile")),
+            Err(why) if link_error(&why) == Some(&LinkError::Restarted) => {
+                Err(self.stale(op, "the gateway was restarted meanwhile"))
+            }
             other => other,
         }
     }
@@ -230,7 +234,7 @@ impl File for PeerFile {
             return Ok(*self.known.lock());
         }
         let closed = self.ask_attr(cx, Ask::Close { handle: self.handle.number, how }).await;
-        if closed.as_ref().map_or_else(|why| is_refusal(why.kind), |_| true) {
+        if closed.as_ref().map_or_else(is_refusal, |_| true) {
             self.handle.let_go();
         }
         closed

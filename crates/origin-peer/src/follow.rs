@@ -103,6 +103,14 @@ impl Out {
             self.owes_unknown = true;
         }
     }
+
+    /// Waits for room and tells the `Unknown` that is owed.
+    async fn pay_unknown(&self) {
+        // An error says that nobody reads any more, which `closed` tells as well.
+        if let Ok(room) = self.notices.reserve().await {
+            room.send(Notice::Unknown { below: VPath::root() });
+        }
+    }
 }
 
 async fn subscribe(peer: &Arc<Peer>, cx: &Cx) -> Result<(Live, Freshness)> {
@@ -184,11 +192,7 @@ impl Follower {
                         LinkState::Up { .. } => return End::Lost,
                     }
                 }
-                room = self.out.notices.reserve(), if self.out.owes_unknown => {
-                    let Ok(room) = room else { return End::Unread };
-                    room.send(Notice::Unknown { below: VPath::root() });
-                    self.out.owes_unknown = false;
-                }
+                () = self.out.pay_unknown(), if self.out.owes_unknown => self.out.owes_unknown = false,
                 () = self.out.notices.closed() => return End::Unread,
             }
         }

@@ -89,7 +89,7 @@ impl Peer {
             let reached = tokio::time::timeout(CLOSE_PATIENCE, async {
                 while state.wait_for(link::LinkState::is_up).await.is_ok() {
                     let cx = Cx::system(Priority::Bulk).within(CLOSE_ATTEMPT);
-                    let close = Ask::Close { handle, how: volume::Close::Abort };
+                    let close = Ask::Close { handle, how: volume::Close::Commit };
                     match peer.ask(&cx, close).await {
                         Ok(_) => return,
                         Err(why) if why.kind == ErrorKind::Offline && Instant::now() < until => {}
