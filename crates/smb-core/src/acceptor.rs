@@ -222,6 +222,3 @@ fn check_mechanisms(
     }
     Ok(Some(signer.sign_from_server(mechanisms)))
 }
-
-#[cfg(test)]
-mod tests;

@@ -268,6 +268,3 @@ fn capabilities_for(agreement: &Agreement, policy: &Policy) -> Capabilities {
     capabilities.set(Capabilities::ENCRYPTION, by_capability);
     capabilities
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,6 +24,3 @@ pub use messages::{NegotiateFlags, SIGNATURE};
 
 /// Most UTF-16 units in a user, domain or workstation name (a Windows user name has at most 256).
 pub const MAX_NAME_UNITS: usize = 256;
-
-#[cfg(test)]
-mod tests;

@@ -251,3 +251,21 @@ impl Opener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn used_up_nonces_end_the_session() {
+        let sealer = Sealer::new(Cipher::Aes128Gcm, &[1; 16], 1).unwrap();
+        sealer.next_nonce.store(u64::MAX - 1, Ordering::Relaxed);
+        let mut out = b"kept".to_vec();
+        assert_eq!(sealer.seal_into(&[b"last"], &mut out), Ok(()));
+        out.truncate(4);
+        for _ in 0..3 {
+            assert_eq!(sealer.seal_into(&[b"none"], &mut out), Err(SealError::NoncesExhausted));
+            assert_eq!(out, b"kept");
+        }
+    }
+}

@@ -154,6 +154,3 @@ pub fn response(state: NegState, names_ntlm: bool, token: Option<&[u8]>, mic: Op
     }
     wrap(context(1), &wrap(TAG_SEQUENCE, &fields))
 }
-
-#[cfg(test)]
-mod tests;

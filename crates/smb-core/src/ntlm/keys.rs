@@ -115,12 +115,6 @@ impl MessageSigner {
     pub fn sign_from_server(&self, message: &[u8]) -> [u8; 16] {
         self.from_server.first_signature(message)
     }
-
-    /// The client's first signature over `message`.
-    #[cfg(test)]
-    pub(crate) fn sign_from_client(&self, message: &[u8]) -> [u8; 16] {
-        self.from_client.first_signature(message)
-    }
 }
 
 impl DirectionKeys {
@@ -142,4 +136,20 @@ fn md5(parts: &[&[u8]]) -> Zeroizing<[u8; 16]> {
     let mut hash = Md5::new();
     parts.iter().for_each(|part| hash.update(part));
     Zeroizing::new(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// MS-NLMP 4.2.4.4.
+    #[test]
+    fn message_keys_of_the_example() {
+        let flags = NegotiateFlags(0xe288_8235);
+        let signer = MessageSigner::new(&Zeroizing::new([0x55; 16]), flags).unwrap();
+        let signing = 0x4788_dc86_1b47_82f3_5d43_fd98_fe1a_2d39_u128.to_be_bytes();
+        let sealing = 0x59f6_0097_3cc4_960a_2548_0a7c_196e_4c58_u128.to_be_bytes();
+        assert_eq!(*signer.from_client.signing, signing);
+        assert_eq!(signer.from_client.sealing.as_deref(), Some(&sealing));
+    }
 }

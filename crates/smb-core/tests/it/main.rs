@@ -1,0 +1,12 @@
+//! Tests of the public API: published vectors, models, hostile input, log-ins of a client written apart.
+
+mod client;
+mod credits;
+mod hostile;
+mod login;
+mod negotiate;
+mod peers;
+mod published;
+mod signing;
+mod vector_file;
+mod wildcard;
