@@ -1,6 +1,11 @@
 //! IOCTL (MS-SMB2 2.2.31, 2.2.32). Inputs and outputs of single codes live in the modules below.
 
+pub mod control;
+pub mod copy_chunk;
 pub mod fsctl;
+pub mod negotiate_info;
+pub mod network_interface;
+pub mod sparse;
 
 pub use fsctl::Fsctl;
 

@@ -37,6 +37,8 @@ mod payload;
 pub mod query_directory;
 pub mod query_info;
 pub mod read;
+pub mod rpc;
+pub mod security_descriptor;
 pub mod session_setup;
 pub mod set_info;
 pub mod sid;

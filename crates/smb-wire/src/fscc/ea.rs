@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn names_asked_for() {
-        let list = Bytes::from_static(b"\x0C\0\0\0\x03abc\0..\0\0\0\0\0\x01d\0");
+        let list = Bytes::from_static(b"\x09\0\0\0\x03abc\0\0\0\0\0\x01d\0");
         assert!(decode_get_ea_list(&list).is_err(), "second entry is misplaced");
         let list = Bytes::from_static(b"\x0C\0\0\0\x03abc\0...\0\0\0\0\x01d\0");
         assert_eq!(decode_get_ea_list(&list).unwrap(), [&b"abc"[..], b"d"]);
