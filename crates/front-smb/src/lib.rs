@@ -1,1 +1,34 @@
-//! front-smb
+//! The SMB2/3 server.
+//!
+//! ```text
+//! socket -> inbox -> dispatch -> commands -> vfs
+//! socket <- outbox <- reply  <-
+//! ```
+//!
+//! * [`server`](Server): listeners and what all connections share;
+//! * `connection`: one task per connection; every request a future in it;
+//! * `dispatch`: sealing, signatures, chains of requests, interim responses, cancel;
+//! * `commands`: one file per command, which turns it into calls of [`vfs`];
+//! * `session`: users, their tree connects and opens, over one connection or several.
+//!
+//! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
+
+mod commands;
+mod config;
+mod connection;
+mod dispatch;
+mod inbox;
+pub mod limits;
+mod negotiate;
+mod open;
+mod outbox;
+mod pipe;
+mod reply;
+mod request;
+mod server;
+mod session;
+mod status;
+mod waiting;
+
+pub use config::{Encryption, ServerConfig, Share, Signing, Users};
+pub use server::{Server, ServerStatus, SessionStatus};

@@ -1,0 +1,297 @@
+//! CREATE: opening and making files, directories and pipes (MS-SMB2 3.3.5.9, MS-FSA 2.1.5.1).
+//!
+//! This file checks what the request says by itself and what the user may do on the share; what the name and
+//! the other opens say is decided by `vfs`. No oplocks and no leases are granted, no handle is durable.
+
+use crate::commands::file_info;
+use crate::open::{FileOpen, Kind, Open};
+use crate::pipe::Pipe;
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::session::{Target, Tree};
+use crate::status::failed;
+use smb_wire::create::{
+    CreateAction, CreateContext, CreateDisposition, CreateOptions, CreateRequest, CreateResponse,
+    CreateResponseContext, OplockLevel, ShareAccess,
+};
+use smb_wire::fscc::FileAttributes;
+use smb_wire::{AccessMask, FileId, NtStatus};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use vfs::{Access, Action, Disposition, OpenRequest, Owner, Want};
+use volume::{Attr, VPath};
+
+/// Attributes that a request may name (MS-FSCC 2.6); others are refused.
+const ATTRIBUTES_KNOWN: u32 = 0x0000_7FB7;
+/// Options that no server grants (MS-SMB2 3.3.5.9).
+const OPTIONS_REFUSED: CreateOptions = CreateOptions::OPEN_BY_FILE_ID.union(CreateOptions::RESERVE_OPFILTER);
+/// Options beyond these are refused.
+const OPTIONS_KNOWN: u32 = 0x00FF_FFFF;
+/// Options that FileModeInformation reports (MS-FSCC 2.4.31).
+const MODE_OPTIONS: u32 = 0x0000_103E;
+/// Access that a request may name.
+const ACCESS_KNOWN: u32 = 0xF31F_01FF;
+const IMPERSONATION_MAX: u32 = 3;
+
+pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = CreateRequest::decode(&request.message).map_err(|error| error.status())?;
+    if decoded.impersonation_level > IMPERSONATION_MAX {
+        return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
+    }
+    if !request.session()?.has_room() {
+        return Err(NtStatus::INSUFFICIENT_RESOURCES);
+    }
+    let tree = request.tree()?;
+    match &tree.target {
+        Target::Pipes => open_pipe(request, tree, &decoded),
+        Target::Disk(share) => {
+            check(&decoded)?;
+            open_file(request, tree, &share.vfs, &decoded).await
+        }
+    }
+}
+
+/// What a request must not say, whatever the file.
+fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
+    let options = decoded.create_options;
+    if options.intersects(OPTIONS_REFUSED) {
+        return Err(NtStatus::NOT_SUPPORTED);
+    }
+    let both = CreateOptions::DIRECTORY_FILE | CreateOptions::NON_DIRECTORY_FILE;
+    if options.bits() & !OPTIONS_KNOWN != 0 || options.contains(both) {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if decoded.share_access.bits()
+        & !ShareAccess::READ.union(ShareAccess::WRITE).union(ShareAccess::DELETE).bits()
+        != 0
+        || decoded.file_attributes.bits() & !ATTRIBUTES_KNOWN != 0
+    {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let empties = matches!(
+        decoded.create_disposition,
+        CreateDisposition::Supersede | CreateDisposition::Overwrite | CreateDisposition::OverwriteIf
+    );
+    if options.contains(CreateOptions::DIRECTORY_FILE) && empties {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let access = decoded.desired_access;
+    if access.bits() & !ACCESS_KNOWN != 0 || access.is_empty() {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    if access.contains(AccessMask::ACCESS_SYSTEM_SECURITY) {
+        return Err(NtStatus::PRIVILEGE_NOT_HELD);
+    }
+    if decoded.contexts.iter().any(|context| matches!(context, CreateContext::ExtendedAttributes(_))) {
+        return Err(NtStatus::EAS_NOT_SUPPORTED);
+    }
+    check_history(decoded)
+}
+
+/// Nothing is durable and no snapshots are served: who wants an old open or version is told that it is not there.
+fn check_history(decoded: &CreateRequest) -> Result<(), NtStatus> {
+    let wants_history = decoded.contexts.iter().any(|context| match context {
+        CreateContext::DurableReconnect(_) | CreateContext::DurableReconnectV2 { .. } => true,
+        CreateContext::TimeWarp(time) => time.0 != 0,
+        _ => false,
+    });
+    if wants_history { Err(NtStatus::OBJECT_NAME_NOT_FOUND) } else { Ok(()) }
+}
+
+/// The path of a request, and its stream cut off: only the unnamed stream is served.
+fn path_of(name: &str) -> Result<VPath, NtStatus> {
+    if name.starts_with('\\') {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let (path, stream) = name.split_once(':').unwrap_or((name, ""));
+    if !matches!(stream.to_ascii_uppercase().as_str(), "" | ":$DATA")
+        || (path.is_empty() && !stream.is_empty())
+    {
+        return Err(NtStatus::OBJECT_NAME_INVALID);
+    }
+    vfs::names::from_smb(path.strip_suffix('\\').unwrap_or(path)).map_err(failed)
+}
+
+/// The rights that the open gets: generic ones spelled out, "all I may have" decided by the share.
+fn granted(desired: AccessMask, maximal: AccessMask) -> Result<AccessMask, NtStatus> {
+    let mut access = desired.expand_generic();
+    if access.contains(AccessMask::MAXIMUM_ALLOWED) {
+        access = (access - AccessMask::MAXIMUM_ALLOWED) | maximal;
+    }
+    if maximal.contains(access) { Ok(access) } else { Err(NtStatus::ACCESS_DENIED) }
+}
+
+async fn open_file(
+    request: &Request,
+    tree: &Arc<Tree>,
+    vfs: &vfs::Vfs,
+    decoded: &CreateRequest,
+) -> Result<Answer, NtStatus> {
+    let path = path_of(&decoded.name)?;
+    let mut access = granted(decoded.desired_access, tree.maximal_access)?;
+    if decoded.create_options.contains(CreateOptions::DELETE_ON_CLOSE) && !access.contains(AccessMask::DELETE)
+    {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let cx = request.cx();
+    let wanted = wanted(path, access, decoded, Owner(request.session()?.id));
+    let opened = match vfs.open(&cx, wanted.clone()).await {
+        // A read-only file: whoever asked for all he may have gets all but writing.
+        Err(vfs::Error::AccessDenied) if decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED) => {
+            access -= AccessMask::WRITE_DATA | AccessMask::APPEND_DATA;
+            let less = OpenRequest { access: Access::from_bits_truncate(access.bits()), ..wanted };
+            vfs.open(&cx, less).await.map_err(failed)?
+        }
+        outcome => outcome.map_err(failed)?,
+    };
+    let file = FileOpen {
+        vfs: Arc::clone(&opened.open),
+        mode: decoded.create_options.bits() & MODE_OPTIONS,
+        position: AtomicU64::new(0),
+        walk: tokio::sync::Mutex::default(),
+    };
+    let id = enter(request, tree, access, Kind::File(Box::new(file)))?;
+    let contexts = response_contexts(decoded, tree, &opened.attr);
+    Ok(answer(id, action(opened.action), &opened.attr, contexts))
+}
+
+fn wanted(path: VPath, access: AccessMask, decoded: &CreateRequest, owner: Owner) -> OpenRequest {
+    let options = decoded.create_options;
+    let allocation = decoded.contexts.iter().find_map(|context| match context {
+        CreateContext::AllocationSize(bytes) => Some(*bytes),
+        _ => None,
+    });
+    let want = if options.contains(CreateOptions::DIRECTORY_FILE) {
+        Want::Dir
+    } else if options.contains(CreateOptions::NON_DIRECTORY_FILE) {
+        Want::File
+    } else {
+        Want::Any
+    };
+    OpenRequest {
+        share: vfs::Share::from_bits_truncate(decoded.share_access.bits()),
+        disposition: disposition(decoded.create_disposition),
+        want,
+        delete_on_close: options.contains(CreateOptions::DELETE_ON_CLOSE),
+        open_link: options.contains(CreateOptions::OPEN_REPARSE_POINT),
+        dos: file_info::dos(decoded.file_attributes & !FileAttributes::DIRECTORY),
+        mode: if want == Want::Dir { 0o755 } else { 0o644 },
+        allocation,
+        ..OpenRequest::new(path, Access::from_bits_truncate(access.bits()), owner)
+    }
+}
+
+fn disposition(disposition: CreateDisposition) -> Disposition {
+    match disposition {
+        CreateDisposition::Supersede => Disposition::Supersede,
+        CreateDisposition::Open => Disposition::Open,
+        CreateDisposition::Create => Disposition::Create,
+        CreateDisposition::OpenIf => Disposition::OpenIf,
+        CreateDisposition::Overwrite => Disposition::Overwrite,
+        CreateDisposition::OverwriteIf => Disposition::OverwriteIf,
+    }
+}
+
+fn action(action: Action) -> CreateAction {
+    match action {
+        Action::Superseded => CreateAction::Superseded,
+        Action::Opened => CreateAction::Opened,
+        Action::Created => CreateAction::Created,
+        Action::Overwritten => CreateAction::Overwritten,
+    }
+}
+
+fn response_contexts(decoded: &CreateRequest, tree: &Tree, attr: &Attr) -> Vec<CreateResponseContext> {
+    let answer = |context: &CreateContext| match context {
+        CreateContext::QueryMaximalAccess(_) => Some(CreateResponseContext::MaximalAccess {
+            status: NtStatus::SUCCESS,
+            access: tree.maximal_access,
+        }),
+        CreateContext::QueryOnDiskId => {
+            Some(CreateResponseContext::OnDiskId { file_id: attr.id.lo, volume_id: attr.id.hi })
+        }
+        _ => None,
+    };
+    decoded.contexts.iter().filter_map(answer).collect()
+}
+
+/// Gives an open its id and enters it in the session.
+fn enter(request: &Request, tree: &Arc<Tree>, granted: AccessMask, kind: Kind) -> Result<FileId, NtStatus> {
+    let number = request.connection.server.next_open_id();
+    let id = FileId { persistent: number, volatile: number };
+    // When the session has ended meanwhile, dropping the open closes it.
+    if !request.session()?.add_open(Arc::new(Open { id, tree_id: tree.id, granted, kind })) {
+        return Err(NtStatus::USER_SESSION_DELETED);
+    }
+    request.use_file(id);
+    Ok(id)
+}
+
+fn answer(id: FileId, action: CreateAction, attr: &Attr, contexts: Vec<CreateResponseContext>) -> Answer {
+    let times = file_info::times(attr);
+    let response = CreateResponse {
+        oplock_level: OplockLevel::NONE,
+        flags: 0,
+        create_action: action,
+        creation_time: times.creation,
+        last_access_time: times.last_access,
+        last_write_time: times.last_write,
+        change_time: times.change,
+        allocation_size: file_info::allocation(attr),
+        end_of_file: file_info::end_of_file(attr),
+        file_attributes: file_info::attributes(attr),
+        file_id: id,
+        contexts,
+    };
+    Answer::ok(|body| response.encode(body))
+}
+
+fn open_pipe(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Result<Answer, NtStatus> {
+    let pipe = Pipe::open(&decoded.name).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    let access = granted(decoded.desired_access, tree.maximal_access)?;
+    let id = enter(request, tree, access, Kind::Pipe(pipe))?;
+    let response = CreateResponse {
+        oplock_level: OplockLevel::NONE,
+        flags: 0,
+        create_action: CreateAction::Opened,
+        creation_time: Default::default(),
+        last_access_time: Default::default(),
+        last_write_time: Default::default(),
+        change_time: Default::default(),
+        allocation_size: 0,
+        end_of_file: 0,
+        file_attributes: FileAttributes::NORMAL,
+        file_id: id,
+        contexts: Vec::new(),
+    };
+    Ok(Answer::ok(|body| response.encode(body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_unnamed_stream_is_a_file() {
+        assert_eq!(path_of(r"a\b").unwrap().as_str(), "a/b");
+        assert_eq!(path_of(r"a\b::$DATA").unwrap().as_str(), "a/b");
+        assert_eq!(path_of("").unwrap(), VPath::root());
+        for (bad, status) in [
+            (r"\a", NtStatus::INVALID_PARAMETER),
+            ("a:stream", NtStatus::OBJECT_NAME_INVALID),
+            ("a:stream:$DATA", NtStatus::OBJECT_NAME_INVALID),
+            (r"a\..\b", NtStatus::OBJECT_NAME_INVALID),
+            ("a*", NtStatus::OBJECT_NAME_INVALID),
+        ] {
+            assert_eq!(path_of(bad), Err(status), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rights_never_exceed_the_share() {
+        let reading = AccessMask::FILE_GENERIC_READ;
+        assert_eq!(granted(AccessMask::MAXIMUM_ALLOWED, reading), Ok(reading));
+        assert_eq!(granted(AccessMask::GENERIC_READ, reading), Ok(reading));
+        assert_eq!(granted(AccessMask::WRITE_DATA, reading), Err(NtStatus::ACCESS_DENIED));
+    }
+}

@@ -1,0 +1,113 @@
+//! QUERY_DIRECTORY (MS-SMB2 3.3.5.18, MS-FSA 2.1.5.6.3).
+
+use crate::commands::file_info;
+use crate::open::{FileOpen, Walk};
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::status::failed;
+use smb_core::wildcard::Pattern;
+use smb_wire::fscc::directory::{DirectoryClass, DirectoryEntry, DirectoryPage};
+use smb_wire::query_directory::{QueryDirectoryFlags, QueryDirectoryRequest, QueryDirectoryResponse};
+use smb_wire::{AccessMask, NtStatus};
+use volume::Cx;
+
+pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = QueryDirectoryRequest::decode(&request.message).map_err(|error| error.status())?;
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
+    if !file.vfs.is_dir() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if decoded.output_buffer_length > request.payload_max() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    request.check_charge(decoded.output_buffer_length)?;
+    open.needs_any(AccessMask::LIST_DIRECTORY)?;
+    let class = DirectoryClass::from_code(decoded.information_class).ok_or(NtStatus::INVALID_INFO_CLASS)?;
+    if decoded.pattern.is_empty() && file.walk.lock().await.is_none() {
+        return Err(NtStatus::OBJECT_NAME_INVALID);
+    }
+    if (decoded.output_buffer_length as usize) < class.fixed_len() {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    let cx = request.cx();
+    let mut place = file.walk.lock().await;
+    let walk = begin(&mut place, file, &decoded)?;
+    let single = decoded.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY);
+    let page = DirectoryPage::new(class, decoded.output_buffer_length as usize);
+    let data = fill(&cx, walk, page, single).await?;
+    let response = QueryDirectoryResponse { data: data.into() };
+    Ok(Answer::ok(|body| response.encode(body)))
+}
+
+/// The walk to go on with: a new one at the first request and when the client starts over.
+fn begin<'a>(
+    place: &'a mut Option<Walk>,
+    file: &FileOpen,
+    decoded: &QueryDirectoryRequest,
+) -> Result<&'a mut Walk, NtStatus> {
+    let reopen = decoded.flags.contains(QueryDirectoryFlags::REOPEN);
+    let restart = decoded.flags.contains(QueryDirectoryFlags::RESTART_SCANS);
+    match place {
+        Some(walk) if !reopen => {
+            if restart {
+                walk.cursor.restart();
+                walk.found = false;
+                if !decoded.pattern.is_empty() {
+                    walk.pattern = Pattern::new(&decoded.pattern);
+                }
+            }
+        }
+        _ => {
+            let cursor = file.vfs.list().map_err(failed)?;
+            *place = Some(Walk { cursor, pattern: Pattern::new(&decoded.pattern), found: false });
+        }
+    }
+    place.as_mut().ok_or(NtStatus::INVALID_PARAMETER)
+}
+
+async fn fill(cx: &Cx, walk: &mut Walk, mut page: DirectoryPage, single: bool) -> Result<Vec<u8>, NtStatus> {
+    loop {
+        let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)? else { break };
+        let name = vfs::names::to_smb(&entry.name);
+        if walk.pattern.matches(&name) {
+            if !page.push(&directory_entry(&name, &entry.attr)) {
+                if page.is_empty() {
+                    return Err(NtStatus::BUFFER_OVERFLOW);
+                }
+                return Ok(page.finish());
+            }
+            walk.found = true;
+        }
+        walk.cursor.next(cx).await.map_err(failed)?;
+        if single && !page.is_empty() {
+            break;
+        }
+    }
+    if !page.is_empty() {
+        return Ok(page.finish());
+    }
+    Err(if walk.found { NtStatus::NO_MORE_FILES } else { no_such_file(walk) })
+}
+
+/// Nothing at all matched: said once, then the walk is at its end.
+fn no_such_file(walk: &mut Walk) -> NtStatus {
+    walk.found = true;
+    NtStatus::NO_SUCH_FILE
+}
+
+fn directory_entry<'a>(name: &'a str, attr: &volume::Attr) -> DirectoryEntry<'a> {
+    let times = file_info::times(attr);
+    DirectoryEntry {
+        name,
+        creation_time: times.creation,
+        last_access_time: times.last_access,
+        last_write_time: times.last_write,
+        change_time: times.change,
+        end_of_file: file_info::end_of_file(attr),
+        allocation_size: file_info::allocation(attr),
+        file_attributes: file_info::attributes(attr),
+        file_id: u128::from(attr.id.hi) << 64 | u128::from(attr.id.lo),
+        ..DirectoryEntry::default()
+    }
+}

@@ -1,0 +1,102 @@
+//! Attributes of the waist in the words of MS-FSCC, and back.
+
+use smb_wire::NtStatus;
+use smb_wire::fscc::FileAttributes;
+use smb_wire::fscc::file::BasicInformation;
+use smb_wire::time::FileTime;
+use volume::{Attr, DosAttributes, Kind, SetAttr, Time};
+
+pub(super) struct Times {
+    pub(super) creation: FileTime,
+    pub(super) last_access: FileTime,
+    pub(super) last_write: FileTime,
+    pub(super) change: FileTime,
+}
+
+pub(super) fn times(attr: &Attr) -> Times {
+    let time = |time: Time| FileTime::from_unix_nanos(time.0);
+    Times {
+        creation: time(attr.btime),
+        last_access: time(attr.atime),
+        last_write: time(attr.mtime),
+        change: time(attr.ctime),
+    }
+}
+
+/// The bits that clients see: the kind of the object, and NORMAL when nothing else is to be said.
+pub(super) fn attributes(attr: &Attr) -> FileAttributes {
+    let mut bits = FileAttributes::from_bits_retain(attr.dos.bits());
+    match attr.kind {
+        Kind::Dir => bits |= FileAttributes::DIRECTORY,
+        Kind::Symlink => bits |= FileAttributes::REPARSE_POINT,
+        Kind::File | Kind::Other => {}
+    }
+    if bits.is_empty() { FileAttributes::NORMAL } else { bits }
+}
+
+/// Attributes that a client may ask for, with NORMAL meaning none.
+pub(super) fn dos(attributes: FileAttributes) -> DosAttributes {
+    DosAttributes::from_bits_truncate(attributes.bits())
+}
+
+pub(super) fn end_of_file(attr: &Attr) -> u64 {
+    if attr.is_dir() { 0 } else { attr.size }
+}
+
+/// Space taken, as clients expect it: never less than the content would take, in whole units.
+pub(super) fn allocation(attr: &Attr) -> u64 {
+    const UNIT: u64 = 4096;
+    if attr.is_dir() {
+        return 0;
+    }
+    if attr.dos.contains(DosAttributes::SPARSE) {
+        return attr.allocated;
+    }
+    attr.size.checked_next_multiple_of(UNIT).unwrap_or(u64::MAX)
+}
+
+pub(super) fn basic(attr: &Attr) -> BasicInformation {
+    let times = times(attr);
+    BasicInformation {
+        creation_time: times.creation,
+        last_access_time: times.last_access,
+        last_write_time: times.last_write,
+        change_time: times.change,
+        file_attributes: attributes(attr),
+    }
+}
+
+/// What FileBasicInformation sets (MS-FSCC 2.4.7): zero times and zero attributes leave as it is.
+pub(super) fn set_basic(basic: &BasicInformation, is_dir: bool) -> Result<SetAttr, NtStatus> {
+    let asked = basic.file_attributes;
+    if asked.contains(FileAttributes::DIRECTORY) && !is_dir {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if asked.contains(FileAttributes::TEMPORARY) && is_dir {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let time = |time: FileTime| time.given_unix_nanos().map(Time);
+    Ok(SetAttr {
+        btime: time(basic.creation_time),
+        atime: time(basic.last_access_time),
+        mtime: time(basic.last_write_time),
+        dos: (!asked.is_empty()).then(|| dos(asked)),
+        ..SetAttr::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_leaves_and_normal_clears() {
+        let mut basic = BasicInformation::default();
+        assert!(set_basic(&basic, false).unwrap().is_empty());
+        basic.file_attributes = FileAttributes::NORMAL;
+        assert_eq!(set_basic(&basic, false).unwrap().dos, Some(DosAttributes::empty()));
+        basic.file_attributes = FileAttributes::DIRECTORY;
+        assert_eq!(set_basic(&basic, false), Err(NtStatus::INVALID_PARAMETER));
+        assert!(set_basic(&basic, true).is_ok());
+    }
+}

@@ -1,0 +1,109 @@
+//! READ, WRITE and FLUSH (MS-SMB2 3.3.5.12, 3.3.5.13, 3.3.5.11).
+
+use crate::open::Kind;
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::status::failed;
+use bytes::Bytes;
+use smb_wire::create::CreateOptions;
+use smb_wire::flush::{FlushRequest, FlushResponse};
+use smb_wire::read::{ReadRequest, ReadResponse};
+use smb_wire::write::{WriteFlags, WriteRequest, WriteResponse};
+use smb_wire::{AccessMask, NtStatus};
+use std::sync::atomic::Ordering;
+use volume::SyncKind;
+
+/// Offset that means "append" (MS-FSA 2.1.5.4).
+const AT_END: u64 = u64::MAX;
+/// Last byte that a file can have.
+const OFFSET_MAX: u64 = i64::MAX as u64;
+
+pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = ReadRequest::decode(&request.message).map_err(|error| error.status())?;
+    if decoded.length > request.payload_max() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    request.check_charge(decoded.length)?;
+    let open = request.open(decoded.file_id)?;
+    let data = match &open.kind {
+        Kind::Pipe(pipe) => {
+            let (data, more) = pipe.read(decoded.length as usize)?;
+            let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+            return Ok(Answer { status, ..data_answer(data) });
+        }
+        Kind::File(file) => {
+            open.needs_any(AccessMask::READ_DATA | AccessMask::EXECUTE)?;
+            if file.vfs.is_dir() {
+                return Err(NtStatus::INVALID_DEVICE_REQUEST);
+            }
+            check_range(decoded.offset, decoded.length as usize)?;
+            file.vfs.read(&request.cx(), decoded.offset, decoded.length).await.map_err(failed)?
+        }
+    };
+    let short = (data.len() as u64) < u64::from(decoded.minimum_count);
+    if short || (data.is_empty() && decoded.length > 0) {
+        return Err(NtStatus::END_OF_FILE);
+    }
+    request.connection.server.counters.read_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+    Ok(data_answer(data))
+}
+
+fn data_answer(data: Bytes) -> Answer {
+    let head = ReadResponse::head(data.len() as u32).to_vec();
+    Answer { body: head, payload: data, ..Answer::default() }
+}
+
+/// No byte of a file lies at or beyond 2^63.
+fn check_range(offset: u64, length: usize) -> Result<(), NtStatus> {
+    match offset.checked_add(length as u64) {
+        Some(end) if end <= OFFSET_MAX => Ok(()),
+        _ => Err(NtStatus::INVALID_PARAMETER),
+    }
+}
+
+pub(super) async fn write(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = WriteRequest::decode(&request.message).map_err(|error| error.status())?;
+    let length = decoded.data.len();
+    if length > request.payload_max() as usize {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    request.check_charge(length as u32)?;
+    let open = request.open(decoded.file_id)?;
+    match &open.kind {
+        Kind::Pipe(pipe) => pipe.write(&decoded.data, &request.connection.server)?,
+        Kind::File(file) => {
+            open.needs_any(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)?;
+            if file.vfs.is_dir() {
+                return Err(NtStatus::INVALID_DEVICE_REQUEST);
+            }
+            let cx = request.cx();
+            if decoded.offset == AT_END {
+                file.vfs.append(&cx, decoded.data).await.map_err(failed)?;
+            } else {
+                check_range(decoded.offset, length)?;
+                if length > 0 {
+                    file.vfs.write(&cx, decoded.offset, decoded.data).await.map_err(failed)?;
+                }
+            }
+            let through = decoded.flags.contains(WriteFlags::WRITE_THROUGH)
+                || file.mode & CreateOptions::WRITE_THROUGH.bits() != 0;
+            if through && length > 0 {
+                file.vfs.sync(&cx, SyncKind::Data).await.map_err(failed)?;
+            }
+            request.connection.server.counters.written_bytes.fetch_add(length as u64, Ordering::Relaxed);
+        }
+    }
+    Ok(Answer::ok(|body| WriteResponse { count: length as u32 }.encode(body)))
+}
+
+pub(super) async fn flush(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = FlushRequest::decode(&request.message).map_err(|error| error.status())?;
+    let open = request.open(decoded.file_id)?;
+    if let Kind::File(file) = &open.kind {
+        open.needs_any(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)?;
+        if !file.vfs.is_dir() {
+            file.vfs.sync(&request.cx(), SyncKind::Full).await.map_err(failed)?;
+        }
+    }
+    Ok(Answer::ok(|body| FlushResponse.encode(body)))
+}

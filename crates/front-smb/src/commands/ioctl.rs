@@ -1,0 +1,197 @@
+//! IOCTL: the FSCTLs that clients need (MS-SMB2 3.3.5.15, MS-FSCC 2.3). What is not served is answered
+//! INVALID_DEVICE_REQUEST, which clients take as "not here" and go on.
+
+use crate::commands::copy_chunk;
+use crate::connection::Disconnect;
+use crate::open::{FileOpen, Kind};
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::status::failed;
+use bytes::Bytes;
+use smb_wire::ioctl::control::encode_snapshots;
+use smb_wire::ioctl::negotiate_info::{ValidateNegotiateRequest, ValidateNegotiateResponse};
+use smb_wire::ioctl::network_interface::{InterfaceCapability, NetworkInterface, encode_network_interfaces};
+use smb_wire::ioctl::sparse::{
+    FileRange, decode_allocated_ranges_query, decode_set_sparse, decode_zero_data, encode_allocated_ranges,
+};
+use smb_wire::ioctl::{Fsctl, IOCTL_IS_FSCTL, IoctlRequest, IoctlResponse};
+use smb_wire::{AccessMask, NtStatus};
+use volume::{Cx, DosAttributes, SetAttr};
+
+/// Speed told for the interface that the client already uses, bits per second.
+const LINK_SPEED: u64 = 1_000_000_000;
+/// Zeros written at a time, bytes.
+const ZEROS: &[u8] = &[0; 256 * 1024];
+
+/// An `Err` outside drops the connection.
+pub(super) async fn ioctl(request: &Request) -> Result<Result<Answer, NtStatus>, Disconnect> {
+    let decoded = match IoctlRequest::decode(&request.message) {
+        Ok(decoded) => decoded,
+        Err(error) => return Ok(Err(error.status())),
+    };
+    if decoded.ctl_code == Fsctl::VALIDATE_NEGOTIATE_INFO {
+        return validate_negotiate(request, &decoded).map(Ok);
+    }
+    Ok(run(request, &decoded).await)
+}
+
+/// A client of 3.0 asks whether its NEGOTIATE arrived as it was sent; if not, someone edits what passes, and
+/// the connection ends (MS-SMB2 3.3.5.15.12).
+fn validate_negotiate(request: &Request, decoded: &IoctlRequest) -> Result<Answer, Disconnect> {
+    let agreement = request.connection.negotiated.get().ok_or("an IOCTL before NEGOTIATE")?;
+    let asked = ValidateNegotiateRequest::decode(&decoded.input)?;
+    let policy = &request.connection.server.policy;
+    let unaltered = agreement.is_unaltered(
+        policy,
+        asked.capabilities,
+        &asked.client_guid,
+        asked.security_mode,
+        &asked.dialects,
+    );
+    if !unaltered {
+        return Err(Disconnect("the negotiation was edited on its way".to_owned()));
+    }
+    let response = ValidateNegotiateResponse {
+        capabilities: agreement.capabilities,
+        server_guid: request.connection.server.config.server_guid,
+        security_mode: agreement.security_mode,
+        dialect: agreement.dialect,
+    };
+    let mut output = Vec::new();
+    response.encode(&mut output);
+    Ok(answer(decoded, NtStatus::SUCCESS, output.into()))
+}
+
+fn answer(decoded: &IoctlRequest, status: NtStatus, output: Bytes) -> Answer {
+    let response = IoctlResponse { ctl_code: decoded.ctl_code, file_id: decoded.file_id, output };
+    Answer::with(status, |body| response.encode(body))
+}
+
+async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStatus> {
+    if decoded.flags & IOCTL_IS_FSCTL == 0 {
+        return Err(NtStatus::NOT_SUPPORTED);
+    }
+    let room = decoded.max_output_response;
+    if room > request.payload_max() || decoded.input.len() > request.payload_max() as usize {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    request.check_charge(room.max(decoded.max_input_response).max(decoded.input.len() as u32))?;
+    let done = |output: Vec<u8>| Ok(answer(decoded, NtStatus::SUCCESS, output.into()));
+    match decoded.ctl_code {
+        Fsctl::DFS_GET_REFERRALS | Fsctl::DFS_GET_REFERRALS_EX => Err(NtStatus::FS_DRIVER_REQUIRED),
+        Fsctl::QUERY_NETWORK_INTERFACE_INFO => done(interfaces(request, room as usize)?),
+        // The pipes that are served are always there.
+        Fsctl::PIPE_WAIT => done(Vec::new()),
+        Fsctl::PIPE_TRANSCEIVE => transceive(request, decoded),
+        Fsctl::SRV_REQUEST_RESUME_KEY => done(copy_chunk::resume_key(request, decoded.file_id, room)?),
+        Fsctl::SRV_COPYCHUNK | Fsctl::SRV_COPYCHUNK_WRITE => {
+            let (status, output) = copy_chunk::copy(request, decoded).await?;
+            Ok(answer(decoded, status, output.into()))
+        }
+        Fsctl::SRV_ENUMERATE_SNAPSHOTS => {
+            request.open(decoded.file_id)?.file()?;
+            let mut output = Vec::new();
+            encode_snapshots(&[], room as usize, &mut output);
+            done(output)
+        }
+        Fsctl::GET_REPARSE_POINT => {
+            request.open(decoded.file_id)?.file()?;
+            Err(NtStatus::NOT_A_REPARSE_POINT)
+        }
+        Fsctl::SET_SPARSE => {
+            set_sparse(request, decoded).await?;
+            done(Vec::new())
+        }
+        Fsctl::SET_ZERO_DATA => {
+            set_zero(request, decoded).await?;
+            done(Vec::new())
+        }
+        Fsctl::QUERY_ALLOCATED_RANGES => done(allocated_ranges(request, decoded).await?),
+        _ => {
+            // A handle that is not there is said before the code is.
+            if decoded.file_id != smb_wire::FileId::RELATED {
+                request.open(decoded.file_id)?;
+            }
+            Err(NtStatus::INVALID_DEVICE_REQUEST)
+        }
+    }
+}
+
+/// The address that the client came to: further ones are the operator's to offer.
+fn interfaces(request: &Request, room: usize) -> Result<Vec<u8>, NtStatus> {
+    let interface = NetworkInterface {
+        index: 1,
+        capability: InterfaceCapability::empty(),
+        link_speed: LINK_SPEED,
+        address: request.connection.local.ip().to_canonical(),
+    };
+    let mut output = Vec::new();
+    if !encode_network_interfaces(&[interface], room, &mut output) {
+        return Err(NtStatus::BUFFER_TOO_SMALL);
+    }
+    Ok(output)
+}
+
+fn transceive(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStatus> {
+    let open = request.open(decoded.file_id)?;
+    let Kind::Pipe(pipe) = &open.kind else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    pipe.write(&decoded.input, &request.connection.server)?;
+    let (output, more) = pipe.read(decoded.max_output_response as usize)?;
+    let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+    Ok(answer(decoded, status, output))
+}
+
+async fn set_sparse(request: &Request, decoded: &IoctlRequest) -> Result<(), NtStatus> {
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
+    open.needs_any(AccessMask::WRITE_DATA | AccessMask::WRITE_ATTRIBUTES)?;
+    if file.vfs.is_dir() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let cx = request.cx();
+    let mut dos = file.vfs.attr(&cx).await.map_err(failed)?.dos;
+    dos.set(DosAttributes::SPARSE, decode_set_sparse(&decoded.input));
+    file.vfs.set_attr(&cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Zeros a range, never beyond the end of the file (MS-FSCC 2.3.67).
+async fn set_zero(request: &Request, decoded: &IoctlRequest) -> Result<(), NtStatus> {
+    let range = decode_zero_data(&decoded.input).map_err(|_| NtStatus::INVALID_PARAMETER)?;
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
+    open.needs_any(AccessMask::WRITE_DATA)?;
+    if file.vfs.is_dir() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let cx = request.cx();
+    let size = file.vfs.attr(&cx).await.map_err(failed)?.size;
+    zero(&cx, file, range.offset, range.offset.saturating_add(range.length).min(size)).await
+}
+
+async fn zero(cx: &Cx, file: &FileOpen, mut at: u64, end: u64) -> Result<(), NtStatus> {
+    while at < end {
+        let length = (end - at).min(ZEROS.len() as u64);
+        file.vfs.write(cx, at, Bytes::from_static(&ZEROS[..length as usize])).await.map_err(failed)?;
+        at += length;
+    }
+    Ok(())
+}
+
+/// Holes are not told apart: what lies inside the file counts as allocated, which is always allowed.
+async fn allocated_ranges(request: &Request, decoded: &IoctlRequest) -> Result<Vec<u8>, NtStatus> {
+    let asked = decode_allocated_ranges_query(&decoded.input).map_err(|_| NtStatus::INVALID_PARAMETER)?;
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
+    open.needs_any(AccessMask::READ_DATA)?;
+    let size = file.vfs.attr(&request.cx()).await.map_err(failed)?.size;
+    let end = asked.offset.saturating_add(asked.length).min(size);
+    let mut output = Vec::new();
+    if asked.offset < end {
+        let range = FileRange { offset: asked.offset, length: end - asked.offset };
+        if !encode_allocated_ranges(&[range], decoded.max_output_response as usize, &mut output) {
+            return Err(NtStatus::BUFFER_TOO_SMALL);
+        }
+    }
+    Ok(output)
+}

@@ -1,0 +1,80 @@
+//! LOCK (MS-SMB2 3.3.5.14).
+//!
+//! All elements of a request lock, or all unlock. Locks taken by a request whose later element fails are given
+//! back. Only a request with a single element may wait.
+
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::status::failed;
+use smb_wire::NtStatus;
+use smb_wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
+use vfs::{Open, Range};
+
+pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = LockRequest::decode(&request.message).map_err(|error| error.status())?;
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
+    if file.vfs.is_dir() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if decoded.locks[0].flags.contains(LockFlags::UNLOCK) {
+        unlock_all(&file.vfs, &decoded.locks)?;
+    } else {
+        lock_all(&file.vfs, &decoded.locks).await?;
+    }
+    Ok(Answer::ok(|body| LockResponse.encode(body)))
+}
+
+fn range(element: &LockElement) -> Range {
+    Range { offset: element.offset, length: element.length }
+}
+
+fn unlock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
+    for element in elements {
+        // An element that locks among those that unlock ends the request; what is unlocked stays so.
+        if element.flags.bits() & !LockFlags::FAIL_IMMEDIATELY.bits() != LockFlags::UNLOCK.bits() {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        file.unlock(range(element)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn lock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
+    let mut taken = Vec::with_capacity(elements.len());
+    for element in elements {
+        match lock_one(file, element, elements.len()).await {
+            Ok(()) => taken.push(range(element)),
+            Err(status) => {
+                for range in taken {
+                    // It was locked a moment ago; only a closed file forgets that, and then it is unlocked.
+                    if let Err(error) = file.unlock(range) {
+                        tracing::debug!(%error, "giving back a lock");
+                    }
+                }
+                return Err(status);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn lock_one(file: &Open, element: &LockElement, among: usize) -> Result<(), NtStatus> {
+    let at_once = element.flags.contains(LockFlags::FAIL_IMMEDIATELY);
+    let exclusive = match element.flags - LockFlags::FAIL_IMMEDIATELY {
+        LockFlags::SHARED => false,
+        LockFlags::EXCLUSIVE => true,
+        _ => return Err(NtStatus::INVALID_PARAMETER),
+    };
+    if at_once {
+        return file.try_lock(range(element), exclusive).map_err(failed);
+    }
+    if among > 1 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    match file.lock(range(element), exclusive).await {
+        // The open went away while the request waited (MS-SMB2 3.3.5.14.2).
+        Err(vfs::Error::Closed) => Err(NtStatus::RANGE_NOT_LOCKED),
+        outcome => outcome.map_err(failed),
+    }
+}

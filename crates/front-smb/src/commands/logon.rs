@@ -1,0 +1,324 @@
+//! SESSION_SETUP and LOGOFF: logging in, proving oneself again, binding a further connection
+//! (MS-SMB2 3.3.5.5, 3.3.5.6).
+//!
+//! A log-in takes two or three legs. Between them it lives in the connection as a [`Logon`]; what it is for is
+//! decided at its first leg:
+//!
+//! ```text
+//! SessionId 0                      -> New:    a session of its own
+//! a session of this connection     -> Again:  the user proves himself again, keys stay
+//! any session, with BINDING        -> Bind:   this connection becomes a further channel of it
+//! ```
+
+use crate::config::Encryption;
+use crate::connection::{Connection, Disconnect};
+use crate::limits;
+use crate::negotiate;
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::session::{Channel, NewSession, Sealing, Session, Terms};
+use bytes::Bytes;
+use smb_core::acceptor::{Acceptor, Established, Refusal, Step};
+use smb_core::kdf::{self, SessionKeys};
+use smb_core::negotiate::Agreement;
+use smb_core::ntlm::{Identity, TargetNames};
+use smb_core::preauth::PreauthHash;
+use smb_core::sealing::{Opener, Sealer};
+use smb_core::signing::{Role, Signer};
+use smb_wire::negotiate::{Capabilities, Dialect, SecurityMode};
+use smb_wire::session_setup::{
+    LogoffRequest, LogoffResponse, SessionFlags, SessionSetupFlags, SessionSetupRequest, SessionSetupResponse,
+};
+use smb_wire::time::FileTime;
+use smb_wire::{Command, Flags, Header, NtStatus};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use volume::Time;
+
+/// A log-in under way.
+pub(crate) struct Logon {
+    acceptor: Acceptor,
+    /// Hash over NEGOTIATE and all legs so far (3.1.1).
+    preauth: PreauthHash,
+    purpose: Purpose,
+}
+
+enum Purpose {
+    New,
+    Again(Channel),
+    Bind(Arc<Session>),
+}
+
+/// One leg of a log-in. An `Err` outside drops the connection.
+pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, NtStatus>, Disconnect> {
+    let decoded = match SessionSetupRequest::decode(&request.message) {
+        Ok(decoded) => decoded,
+        Err(error) => return Ok(Err(error.status())),
+    };
+    let connection = &request.connection;
+    let agreement = connection.negotiated.get().ok_or("SESSION_SETUP before NEGOTIATE")?;
+    let (id, mut logon) = match resume_or_begin(request, &decoded, agreement)? {
+        Ok(logon) => logon,
+        Err(status) => return Ok(Err(status)),
+    };
+    logon.preauth.update(&[&request.message]);
+    let users = &connection.server.config.users;
+    let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
+    let step = logon.acceptor.step(&decoded.security_buffer, now(), &mut lookup);
+    match step {
+        Step::Continue(token) => {
+            let sign_with = logon.signs_interim();
+            connection.logons.lock().insert(id, logon);
+            let mut answer = answer(id, NtStatus::MORE_PROCESSING_REQUIRED, SessionFlags::empty(), token);
+            answer.channel = sign_with;
+            Ok(Ok(answer))
+        }
+        Step::Refused(refusal) => Ok(Err(refused(connection, &logon, refusal).await)),
+        Step::Done(established) => {
+            wait_out_earlier_failures(connection, &established.identity).await;
+            Ok(establish(request, &decoded, agreement, id, logon, established).await)
+        }
+    }
+}
+
+fn now() -> FileTime {
+    FileTime::from_unix_nanos(Time::now().0)
+}
+
+fn answer(session_id: u64, status: NtStatus, session_flags: SessionFlags, token: Vec<u8>) -> Answer {
+    let response = SessionSetupResponse { session_flags, security_buffer: Bytes::from(token) };
+    Answer { session_id: Some(session_id), ..Answer::with(status, |body| response.encode(body)) }
+}
+
+/// The log-in that this leg belongs to, under its session's id.
+fn resume_or_begin(
+    request: &Request,
+    decoded: &SessionSetupRequest,
+    agreement: &Agreement,
+) -> Result<Result<(u64, Logon), NtStatus>, Disconnect> {
+    let connection = &request.connection;
+    let id = request.header.session_id;
+    if let Some(logon) = connection.logons.lock().remove(&id) {
+        return Ok(Ok((id, logon)));
+    }
+    let purpose = if decoded.flags.contains(SessionSetupFlags::BINDING) {
+        match may_bind(request, agreement) {
+            Ok(session) => Purpose::Bind(session),
+            Err(status) => return Ok(Err(status)),
+        }
+    } else if id == 0 {
+        Purpose::New
+    } else {
+        match &request.channel {
+            Some(channel) => Purpose::Again(channel.clone()),
+            None => return Ok(Err(NtStatus::USER_SESSION_DELETED)),
+        }
+    };
+    let under_way = connection.logons.lock().len() + connection.channels.read().len();
+    if under_way >= limits::SESSIONS_PER_CONNECTION_MAX {
+        return Ok(Err(NtStatus::INSUFFICIENT_RESOURCES));
+    }
+    let mut challenge = [0; 8];
+    getrandom::fill(&mut challenge)?;
+    let name = &connection.server.config.server_name;
+    let names = TargetNames::standalone(name);
+    let preauth = connection.preauth.lock().clone();
+    let id = if id == 0 { connection.server.new_session_id()? } else { id };
+    Ok(Ok((id, Logon { acceptor: Acceptor::new(names, challenge), preauth, purpose })))
+}
+
+/// Whether a connection may become a channel of the session that the request names (MS-SMB2 3.3.5.5, step 4).
+fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, NtStatus> {
+    let connection = &request.connection;
+    if agreement.dialect < Dialect::SMB_3_0 || !agreement.capabilities.contains(Capabilities::MULTI_CHANNEL) {
+        return Err(NtStatus::REQUEST_NOT_ACCEPTED);
+    }
+    let session =
+        connection.server.session(request.header.session_id).ok_or(NtStatus::USER_SESSION_DELETED)?;
+    if !request.header.flags.contains(Flags::SIGNED) {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if session.terms.client_guid != agreement.client_guid {
+        return Err(NtStatus::USER_SESSION_DELETED);
+    }
+    if session.terms.dialect != agreement.dialect || session.terms.cipher != agreement.cipher {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if connection.channel(session.id).is_some() {
+        return Err(NtStatus::REQUEST_NOT_ACCEPTED);
+    }
+    if !session.signer.verify(&request.message) {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    Ok(session)
+}
+
+/// A log-in that did not succeed: counted, slowed, and told nothing.
+async fn refused(connection: &Connection, logon: &Logon, refusal: Refusal) -> NtStatus {
+    connection.server.counters.logon_failures.fetch_add(1, Ordering::Relaxed);
+    let user = refusal.identity.as_ref().map_or("", |identity| &identity.user);
+    tracing::warn!(peer = %connection.peer, user, reason = %refusal.reason, "log-in refused");
+    let wait = {
+        let mut throttle = connection.server.throttle.lock();
+        let source = connection.peer.ip();
+        throttle.delay(Instant::now(), user, source).max(throttle.failed(Instant::now(), user, source))
+    };
+    sleep(wait).await;
+    if let Purpose::Again(channel) = &logon.purpose {
+        // Who cannot prove himself again has no session any more (MS-SMB2 3.3.5.5.3).
+        connection.channels.write().remove(&channel.session.id);
+        connection.server.end_session(&channel.session).await;
+    }
+    refusal.status()
+}
+
+/// Somebody guessed at this name from there: the right password waits like a wrong one, so that waiting tells
+/// nothing.
+async fn wait_out_earlier_failures(connection: &Connection, identity: &Identity) {
+    let source = connection.peer.ip();
+    let wait = connection.server.throttle.lock().delay(Instant::now(), &identity.user, source);
+    sleep(wait).await;
+    connection.server.throttle.lock().succeeded(&identity.user, source);
+}
+
+async fn sleep(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+impl Logon {
+    /// Who signs the answers before the last: of a binding the session that is bound to.
+    fn signs_interim(&self) -> Option<Channel> {
+        match &self.purpose {
+            Purpose::New => None,
+            Purpose::Again(channel) => Some(channel.clone()),
+            Purpose::Bind(session) => {
+                Some(Channel { session: Arc::clone(session), signer: Arc::clone(&session.signer) })
+            }
+        }
+    }
+}
+
+async fn establish(
+    request: &Request,
+    decoded: &SessionSetupRequest,
+    agreement: &Agreement,
+    id: u64,
+    logon: Logon,
+    established: Established,
+) -> Result<Answer, NtStatus> {
+    let connection = &request.connection;
+    let cipher = agreement.cipher;
+    let keys = kdf::derive(&established.session_key[..], agreement.dialect, cipher, &logon.preauth);
+    let signer = Arc::new(Signer::new(agreement.signing, &keys.signing, Role::Server));
+    let user = &established.identity.user;
+    let (channel, signs) = match logon.purpose {
+        Purpose::New => {
+            let session = new_session(request, decoded, agreement, id, &established, keys, &signer)?;
+            connection.server.add_session(&session);
+            tracing::info!(peer = %connection.peer, user, dialect = %agreement.dialect, "logged in");
+            let channel = Channel { session, signer };
+            (channel.clone(), channel)
+        }
+        Purpose::Again(channel) => {
+            if !same_user(&channel.session, user) {
+                return Err(NtStatus::ACCESS_DENIED);
+            }
+            (channel.clone(), channel)
+        }
+        Purpose::Bind(session) => {
+            if !same_user(&session, user) {
+                return Err(NtStatus::ACCESS_DENIED);
+            }
+            if session.is_gone() || !session.join(connection.id) {
+                return Err(NtStatus::INSUFFICIENT_RESOURCES);
+            }
+            tracing::info!(peer = %connection.peer, user, "a further channel");
+            let channel = Channel { session, signer };
+            (channel.clone(), channel)
+        }
+    };
+    if !connection.channels.read().contains_key(&id) {
+        connection.enter_session(channel.clone());
+    }
+    connection.server.counters.logons.fetch_add(1, Ordering::Relaxed);
+    replace_previous(request, decoded, &channel.session).await;
+    let mut flags = SessionFlags::empty();
+    flags.set(SessionFlags::ENCRYPT_DATA, channel.session.encrypts());
+    let mut answer = answer(id, NtStatus::SUCCESS, flags, established.token);
+    answer.channel = Some(signs);
+    Ok(answer)
+}
+
+fn same_user(session: &Session, user: &str) -> bool {
+    session.user.to_lowercase() == user.to_lowercase()
+}
+
+fn new_session(
+    request: &Request,
+    decoded: &SessionSetupRequest,
+    agreement: &Agreement,
+    id: u64,
+    established: &Established,
+    keys: SessionKeys,
+    signer: &Arc<Signer>,
+) -> Result<Arc<Session>, NtStatus> {
+    let connection = &request.connection;
+    let sealing = match (agreement.cipher, &keys.client_to_server, &keys.server_to_client) {
+        (Some(cipher), Some(incoming), Some(outgoing)) => {
+            let opener = Opener::new(cipher, incoming, id).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+            let sealer = Sealer::new(cipher, outgoing, id).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+            Some(Sealing { opener, sealer })
+        }
+        _ => None,
+    };
+    let asked = SecurityMode::from_bits_retain(u16::from(decoded.security_mode));
+    let encrypt = connection.server.config.encryption != Encryption::Accepted && sealing.is_some();
+    Ok(Session::new(NewSession {
+        id,
+        user: Arc::from(established.identity.user.as_str()),
+        terms: Terms {
+            dialect: agreement.dialect,
+            cipher: agreement.cipher,
+            client_guid: agreement.client_guid,
+        },
+        signing_required: agreement.signing_required || asked.contains(SecurityMode::SIGNING_REQUIRED),
+        encrypt,
+        signer: Arc::clone(signer),
+        sealing,
+        connection: connection.id,
+    }))
+}
+
+/// A client that comes back names the session it had: that one ends (MS-SMB2 3.3.5.5.3).
+async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, session: &Session) {
+    if decoded.previous_session_id == 0 || decoded.previous_session_id == session.id {
+        return;
+    }
+    let server = &request.connection.server;
+    if let Some(previous) = server.session(decoded.previous_session_id) {
+        if same_user(&previous, &session.user) {
+            request.connection.channels.write().remove(&previous.id);
+            server.end_session(&previous).await;
+        }
+    }
+}
+
+pub(super) async fn logoff(request: &Request) -> Result<Answer, NtStatus> {
+    LogoffRequest::decode(&request.message).map_err(|error| error.status())?;
+    let session = request.session()?;
+    request.connection.channels.write().remove(&session.id);
+    request.connection.server.end_session(session).await;
+    Ok(Answer::ok(|body| LogoffResponse.encode(body)))
+}
+
+/// The answer to NEGOTIATE, or to a leg of a log-in that goes on, goes into the hash of 3.1.1.
+pub(crate) fn hash_response(connection: &Connection, header: &Header, message: &[u8]) {
+    if header.command == Command::Negotiate {
+        negotiate::hash_response(connection, message);
+    } else if let Some(logon) = connection.logons.lock().get_mut(&header.session_id) {
+        logon.preauth.update(&[message]);
+    }
+}

@@ -1,0 +1,59 @@
+//! CHANGE_NOTIFY (MS-SMB2 3.3.5.19).
+
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::status::failed;
+use smb_wire::change_notify::{
+    ChangeNotifyRequest, ChangeNotifyResponse, NotifyAction, NotifyEntry, encode_notify_entries,
+};
+use smb_wire::{AccessMask, NtStatus};
+use vfs::{Filter, NotifyBatch};
+
+pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = ChangeNotifyRequest::decode(&request.message).map_err(|error| error.status())?;
+    if decoded.output_buffer_length > request.payload_max() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    request.check_charge(decoded.output_buffer_length)?;
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
+    if !file.vfs.is_dir() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    open.needs_any(AccessMask::LIST_DIRECTORY)?;
+    let filter = Filter::from_bits_truncate(decoded.completion_filter.bits());
+    let batch = match file.vfs.notify(filter, decoded.watch_tree).await {
+        Ok(batch) => batch,
+        Err(vfs::Error::Closed) => {
+            return Ok(Answer::with(NtStatus::NOTIFY_CLEANUP, |body| empty().encode(body)));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let entries = match batch {
+        NotifyBatch::Events(events) => events.into_iter().map(entry).collect(),
+        NotifyBatch::Overflow => Vec::new(),
+    };
+    match encode_notify_entries(&entries, decoded.output_buffer_length as usize) {
+        Some(buffer) if !buffer.is_empty() => {
+            let response = ChangeNotifyResponse { data: buffer.into() };
+            Ok(Answer::ok(|body| response.encode(body)))
+        }
+        _ => Ok(Answer::with(NtStatus::NOTIFY_ENUM_DIR, |body| empty().encode(body))),
+    }
+}
+
+fn empty() -> ChangeNotifyResponse {
+    ChangeNotifyResponse { data: bytes::Bytes::new() }
+}
+
+fn entry(event: vfs::NotifyEvent) -> NotifyEntry {
+    let action = match event.action {
+        vfs::NotifyAction::Added => NotifyAction::Added,
+        vfs::NotifyAction::Removed => NotifyAction::Removed,
+        vfs::NotifyAction::Modified => NotifyAction::Modified,
+        vfs::NotifyAction::RenamedOldName => NotifyAction::RenamedOldName,
+        vfs::NotifyAction::RenamedNewName => NotifyAction::RenamedNewName,
+    };
+    let name: Vec<_> = event.name.split('/').map(vfs::names::to_smb).collect();
+    NotifyEntry { action, name: name.join("\\") }
+}

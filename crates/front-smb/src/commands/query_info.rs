@@ -1,0 +1,325 @@
+//! QUERY_INFO: what is known of files and file systems (MS-SMB2 3.3.5.20, MS-FSCC 2.4, 2.5).
+//!
+//! A buffer too short for the fixed part is INFO_LENGTH_MISMATCH; one that cuts the variable part gets what
+//! fits, with BUFFER_OVERFLOW.
+
+use crate::commands::file_info;
+use crate::open::{FileOpen, Open};
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::session::Target;
+use crate::status::failed;
+use smb_wire::error_response::ErrorResponse;
+use smb_wire::fscc::file::{
+    AccessInformation, AlignmentInformation, AllInformation, AttributeTagInformation, BasicInformation,
+    CompressionInformation, EaInformation, FileClass, IdInformation, InternalInformation, ModeInformation,
+    NameInformation, NetworkOpenInformation, PositionInformation, StandardInformation, StreamEntry,
+    encode_streams,
+};
+use smb_wire::fscc::file_system::{
+    AttributeInformation, DeviceInformation, FileSystemAttributes, FileSystemClass, SectorSizeInformation,
+    SizeInformation, VolumeInformation,
+};
+use smb_wire::negotiate::Dialect;
+use smb_wire::query_info::{InfoType, QueryInfoRequest, QueryInfoResponse, SecurityInformation};
+use smb_wire::security_descriptor::{Ace, AceType, Acl, SecurityDescriptor};
+use smb_wire::sid::Sid;
+use smb_wire::time::FileTime;
+use smb_wire::{AccessMask, NtStatus};
+use std::sync::atomic::Ordering;
+use volume::Attr;
+
+/// What a class answers: its bytes, and how many of them must fit.
+struct Value {
+    bytes: Vec<u8>,
+    fixed: usize,
+}
+
+impl Value {
+    fn of(fixed: usize, encode: impl FnOnce(&mut Vec<u8>)) -> Result<Value, NtStatus> {
+        let mut bytes = Vec::with_capacity(fixed);
+        encode(&mut bytes);
+        Ok(Value { bytes, fixed })
+    }
+}
+
+pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = QueryInfoRequest::decode(&request.message).map_err(|error| error.status())?;
+    if decoded.output_buffer_length > request.payload_max() {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    request.check_charge(decoded.output_buffer_length.max(decoded.input.len() as u32))?;
+    let open = request.open(decoded.file_id)?;
+    let room = decoded.output_buffer_length as usize;
+    let value = match decoded.info_type {
+        InfoType::FILE => file_value(request, &open, FileClass(decoded.information_class)).await?,
+        InfoType::FILE_SYSTEM => {
+            file_system_value(request, &open, FileSystemClass(decoded.information_class)).await?
+        }
+        InfoType::SECURITY => {
+            let asked = SecurityInformation::from_bits_retain(decoded.additional_information);
+            let bytes = security(request, &open, asked).await?;
+            if bytes.len() > room {
+                return Ok(too_small(request, bytes.len() as u32));
+            }
+            let fixed = bytes.len();
+            Value { bytes, fixed }
+        }
+        InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
+        _ => return Err(NtStatus::INVALID_PARAMETER),
+    };
+    let Value { mut bytes, fixed } = value;
+    if room < fixed {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    }
+    let status = if bytes.len() > room { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+    bytes.truncate(room);
+    let response = QueryInfoResponse { data: bytes.into() };
+    Ok(Answer::with(status, |body| response.encode(body)))
+}
+
+fn too_small(request: &Request, needed: u32) -> Answer {
+    let in_context = request.dialect() == Dialect::SMB_3_1_1;
+    let error = ErrorResponse::buffer_too_small(needed, in_context);
+    Answer::with(NtStatus::BUFFER_TOO_SMALL, |body| error.encode(body))
+}
+
+/// Classes that tell attributes need the right to read them (MS-FSA 2.1.5.12).
+fn needs_attributes(class: FileClass) -> bool {
+    matches!(class, FileClass::BASIC | FileClass::ALL | FileClass::NETWORK_OPEN | FileClass::ATTRIBUTE_TAG)
+}
+
+async fn file_value(request: &Request, open: &Open, class: FileClass) -> Result<Value, NtStatus> {
+    let file = open.file()?;
+    if needs_attributes(class) {
+        open.needs_any(AccessMask::READ_ATTRIBUTES)?;
+    }
+    // These say nothing about the file itself.
+    match class {
+        FileClass::ACCESS => return Value::of(AccessInformation::FIXED_LEN, |out| access(open).encode(out)),
+        FileClass::POSITION => {
+            return Value::of(PositionInformation::FIXED_LEN, |out| position(file).encode(out));
+        }
+        FileClass::MODE => return Value::of(ModeInformation::FIXED_LEN, |out| mode(file).encode(out)),
+        FileClass::ALIGNMENT => {
+            return Value::of(AlignmentInformation::FIXED_LEN, |out| {
+                AlignmentInformation::default().encode(out)
+            });
+        }
+        FileClass::EA => {
+            return Value::of(EaInformation::FIXED_LEN, |out| EaInformation::default().encode(out));
+        }
+        FileClass::NORMALIZED_NAME if request.dialect() < Dialect::SMB_3_1_1 => {
+            return Err(NtStatus::NOT_SUPPORTED);
+        }
+        FileClass::NAME | FileClass::NORMALIZED_NAME => {
+            let name = NameInformation { name: path_name(file, class == FileClass::NAME) };
+            return Value::of(NameInformation::FIXED_LEN, |out| name.encode(out));
+        }
+        // Short names are not made.
+        FileClass::ALTERNATE_NAME => return Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+        FileClass::FULL_EA => return Err(NtStatus::NO_EAS_ON_FILE),
+        _ => {}
+    }
+    let attr = file.vfs.attr(&request.cx()).await.map_err(failed)?;
+    attribute_value(open, file, class, &attr)
+}
+
+fn attribute_value(open: &Open, file: &FileOpen, class: FileClass, attr: &Attr) -> Result<Value, NtStatus> {
+    let basic = file_info::basic(attr);
+    match class {
+        FileClass::BASIC => Value::of(BasicInformation::FIXED_LEN, |out| basic.encode(out)),
+        FileClass::STANDARD => {
+            Value::of(StandardInformation::FIXED_LEN, |out| standard(file, attr).encode(out))
+        }
+        FileClass::INTERNAL => Value::of(InternalInformation::FIXED_LEN, |out| internal(attr).encode(out)),
+        FileClass::NETWORK_OPEN => {
+            let value = NetworkOpenInformation {
+                basic,
+                allocation_size: file_info::allocation(attr),
+                end_of_file: file_info::end_of_file(attr),
+            };
+            Value::of(NetworkOpenInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileClass::ATTRIBUTE_TAG => {
+            let value = AttributeTagInformation { file_attributes: basic.file_attributes, reparse_tag: 0 };
+            Value::of(AttributeTagInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileClass::COMPRESSION => {
+            let value = CompressionInformation { compressed_file_size: file_info::end_of_file(attr) };
+            Value::of(CompressionInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileClass::ID => {
+            let file_id = u128::from(attr.id.hi) << 64 | u128::from(attr.id.lo);
+            let value = IdInformation { volume_serial_number: attr.id.hi, file_id };
+            Value::of(IdInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileClass::STREAM => streams(attr),
+        FileClass::ALL => {
+            let value = AllInformation {
+                basic,
+                standard: standard(file, attr),
+                internal: internal(attr),
+                ea: EaInformation::default(),
+                access: access(open),
+                position: position(file),
+                mode: mode(file),
+                alignment: AlignmentInformation::default(),
+                name: NameInformation { name: path_name(file, true) },
+            };
+            Value::of(AllInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        _ => Err(NtStatus::INVALID_INFO_CLASS),
+    }
+}
+
+fn access(open: &Open) -> AccessInformation {
+    AccessInformation { access: open.granted }
+}
+
+fn position(file: &FileOpen) -> PositionInformation {
+    PositionInformation { offset: file.position.load(Ordering::Relaxed) }
+}
+
+fn mode(file: &FileOpen) -> ModeInformation {
+    ModeInformation { mode: file.mode }
+}
+
+fn internal(attr: &Attr) -> InternalInformation {
+    InternalInformation { index_number: attr.id.lo }
+}
+
+fn standard(file: &FileOpen, attr: &Attr) -> StandardInformation {
+    let delete_pending = file.vfs.delete_pending();
+    StandardInformation {
+        allocation_size: file_info::allocation(attr),
+        end_of_file: file_info::end_of_file(attr),
+        link_count: if delete_pending { attr.links.saturating_sub(1) } else { attr.links },
+        delete_pending,
+        directory: attr.is_dir(),
+    }
+}
+
+/// The path from the share's root, `\` between components and, with `rooted`, before the first.
+fn path_name(file: &FileOpen, rooted: bool) -> String {
+    let path = file.vfs.path();
+    let mut name = String::new();
+    for component in path.components() {
+        if rooted || !name.is_empty() {
+            name.push('\\');
+        }
+        name.push_str(&vfs::names::to_smb(component));
+    }
+    if rooted && name.is_empty() {
+        name.push('\\');
+    }
+    name
+}
+
+/// Files have their unnamed stream and no other; directories have none.
+fn streams(attr: &Attr) -> Result<Value, NtStatus> {
+    let mut entries = Vec::new();
+    if !attr.is_dir() {
+        entries.push(StreamEntry {
+            name: "::$DATA".to_owned(),
+            size: attr.size,
+            allocation_size: file_info::allocation(attr),
+        });
+    }
+    let mut bytes = Vec::new();
+    if !encode_streams(&entries, usize::MAX, &mut bytes) {
+        return Err(NtStatus::BUFFER_OVERFLOW);
+    }
+    let fixed = bytes.len().min(24);
+    Ok(Value { bytes, fixed })
+}
+
+async fn file_system_value(
+    request: &Request,
+    open: &Open,
+    class: FileSystemClass,
+) -> Result<Value, NtStatus> {
+    let file = open.file()?;
+    let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    match class {
+        FileSystemClass::VOLUME => {
+            let attr = file.vfs.attr(&request.cx()).await.map_err(failed)?;
+            let value = VolumeInformation {
+                creation_time: FileTime::from_unix_nanos(0),
+                serial_number: (attr.id.hi ^ (attr.id.hi >> 32)) as u32,
+                label: share.name.clone(),
+            };
+            Value::of(VolumeInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileSystemClass::SIZE | FileSystemClass::FULL_SIZE => {
+            let space = share.vfs.space(&request.cx()).await.map_err(failed)?;
+            let value = size(&space);
+            if class == FileSystemClass::SIZE {
+                Value::of(SizeInformation::SIZE_LEN, |out| value.encode_size(out))
+            } else {
+                Value::of(SizeInformation::FULL_SIZE_LEN, |out| value.encode_full_size(out))
+            }
+        }
+        FileSystemClass::DEVICE => {
+            Value::of(DeviceInformation::FIXED_LEN, |out| DeviceInformation::DISK.encode(out))
+        }
+        FileSystemClass::ATTRIBUTE => {
+            let value = AttributeInformation {
+                attributes: file_system_attributes(&share.vfs.caps()),
+                max_component_length: vfs::names::SMB_NAME_MAX_UNITS as u32,
+                // Clients choose their behaviour by this name; this one they all know.
+                name: "NTFS".to_owned(),
+            };
+            Value::of(AttributeInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileSystemClass::SECTOR_SIZE => {
+            let value = SectorSizeInformation { logical_bytes: 512, physical_bytes: 4096, flags: 3 };
+            Value::of(SectorSizeInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileSystemClass::CONTROL | FileSystemClass::OBJECT_ID => Err(NtStatus::NOT_SUPPORTED),
+        _ => Err(NtStatus::INVALID_INFO_CLASS),
+    }
+}
+
+fn size(space: &volume::Space) -> SizeInformation {
+    const SECTOR: u32 = 512;
+    let unit = u64::from(space.unit.max(SECTOR));
+    SizeInformation {
+        total_units: space.total / unit,
+        caller_available_units: space.available / unit,
+        actual_available_units: space.free / unit,
+        sectors_per_unit: space.unit.max(SECTOR) / SECTOR,
+        bytes_per_sector: SECTOR,
+    }
+}
+
+fn file_system_attributes(caps: &volume::Caps) -> FileSystemAttributes {
+    let mut attributes = FileSystemAttributes::CASE_PRESERVED_NAMES
+        | FileSystemAttributes::UNICODE_ON_DISK
+        | FileSystemAttributes::SUPPORTS_SPARSE_FILES;
+    attributes.set(FileSystemAttributes::CASE_SENSITIVE_SEARCH, caps.case_sensitive);
+    attributes.set(FileSystemAttributes::SUPPORTS_HARD_LINKS, caps.hard_links);
+    attributes.set(FileSystemAttributes::READ_ONLY_VOLUME, caps.read_only);
+    attributes
+}
+
+/// A descriptor made of the POSIX owner and group: the share decides who may do what, so its list says
+/// "everyone, as much as the share gives".
+async fn security(request: &Request, open: &Open, asked: SecurityInformation) -> Result<Vec<u8>, NtStatus> {
+    let file = open.file()?;
+    if asked.contains(SecurityInformation::SACL) {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    open.needs_any(AccessMask::READ_CONTROL)?;
+    let attr = file.vfs.attr(&request.cx()).await.map_err(failed)?;
+    let everyone = Ace::new(AceType::ACCESS_ALLOWED, request.tree()?.maximal_access, Sid::everyone());
+    let descriptor = SecurityDescriptor {
+        owner: asked.contains(SecurityInformation::OWNER).then(|| Sid::unix_user(attr.uid)),
+        group: asked.contains(SecurityInformation::GROUP).then(|| Sid::unix_group(attr.gid)),
+        dacl: asked.contains(SecurityInformation::DACL).then(|| Acl::new(vec![everyone])),
+        ..SecurityDescriptor::default()
+    };
+    let mut bytes = Vec::new();
+    descriptor.encode(&mut bytes);
+    Ok(bytes)
+}

@@ -1,0 +1,118 @@
+//! SET_INFO (MS-SMB2 3.3.5.21, MS-FSA 2.1.5.15).
+
+use crate::commands::file_info;
+use crate::open::{FileOpen, Open};
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::status::failed;
+use smb_wire::fscc::file::FileClass;
+use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
+use smb_wire::query_info::InfoType;
+use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
+use smb_wire::{AccessMask, NtStatus};
+use std::sync::atomic::Ordering;
+use vfs::RenameHow;
+use volume::{Cx, SetAttr, VPath};
+
+/// Longest file, bytes.
+const SIZE_MAX: u64 = i64::MAX as u64;
+
+pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = SetInfoRequest::decode(&request.message).map_err(|error| error.status())?;
+    if decoded.data.len() > request.payload_max() as usize {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    request.check_charge(decoded.data.len() as u32)?;
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
+    match decoded.info_type {
+        InfoType::FILE => {
+            let class = FileClass(decoded.information_class);
+            let value = SetFileInformation::decode(class, &decoded.data)
+                .map_err(|_| NtStatus::INFO_LENGTH_MISMATCH)?;
+            set_file(&request.cx(), &open, file, value).await?;
+        }
+        // Descriptors, labels and quotas are read-only here: docs/limits.md.
+        InfoType::SECURITY | InfoType::FILE_SYSTEM | InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
+        _ => return Err(NtStatus::INVALID_PARAMETER),
+    }
+    Ok(Answer::ok(|body| SetInfoResponse.encode(body)))
+}
+
+async fn set_file(cx: &Cx, open: &Open, file: &FileOpen, value: SetFileInformation) -> Result<(), NtStatus> {
+    let vfs = &file.vfs;
+    match value {
+        SetFileInformation::Basic(basic) => {
+            open.needs_any(AccessMask::WRITE_ATTRIBUTES)?;
+            let set = file_info::set_basic(&basic, vfs.is_dir())?;
+            if set != SetAttr::default() {
+                vfs.set_attr(cx, &set).await.map_err(failed)?;
+            }
+        }
+        SetFileInformation::Rename(how) => {
+            open.needs_any(AccessMask::DELETE)?;
+            vfs.rename(cx, &target(&how)?, rename_how(how.flags)).await.map_err(failed)?;
+        }
+        SetFileInformation::Link(how) => {
+            vfs.link(cx, &target(&how)?, rename_how(how.flags)).await.map_err(failed)?;
+        }
+        SetFileInformation::Disposition { delete } => {
+            open.needs_any(AccessMask::DELETE)?;
+            vfs.set_delete_on_close(cx, delete).await.map_err(failed)?;
+        }
+        SetFileInformation::DispositionEx(flags) => {
+            open.needs_any(AccessMask::DELETE)?;
+            let delete = flags.contains(DispositionFlags::DELETE);
+            vfs.set_delete_on_close(cx, delete).await.map_err(failed)?;
+        }
+        SetFileInformation::AllocationSize(bytes) => {
+            open.needs_any(AccessMask::WRITE_DATA)?;
+            check_size(vfs, bytes)?;
+            vfs.set_allocation(cx, bytes).await.map_err(failed)?;
+        }
+        SetFileInformation::EndOfFile(bytes) => {
+            open.needs_any(AccessMask::WRITE_DATA)?;
+            check_size(vfs, bytes)?;
+            vfs.set_size(cx, bytes).await.map_err(failed)?;
+        }
+        SetFileInformation::Position(offset) => {
+            if offset > SIZE_MAX {
+                return Err(NtStatus::INVALID_PARAMETER);
+            }
+            file.position.store(offset, Ordering::Relaxed);
+        }
+        // Only hints, and all of them were given when the file was opened.
+        SetFileInformation::Mode(_) => {}
+        SetFileInformation::ExtendedAttributes(_) => return Err(NtStatus::EAS_NOT_SUPPORTED),
+        SetFileInformation::ValidDataLength(_) => return Err(NtStatus::PRIVILEGE_NOT_HELD),
+        SetFileInformation::ShortName(_) => return Err(NtStatus::PRIVILEGE_NOT_HELD),
+        SetFileInformation::Other(_) => return Err(NtStatus::INVALID_INFO_CLASS),
+    }
+    Ok(())
+}
+
+fn check_size(vfs: &vfs::Open, bytes: u64) -> Result<(), NtStatus> {
+    if bytes > SIZE_MAX || vfs.is_dir() { Err(NtStatus::INVALID_PARAMETER) } else { Ok(()) }
+}
+
+fn rename_how(flags: RenameFlags) -> RenameHow {
+    RenameHow {
+        replace: flags.contains(RenameFlags::REPLACE_IF_EXISTS),
+        posix: flags.contains(RenameFlags::POSIX_SEMANTICS),
+    }
+}
+
+/// The new path, from the share's root.
+fn target(how: &RenameInformation) -> Result<VPath, NtStatus> {
+    if how.root_directory != 0 {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if how.name.contains(':') {
+        return Err(NtStatus::NOT_SUPPORTED);
+    }
+    let name = how.name.strip_prefix('\\').unwrap_or(&how.name);
+    if name.is_empty() {
+        return Err(NtStatus::OBJECT_NAME_INVALID);
+    }
+    vfs::names::from_smb(name).map_err(failed)
+}

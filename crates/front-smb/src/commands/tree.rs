@@ -1,0 +1,66 @@
+//! TREE_CONNECT and TREE_DISCONNECT (MS-SMB2 3.3.5.7, 3.3.5.8).
+
+use crate::open;
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::session::Target;
+use smb_wire::tree::{
+    ShareCapabilities, ShareFlags, ShareType, TreeConnectRequest, TreeConnectResponse, TreeDisconnectRequest,
+    TreeDisconnectResponse,
+};
+use smb_wire::{AccessMask, NtStatus};
+
+/// The most that anyone gets on a read-only share: FILE_GENERIC_READ and EXECUTE.
+const READ_ONLY_ACCESS: AccessMask = AccessMask::FILE_GENERIC_READ.union(AccessMask::FILE_GENERIC_EXECUTE);
+
+pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
+    let decoded = TreeConnectRequest::decode(&request.message).map_err(|error| error.status())?;
+    let session = request.session()?;
+    let name = share_name(&decoded.path)?;
+    let (target, share_type, maximal_access) = if name.eq_ignore_ascii_case("IPC$") {
+        (Target::Pipes, ShareType::Pipe, AccessMask::FILE_ALL)
+    } else {
+        let share = request.connection.server.share(name).ok_or(NtStatus::BAD_NETWORK_NAME)?;
+        if !share.admits(&session.user) {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        let read_only = share.read_only || share.vfs.caps().read_only;
+        let maximal_access = if read_only { READ_ONLY_ACCESS } else { AccessMask::FILE_ALL };
+        (Target::Disk(share), ShareType::Disk, maximal_access)
+    };
+    let tree = session.add_tree(target, maximal_access).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+    let response = TreeConnectResponse {
+        share_type,
+        share_flags: ShareFlags::NO_CACHING,
+        capabilities: ShareCapabilities::empty(),
+        maximal_access,
+    };
+    Ok(Answer { tree_id: Some(tree.id), ..Answer::ok(|body| response.encode(body)) })
+}
+
+/// The share of `\\server\share`.
+fn share_name(path: &str) -> Result<&str, NtStatus> {
+    let rest = path.strip_prefix(r"\\").ok_or(NtStatus::BAD_NETWORK_NAME)?;
+    let (_server, share) = rest.split_once('\\').ok_or(NtStatus::BAD_NETWORK_NAME)?;
+    if share.is_empty() || share.contains('\\') { Err(NtStatus::BAD_NETWORK_NAME) } else { Ok(share) }
+}
+
+pub(super) async fn disconnect(request: &Request) -> Result<Answer, NtStatus> {
+    TreeDisconnectRequest::decode(&request.message).map_err(|error| error.status())?;
+    let taken = request.session()?.take_tree(request.header.tree_id).ok_or(NtStatus::NETWORK_NAME_DELETED)?;
+    open::close_all(taken).await;
+    Ok(Answer::ok(|body| TreeDisconnectResponse.encode(body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn share_names() {
+        assert_eq!(share_name(r"\\host\share"), Ok("share"));
+        for bad in [r"\\host\", r"\\host", "share", r"\\host\a\b"] {
+            assert!(share_name(bad).is_err(), "{bad}");
+        }
+    }
+}

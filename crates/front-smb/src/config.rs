@@ -1,0 +1,96 @@
+//! What the operator decides: addresses, shares, users, and how strictly to sign and encrypt.
+
+use smb_core::ntlm::NtHash;
+use smb_wire::negotiate::Dialect;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where passwords are looked up.
+pub trait Users: Send + Sync + 'static {
+    /// The NT hash of a user's password. Names compare without case; `domain` is what the client sent and
+    /// may be empty.
+    fn nt_hash(&self, user: &str, domain: &str) -> Option<NtHash>;
+}
+
+/// Whether clients must sign.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signing {
+    /// Whoever can, signs.
+    Enabled,
+    /// An unsigned request in a session is refused.
+    Required,
+}
+
+/// Whether sessions are encrypted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encryption {
+    /// Only where the client encrypts by itself.
+    Accepted,
+    /// With every client that can.
+    Desired,
+    /// Clients that cannot are refused.
+    Required,
+}
+
+/// One server.
+#[derive(Clone)]
+pub struct ServerConfig {
+    pub listen: Vec<SocketAddr>,
+    /// NetBIOS-style name told to clients, at most 15 characters.
+    pub server_name: String,
+    /// The same on every start, so that clients know the server again.
+    pub server_guid: [u8; 16],
+    pub min_dialect: Dialect,
+    pub max_dialect: Dialect,
+    pub signing: Signing,
+    pub encryption: Encryption,
+    pub users: Arc<dyn Users>,
+}
+
+impl ServerConfig {
+    /// Safe defaults: all dialects, signing required, encryption where the client wants it.
+    pub fn new(listen: Vec<SocketAddr>, users: Arc<dyn Users>) -> ServerConfig {
+        ServerConfig {
+            listen,
+            server_name: "FARSHARE".to_owned(),
+            server_guid: *b"farshare\0server\0",
+            min_dialect: Dialect::SMB_2_0_2,
+            max_dialect: Dialect::SMB_3_1_1,
+            signing: Signing::Required,
+            encryption: Encryption::Accepted,
+            users,
+        }
+    }
+}
+
+/// One share: a volume under a name.
+#[derive(Clone)]
+pub struct Share {
+    /// Compared without case; not `IPC$`.
+    pub name: String,
+    pub vfs: vfs::Vfs,
+    /// Shown in browse lists.
+    pub comment: String,
+    pub read_only: bool,
+    /// Who may connect; empty: everyone who can log in.
+    pub users: Vec<String>,
+    /// Left out of browse lists.
+    pub hidden: bool,
+}
+
+impl Share {
+    pub fn new(name: impl Into<String>, vfs: vfs::Vfs) -> Share {
+        Share {
+            name: name.into(),
+            vfs,
+            comment: String::new(),
+            read_only: false,
+            users: Vec::new(),
+            hidden: false,
+        }
+    }
+
+    pub(crate) fn admits(&self, user: &str) -> bool {
+        self.users.is_empty() || self.users.iter().any(|name| name.to_lowercase() == user.to_lowercase())
+    }
+}

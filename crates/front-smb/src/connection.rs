@@ -1,0 +1,209 @@
+//! One TCP connection: its state, and the loop that serves it.
+//!
+//! The loop is one task. It reads frames, lets each run as a future of its own, and writes what they answer:
+//! requests of one connection overlap (a slow read does not hold up an echo) without a hop between threads.
+//! Each future is polled first in the order in which its request came, and the steps that must happen in
+//! order (credits, log-in, cancel) come before its first wait.
+//!
+//! Ends when the client goes, breaks the protocol, never logs in, or the server stops. Then the connection
+//! leaves its sessions, and a session that has no other channel is closed with all its opens.
+
+use crate::commands::logon::Logon;
+use crate::dispatch;
+use crate::inbox::{Inbox, Next};
+use crate::limits;
+
+use crate::outbox::{Outbox, Outgoing};
+use crate::server::State;
+use crate::session::{Channel, ConnectionId};
+use crate::waiting::Waiting;
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use parking_lot::{Mutex, RwLock};
+use smb_core::credits::CreditWindow;
+use smb_core::negotiate::Agreement;
+use smb_core::preauth::PreauthHash;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+/// Why a connection is closed by us.
+#[derive(Debug)]
+pub(crate) struct Disconnect(pub(crate) String);
+
+impl<E: fmt::Display> From<E> for Disconnect {
+    fn from(why: E) -> Disconnect {
+        Disconnect(why.to_string())
+    }
+}
+
+/// What all requests of one connection share.
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) server: Arc<State>,
+    pub(crate) peer: SocketAddr,
+    /// The address of ours that the client came to.
+    pub(crate) local: SocketAddr,
+    pub(crate) outbox: Outbox,
+    pub(crate) negotiated: OnceLock<Agreement>,
+    /// Hash of the NEGOTIATE exchange; each log-in continues a copy of it (3.1.1).
+    pub(crate) preauth: Mutex<PreauthHash>,
+    pub(crate) credits: Mutex<CreditWindow>,
+    /// Log-ins under way, by session id.
+    pub(crate) logons: Mutex<HashMap<u64, Logon>>,
+    pub(crate) channels: RwLock<HashMap<u64, Channel>>,
+    pub(crate) waiting: Waiting,
+    known: AtomicBool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: ConnectionId,
+        server: Arc<State>,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Arc<Connection> {
+        Arc::new(Connection {
+            id,
+            server,
+            peer,
+            local,
+            outbox: Outbox::default(),
+            negotiated: OnceLock::new(),
+            preauth: Mutex::new(PreauthHash::new()),
+            credits: Mutex::new(CreditWindow::new(limits::ANONYMOUS_CREDITS_MAX)),
+            logons: Mutex::default(),
+            channels: RwLock::default(),
+            waiting: Waiting::default(),
+            known: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn channel(&self, session_id: u64) -> Option<Channel> {
+        self.channels.read().get(&session_id).cloned()
+    }
+
+    /// Whether somebody has ever logged in here.
+    pub(crate) fn was_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    /// Somebody has logged in: the limits for strangers end.
+    pub(crate) fn enter_session(&self, channel: Channel) {
+        self.channels.write().insert(channel.session.id, channel);
+        if !self.known.swap(true, Ordering::Relaxed) {
+            self.credits.lock().set_limit(limits::CREDITS_MAX);
+            self.server.leave_anonymous(self.peer.ip());
+        }
+    }
+
+    fn message_limit(&self) -> usize {
+        if self.was_known() {
+            limits::PAYLOAD_MAX_BYTES as usize + limits::MESSAGE_OVERHEAD_MAX_BYTES
+        } else {
+            limits::ANONYMOUS_MESSAGE_MAX_BYTES
+        }
+    }
+
+    /// Takes the connection out of its sessions; closes those that it was the last channel of.
+    async fn leave_sessions(&self) {
+        let channels: Vec<Channel> = self.channels.write().drain().map(|(_, channel)| channel).collect();
+        for channel in channels {
+            if channel.session.leave(self.id) {
+                self.server.end_session(&channel.session).await;
+            }
+        }
+    }
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(connection: Arc<Connection>, stream: TcpStream, stop: watch::Receiver<bool>) {
+    let peer = connection.peer;
+    match run(&connection, &stream, stop).await {
+        Ok(()) => tracing::debug!(%peer, "connection closed"),
+        Err(Disconnect(why)) => tracing::warn!(%peer, why, "connection dropped"),
+    }
+    drop(stream);
+    connection.leave_sessions().await;
+}
+
+async fn run(
+    connection: &Arc<Connection>,
+    stream: &TcpStream,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Disconnect> {
+    let mut inbox = Inbox::new(connection.message_limit());
+    let mut work = FuturesUnordered::new();
+    let anonymous_until = Instant::now() + limits::LOGON_PATIENCE;
+    let mut stopping = *stop.borrow();
+    loop {
+        while work.len() < limits::REQUESTS_AT_WORK_MAX
+            && connection.outbox.waiting_bytes() < limits::OUTBOX_HIGH_BYTES
+            && !stopping
+        {
+            inbox.set_limit(connection.message_limit());
+            match inbox.next()? {
+                Next::Message(message) => work.push(dispatch::frame(Arc::clone(connection), message)),
+                Next::More => break,
+                Next::TooLong(length) => {
+                    return Err(Disconnect(format!("a message of {length} bytes is over the limit")));
+                }
+                // NetBIOS positive session response (RFC 1002 4.3.3).
+                Next::SessionRequest => {
+                    connection.outbox.push(Outgoing { head: vec![0x82, 0, 0, 0], ..Outgoing::default() });
+                }
+            }
+            // One poll at once: most requests are done by it, and the next message is looked at after it.
+            while let Some(Some(done)) = work.next().now_or_never() {
+                done?;
+            }
+        }
+        connection.outbox.flush(|slices| stream.try_write_vectored(slices))?;
+        if stopping && work.is_empty() && connection.outbox.waiting_bytes() == 0 {
+            return Ok(());
+        }
+        let sending = connection.outbox.waiting_bytes() > 0;
+        let reading = !stopping
+            && work.len() < limits::REQUESTS_AT_WORK_MAX
+            && connection.outbox.waiting_bytes() < limits::OUTBOX_HIGH_BYTES;
+        tokio::select! {
+            ready = stream.readable(), if reading => {
+                ready?;
+                if !receive(stream, &mut inbox)? {
+                    return Ok(());
+                }
+            }
+            ready = stream.writable(), if sending => ready?,
+            Some(done) = work.next(), if !work.is_empty() => done?,
+            () = connection.outbox.pushed() => {}
+            changed = stop.changed(), if !stopping => {
+                stopping = changed.is_err() || *stop.borrow();
+                connection.waiting.cancel_all();
+            }
+            () = tokio::time::sleep_until(anonymous_until), if !connection.was_known() => {
+                return Err(Disconnect("nobody logged in in time".to_owned()));
+            }
+        }
+    }
+}
+
+/// Reads what has arrived; false at the end of the stream.
+fn receive(stream: &TcpStream, inbox: &mut Inbox) -> Result<bool, Disconnect> {
+    match stream.try_read_buf(inbox.space()) {
+        Ok(0) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits for connections to end, at most `limits::DRAIN_PATIENCE`; false when some did not.
+pub(crate) async fn drained(all: &mut tokio::task::JoinSet<()>) -> bool {
+    timeout(limits::DRAIN_PATIENCE, async { while all.join_next().await.is_some() {} }).await.is_ok()
+}

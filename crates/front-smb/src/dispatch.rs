@@ -1,0 +1,298 @@
+//! From a frame to its answers: unsealing, the chain, and the checks that come before every command
+//! (MS-SMB2 3.3.5.2).
+//!
+//! An [`Exchange`] is one frame being answered. Its requests run one after the other; what they answer goes
+//! out as one frame, unless one of them has to wait: then what is done so far is sent, and an interim response
+//! with it.
+
+use crate::commands;
+use crate::connection::{Connection, Disconnect};
+use crate::limits;
+use crate::negotiate;
+use crate::reply::{self, Answer, Reply};
+use crate::request::{Chain, Request};
+use crate::session::Channel;
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt;
+use smb_wire::frame::{FRAME_HEADER_LEN, Protocol};
+use smb_wire::transform::{TRANSFORM_HEADER_LEN, TransformHeader};
+use smb_wire::{Command, Flags, Header, NtStatus, split_compound};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+/// Answers one frame.
+pub(crate) async fn frame(connection: Arc<Connection>, message: BytesMut) -> Result<(), Disconnect> {
+    let (message, sealed) = match Protocol::of(&message)? {
+        Protocol::Smb1 => return negotiate::multi_protocol(&connection, &message),
+        Protocol::Smb2 => (message.freeze(), None),
+        Protocol::Encrypted => {
+            let (message, channel) = unseal(&connection, message)?;
+            (message, Some(channel))
+        }
+        Protocol::Compressed => return Err(Disconnect("compression was not negotiated".to_owned())),
+    };
+    let mut exchange = Exchange {
+        connection: &connection,
+        sealed,
+        chain: Chain::default(),
+        replies: Vec::new(),
+        signs: None,
+    };
+    for (index, part) in split_compound(message).enumerate() {
+        if index >= limits::COMPOUND_MAX {
+            return Err(Disconnect(format!("a chain of more than {} requests", limits::COMPOUND_MAX)));
+        }
+        let (header, message) = part?;
+        exchange.answer(header, message, index > 0).await?;
+    }
+    exchange.send()
+}
+
+fn unseal(connection: &Connection, mut message: BytesMut) -> Result<(Bytes, Channel), Disconnect> {
+    let session_id = TransformHeader::decode(&message)?.session_id;
+    let channel =
+        connection.channel(session_id).ok_or("an encrypted message for a session that is not here")?;
+    let sealing = channel.session.sealing.as_ref().ok_or("an encrypted message, and no cipher was agreed")?;
+    sealing.opener.open(&mut message)?;
+    message.advance(TRANSFORM_HEADER_LEN);
+    match Protocol::of(&message)? {
+        Protocol::Smb2 => Ok((message.freeze(), channel)),
+        Protocol::Smb1 | Protocol::Encrypted | Protocol::Compressed => {
+            Err(Disconnect("no SMB2 message inside an encrypted one".to_owned()))
+        }
+    }
+}
+
+/// One frame being answered.
+struct Exchange<'a> {
+    connection: &'a Arc<Connection>,
+    /// The channel whose session sealed the frame.
+    sealed: Option<Channel>,
+    chain: Chain,
+    replies: Vec<Reply>,
+    /// Who signs what is not sealed.
+    signs: Option<Channel>,
+}
+
+impl Exchange<'_> {
+    /// Answers one request of the chain.
+    async fn answer(&mut self, header: Header, message: Bytes, follows: bool) -> Result<(), Disconnect> {
+        if header.is_response() {
+            return Err(Disconnect("a response where a request belongs".to_owned()));
+        }
+        if header.command == Command::Cancel {
+            self.connection.waiting.cancel(header.message_id, header.async_id);
+            return Ok(());
+        }
+        let charge = match self.connection.negotiated.get() {
+            Some(agreement) if agreement.dialect > smb_wire::negotiate::Dialect::SMB_2_0_2 => {
+                header.credit_charge
+            }
+            _ => 1,
+        };
+        self.connection.credits.lock().charge(header.message_id, charge)?;
+        let request = Request::new(self.connection, header, message, self.sealed.is_some());
+        let mut answer = match self.admit(request, follows) {
+            Ok(request) => self.run(request).await?,
+            Err(refused) => {
+                Answered { answer: Answer::error(refused.status), async_id: None, sign: refused.sign }
+            }
+        };
+        if let Some(channel) = answer.answer.channel.take() {
+            self.signs = Some(channel);
+            answer.sign = true;
+        }
+        let credits = match answer.async_id {
+            // The interim response has granted them.
+            Some(_) => 0,
+            None => self.connection.credits.lock().grant(header.credits),
+        };
+        let mut reply_header = header.reply(answer.answer.status, credits);
+        reply_header.async_id = answer.async_id;
+        reply_header.session_id = answer.answer.session_id.unwrap_or(self.chain.session_id_or(&header));
+        reply_header.tree_id = answer.answer.tree_id.unwrap_or(self.chain.tree_id_or(&header));
+        self.replies.push(Reply { header: reply_header, answer: answer.answer, sign: answer.sign });
+        Ok(())
+    }
+
+    /// The checks before a command: its place in the chain, its session, its signature, its tree connect.
+    fn admit(&mut self, mut request: Request, follows: bool) -> Result<Request, Refused> {
+        let related = request.header.flags.contains(Flags::RELATED);
+        let command = request.header.command;
+        if related && !follows {
+            return Err(NtStatus::INVALID_PARAMETER.into());
+        }
+        if related {
+            self.chain.relate(&mut request);
+        } else {
+            self.chain = Chain::default();
+        }
+        self.chain.session_id = Some(request.header.session_id);
+        self.chain.tree_id = Some(request.header.tree_id);
+        let negotiated = self.connection.negotiated.get().is_some();
+        if negotiated == (command == Command::Negotiate) {
+            // Before NEGOTIATE nothing else may come, and it comes once (MS-SMB2 3.3.5.4).
+            return Err(Refused { status: NtStatus::INVALID_PARAMETER, sign: false });
+        }
+        if matches!(command, Command::Negotiate | Command::SessionSetup) {
+            return self.check_logon_signature(request);
+        }
+        let channel = self.connection.channel(request.header.session_id);
+        let Some(channel) = channel.filter(|channel| !channel.session.is_gone()) else {
+            // An echo asks for the connection, not for a session.
+            if command == Command::Echo && request.header.session_id == 0 {
+                return Ok(request);
+            }
+            return Err(NtStatus::USER_SESSION_DELETED.into());
+        };
+        let sign = self.check_protection(&request, &channel)?;
+        request.sign = sign;
+        self.signs = Some(channel.clone());
+        let session = Arc::clone(&channel.session);
+        request.channel = Some(channel);
+        if !matches!(command, Command::Echo | Command::Logoff | Command::TreeConnect) {
+            let tree = session.tree(request.header.tree_id);
+            request.tree = Some(tree.ok_or(Refused { status: NtStatus::NETWORK_NAME_DELETED, sign })?);
+        }
+        Ok(request)
+    }
+
+    /// Whether the request is signed or sealed as its session demands. Returns whether its answer is signed.
+    fn check_protection(&self, request: &Request, channel: &Channel) -> Result<bool, Refused> {
+        let session = &channel.session;
+        if let Some(sealed) = &self.sealed {
+            if sealed.session.id != session.id {
+                return Err(NtStatus::ACCESS_DENIED.into());
+            }
+            return Ok(false);
+        }
+        if session.encrypts() {
+            return Err(NtStatus::ACCESS_DENIED.into());
+        }
+        let signed = request.header.flags.contains(Flags::SIGNED);
+        if signed && !channel.signer.verify(&request.message) {
+            tracing::warn!(peer = %self.connection.peer, command = ?request.header.command, "bad signature");
+            return Err(NtStatus::ACCESS_DENIED.into());
+        }
+        if !signed && session.signing_required {
+            return Err(NtStatus::ACCESS_DENIED.into());
+        }
+        Ok(signed)
+    }
+
+    /// A log-in that names a session of this connection is signed with that session's key, when it is signed.
+    fn check_logon_signature(&mut self, mut request: Request) -> Result<Request, Refused> {
+        if let Some(channel) = self.connection.channel(request.header.session_id) {
+            if self.sealed.is_none() && request.header.flags.contains(Flags::SIGNED) {
+                if !channel.signer.verify(&request.message) {
+                    return Err(NtStatus::ACCESS_DENIED.into());
+                }
+                request.sign = true;
+            }
+            self.signs = Some(channel.clone());
+            request.channel = Some(channel);
+        }
+        Ok(request)
+    }
+
+    /// Runs a command to its end; sends an interim response when it takes long.
+    async fn run(&mut self, request: Request) -> Result<Answered, Disconnect> {
+        let header = request.header;
+        let sign = request.sign;
+        let answered = |answer, async_id| Answered { answer, async_id, sign };
+        let waits_on_purpose = matches!(header.command, Command::ChangeNotify | Command::Lock);
+        let connection = Arc::clone(self.connection);
+        let mut work = pin!(commands::run(&request));
+        if let Some(answer) = work.as_mut().now_or_never() {
+            let answer = answer?;
+            self.chain.note(&request, &answer);
+            return Ok(answered(answer, None));
+        }
+        let mut place = connection.waiting.enter(header.message_id);
+        if !waits_on_purpose {
+            tokio::select! {
+                answer = &mut work => {
+                    let answer = answer?;
+                    self.chain.note(&request, &answer);
+                    return Ok(answered(answer, None));
+                }
+                () = tokio::time::sleep(limits::INTERIM_AFTER) => {}
+            }
+        }
+        let Some(async_id) = place.go_async() else {
+            return Ok(answered(Answer::error(NtStatus::INSUFFICIENT_RESOURCES), None));
+        };
+        self.send_interim(&header, async_id)?;
+        let answer = tokio::select! {
+            answer = &mut work => answer?,
+            () = cancelled(&place, waits_on_purpose) => Answer::error(NtStatus::CANCELLED),
+        };
+        self.chain.note(&request, &answer);
+        Ok(answered(answer, Some(async_id)))
+    }
+
+    /// Sends what is answered so far, and STATUS_PENDING for the request under way. Interim responses are not
+    /// signed: with AES-GMAC they would use the final response's nonce.
+    fn send_interim(&mut self, header: &Header, async_id: u64) -> Result<(), Disconnect> {
+        let credits = self.connection.credits.lock().grant(header.credits);
+        let mut interim = header.reply(NtStatus::PENDING, credits);
+        interim.async_id = Some(async_id);
+        interim.session_id = self.chain.session_id_or(header);
+        interim.flags.remove(Flags::RELATED);
+        if !self.replies.is_empty() {
+            self.send_replies()?;
+        }
+        self.replies.push(Reply { header: interim, answer: Answer::error(NtStatus::PENDING), sign: false });
+        self.send_replies()
+    }
+
+    fn send(mut self) -> Result<(), Disconnect> {
+        if self.replies.is_empty() { Ok(()) } else { self.send_replies() }
+    }
+
+    fn send_replies(&mut self) -> Result<(), Disconnect> {
+        let replies = std::mem::take(&mut self.replies);
+        let first = replies[0].header;
+        let channel = self.sealed.as_ref().or(self.signs.as_ref());
+        let seal = self.sealed.is_some();
+        let outgoing = reply::frame(replies, channel, seal)?;
+        if matches!(first.command, Command::Negotiate | Command::SessionSetup) && !seal {
+            commands::logon::hash_response(self.connection, &first, &outgoing.head[FRAME_HEADER_LEN..]);
+        }
+        self.connection.outbox.push(outgoing);
+        Ok(())
+    }
+}
+
+async fn cancelled(place: &crate::waiting::Place<'_>, cancellable: bool) {
+    if cancellable {
+        place.cancelled().await;
+    } else {
+        // What changes files runs to its end: its client learns what became of it.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Why a request does not run.
+struct Refused {
+    status: NtStatus,
+    sign: bool,
+}
+
+impl From<NtStatus> for Refused {
+    fn from(status: NtStatus) -> Refused {
+        Refused { status, sign: false }
+    }
+}
+
+/// A request's answer, and how it goes out.
+struct Answered {
+    answer: Answer,
+    async_id: Option<u64>,
+    sign: bool,
+}
+
+/// The future of a command.
+pub(crate) trait Work: Future<Output = Result<Answer, Disconnect>> + Send {}
+impl<F: Future<Output = Result<Answer, Disconnect>> + Send> Work for F {}

@@ -1,0 +1,114 @@
+//! Bytes from the socket become frames (MS-SMB2 2.1, direct TCP).
+//!
+//! One growing buffer; each message is split off it without a copy, so that the payload of a WRITE is a slice
+//! of what the kernel handed over. Small messages share an allocation, a large one gets its own.
+
+use bytes::{Buf, BytesMut};
+use smb_wire::WireError;
+use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
+
+/// Room asked for when the size of what comes next is not known, bytes.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Inbox {
+    buffer: BytesMut,
+    /// Longest message that this connection may send now, bytes.
+    limit: usize,
+}
+
+/// What the buffer holds.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Message(BytesMut),
+    /// Not whole yet.
+    More,
+    TooLong(usize),
+    /// NetBIOS session request: clients on port 139 send it first; answered, then SMB follows.
+    SessionRequest,
+}
+
+impl Inbox {
+    pub(crate) fn new(limit: usize) -> Inbox {
+        Inbox { buffer: BytesMut::with_capacity(READ_AHEAD_BYTES), limit }
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// The buffer to read into; has room for the rest of the message under way.
+    pub(crate) fn space(&mut self) -> &mut BytesMut {
+        let missing = match self.announced() {
+            Some(length) if length <= self.limit => {
+                (FRAME_HEADER_LEN + length).saturating_sub(self.buffer.len())
+            }
+            _ => 0,
+        };
+        if self.buffer.capacity() - self.buffer.len() < missing.max(READ_AHEAD_BYTES / 16) {
+            self.buffer.reserve(missing.max(READ_AHEAD_BYTES));
+        }
+        &mut self.buffer
+    }
+
+    fn announced(&self) -> Option<usize> {
+        let header = self.buffer.get(..FRAME_HEADER_LEN)?.try_into().ok()?;
+        match Frame::decode(header) {
+            Ok(Frame::Message(length) | Frame::SessionRequest(length)) => Some(length),
+            Ok(Frame::KeepAlive) | Err(_) => None,
+        }
+    }
+
+    /// Takes the next whole message.
+    pub(crate) fn next(&mut self) -> Result<Next, WireError> {
+        loop {
+            let Some(header) = self.buffer.get(..FRAME_HEADER_LEN) else { return Ok(Next::More) };
+            let header = header.try_into().expect("four bytes were asked for");
+            let (length, session_request) = match Frame::decode(header)? {
+                Frame::Message(length) => (length, false),
+                Frame::SessionRequest(length) => (length, true),
+                Frame::KeepAlive => {
+                    self.buffer.advance(FRAME_HEADER_LEN);
+                    continue;
+                }
+            };
+            if length > self.limit {
+                return Ok(Next::TooLong(length));
+            }
+            if self.buffer.len() < FRAME_HEADER_LEN + length {
+                return Ok(Next::More);
+            }
+            self.buffer.advance(FRAME_HEADER_LEN);
+            let message = self.buffer.split_to(length);
+            return Ok(if session_request { Next::SessionRequest } else { Next::Message(message) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fed(bytes: &[u8]) -> Inbox {
+        let mut inbox = Inbox::new(100);
+        inbox.space().extend_from_slice(bytes);
+        inbox
+    }
+
+    #[test]
+    fn messages_come_out_whole_and_in_order() {
+        let mut inbox = fed(&[0, 0, 0, 2, b'a', b'b', 0x85, 0, 0, 0, 0, 0, 0, 1, b'c', 0, 0]);
+        assert!(matches!(inbox.next(), Ok(Next::Message(m)) if m == "ab"));
+        assert!(matches!(inbox.next(), Ok(Next::Message(m)) if m == "c"));
+        assert!(matches!(inbox.next(), Ok(Next::More)));
+        inbox.space().extend_from_slice(&[0, 1, b'd']);
+        assert!(matches!(inbox.next(), Ok(Next::Message(m)) if m == "d"));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_before_it_is_stored() {
+        let mut inbox = fed(&[0, 0, 0, 101]);
+        assert!(inbox.space().capacity() < 2 * READ_AHEAD_BYTES);
+        assert!(matches!(inbox.next(), Ok(Next::TooLong(101))));
+        assert!(fed(b"GET / HTTP/1.1").next().is_err());
+    }
+}

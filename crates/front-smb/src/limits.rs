@@ -1,0 +1,46 @@
+//! Every bound of the SMB server, with its unit. `docs/limits.md` lists them for people.
+
+use std::time::Duration;
+
+/// Largest READ, WRITE and other payload, bytes.
+pub const PAYLOAD_MAX_BYTES: u32 = 8 * 1024 * 1024;
+/// The same for dialect 2.0.2, which knows no multi-credit requests, bytes.
+pub const PAYLOAD_MAX_SMB202_BYTES: u32 = 64 * 1024;
+/// What a message may hold besides its largest payload, bytes.
+pub const MESSAGE_OVERHEAD_MAX_BYTES: usize = 64 * 1024;
+/// Longest message before anybody logged in, bytes.
+pub const ANONYMOUS_MESSAGE_MAX_BYTES: usize = 128 * 1024;
+/// A connection on which nobody logged in is closed after this time.
+pub const LOGON_PATIENCE: Duration = Duration::from_secs(20);
+/// Connections at a time.
+pub const CONNECTIONS_MAX: usize = 8192;
+/// Connections at a time on which nobody has logged in yet, from one address.
+pub const ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
+/// Connections of one session (MS-SMB2 3.3.5.5.2 suggests 32).
+pub const CHANNELS_PER_SESSION_MAX: usize = 32;
+/// Sessions on one connection.
+pub const SESSIONS_PER_CONNECTION_MAX: usize = 256;
+/// Tree connects of one session.
+pub const TREES_PER_SESSION_MAX: usize = 1024;
+/// Opens of one session.
+pub const OPENS_PER_SESSION_MAX: usize = 16 * 1024;
+/// Requests of one chain.
+pub const COMPOUND_MAX: usize = 64;
+/// Requests of one connection that may wait with an interim response (Windows: 511).
+pub const ASYNC_MAX: usize = 511;
+/// A request that takes longer is answered STATUS_PENDING first, so that the client goes on waiting.
+pub const INTERIM_AFTER: Duration = Duration::from_millis(1000);
+/// How long one request may take at the volume before it fails.
+pub const REQUEST_PATIENCE: Duration = Duration::from_secs(45);
+/// No further requests are read from a connection while this much waits to be sent to it, bytes.
+pub const OUTBOX_HIGH_BYTES: usize = 32 * 1024 * 1024;
+/// No further requests are read while so many are under way on the connection.
+pub const REQUESTS_AT_WORK_MAX: usize = 8192;
+/// Bytes that one pipe keeps of an answer not read yet.
+pub const PIPE_ANSWER_MAX_BYTES: usize = 1024 * 1024;
+/// How long a stopping server waits for requests under way.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// Credits of a connection before anybody logged in.
+pub const ANONYMOUS_CREDITS_MAX: u32 = 64;
+/// Credits of a connection after that.
+pub const CREDITS_MAX: u32 = 8192;

@@ -1,0 +1,147 @@
+//! Replies become bytes on the socket: a queue of gathered writes.
+//!
+//! Any task may push; only the connection's own loop writes. The payload of a READ travels as the slice that
+//! `vfs` returned, never copied into the reply.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use tokio::sync::Notify;
+
+/// Slices handed to one `writev`.
+const SLICES_MAX: usize = 32;
+
+/// One frame, ready to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    /// Frame header, SMB2 header and body.
+    pub(crate) head: Vec<u8>,
+    /// What follows it.
+    pub(crate) payload: Bytes,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<Outgoing>,
+    /// Bytes of the first frame that are sent already.
+    sent: usize,
+    bytes: usize,
+}
+
+/// The connection's frames on their way out.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    pushed: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn push(&self, frame: Outgoing) {
+        let mut queue = self.queue.lock();
+        queue.bytes += frame.head.len() + frame.payload.len();
+        queue.frames.push_back(frame);
+        drop(queue);
+        self.pushed.notify_one();
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.queue.lock().bytes
+    }
+
+    /// Returns when something was pushed since the last call.
+    pub(crate) async fn pushed(&self) {
+        self.pushed.notified().await;
+    }
+
+    /// Writes with `write` (a non-blocking `writev`) until all is sent or it would block.
+    pub(crate) fn flush(
+        &self,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
+    ) -> std::io::Result<()> {
+        let mut queue = self.queue.lock();
+        while !queue.frames.is_empty() {
+            let written = {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let used = gather(&queue.frames, queue.sent, &mut slices);
+                match write(&slices[..used]) {
+                    Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                    Ok(written) => written,
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(error),
+                }
+            };
+            queue.advance(written);
+        }
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn advance(&mut self, written: usize) {
+        self.bytes -= written;
+        self.sent += written;
+        while let Some(first) = self.frames.front() {
+            let length = first.head.len() + first.payload.len();
+            if self.sent < length {
+                break;
+            }
+            self.sent -= length;
+            self.frames.pop_front();
+        }
+    }
+}
+
+/// Fills `slices` with what is not sent yet; returns how many.
+fn gather<'a>(frames: &'a VecDeque<Outgoing>, sent: usize, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+    let mut skip = sent;
+    let mut used = 0;
+    for part in frames.iter().flat_map(|frame| [frame.head.as_slice(), &frame.payload]) {
+        let skipped = skip.min(part.len());
+        skip -= skipped;
+        if skipped == part.len() {
+            continue;
+        }
+        if used == SLICES_MAX {
+            break;
+        }
+        slices[used] = IoSlice::new(&part[skipped..]);
+        used += 1;
+    }
+    used
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_split_of_writes_sends_the_same_bytes() {
+        for step in 1..12 {
+            let outbox = Outbox::default();
+            outbox.push(Outgoing { head: b"head1".to_vec(), payload: Bytes::from_static(b"payload1") });
+            outbox.push(Outgoing { head: b"h2".to_vec(), payload: Bytes::new() });
+            outbox.push(Outgoing { head: b"h3".to_vec(), payload: Bytes::from_static(b"p3") });
+            assert_eq!(outbox.waiting_bytes(), 19);
+            let mut sent = Vec::new();
+            while outbox.waiting_bytes() > 0 {
+                let mut calls = 0;
+                outbox
+                    .flush(|slices| {
+                        calls += 1;
+                        if calls > 1 {
+                            return Err(std::io::ErrorKind::WouldBlock.into());
+                        }
+                        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+                        let taken = step.min(all.len());
+                        sent.extend_from_slice(&all[..taken]);
+                        Ok(taken)
+                    })
+                    .unwrap();
+            }
+            assert_eq!(sent, b"head1payload1h2h3p3", "in steps of {step}");
+        }
+    }
+}

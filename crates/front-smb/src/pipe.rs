@@ -1,0 +1,89 @@
+//! Named pipes of IPC$: DCE/RPC over a pipe, answered at once (MS-RPCE, MS-SRVS, MS-WKST).
+//!
+//! A pipe holds what was answered and not read yet. Requests are small and answered from the list of shares;
+//! there is no server behind.
+
+use crate::limits;
+use crate::server::State;
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use smb_wire::NtStatus;
+use smb_wire::rpc::srvsvc::{STYPE_DISKTREE, STYPE_IPC, STYPE_SPECIAL};
+use smb_wire::rpc::{self, ServerFacts, Service, ShareFacts};
+use volume::Time;
+
+/// MS-SRVS 2.2.2.7.
+const SV_TYPE_WORKSTATION: u32 = 0x0000_0001;
+const SV_TYPE_SERVER: u32 = 0x0000_0002;
+const SV_TYPE_SERVER_NT: u32 = 0x0000_8000;
+
+pub(crate) struct Pipe {
+    service: Service,
+    /// Answered and not read.
+    answer: Mutex<BytesMut>,
+}
+
+impl Pipe {
+    /// Opens a pipe by its name, with or without `\PIPE\` before; only those served are there.
+    pub(crate) fn open(name: &str) -> Option<Pipe> {
+        let name = name.trim_start_matches('\\').to_ascii_lowercase();
+        let name = name.strip_prefix("pipe\\").unwrap_or(&name);
+        Some(Pipe { service: Service::of_pipe(name)?, answer: Mutex::default() })
+    }
+
+    /// Takes one request PDU; its answer waits to be read.
+    pub(crate) fn write(&self, request: &[u8], server: &State) -> Result<(), NtStatus> {
+        let answer = rpc::answer(self.service, request, &facts(server));
+        let mut waiting = self.answer.lock();
+        if waiting.len() + answer.len() > limits::PIPE_ANSWER_MAX_BYTES {
+            return Err(NtStatus::PIPE_BUSY);
+        }
+        waiting.extend_from_slice(&answer);
+        Ok(())
+    }
+
+    /// Reads up to `length` bytes of the answer, and whether more of it waits.
+    pub(crate) fn read(&self, length: usize) -> Result<(Bytes, bool), NtStatus> {
+        let mut waiting = self.answer.lock();
+        if waiting.is_empty() {
+            return Err(NtStatus::PIPE_DISCONNECTED);
+        }
+        let taken = length.min(waiting.len());
+        let part = waiting.split_to(taken).freeze();
+        Ok((part, !waiting.is_empty()))
+    }
+}
+
+/// What the pipes may tell: hidden shares are left out.
+fn facts(server: &State) -> ServerFacts {
+    let visible = server.shares();
+    let disks = visible
+        .iter()
+        .filter(|share| !share.hidden)
+        .map(|share| share_facts(&share.name, &share.comment, STYPE_DISKTREE));
+    let pipes = share_facts("IPC$", "", STYPE_IPC | STYPE_SPECIAL);
+    ServerFacts {
+        name: server.config.server_name.clone(),
+        comment: "farshare".to_owned(),
+        domain: server.config.server_name.clone(),
+        version: (10, 0),
+        server_type: SV_TYPE_WORKSTATION | SV_TYPE_SERVER | SV_TYPE_SERVER_NT,
+        users: server.session_count() as u32,
+        now_unix_ms: Time::now().0 / 1_000_000,
+        timezone_minutes_west: 0,
+        uptime_ms: server.started.elapsed().as_millis() as u64,
+        shares: disks.chain([pipes]).collect(),
+    }
+}
+
+fn share_facts(name: &str, comment: &str, share_type: u32) -> ShareFacts {
+    ShareFacts {
+        name: name.to_owned(),
+        comment: comment.to_owned(),
+        share_type,
+        path: format!("C:\\{name}"),
+        max_users: u32::MAX,
+        current_users: 0,
+        flags: 0,
+    }
+}

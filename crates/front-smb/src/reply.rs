@@ -1,0 +1,121 @@
+//! What a request is answered with, and how answers become one frame.
+//!
+//! A chain of requests is answered by a chain of answers, each padded to eight bytes and signed by itself
+//! (MS-SMB2 3.3.4.1.3), then sealed as a whole where the request came sealed. The payload of a single READ
+//! stays apart from its head up to the socket.
+
+use crate::outbox::Outgoing;
+use crate::session::Channel;
+use bytes::Bytes;
+use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
+use smb_wire::{Flags, HEADER_LEN, Header, NtStatus};
+
+/// A handler's answer: the body after the SMB2 header, and a payload that follows it.
+#[derive(Default)]
+pub(crate) struct Answer {
+    pub(crate) status: NtStatus,
+    pub(crate) body: Vec<u8>,
+    pub(crate) payload: Bytes,
+    /// Set where the answer gives the client a session or a tree connect.
+    pub(crate) session_id: Option<u64>,
+    pub(crate) tree_id: Option<u32>,
+    /// Signs this answer instead of the request's own channel: the end of a log-in.
+    pub(crate) channel: Option<Channel>,
+}
+
+impl Answer {
+    /// Success with the body that `encode` writes.
+    pub(crate) fn ok(encode: impl FnOnce(&mut Vec<u8>)) -> Answer {
+        Answer::with(NtStatus::SUCCESS, encode)
+    }
+
+    /// A body with a status that is not success: warnings carry data.
+    pub(crate) fn with(status: NtStatus, encode: impl FnOnce(&mut Vec<u8>)) -> Answer {
+        let mut body = Vec::with_capacity(128);
+        encode(&mut body);
+        Answer { status, body, ..Answer::default() }
+    }
+
+    /// An error response (MS-SMB2 2.2.2) without further data.
+    pub(crate) fn error(status: NtStatus) -> Answer {
+        // StructureSize 9, no contexts, ByteCount 0, one byte of ErrorData.
+        Answer { status, body: vec![9, 0, 0, 0, 0, 0, 0, 0, 0], ..Answer::default() }
+    }
+}
+
+/// One answer with its header.
+pub(crate) struct Reply {
+    pub(crate) header: Header,
+    pub(crate) answer: Answer,
+    /// Whether it is to be signed, when it is not sealed.
+    pub(crate) sign: bool,
+}
+
+/// Makes one frame of a chain of replies. `channel` signs; with `seal` its session seals.
+pub(crate) fn frame(replies: Vec<Reply>, channel: Option<&Channel>, seal: bool) -> Result<Outgoing, String> {
+    let room = if seal { smb_core::sealing::TRANSFORM_HEADER_LEN } else { 0 };
+    let mut head = vec![0; FRAME_HEADER_LEN + room];
+    let mut payload = Bytes::new();
+    let last = replies.len() - 1;
+    for (index, mut reply) in replies.into_iter().enumerate() {
+        let begin = head.len();
+        let length = HEADER_LEN + reply.answer.body.len() + reply.answer.payload.len();
+        let padded = if index == last { length } else { length.next_multiple_of(8) };
+        reply.header.next_command = if index == last { 0 } else { padded as u32 };
+        if index > 0 {
+            reply.header.flags |= Flags::RELATED;
+        }
+        head.reserve(padded);
+        reply.header.encode_into(&mut head);
+        head.extend_from_slice(&reply.answer.body);
+        if index == last && !seal {
+            payload = reply.answer.payload;
+        } else {
+            head.extend_from_slice(&reply.answer.payload);
+            head.resize(begin + padded, 0);
+        }
+        if reply.sign && !seal {
+            let channel = channel.ok_or("a signed reply needs a session")?;
+            channel.signer.sign(&mut head[begin..], &[&payload]).map_err(|error| error.to_string())?;
+        }
+    }
+    if seal {
+        let sealing = channel.and_then(|channel| channel.session.sealing.as_ref());
+        let sealing = sealing.ok_or("a sealed reply needs a session with a cipher")?;
+        sealing.sealer.seal_in_place(&mut head[FRAME_HEADER_LEN..]).map_err(|error| error.to_string())?;
+    }
+    let length = head.len() - FRAME_HEADER_LEN + payload.len();
+    head[..FRAME_HEADER_LEN]
+        .copy_from_slice(&Frame::message_header(length).map_err(|error| error.to_string())?);
+    Ok(Outgoing { head, payload })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smb_wire::Command;
+
+    fn reply(message_id: u64, body: usize) -> Reply {
+        let header = Header::request(Command::Echo, message_id).reply(NtStatus::SUCCESS, 1);
+        Reply { header, answer: Answer::ok(|out| out.resize(body, 7)), sign: false }
+    }
+
+    #[test]
+    fn a_chain_is_padded_and_linked() {
+        let out = frame(vec![reply(1, 5), reply(2, 16), reply(3, 3)], None, false).unwrap();
+        let message = Bytes::from(out.head).slice(FRAME_HEADER_LEN..);
+        assert_eq!(message.len(), 72 + 80 + 67);
+        let parts: Vec<_> = smb_wire::split_compound(message).map(Result::unwrap).collect();
+        assert_eq!(parts.iter().map(|(header, _)| header.message_id).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(!parts[0].0.flags.contains(Flags::RELATED) && parts[1].0.flags.contains(Flags::RELATED));
+    }
+
+    #[test]
+    fn a_payload_stays_apart() {
+        let mut one = reply(1, 16);
+        one.answer.payload = Bytes::from_static(b"payload");
+        let out = frame(vec![one], None, false).unwrap();
+        assert_eq!(out.payload, "payload");
+        assert_eq!(out.head[..4], [0, 0, 0, 64 + 16 + 7]);
+    }
+}

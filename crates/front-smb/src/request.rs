@@ -1,0 +1,156 @@
+//! One request as its handler sees it, and what a chain of requests hands from one to the next.
+
+use crate::connection::Connection;
+use crate::limits;
+use crate::open::Open;
+use crate::reply::Answer;
+use crate::session::{Channel, Session, Tree};
+use bytes::Bytes;
+use smb_wire::negotiate::Dialect;
+use smb_wire::{Command, FileId, Header, NtStatus};
+use std::sync::{Arc, OnceLock};
+use volume::{Cx, Priority, Who};
+
+pub(crate) struct Request {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) header: Header,
+    /// The whole message, its header first.
+    pub(crate) message: Bytes,
+    /// It came encrypted.
+    pub(crate) sealed: bool,
+    /// Its answer is signed.
+    pub(crate) sign: bool,
+    pub(crate) channel: Option<Channel>,
+    pub(crate) tree: Option<Arc<Tree>>,
+    /// The file of the request before, in a related chain; or why there is none.
+    chain_file: Option<Result<FileId, NtStatus>>,
+    /// The file that this request worked on: the next of the chain may mean it.
+    used_file: OnceLock<FileId>,
+}
+
+impl Request {
+    pub(crate) fn new(connection: &Arc<Connection>, header: Header, message: Bytes, sealed: bool) -> Request {
+        Request {
+            connection: Arc::clone(connection),
+            header,
+            message,
+            sealed,
+            sign: false,
+            channel: None,
+            tree: None,
+            chain_file: None,
+            used_file: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn session(&self) -> Result<&Arc<Session>, NtStatus> {
+        self.channel.as_ref().map(|channel| &channel.session).ok_or(NtStatus::USER_SESSION_DELETED)
+    }
+
+    pub(crate) fn tree(&self) -> Result<&Arc<Tree>, NtStatus> {
+        self.tree.as_ref().ok_or(NtStatus::NETWORK_NAME_DELETED)
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.connection.negotiated.get().map_or(Dialect::SMB_2_0_2, |agreement| agreement.dialect)
+    }
+
+    /// The largest payload of one request on this connection, bytes.
+    pub(crate) fn payload_max(&self) -> u32 {
+        self.connection.negotiated.get().map_or(0, |agreement| agreement.max_transfer_bytes)
+    }
+
+    /// The context for `vfs`: who asks, how urgently, until when.
+    pub(crate) fn cx(&self) -> Cx {
+        let who = match &self.channel {
+            Some(channel) => Who::User(Arc::clone(&channel.session.user)),
+            None => Who::System,
+        };
+        Cx::new(who, Priority::Interactive).within(limits::REQUEST_PATIENCE)
+    }
+
+    /// The open that a request names, by itself or through its chain (MS-SMB2 3.3.5.2.7.2).
+    pub(crate) fn open(&self, id: FileId) -> Result<Arc<Open>, NtStatus> {
+        let id = self.file_id(id)?;
+        let open = self.session()?.open(id).ok_or(NtStatus::FILE_CLOSED)?;
+        if open.tree_id != self.header.tree_id {
+            return Err(NtStatus::FILE_CLOSED);
+        }
+        Ok(open)
+    }
+
+    /// The id that is meant.
+    pub(crate) fn file_id(&self, id: FileId) -> Result<FileId, NtStatus> {
+        let id = match self.chain_file {
+            Some(of_chain) => of_chain?,
+            None => id,
+        };
+        self.use_file(id);
+        Ok(id)
+    }
+
+    /// The next request of the chain may mean this file.
+    pub(crate) fn use_file(&self, id: FileId) {
+        // A request works on one file; a second mention of it changes nothing.
+        let _first = self.used_file.set(id);
+    }
+
+    /// Whether the credits charged cover a payload of `bytes` (MS-SMB2 3.3.5.2.5).
+    pub(crate) fn check_charge(&self, bytes: u32) -> Result<(), NtStatus> {
+        if self.dialect() > Dialect::SMB_2_0_2 && !smb_core::credits::covers(self.header.credit_charge, bytes)
+        {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        Ok(())
+    }
+}
+
+/// What a related request takes from the one before it.
+#[derive(Default)]
+pub(crate) struct Chain {
+    pub(crate) session_id: Option<u64>,
+    pub(crate) tree_id: Option<u32>,
+    file: Option<FileId>,
+    /// The CREATE that should have given a file failed so.
+    failed: Option<NtStatus>,
+}
+
+impl Chain {
+    /// Fills a related request from the chain.
+    pub(crate) fn relate(&self, request: &mut Request) {
+        if let Some(id) = self.session_id {
+            request.header.session_id = id;
+        }
+        if let Some(id) = self.tree_id {
+            request.header.tree_id = id;
+        }
+        request.chain_file =
+            Some(self.file.ok_or_else(|| self.failed.unwrap_or(NtStatus::INVALID_PARAMETER)));
+    }
+
+    /// Remembers what a request did for those that follow.
+    pub(crate) fn note(&mut self, request: &Request, answer: &Answer) {
+        if let Some(id) = answer.tree_id {
+            self.tree_id = Some(id);
+        }
+        if let Some(id) = answer.session_id {
+            self.session_id = Some(id);
+        }
+        match request.used_file.get() {
+            Some(id) => self.file = Some(*id),
+            None if request.header.command == Command::Create && answer.status.is_error() => {
+                self.file = None;
+                self.failed = Some(answer.status);
+            }
+            None => {}
+        }
+    }
+
+    pub(crate) fn session_id_or(&self, header: &Header) -> u64 {
+        self.session_id.unwrap_or(header.session_id)
+    }
+
+    pub(crate) fn tree_id_or(&self, header: &Header) -> u32 {
+        self.tree_id.unwrap_or(header.tree_id)
+    }
+}

@@ -1,0 +1,318 @@
+//! The server: listeners, what all connections share, and the orderly end.
+//!
+//! Whatever outlives a connection is in [`State`]: shares, sessions, the table of failed log-ins, counters.
+
+use crate::config::{Encryption, ServerConfig, Signing};
+use crate::connection::{self, Connection};
+use crate::limits;
+use crate::open;
+use crate::session::{ConnectionId, Session};
+use parking_lot::{Mutex, RwLock};
+use smb_core::negotiate::{EncryptionPolicy, Policy};
+use smb_core::throttle::{Throttle, ThrottlePolicy};
+use smb_wire::negotiate::Capabilities;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(crate) use crate::config::Share;
+
+/// Connections that the kernel keeps for us before we take them.
+const BACKLOG: u32 = 1024;
+/// Pause after the system has refused to give another socket.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+pub(crate) struct State {
+    pub(crate) config: ServerConfig,
+    pub(crate) policy: Policy,
+    shares: RwLock<HashMap<String, Arc<Share>>>,
+    sessions: RwLock<HashMap<u64, Arc<Session>>>,
+    pub(crate) throttle: Mutex<Throttle>,
+    anonymous: Mutex<HashMap<IpAddr, usize>>,
+    pub(crate) counters: Counters,
+    last_open: AtomicU64,
+    pub(crate) started: Instant,
+}
+
+/// Counts since the start.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) connections: AtomicUsize,
+    pub(crate) connections_ever: AtomicU64,
+    pub(crate) logons: AtomicU64,
+    pub(crate) logon_failures: AtomicU64,
+    pub(crate) read_bytes: AtomicU64,
+    pub(crate) written_bytes: AtomicU64,
+}
+
+/// What the server is doing, for `farshare status`.
+#[derive(Clone, Debug, Default)]
+pub struct ServerStatus {
+    pub connections: usize,
+    pub connections_ever: u64,
+    pub sessions: usize,
+    pub opens: usize,
+    pub logons: u64,
+    pub logon_failures: u64,
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+    pub shares: Vec<String>,
+    /// User, dialect and opens of each session.
+    pub users: Vec<SessionStatus>,
+}
+
+/// One session, for `farshare status`.
+#[derive(Clone, Debug)]
+pub struct SessionStatus {
+    pub user: String,
+    pub dialect: String,
+    pub encrypted: bool,
+    pub trees: usize,
+    pub opens: usize,
+}
+
+/// A running SMB server.
+pub struct Server {
+    state: Arc<State>,
+    addresses: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+impl Server {
+    /// Binds the addresses and begins to serve `shares`.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, with its name.
+    pub async fn start(config: ServerConfig, shares: Vec<Share>) -> io::Result<Server> {
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let named = |error: io::Error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            };
+            listeners.push(bind(*address).map_err(named)?);
+        }
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let state = Arc::new(State::new(config, shares));
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        for listener in listeners {
+            tasks.spawn(accept(listener, Arc::clone(&state), stopped.clone()));
+        }
+        Ok(Server { state, addresses, stop, tasks: tokio::sync::Mutex::new(tasks) })
+    }
+
+    /// The addresses bound, in the order of the configuration.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Replaces the list of shares. Who is connected to one that is gone keeps it until he disconnects.
+    pub fn set_shares(&self, shares: Vec<Share>) {
+        *self.state.shares.write() = by_name(shares);
+    }
+
+    pub fn status(&self) -> ServerStatus {
+        self.state.status()
+    }
+
+    /// Stops: no new connections and requests; those under way end first, for at most
+    /// [`limits::DRAIN_PATIENCE`]. Returns whether all did.
+    pub async fn shutdown(&self) -> bool {
+        // Without receivers nobody is left to be told.
+        let _told = self.stop.send(true);
+        connection::drained(&mut *self.tasks.lock().await).await
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Takes connections until told to stop, then waits for them.
+async fn accept(listener: TcpListener, state: Arc<State>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    while !*stop.borrow() {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(stream, peer, &state, &stop, &mut connections),
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept connections");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            changed = stop.changed() => if changed.is_err() { break },
+        }
+    }
+    drop(listener);
+    if !connection::drained(&mut connections).await {
+        tracing::warn!(left = connections.len(), "stopped with requests under way");
+    }
+}
+
+fn admit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    state: &Arc<State>,
+    stop: &watch::Receiver<bool>,
+    connections: &mut JoinSet<()>,
+) {
+    if connections.len() >= limits::CONNECTIONS_MAX || !state.enter_anonymous(peer.ip()) {
+        tracing::warn!(%peer, "too many connections");
+        return;
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let Ok(local) = stream.local_addr() else {
+        // The client is gone again.
+        state.leave_anonymous(peer.ip());
+        return;
+    };
+    let id = ConnectionId(state.counters.connections_ever.fetch_add(1, Ordering::Relaxed));
+    let connection = Connection::new(id, Arc::clone(state), peer, local);
+    let state = Arc::clone(state);
+    let stop = stop.clone();
+    connections.spawn(async move {
+        state.counters.connections.fetch_add(1, Ordering::Relaxed);
+        connection::serve(Arc::clone(&connection), stream, stop).await;
+        state.counters.connections.fetch_sub(1, Ordering::Relaxed);
+        if !connection.was_known() {
+            state.leave_anonymous(peer.ip());
+        }
+    });
+}
+
+impl State {
+    fn new(config: ServerConfig, shares: Vec<Share>) -> State {
+        let policy = Policy {
+            min_dialect: config.min_dialect,
+            max_dialect: config.max_dialect,
+            signing_required: config.signing == Signing::Required,
+            encryption: match config.encryption {
+                Encryption::Accepted | Encryption::Desired => EncryptionPolicy::Desired,
+                Encryption::Required => EncryptionPolicy::Required,
+            },
+            capabilities: Capabilities::LARGE_MTU | Capabilities::MULTI_CHANNEL,
+            max_transfer_bytes: limits::PAYLOAD_MAX_BYTES,
+            ..Policy::default()
+        };
+        State {
+            config,
+            policy,
+            shares: RwLock::new(by_name(shares)),
+            sessions: RwLock::default(),
+            throttle: Mutex::new(Throttle::new(ThrottlePolicy::default())),
+            anonymous: Mutex::default(),
+            counters: Counters::default(),
+            last_open: AtomicU64::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn share(&self, name: &str) -> Option<Arc<Share>> {
+        self.shares.read().get(&name.to_lowercase()).cloned()
+    }
+
+    /// All shares, by name.
+    pub(crate) fn shares(&self) -> Vec<Arc<Share>> {
+        let mut all: Vec<_> = self.shares.read().values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// An id for a new open, never used twice in the life of this process.
+    pub(crate) fn next_open_id(&self) -> u64 {
+        self.last_open.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn session(&self, id: u64) -> Option<Arc<Session>> {
+        self.sessions.read().get(&id).cloned()
+    }
+
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.read().len()
+    }
+
+    /// A session id that cannot be guessed and is not in use (MS-SMB2 3.3.5.5.1).
+    pub(crate) fn new_session_id(&self) -> Result<u64, getrandom::Error> {
+        loop {
+            let id = getrandom::u64()?;
+            if id != 0 && id != u64::MAX && !self.sessions.read().contains_key(&id) {
+                return Ok(id);
+            }
+        }
+    }
+
+    pub(crate) fn add_session(&self, session: &Arc<Session>) {
+        self.sessions.write().insert(session.id, Arc::clone(session));
+    }
+
+    /// Ends a session: nothing succeeds in it any more, its opens are closed.
+    pub(crate) async fn end_session(&self, session: &Session) {
+        self.sessions.write().remove(&session.id);
+        open::close_all(session.end()).await;
+    }
+
+    fn enter_anonymous(&self, address: IpAddr) -> bool {
+        let mut all = self.anonymous.lock();
+        let count = all.entry(address).or_default();
+        if *count >= limits::ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    /// A connection from there has logged in, or ended without.
+    pub(crate) fn leave_anonymous(&self, address: IpAddr) {
+        let mut all = self.anonymous.lock();
+        if let Some(count) = all.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&address);
+            }
+        }
+    }
+
+    fn status(&self) -> ServerStatus {
+        let sessions: Vec<Arc<Session>> = self.sessions.read().values().cloned().collect();
+        let users: Vec<SessionStatus> = sessions
+            .iter()
+            .map(|session| SessionStatus {
+                user: session.user.to_string(),
+                dialect: session.terms.dialect.to_string(),
+                encrypted: session.encrypts(),
+                trees: session.trees(),
+                opens: session.opens(),
+            })
+            .collect();
+        ServerStatus {
+            connections: self.counters.connections.load(Ordering::Relaxed),
+            connections_ever: self.counters.connections_ever.load(Ordering::Relaxed),
+            sessions: sessions.len(),
+            opens: users.iter().map(|user| user.opens).sum(),
+            logons: self.counters.logons.load(Ordering::Relaxed),
+            logon_failures: self.counters.logon_failures.load(Ordering::Relaxed),
+            read_bytes: self.counters.read_bytes.load(Ordering::Relaxed),
+            written_bytes: self.counters.written_bytes.load(Ordering::Relaxed),
+            shares: self.shares().iter().map(|share| share.name.clone()).collect(),
+            users,
+        }
+    }
+}
+
+fn by_name(shares: Vec<Share>) -> HashMap<String, Arc<Share>> {
+    shares.into_iter().map(|share| (share.name.to_lowercase(), Arc::new(share))).collect()
+}

@@ -1,0 +1,212 @@
+//! A session: one logged-in user, over one connection or several (MS-SMB2 3.3.1.8).
+//!
+//! The layering is session -> channels -> connections: what a user has (tree connects, opens, the keys that
+//! encrypt) belongs to the session and lives as long as one channel does; what a connection needs to prove
+//! that it belongs here (its signing key) is a [`Channel`] and lives in that connection.
+//!
+//! Lock order: a session's tables are locked one at a time and never across an await.
+
+use crate::limits;
+use crate::open::Open;
+use crate::server::Share;
+use parking_lot::{Mutex, RwLock};
+use smb_core::algorithm::Cipher;
+use smb_core::sealing::{Opener, Sealer};
+use smb_core::signing::Signer;
+use smb_wire::AccessMask;
+use smb_wire::negotiate::Dialect;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Which connection, among all of this server's life.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// Keys that encrypt: one pair for all channels.
+pub(crate) struct Sealing {
+    pub(crate) opener: Opener,
+    pub(crate) sealer: Sealer,
+}
+
+/// What a channel must have in common with its session (MS-SMB2 3.3.5.5.2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Terms {
+    pub(crate) dialect: Dialect,
+    pub(crate) cipher: Option<Cipher>,
+    pub(crate) client_guid: [u8; 16],
+}
+
+pub(crate) struct Session {
+    pub(crate) id: u64,
+    pub(crate) user: Arc<str>,
+    pub(crate) terms: Terms,
+    /// Unsigned requests are refused.
+    pub(crate) signing_required: bool,
+    /// Unencrypted requests are refused.
+    pub(crate) encrypt: AtomicBool,
+    /// Signs for the session itself: a request that binds a channel carries this signature.
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) sealing: Option<Sealing>,
+    trees: RwLock<HashMap<u32, Arc<Tree>>>,
+    opens: RwLock<HashMap<u64, Arc<Open>>>,
+    channels: Mutex<Vec<ConnectionId>>,
+    next_tree: AtomicU32,
+    gone: AtomicBool,
+}
+
+/// A connection's part in a session.
+#[derive(Clone)]
+pub(crate) struct Channel {
+    pub(crate) session: Arc<Session>,
+    pub(crate) signer: Arc<Signer>,
+}
+
+/// A share as one session has connected to it.
+pub(crate) struct Tree {
+    pub(crate) id: u32,
+    pub(crate) target: Target,
+    /// The most that the user gets here.
+    pub(crate) maximal_access: AccessMask,
+}
+
+/// What a tree connect leads to.
+pub(crate) enum Target {
+    Disk(Arc<Share>),
+    /// `IPC$`
+    Pipes,
+}
+
+/// What a new session is made of.
+pub(crate) struct NewSession {
+    pub(crate) id: u64,
+    pub(crate) user: Arc<str>,
+    pub(crate) terms: Terms,
+    pub(crate) signing_required: bool,
+    pub(crate) encrypt: bool,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) sealing: Option<Sealing>,
+    pub(crate) connection: ConnectionId,
+}
+
+impl Session {
+    pub(crate) fn new(new: NewSession) -> Arc<Session> {
+        Arc::new(Session {
+            id: new.id,
+            user: new.user,
+            terms: new.terms,
+            signing_required: new.signing_required,
+            encrypt: AtomicBool::new(new.encrypt),
+            signer: new.signer,
+            sealing: new.sealing,
+            trees: RwLock::default(),
+            opens: RwLock::default(),
+            channels: Mutex::new(vec![new.connection]),
+            next_tree: AtomicU32::new(1),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether requests must come encrypted.
+    pub(crate) fn encrypts(&self) -> bool {
+        self.encrypt.load(Ordering::Relaxed)
+    }
+
+    /// Whether the session was ended: nothing may succeed in it any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Another connection joins; false when there are too many.
+    pub(crate) fn join(&self, connection: ConnectionId) -> bool {
+        let mut channels = self.channels.lock();
+        if channels.len() >= limits::CHANNELS_PER_SESSION_MAX {
+            return false;
+        }
+        channels.push(connection);
+        true
+    }
+
+    /// A connection is gone; true when it was the last.
+    pub(crate) fn leave(&self, connection: ConnectionId) -> bool {
+        let mut channels = self.channels.lock();
+        channels.retain(|id| *id != connection);
+        channels.is_empty()
+    }
+
+    pub(crate) fn add_tree(&self, target: Target, maximal_access: AccessMask) -> Option<Arc<Tree>> {
+        let mut trees = self.trees.write();
+        if trees.len() >= limits::TREES_PER_SESSION_MAX {
+            return None;
+        }
+        let id = loop {
+            let id = self.next_tree.fetch_add(1, Ordering::Relaxed);
+            // Zero and all ones mean "none" on the wire.
+            if id != 0 && id != u32::MAX && !trees.contains_key(&id) {
+                break id;
+            }
+        };
+        let tree = Arc::new(Tree { id, target, maximal_access });
+        trees.insert(id, Arc::clone(&tree));
+        Some(tree)
+    }
+
+    pub(crate) fn tree(&self, id: u32) -> Option<Arc<Tree>> {
+        self.trees.read().get(&id).cloned()
+    }
+
+    pub(crate) fn trees(&self) -> usize {
+        self.trees.read().len()
+    }
+
+    /// Takes a tree connect out, with the opens that stand on it; the caller closes these.
+    pub(crate) fn take_tree(&self, id: u32) -> Option<Vec<Arc<Open>>> {
+        self.trees.write().remove(&id)?;
+        let mut taken = Vec::new();
+        self.opens.write().retain(|_, open| {
+            let stays = open.tree_id != id;
+            if !stays {
+                taken.push(Arc::clone(open));
+            }
+            stays
+        });
+        Some(taken)
+    }
+
+    /// Whether one more open fits.
+    pub(crate) fn has_room(&self) -> bool {
+        self.opens.read().len() < limits::OPENS_PER_SESSION_MAX
+    }
+
+    /// Enters an open; false when the session has ended meanwhile.
+    pub(crate) fn add_open(&self, open: Arc<Open>) -> bool {
+        let mut opens = self.opens.write();
+        if self.is_gone() {
+            return false;
+        }
+        opens.insert(open.id.volatile, open);
+        true
+    }
+
+    pub(crate) fn open(&self, id: smb_wire::FileId) -> Option<Arc<Open>> {
+        self.opens.read().get(&id.volatile).filter(|open| open.id == id).cloned()
+    }
+
+    pub(crate) fn take_open(&self, id: smb_wire::FileId) -> Option<Arc<Open>> {
+        let mut opens = self.opens.write();
+        opens.get(&id.volatile).filter(|open| open.id == id)?;
+        opens.remove(&id.volatile)
+    }
+
+    pub(crate) fn opens(&self) -> usize {
+        self.opens.read().len()
+    }
+
+    /// Ends the session: its opens are handed to the caller to be closed, once.
+    pub(crate) fn end(&self) -> Vec<Arc<Open>> {
+        let mut opens = self.opens.write();
+        self.gone.store(true, Ordering::Release);
+        self.trees.write().clear();
+        opens.drain().map(|(_, open)| open).collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! Requests that wait: each can be cancelled, by the client's CANCEL or because the server stops
+//! (MS-SMB2 3.3.5.16).
+//!
+//! A request enters when it is not done at its first poll. It gets an AsyncId when its interim response is
+//! sent; CANCEL names it by that, or by its MessageId before.
+
+use crate::limits;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+pub(crate) struct Waiting {
+    requests: Mutex<HashMap<u64, Arc<Notify>>>,
+    /// AsyncId to MessageId.
+    interim: Mutex<HashMap<u64, u64>>,
+    last_async_id: AtomicU64,
+}
+
+/// A request's place among the waiting; leaves when dropped.
+pub(crate) struct Place<'a> {
+    waiting: &'a Waiting,
+    message_id: u64,
+    async_id: Option<u64>,
+    cancel: Arc<Notify>,
+}
+
+impl Waiting {
+    pub(crate) fn enter(&self, message_id: u64) -> Place<'_> {
+        let cancel = Arc::new(Notify::new());
+        self.requests.lock().insert(message_id, Arc::clone(&cancel));
+        Place { waiting: self, message_id, async_id: None, cancel }
+    }
+
+    /// CANCEL: by AsyncId where the client knows it. One that is not here any more is done, which is fine.
+    pub(crate) fn cancel(&self, message_id: u64, async_id: Option<u64>) {
+        let message_id = match async_id {
+            None => message_id,
+            Some(async_id) => match self.interim.lock().get(&async_id) {
+                Some(message_id) => *message_id,
+                None => return,
+            },
+        };
+        if let Some(cancel) = self.requests.lock().get(&message_id) {
+            cancel.notify_one();
+        }
+    }
+
+    pub(crate) fn cancel_all(&self) {
+        self.requests.lock().values().for_each(|cancel| cancel.notify_one());
+    }
+}
+
+impl Place<'_> {
+    /// An AsyncId for the interim response; `None` when too many wait already.
+    pub(crate) fn go_async(&mut self) -> Option<u64> {
+        let mut interim = self.waiting.interim.lock();
+        if interim.len() >= limits::ASYNC_MAX {
+            return None;
+        }
+        let async_id = self.waiting.last_async_id.fetch_add(1, Ordering::Relaxed) + 1;
+        interim.insert(async_id, self.message_id);
+        self.async_id = Some(async_id);
+        self.async_id
+    }
+
+    pub(crate) async fn cancelled(&self) {
+        self.cancel.notified().await;
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.waiting.requests.lock().remove(&self.message_id);
+        if let Some(async_id) = self.async_id {
+            self.waiting.interim.lock().remove(&async_id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cancel_reaches_by_either_id_and_only_once_here() {
+        let waiting = Waiting::default();
+        let mut place = waiting.enter(7);
+        let async_id = place.go_async().unwrap();
+        waiting.cancel(99, Some(async_id));
+        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_some());
+        waiting.cancel(8, None);
+        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_none());
+        waiting.cancel(7, None);
+        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_some());
+        drop(place);
+        waiting.cancel(7, Some(async_id));
+        assert!(waiting.requests.lock().is_empty() && waiting.interim.lock().is_empty());
+    }
+
+    #[test]
+    fn only_so_many_wait() {
+        let waiting = Waiting::default();
+        let mut places: Vec<_> = (0..=limits::ASYNC_MAX as u64).map(|id| waiting.enter(id)).collect();
+        let granted = places.iter_mut().filter_map(Place::go_async).count();
+        assert_eq!(granted, limits::ASYNC_MAX);
+    }
+}
