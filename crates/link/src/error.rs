@@ -6,7 +6,8 @@ use std::time::Instant;
 /// Why a call, a notification, a certificate or a node failed.
 ///
 /// After `Down`, `Deadline`, `Closed` and `Restarted` a call may or may not have been executed by the peer
-/// (at most once when it was [`Mode::Once`](crate::Mode::Once)); after `Refused` and `TooLarge` it was not.
+/// (at most once when it was [`Mode::Once`](crate::Mode::Once)); after `Failed` it was, at least in part; after
+/// `Refused` and `TooLarge` it was not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkError {
     /// No connection to the site, for longer than a call may wait for one.
@@ -22,6 +23,8 @@ pub enum LinkError {
     Restarted,
     /// The peer, or a full queue, turned the request away without executing it. The text says why.
     Refused(String),
+    /// The peer's service broke off, or its answer exceeds a limit of the link.
+    Failed(String),
     /// A message exceeds a limit of the link.
     TooLarge {
         /// Which limit.
@@ -53,6 +56,7 @@ impl fmt::Display for LinkError {
                 f.write_str("the peer was restarted; the call may or may not have been executed")
             }
             LinkError::Refused(why) => write!(f, "refused: {why}"),
+            LinkError::Failed(why) => write!(f, "failed at the peer: {why}"),
             LinkError::TooLarge { what, bytes, limit } => {
                 write!(f, "{what} of {bytes} bytes exceeds the limit of {limit}")
             }

@@ -15,13 +15,24 @@
 //! The order between calls and notifications is not promised. The bytes on the wire are described in
 //! `docs/formats/link.md`.
 
+mod accept;
 pub mod certs;
 mod config;
+mod dial;
 mod error;
+mod frame;
+mod greet;
 mod hello;
+mod lane;
 mod link;
+mod liveness;
 mod message;
+mod meter;
 mod node;
+mod queue;
+mod remote;
+mod served;
+mod socket;
 mod status;
 
 pub use certs::Identity;

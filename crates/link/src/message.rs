@@ -80,7 +80,7 @@ pub struct Peer {
 #[async_trait]
 pub trait Service: Send + Sync + 'static {
     /// Answers one call. The answer is bound by the limits of [`Message`]: a larger one reaches the caller as
-    /// `Refused`.
+    /// `Failed`.
     async fn call(&self, from: &Peer, class: Class, message: Message) -> Message;
 
     /// Takes one notification, in the order sent.

@@ -1,0 +1,201 @@
+//! One connection to a peer: what waits to be written, how it is doing, and how it ends.
+//!
+//! A lane is shared: callers push messages, the connection's task ([`run`]) writes them, reads, probes. Whoever
+//! wants it gone calls [`Lane::close`]; the task ends and the peer's state forgets the lane.
+//!
+//! Lock order: the peer's state, then a lane's state. Nothing is awaited under either.
+
+mod read;
+mod run;
+
+pub(crate) use read::{Event, Received};
+pub(crate) use run::{LinkStream, run};
+
+use crate::Class;
+use crate::frame::{Control, What};
+use crate::hello::LaneKind;
+use crate::meter::Meter;
+use crate::queue::{Outgoing, SendQueue};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
+
+/// Control frames waiting to be written; a peer that causes more does not read and is cut off.
+const MAX_QUEUED_CONTROL: usize = 4 * crate::config::MAX_PENDING_CALLS;
+
+static NEXT_LANE: AtomicU64 = AtomicU64::new(1);
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// For a reason of the network or of one of the nodes.
+    Lost(String),
+    /// The other side broke the rules.
+    Protocol(String),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Lost(why) => f.write_str(why),
+            End::Protocol(what) => write!(f, "link protocol broken: {what}"),
+        }
+    }
+}
+
+/// One connection to a peer.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// Unique in this process.
+    pub(crate) id: u64,
+    pub(crate) kind: LaneKind,
+    /// We dialed it.
+    pub(crate) dialed: bool,
+    /// Congestion control in use.
+    pub(crate) congestion: String,
+    pub(crate) meter: Arc<Meter>,
+    state: Mutex<State>,
+    /// Something was pushed.
+    pushed: Notify,
+    end: watch::Sender<Option<End>>,
+    draining: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: SendQueue,
+    /// Notifications pushed here so far.
+    notices: u64,
+    /// Of these, known to have arrived.
+    notices_arrived: u64,
+    probe: Option<Probe>,
+    finishing: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    token: u64,
+    sent: Instant,
+    /// Notifications written before it.
+    notices: u64,
+}
+
+impl Lane {
+    pub(crate) fn new(kind: LaneKind, dialed: bool, congestion: String, meter: Arc<Meter>) -> Lane {
+        Lane {
+            id: NEXT_LANE.fetch_add(1, Ordering::Relaxed),
+            kind,
+            dialed,
+            congestion,
+            meter,
+            state: Mutex::default(),
+            pushed: Notify::new(),
+            end: watch::Sender::new(None),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Queues a message.
+    pub(crate) fn push(&self, message: Outgoing) {
+        let mut state = self.state.lock();
+        state.notices += u64::from(message.start.what == What::Notice);
+        state.queue.push(message);
+        drop(state);
+        self.pushed.notify_one();
+    }
+
+    /// Queues a control frame, ahead of all messages.
+    pub(crate) fn push_control(&self, control: &Control) {
+        let mut state = self.state.lock();
+        if state.queue.controls() >= MAX_QUEUED_CONTROL {
+            drop(state);
+            return self.close(End::Protocol("the peer asks faster than it reads".into()));
+        }
+        state.queue.push_control(control.encode());
+        drop(state);
+        self.pushed.notify_one();
+    }
+
+    /// Bytes of messages queued.
+    pub(crate) fn queued(&self, class: Class) -> usize {
+        self.state.lock().queue.bytes(class)
+    }
+
+    /// Whether everything pushed was taken for writing.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.state.lock().queue.is_empty()
+    }
+
+    /// Whether notifications pushed here may still be on their way.
+    pub(crate) fn has_unconfirmed_notices(&self) -> bool {
+        let state = self.state.lock();
+        state.notices != state.notices_arrived
+    }
+
+    /// The peer takes no new requests here.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the connection now. The first reason counts.
+    pub(crate) fn close(&self, end: End) {
+        self.end.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(end);
+            }
+            first
+        });
+    }
+
+    /// Ends the connection when everything pushed is written.
+    pub(crate) fn finish(&self) {
+        self.state.lock().finishing = true;
+        self.pushed.notify_one();
+    }
+
+    /// Queues a probe.
+    fn probe(&self, floor: u64) {
+        let mut state = self.state.lock();
+        let token = state.probe.map_or(1, |last| last.token + 1);
+        // Probes overtake what is queued, so they prove only the arrival of what has left the queue.
+        let notices = if state.queue.has(Class::Interactive) { state.notices_arrived } else { state.notices };
+        state.probe = Some(Probe { token, sent: Instant::now(), notices });
+        state.queue.push_control(Control::Ping { token, floor }.encode());
+        drop(state);
+        self.pushed.notify_one();
+    }
+
+    /// Takes the answer to a probe; the round trip when it is the latest one's.
+    pub(crate) fn pong(&self, token: u64) -> Option<Duration> {
+        let mut state = self.state.lock();
+        let probe = state.probe.filter(|probe| probe.token == token)?;
+        state.notices_arrived = state.notices_arrived.max(probe.notices);
+        Some(probe.sent.elapsed())
+    }
+
+    fn next_batch(&self, batch: &mut VecDeque<Bytes>) -> Batch {
+        let mut state = self.state.lock();
+        state.queue.next_batch(batch);
+        match (batch.is_empty(), state.finishing) {
+            (false, _) => Batch::Write,
+            (true, false) => Batch::Wait,
+            (true, true) => Batch::Finish,
+        }
+    }
+}
+
+/// What the writer does next.
+enum Batch {
+    Write,
+    Wait,
+    Finish,
+}

@@ -1,0 +1,131 @@
+//! Answering the peer's calls.
+
+use super::{Inner, Remote};
+use crate::frame::{Control, START, Start, What};
+use crate::lane::{Lane, Received};
+use crate::queue::Outgoing;
+use crate::served::{Admission, Outcome, Served};
+use crate::{Class, Message, Peer};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A call being executed. Whatever becomes of the service, the table learns of the end.
+struct Execution {
+    remote: Arc<Remote>,
+    table: Arc<Mutex<Served>>,
+    id: u64,
+    class: Class,
+    finished: bool,
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        if !self.finished {
+            let outcome = Err("the service broke off".to_owned());
+            if self.finish(&outcome) {
+                self.remote.deliver_failure(&self.table, self.id, "the service broke off");
+            }
+        }
+    }
+}
+
+impl Execution {
+    /// Whether the caller wants the outcome.
+    fn finish(&mut self, outcome: &Outcome) -> bool {
+        self.finished = true;
+        self.table.lock().finish(self.id, outcome)
+    }
+
+    async fn run(mut self, peer: Arc<Peer>, message: Message) {
+        let remote = self.remote.clone();
+        // Only a closed node closes the semaphore; then nobody is left to answer.
+        let Ok(_turn) = remote.slots.running(self.class).acquire().await else { return };
+        let answer = remote.service.call(&peer, self.class, message).await;
+        let outcome = answer.check().map(|()| answer).map_err(|error| error.to_string());
+        if self.finish(&outcome) {
+            remote.deliver(&self.table, self.class, self.id, outcome).await;
+        }
+    }
+}
+
+impl Inner {
+    /// The lane for an answer: one that takes no new requests will do.
+    fn answer_lane(&self, class: Class) -> Option<&Arc<Lane>> {
+        self.lane_for(class).or(self.lanes.first())
+    }
+}
+
+impl Remote {
+    /// A request has arrived.
+    pub(super) fn serve(&self, lane: &Lane, received: Received) {
+        let Some(remote) = self.this.upgrade() else { return };
+        let Received { start: Start { id, class, mode, floor, .. }, message } = received;
+        let (table, peer) = {
+            let inner = self.inner.lock();
+            (inner.served.clone(), inner.peer.clone())
+        };
+        let admission = {
+            let mut served = table.lock();
+            served.raise_floor(floor);
+            served.admit(id, mode, message.len())
+        };
+        match admission {
+            Admission::Run => {
+                let execution = Execution { remote, table, id, class, finished: false };
+                tokio::spawn(execution.run(peer, message));
+            }
+            Admission::Answered(outcome) => {
+                tokio::spawn(async move { remote.deliver(&table, class, id, outcome).await });
+            }
+            Admission::Refuse(reason) => {
+                lane.push_control(&Control::Refuse { id, reason: reason.to_owned() });
+            }
+            Admission::Joined | Admission::Stale => {}
+        }
+    }
+
+    /// Queues an outcome. Without a connection it is dropped: the caller asks again when there is one.
+    async fn deliver(&self, table: &Arc<Mutex<Served>>, class: Class, id: u64, outcome: Outcome) {
+        let message = match outcome {
+            Ok(message) => message,
+            Err(reason) => return self.deliver_failure(table, id, &reason),
+        };
+        let cost = (message.len() + START) as u32;
+        let Ok(space) = self.slots.queue(class).clone().acquire_many_owned(cost).await else { return };
+        let inner = self.inner.lock();
+        let Some(lane) = inner.answer_lane(class).filter(|_| Arc::ptr_eq(&inner.served, table)) else {
+            return;
+        };
+        let start = Start {
+            what: What::Answer,
+            mode: crate::Mode::Repeatable,
+            class,
+            id,
+            floor: 0,
+            head_len: message.head.len(),
+            body_len: message.body.len(),
+        };
+        lane.push(Outgoing { start, head: message.head, body: message.body, space: Some(space) });
+    }
+
+    fn deliver_failure(&self, table: &Arc<Mutex<Served>>, id: u64, reason: &str) {
+        let inner = self.inner.lock();
+        if let Some(lane) =
+            inner.answer_lane(Class::Interactive).filter(|_| Arc::ptr_eq(&inner.served, table))
+        {
+            lane.push_control(&Control::Failed { id, reason: reason.to_owned() });
+        }
+    }
+
+    /// The caller gave a call up.
+    pub(super) fn cancelled(&self, id: u64) {
+        let table = self.inner.lock().served.clone();
+        table.lock().cancel(id);
+    }
+
+    /// The peer's older `Once` calls are done.
+    pub(super) fn raise_floor(&self, floor: u64) {
+        let table = self.inner.lock().served.clone();
+        table.lock().raise_floor(floor);
+    }
+}
