@@ -1,31 +1,108 @@
-//! Listing.
-use crate::{Open, Result};
+//! A walk through a directory.
+
+use crate::open::Open;
+use crate::resolve::Lookup;
+use crate::{Error, Result};
+use bytes::Bytes;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use volume::{Attr, Cx};
+use volume::{Attr, Cx, Entry, Kind, ListHow};
 
 /// One name of a directory, in the origin's spelling (an SMB front end shows [`crate::names::to_smb`] of it).
 #[derive(Clone, Debug)]
 pub struct DirEntry {
     pub name: Arc<str>,
-    /// For a symbolic link inside the volume: of what it points to.
+    /// For a symbolic link that leads somewhere inside the volume: of what it leads to.
     pub attr: Attr,
 }
 
-/// A walk through a directory: `.` and `..` first, then the names in the origin's order.
+/// A walk through a directory: `.` and `..` first, then the names in the origin's order. It asks the volume
+/// for a page at a time, when one is needed. An entry that does not fit into the caller's answer is left
+/// there with [`DirCursor::peek`].
+#[derive(Debug)]
 pub struct DirCursor {
-    #[allow(dead_code)]
     open: Arc<Open>,
+    ready: VecDeque<DirEntry>,
+    at: At,
+}
+
+#[derive(Debug)]
+enum At {
+    Start,
+    Page(Bytes),
+    End,
 }
 
 impl DirCursor {
+    pub(crate) fn new(open: Arc<Open>) -> DirCursor {
+        DirCursor { open, ready: VecDeque::new(), at: At::Start }
+    }
+
     /// The next entry without taking it; `None` at the end.
-    pub async fn peek(&mut self, _cx: &Cx) -> Result<Option<&DirEntry>> {
-        Ok(None)
+    pub async fn peek(&mut self, cx: &Cx) -> Result<Option<&DirEntry>> {
+        self.fill(cx).await?;
+        Ok(self.ready.front())
     }
+
     /// Takes the next entry; `None` at the end.
-    pub async fn next(&mut self, _cx: &Cx) -> Result<Option<DirEntry>> {
-        Ok(None)
+    pub async fn next(&mut self, cx: &Cx) -> Result<Option<DirEntry>> {
+        self.fill(cx).await?;
+        Ok(self.ready.pop_front())
     }
+
     /// From the beginning again, with fresh answers of the volume.
-    pub fn restart(&mut self) {}
+    pub fn restart(&mut self) {
+        self.ready.clear();
+        self.at = At::Start;
+    }
+
+    async fn fill(&mut self, cx: &Cx) -> Result<()> {
+        while self.ready.is_empty() {
+            let cursor = match &self.at {
+                At::Start => None,
+                At::Page(next) => Some(next.clone()),
+                At::End => return Ok(()),
+            };
+            let (first, dir) = (cursor.is_none(), self.open.path()?);
+            let core = self.open.core.clone();
+            let how = ListHow { cursor, ahead: core.config.list_ahead };
+            let page = match first {
+                true => {
+                    // Both at once: a far origin answers them in one round trip.
+                    let above = dir.parent().unwrap_or_else(|| dir.clone());
+                    let (page, above) =
+                        tokio::join!(core.volume.list(cx, &dir, how), core.volume.stat(cx, &above));
+                    let (page, above) = (page?, above?);
+                    let this = match page.dir {
+                        Some(attr) => attr,
+                        None => self.open.attr(cx).await?,
+                    };
+                    self.ready.push_back(DirEntry { name: ".".into(), attr: this });
+                    self.ready.push_back(DirEntry { name: "..".into(), attr: above });
+                    page
+                }
+                false => core.volume.list(cx, &dir, how).await?,
+            };
+            for entry in page.entries {
+                let attr = self.led_to(cx, &entry).await?;
+                self.ready.push_back(DirEntry { name: entry.name, attr });
+            }
+            self.at = page.next.map_or(At::End, At::Page);
+        }
+        Ok(())
+    }
+
+    /// The attributes to show: of what a link leads to, or its own when it leads nowhere.
+    async fn led_to(&self, cx: &Cx, entry: &Entry) -> Result<Attr> {
+        if entry.attr.kind != Kind::Symlink {
+            return Ok(entry.attr);
+        }
+        let path = self.open.path()?.join(&entry.name)?;
+        let how = Lookup { case_sensitive: false, follow: true };
+        match self.open.core.resolve(cx, &path, how).await.and_then(|found| found.found()) {
+            Ok((_, attr)) => Ok(attr),
+            Err(Error::Volume(error)) => Err(Error::Volume(error)),
+            Err(_) => Ok(entry.attr),
+        }
+    }
 }

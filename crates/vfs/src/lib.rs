@@ -1,19 +1,73 @@
-//! The core between every front end and a [`volume::Volume`].
+//! The one core between every front end and a [`volume::Volume`]: who has what open, who excludes whom, and what
+//! a name means to a client that ignores case.
+//!
+//! A front end speaks a protocol and asks [`Vfs`]; it never sees the volume. One `Vfs` stands on the outermost
+//! layer of a volume and serves all front ends at once, so an SMB open keeps a FUSE writer out and the other
+//! way round.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`names`] | folding, reserved characters (plain functions) |
+//! | `share` | share modes (plain functions) |
+//! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
+//! | `registry` | opens by file, doomed names, moves of directories (plain state) |
+//! | `index`, `echo` | names of directories; which notices are news (plain state) |
+//! | `notify` | what each watcher is told |
+//! | `resolve` | from a client's spelling to the origin's name |
+//! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
+//! | `watch` | what the origin tells by itself |
+//!
+//! # Order of locks
+//!
+//! Async, held while the volume works, in this order: entry to a path (`Core::enter`), the lock of a name or
+//! of two in the order of their keys (`NameLocks`), the move of a directory (`Moving`), the append lock of a file.
+//! Nobody waits for an earlier kind while holding a later one; an entry waits for moves only, and is taken before
+//! any name. All other locks are leaves: a few instructions, never two, never across an await. Reading and
+//! writing take none of them while nobody holds a byte-range lock on the file.
+//!
+//! # Cancelling
+//!
+//! Dropping the future of a read, a write, a lock or a notify withdraws it. Opening that makes a name, closing,
+//! renaming and linking are carried to their end (`carry`), so that registry and volume never differ. An
+//! [`Open`] that is dropped is closed in the background.
+//!
+//! # Where leases and durable opens will go
+//!
+//! `registry::Registry::admit` is the only way in and `close::end` the only way out. A lease is a field of
+//! `registry::Record`; its break is what `admit` answers in place of `SharingViolation`, awaited in
+//! `create::existing` before asking again, and what `Core::changed_there` sends. A durable open is a record that
+//! `close::end` does not take away, with the volume's [`volume::Ticket`] in place of the file.
 
 pub mod names;
 
+mod carry;
+mod close;
+mod core;
+mod create;
 mod cursor;
+mod echo;
 mod error;
+mod index;
+mod lock_wait;
+mod name_lock;
 mod notify;
 mod open;
 mod range_lock;
+mod registry;
+mod rename;
 mod request;
+mod resolve;
+mod share;
 mod vfs;
+mod watch;
 
 pub use cursor::{DirCursor, DirEntry};
 pub use error::{Error, Result};
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
 pub use open::Open;
 pub use range_lock::Range;
-pub use request::{Access, Action, Disposition, OpenId, OpenRequest, Opened, Owner, RenameHow, Share, Want};
+pub use request::{
+    ALLOCATION_CHECKED_MIN, Access, Action, Disposition, OpenId, OpenRequest, Opened, Owner, RenameHow,
+    Share, Want,
+};
 pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Vfs, VfsConfig};

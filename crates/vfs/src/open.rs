@@ -1,112 +1,373 @@
-//! An open.
-use crate::*;
-use bytes::Bytes;
-use std::sync::Arc;
-use volume::{Attr, Cx, SetAttr, SyncKind, VPath};
+//! An open: what a front end holds, and the reading and writing through it.
+//!
+//! Reads and writes go to the volume's file at once. They look at the file's byte-range locks (one atomic load
+//! while there are none) and at nothing that opens of other files share.
+//!
+//! States: open, closed. [`Open::close`] or dropping moves from one to the other once; calls after that answer
+//! `Closed`, calls under way end as the volume lets them.
 
-/// An open file or directory. Dropping it without [`Open::close`] closes it in the background.
-#[derive(Debug)]
+use crate::carry::Carry;
+use crate::close;
+use crate::core::Core;
+use crate::cursor::DirCursor;
+use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
+use crate::range_lock::{Range, RangeLock};
+use crate::registry::Node;
+use crate::rename;
+use crate::{Access, Error, OpenId, OpenRequest, Owner, RenameHow, Result};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use volume::{Attr, Change, Cx, ErrorKind, FileId, Fresh, Kind, SetAttr, SyncKind, VPath};
+
+/// An open file or directory. Dropping it without [`Open::close`] closes it in the background, and an error of
+/// that is only logged.
 pub struct Open {
-    id: OpenId,
+    pub(crate) core: Arc<Core>,
+    pub(crate) node: Arc<Node>,
+    pub(crate) key: OpenKey,
     owner: Owner,
     access: Access,
+    file: Option<Arc<dyn volume::File>>,
+    closed: AtomicBool,
+    /// Whether something was written that watchers were not told of.
+    written: AtomicBool,
+    watcher: Mutex<Option<Arc<Watcher>>>,
 }
 
-fn unsupported() -> Error {
-    Error::Volume(volume::Error::new(volume::ErrorKind::Unsupported, "vfs", "not yet"))
+/// By what the registry finds an open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenKey {
+    pub file: FileId,
+    pub id: OpenId,
+    pub kind: Kind,
+}
+
+impl OpenKey {
+    pub(crate) fn is_dir(self) -> bool {
+        self.kind == Kind::Dir
+    }
 }
 
 impl Open {
-    pub fn id(&self) -> OpenId {
-        self.id
+    pub(crate) fn new(
+        core: Arc<Core>,
+        node: Arc<Node>,
+        file_id: FileId,
+        id: OpenId,
+        request: &OpenRequest,
+        kind: Kind,
+        file: Option<Arc<dyn volume::File>>,
+    ) -> Open {
+        Open {
+            core,
+            node,
+            key: OpenKey { file: file_id, id, kind },
+            owner: request.owner,
+            access: request.access,
+            file,
+            closed: AtomicBool::new(false),
+            written: AtomicBool::new(false),
+            watcher: Mutex::new(None),
+        }
     }
+
+    pub fn id(&self) -> OpenId {
+        self.key.id
+    }
+
+    /// Which file this is; the same through renames.
+    pub fn file_id(&self) -> FileId {
+        self.key.file
+    }
+
     pub fn owner(&self) -> Owner {
         self.owner
     }
+
+    /// What this open may do.
     pub fn access(&self) -> Access {
         self.access
     }
+
+    pub fn kind(&self) -> Kind {
+        self.key.kind
+    }
+
     pub fn is_dir(&self) -> bool {
-        false
+        self.key.is_dir()
     }
-    /// Where the object is now, in the origin's spelling; follows renames through this `Vfs`.
-    pub fn path(&self) -> VPath {
-        VPath::root()
+
+    /// Where the object is now, in the origin's spelling; follows renames through this `Vfs`. `Closed` when
+    /// it is.
+    pub fn path(&self) -> Result<VPath> {
+        self.core.path_of(self.key.file, self.key.id)
     }
-    /// Attributes now, within the volume's promise on freshness.
-    pub async fn attr(&self, _cx: &Cx) -> Result<Attr> {
-        Err(unsupported())
+
+    /// Attributes now, within the volume's promise on freshness. An open without content that was replaced
+    /// at the origin answers `Stale`.
+    pub async fn attr(&self, cx: &Cx) -> Result<Attr> {
+        self.check(Access::empty())?;
+        if let Some(file) = &self.file {
+            return Ok(file.attr(cx, Fresh::Cached).await?);
+        }
+        let path = self.path()?;
+        let attr = self.core.volume.stat(cx, &path).await?;
+        if attr.id != self.key.file {
+            return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "stat", path)));
+        }
+        Ok(attr)
     }
-    /// Sets attributes. A size needs `WRITE_DATA`.
-    pub async fn set_attr(&self, _cx: &Cx, _set: &SetAttr) -> Result<Attr> {
-        Err(unsupported())
+
+    /// Sets attributes; returns them as they are then. A size needs `WRITE_DATA`; the right to the others is
+    /// the front end's to check.
+    pub async fn set_attr(&self, cx: &Cx, set: &SetAttr) -> Result<Attr> {
+        self.check(if set.size.is_some() { Access::WRITE_DATA } else { Access::empty() })?;
+        if set.is_empty() {
+            return self.attr(cx).await;
+        }
+        if self.core.caps.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let path = self.path()?;
+        let _changing = self.core.changing(&[&path]);
+        let attr = match &self.file {
+            Some(file) => file.set_attr(cx, set).await?,
+            None if set.size.is_some() => {
+                return Err(Error::InvalidArgument("only files have a size to set"));
+            }
+            None => {
+                let expect = Some(self.key.file);
+                let change = Change::SetAttr { path: path.clone(), set: *set, expect };
+                match self.core.volume.apply(cx, &change).await?.attr {
+                    Some(attr) => attr,
+                    None => self.attr(cx).await?,
+                }
+            }
+        };
+        self.core.modified(&path, &attr, what_is_set(set));
+        Ok(attr)
     }
+
     /// Sets the length of the file, bytes.
     pub async fn set_size(&self, cx: &Cx, size: u64) -> Result<Attr> {
         self.set_attr(cx, &SetAttr::size(size)).await
     }
-    /// Sets the room taken, bytes: a smaller one than the size cuts the file (MS-FSA 2.1.5.15.1), a larger one is a hint.
-    pub async fn set_allocation(&self, _cx: &Cx, _bytes: u64) -> Result<Attr> {
-        Err(unsupported())
+
+    /// Sets the room taken, bytes: less than the size cuts the file, more is a hint that no volume takes
+    /// yet (MS-FSA 2.1.5.15.1). Needs `WRITE_DATA`.
+    pub async fn set_allocation(&self, cx: &Cx, bytes: u64) -> Result<Attr> {
+        self.check(Access::WRITE_DATA)?;
+        let attr = self.attr(cx).await?;
+        if bytes < attr.size { self.set_size(cx, bytes).await } else { Ok(attr) }
     }
-    /// Reads up to `length` bytes; shorter only at the end of the file, empty at or behind it.
-    pub async fn read(&self, _cx: &Cx, _offset: u64, _length: u32) -> Result<Bytes> {
-        Err(unsupported())
+
+    /// Reads up to `length` bytes; shorter only at the end of the file, empty at or behind it. Needs
+    /// `READ_DATA` or `EXECUTE`.
+    pub async fn read(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
+        self.check(Access::READING)?;
+        let file = self.content()?;
+        let range = Range::new(offset, u64::from(length));
+        self.node.locks.check_io(self.key.id, range, false)?;
+        Ok(file.read_at(cx, offset, length).await?)
     }
-    /// Writes all of `data`.
-    pub async fn write(&self, _cx: &Cx, _offset: u64, _data: Bytes) -> Result<()> {
-        Err(unsupported())
+
+    /// Writes all of `data`. Needs `WRITE_DATA` or `APPEND_DATA`; that an open with only the latter writes
+    /// at the end alone is the front end's to check.
+    pub async fn write(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
+        self.check(Access::WRITING)?;
+        let file = self.content()?;
+        let range = Range::new(offset, data.len() as u64);
+        if range.check().is_err() {
+            return Err(Error::InvalidArgument("a write beyond 2^64"));
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.node.locks.check_io(self.key.id, range, true)?;
+        self.written.store(true, Ordering::Release);
+        Ok(file.write_at(cx, offset, data).await?)
     }
+
     /// Writes at the end of the file; returns the offset. Appends of all opens come one after another.
-    pub async fn append(&self, _cx: &Cx, _data: Bytes) -> Result<u64> {
-        Err(unsupported())
+    pub async fn append(&self, cx: &Cx, data: Bytes) -> Result<u64> {
+        self.check(Access::WRITING)?;
+        let _appending = self.node.appending.lock().await;
+        let end = self.content()?.attr(cx, Fresh::Cached).await?.size;
+        self.write(cx, end, data).await?;
+        Ok(end)
     }
-    /// Returns when everything written is durable at the volume.
-    pub async fn sync(&self, _cx: &Cx, _kind: SyncKind) -> Result<()> {
-        Err(unsupported())
+
+    /// Returns when everything written is durable, as the volume promises for `sync`.
+    pub async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
+        self.check(Access::empty())?;
+        match &self.file {
+            Some(file) => Ok(file.sync(cx, kind).await?),
+            None => Ok(()),
+        }
     }
+
     /// Locks a range at once, or `LockNotGranted`.
-    pub fn try_lock(&self, _range: Range, _exclusive: bool) -> Result<()> {
-        Err(unsupported())
+    pub fn try_lock(&self, range: Range, exclusive: bool) -> Result<()> {
+        self.node.locks.try_lock(&self.closed, self.lock_of(range, exclusive)?)
     }
+
     /// Locks a range, waiting as long as it takes, in the order of asking. Dropping the future withdraws
     /// the request; `Closed` when the open is closed meanwhile.
-    pub async fn lock(&self, _range: Range, _exclusive: bool) -> Result<()> {
-        Err(unsupported())
+    pub async fn lock(&self, range: Range, exclusive: bool) -> Result<()> {
+        self.node.locks.lock(&self.closed, self.lock_of(range, exclusive)?).await
     }
+
     /// Unlocks exactly this range, else `RangeNotLocked`.
-    pub fn unlock(&self, _range: Range) -> Result<()> {
-        Err(unsupported())
+    pub fn unlock(&self, range: Range) -> Result<()> {
+        self.check(Access::empty())?;
+        self.node.locks.unlock(self.key.id, range)
     }
-    /// A walk through this directory.
+
+    /// A walk through this directory. Needs `READ_DATA`.
     pub fn list(self: &Arc<Self>) -> Result<DirCursor> {
-        Err(unsupported())
+        self.check(Access::READ_DATA)?;
+        if !self.is_dir() {
+            return Err(Error::NotADirectory);
+        }
+        Ok(DirCursor::new(self.clone()))
     }
-    /// Gives the object another name. Needs `DELETE`.
-    pub async fn rename(&self, _cx: &Cx, _to: &VPath, _how: RenameHow) -> Result<()> {
-        Err(unsupported())
+
+    /// Gives the object another name, in the client's spelling. Needs `DELETE`. An existing file that gives
+    /// way hands its spelling on.
+    ///
+    /// # Errors
+    /// `Exists`; `AccessDenied` for a target that is open or a directory, and for a directory with opens
+    /// below it (but see [`RenameHow::posix`]); `SharingViolation` when the target's directory is open so
+    /// that it does not share writing, or for `DELETE`.
+    pub async fn rename(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
+        self.check(Access::DELETE)?;
+        Carry::new(rename::rename(self.core.clone(), cx.clone(), self.key, to.clone(), how)).await
     }
+
     /// Gives the file a further name.
-    pub async fn link(&self, _cx: &Cx, _to: &VPath, _how: RenameHow) -> Result<()> {
-        Err(unsupported())
+    pub async fn link(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
+        self.check(Access::empty())?;
+        Carry::new(rename::link(self.core.clone(), cx.clone(), self.key, to.clone(), how)).await
     }
+
     /// Marks the name to go away with its last open, or takes that back (MS-FSA 2.1.5.15.3). Needs `DELETE`.
-    pub async fn set_delete_on_close(&self, _cx: &Cx, _on: bool) -> Result<()> {
-        Err(unsupported())
+    ///
+    /// # Errors
+    /// `CannotDelete` for a read-only file and the root, `DirectoryNotEmpty`.
+    pub async fn set_delete_on_close(&self, cx: &Cx, on: bool) -> Result<()> {
+        self.check(Access::DELETE)?;
+        if on {
+            close::check_removable(self, cx).await?;
+        }
+        self.core.registry.lock().set_doomed(self.key.file, self.key.id, on)
     }
-    /// Whether the name goes away with its last open.
+
+    /// Whether the name goes away with its last open. Not yet so for one opened with `delete_on_close`:
+    /// that is decided when it is closed.
     pub fn delete_pending(&self) -> bool {
-        false
+        let Ok(path) = self.path() else { return false };
+        self.core.registry.lock().is_doomed(self.key.file, &path)
     }
-    /// Waits for changes in this directory. The first call sets what is watched; later ones keep it, as
-    /// Windows does. Dropping the future loses no event. `DeletePending` when the directory goes away,
-    /// `Closed` when the open is closed.
-    pub async fn notify(&self, _filter: Filter, _recursive: bool) -> Result<NotifyBatch> {
-        Err(unsupported())
+
+    /// Waits for changes in this directory. The first call sets what is watched and collects from then on;
+    /// later ones keep it, as Windows does. Dropping the future loses no event.
+    ///
+    /// # Errors
+    /// `DeletePending` when the directory goes away, `Closed` when the open is closed.
+    pub async fn notify(&self, filter: Filter, recursive: bool) -> Result<NotifyBatch> {
+        self.watch(filter, recursive)?.next().await
     }
+
+    fn watch(&self, filter: Filter, recursive: bool) -> Result<Arc<Watcher>> {
+        if !self.is_dir() {
+            return Err(Error::InvalidArgument("only directories are watched"));
+        }
+        let path = self.path()?;
+        let mut watcher = self.watcher.lock();
+        // Looked at under the mutex that closing takes: a watcher never outlives its open.
+        self.check(Access::empty())?;
+        let new = || {
+            let limit = self.core.config.limits.notify_events;
+            self.core.hub.add(&path, Queue::new(filter, recursive, limit))
+        };
+        Ok(watcher.get_or_insert_with(new).clone())
+    }
+
     /// Ends the open: releases its locks and share mode, removes the name if that was asked for. Returns
-    /// the last attributes where the object is still there. Runs to its end also when the future is dropped.
-    pub async fn close(&self, _cx: &Cx) -> Result<Option<Attr>> {
-        Err(unsupported())
+    /// the last attributes of a file that had content open and is still there. Once begun it runs to its
+    /// end, also when the future is dropped.
+    ///
+    /// # Errors
+    /// What the volume answers to closing or removing; the open is ended all the same.
+    pub async fn close(&self, cx: &Cx) -> Result<Option<Attr>> {
+        match self.end() {
+            Some(ended) => Carry::new(close::end(ended, cx.clone())).await,
+            None => Err(Error::Closed),
+        }
+    }
+
+    /// Moves to closed, once.
+    fn end(&self) -> Option<close::Ended> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(close::Ended {
+            core: self.core.clone(),
+            node: self.node.clone(),
+            key: self.key,
+            file: self.file.clone(),
+            watcher: self.watcher.lock().take(),
+            written: self.written.load(Ordering::Acquire),
+        })
+    }
+
+    /// `Closed`, or `AccessDenied` when the open has none of `needs`.
+    fn check(&self, needs: Access) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        if needs.is_empty() || self.access.intersects(needs) { Ok(()) } else { Err(Error::AccessDenied) }
+    }
+
+    fn content(&self) -> Result<&Arc<dyn volume::File>> {
+        match &self.file {
+            Some(file) => Ok(file),
+            None if self.is_dir() => Err(Error::IsADirectory),
+            None => Err(Error::AccessDenied),
+        }
+    }
+
+    fn lock_of(&self, range: Range, exclusive: bool) -> Result<RangeLock> {
+        if self.is_dir() {
+            return Err(Error::InvalidArgument("directories have no bytes to lock"));
+        }
+        Ok(RangeLock { owner: self.key.id, range, exclusive })
+    }
+}
+
+fn what_is_set(set: &SetAttr) -> Filter {
+    let said = |is_set: bool, filter| if is_set { filter } else { Filter::empty() };
+    said(set.size.is_some(), Filter::SIZE | Filter::LAST_WRITE)
+        | said(set.mtime.is_some(), Filter::LAST_WRITE)
+        | said(set.atime.is_some(), Filter::LAST_ACCESS)
+        | said(set.btime.is_some(), Filter::CREATION)
+        | said(set.dos.is_some(), Filter::ATTRIBUTES)
+        | said(set.mode.is_some() || set.uid.is_some() || set.gid.is_some(), Filter::SECURITY)
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("key", &self.key).field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(ended) = self.end() {
+            close::end_later(ended);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The values of an open: what is asked for, and what was given.
 
 use crate::Open;
+use bytes::Bytes;
 use std::sync::Arc;
 use volume::{Attr, DosAttributes, VPath};
 
@@ -103,6 +104,9 @@ pub struct Owner(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct OpenId(pub u64);
 
+/// The smallest [`OpenRequest::allocation`] worth asking the origin for its room, bytes.
+pub const ALLOCATION_CHECKED_MIN: u64 = 64 << 20;
+
 /// What is asked for. Begin with [`OpenRequest::new`] and change what differs.
 #[derive(Clone, Debug)]
 pub struct OpenRequest {
@@ -124,10 +128,11 @@ pub struct OpenRequest {
     pub open_link: bool,
     /// For a new or emptied file. `ARCHIVE` is added to files.
     pub dos: DosAttributes,
-    /// POSIX permissions of a new object.
+    /// POSIX permissions of a new object. A directory may be passed by whom it may be read.
     pub mode: u32,
-    /// Bytes that will be written, as far as the client knows (SMB2_CREATE_ALLOCATION_SIZE); checked
-    /// against the free space before a file is made.
+    /// Bytes that will be written into a new or emptied file, as far as the client knows
+    /// (SMB2_CREATE_ALLOCATION_SIZE). From [`ALLOCATION_CHECKED_MIN`] on the room is looked at first, and
+    /// `NoSpace` answered when there is not so much.
     pub allocation: Option<u64>,
     /// The range that will be read first, offset and length in bytes: a far origin may send it along.
     pub first: Option<(u64, u32)>,
@@ -161,6 +166,9 @@ pub struct Opened {
     pub open: Arc<Open>,
     pub action: Action,
     pub attr: Attr,
+    /// The bytes at [`OpenRequest::first`], if they came along; short only at the end of the file. For an
+    /// answer to the read that follows at once in the same compound, no later.
+    pub first: Option<Bytes>,
 }
 
 /// How to rename or link.

@@ -1,5 +1,8 @@
-//! The volume as front ends see it.
-use crate::*;
+//! The volume as front ends see it, and how it is configured.
+
+use crate::core::Core;
+use crate::resolve::Lookup;
+use crate::{Access, OpenId, OpenRequest, Opened, Owner, Result, Share, create, watch};
 use std::sync::Arc;
 use volume::{Attr, Caps, Cx, Freshness, Space, VPath, Volume};
 
@@ -21,7 +24,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { opens: 262_144, locks_per_file: 16_384, notify_events: 4_096, index_names: 1_000_000 }
+        Limits { opens: 262_144, locks_per_file: 16_384, notify_events: 4_096, index_names: 500_000 }
     }
 }
 
@@ -60,48 +63,68 @@ pub struct OpensSummary {
 
 /// One volume, served. Cheap to clone; all clones are the same registry of opens.
 #[derive(Clone)]
-pub struct Vfs(#[allow(dead_code)] Arc<dyn Volume>);
-
-fn unsupported() -> Error {
-    Error::Volume(volume::Error::new(volume::ErrorKind::Unsupported, "vfs", "not yet"))
-}
+pub struct Vfs(Arc<Core>);
 
 impl Vfs {
     /// Serves `volume`. Must be called inside a tokio runtime: listens to the volume's notices where it has
     /// such.
-    pub fn new(volume: Arc<dyn Volume>, _config: VfsConfig) -> Vfs {
-        Vfs(volume)
+    pub fn new(volume: Arc<dyn Volume>, config: VfsConfig) -> Vfs {
+        let core = Arc::new(Core::new(volume, config));
+        watch::start(&core);
+        Vfs(core)
     }
+
     /// A fresh account for opens.
     pub fn new_owner(&self) -> Owner {
-        Owner(0)
+        Owner(self.0.new_id())
     }
+
     /// Opens, makes or empties a file or directory.
-    pub async fn open(&self, _cx: &Cx, _request: OpenRequest) -> Result<Opened> {
-        Err(unsupported())
+    ///
+    /// # Errors
+    /// `NotFound`, `PathNotFound`, `Exists`, `IsADirectory`, `NotADirectory`, `SharingViolation`,
+    /// `DeletePending`, `AccessDenied` (read-only file, attributes that do not match when emptying),
+    /// `CannotDelete`, `LinkRefused`, `LimitReached`, `ReadOnly`, and what the volume answers.
+    pub async fn open(&self, cx: &Cx, request: OpenRequest) -> Result<Opened> {
+        create::open(&self.0, cx, request).await
     }
+
     /// Looks at a name without opening it, following links, ignoring case.
-    pub async fn stat(&self, _cx: &Cx, _path: &VPath) -> Result<Attr> {
-        Err(unsupported())
+    pub async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
+        let how = Lookup { case_sensitive: false, follow: true };
+        Ok(self.0.resolve(cx, path, how).await?.found()?.1)
     }
-    /// Room at the origin.
-    pub async fn space(&self, _cx: &Cx) -> Result<Space> {
-        Err(unsupported())
+
+    /// Room at the origin, as seen from the root.
+    pub async fn space(&self, cx: &Cx) -> Result<Space> {
+        Ok(self.0.volume.space(cx, &VPath::root()).await?)
     }
+
     /// What the volume can do, `read_only` by configuration included.
     pub fn caps(&self) -> Caps {
-        self.0.caps()
+        self.0.caps
     }
-    /// The present promise on freshness of what others change at the origin; `None` where the volume does not watch.
+
+    /// The present promise on freshness of what others change at the origin; `None` where the volume does
+    /// not tell of changes, or has not yet begun to.
     pub fn freshness(&self) -> Option<Freshness> {
-        None
+        self.0.freshness.lock().as_ref().map(|freshness| *freshness.borrow())
     }
+
     /// Counts, for `status`.
     pub fn opens(&self) -> OpensSummary {
-        OpensSummary::default()
+        let (opens, files, locks) = self.0.registry.lock().counts();
+        OpensSummary { opens, files, locks, watchers: self.0.hub.len() }
     }
+
     /// Up to `most` opens, for `status`.
-    pub fn list_opens(&self, _most: usize) -> Vec<OpenInfo> {
-        Vec::new()
+    pub fn list_opens(&self, most: usize) -> Vec<OpenInfo> {
+        self.0.registry.lock().list(most)
+    }
+}
+
+impl std::fmt::Debug for Vfs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vfs").field("opens", &self.opens()).finish_non_exhaustive()
     }
 }

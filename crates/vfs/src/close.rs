@@ -1,0 +1,146 @@
+//! The end of an open, and the removal of names that go with it.
+//!
+//! [`end`] is the one way out of the registry. The order matters: locks first (others may go on), then the
+//! volume's file (so that the next opener finds what was written), then the share mode, then the name.
+
+use crate::carry::Carry;
+use crate::core::Core;
+use crate::notify::{Filter, Watcher};
+use crate::open::{Open, OpenKey};
+use crate::registry::Node;
+use crate::{Error, Result};
+use std::sync::Arc;
+use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority, VPath};
+
+/// An open that was closed and is yet to be ended.
+pub(crate) struct Ended {
+    pub core: Arc<Core>,
+    pub node: Arc<Node>,
+    pub key: OpenKey,
+    pub file: Option<Arc<dyn volume::File>>,
+    pub watcher: Option<Arc<Watcher>>,
+    pub written: bool,
+}
+
+pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
+    let Ended { core, node, key, file, watcher, written } = ended;
+    node.locks.release(key.id);
+    if let Some(watcher) = &watcher {
+        core.hub.remove(watcher);
+    }
+    let path = core.path_of(key.file, key.id)?;
+    let closed = match file {
+        Some(file) => {
+            let _changing = core.changing(&[&path]);
+            let closed = file.close(&cx, Close::Commit).await;
+            if let (Ok(attr), true) = (&closed, written) {
+                core.modified(&path, attr, Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES);
+            }
+            closed.map(Some)
+        }
+        None => Ok(None),
+    };
+    let (remove, doomed) = {
+        let mut registry = core.registry.lock();
+        let path = registry.record(key.file, key.id).map_or(path, |record| record.path.clone());
+        (registry.leave(key.file, key.id), registry.is_doomed(key.file, &path).then_some(path))
+    };
+    if let Some(dir) = doomed.filter(|_| key.is_dir()) {
+        core.hub.delete_pending(&dir);
+    }
+    let removed = match remove {
+        Some(path) => remove_name(&core, &cx, key.file, &path).await,
+        None => Ok(false),
+    };
+    match (closed, removed) {
+        (Ok(attr), removed) => removed.map(|gone| attr.filter(|_| !gone)),
+        (Err(error), removed) => {
+            if let Err(error) = removed {
+                tracing::warn!(open = key.id.0, %error, "removing a name, after closing failed");
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Ends an open that was dropped.
+pub(crate) fn end_later(ended: Ended) {
+    let key = ended.key;
+    drop(Carry::new(async move {
+        if let Err(error) = end(ended, Cx::system(Priority::Interactive)).await {
+            tracing::warn!(open = key.id.0, %error, "closing a dropped open");
+        }
+    }));
+}
+
+/// Removes a doomed name that nobody waits for.
+pub(crate) fn remove_later(core: &Arc<Core>, file: FileId, path: VPath) {
+    let core = core.clone();
+    drop(Carry::new(async move {
+        let cx = Cx::system(Priority::Interactive);
+        if let Err(error) = remove_name(&core, &cx, file, &path).await {
+            tracing::warn!(%path, %error, "removing a name after its last open");
+        }
+    }));
+}
+
+/// Removes a doomed name at the volume. False when it stays: the directory has been filled meanwhile, or the
+/// name stands for another file by now.
+async fn remove_name(core: &Arc<Core>, cx: &Cx, file: FileId, path: &VPath) -> Result<bool> {
+    let removed = try_remove(core, cx, file, path).await;
+    core.registry.lock().removed(file, path);
+    removed
+}
+
+async fn try_remove(core: &Arc<Core>, cx: &Cx, file: FileId, path: &VPath) -> Result<bool> {
+    let _name = core.hold(cx, path, true).await?;
+    let _changing = core.changing(&[path]);
+    // The name itself says whether it is a directory: a link to one is none.
+    let attr = match core.volume.stat(cx, path).await {
+        Ok(attr) => attr,
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
+    let change = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect: Some(file) };
+    match core.volume.apply(cx, &change).await {
+        Ok(_) => {
+            core.gone(path, attr.is_dir());
+            Ok(true)
+        }
+        Err(error) => match error.kind {
+            ErrorKind::NotFound => Ok(true),
+            // As on Windows: what came into the directory since it was doomed saves it.
+            ErrorKind::DirectoryNotEmpty | ErrorKind::Stale => {
+                tracing::debug!(%path, %error, "a doomed name stays");
+                Ok(false)
+            }
+            _ => Err(error.into()),
+        },
+    }
+}
+
+/// Whether the name of an open may be doomed.
+pub(crate) async fn check_removable(open: &Open, cx: &Cx) -> Result<()> {
+    if open.core.caps.read_only {
+        return Err(Error::ReadOnly);
+    }
+    let path = open.path()?;
+    if path.is_root() {
+        return Err(Error::CannotDelete);
+    }
+    if open.attr(cx).await?.dos.contains(DosAttributes::READONLY) {
+        return Err(Error::CannotDelete);
+    }
+    if !open.is_dir() {
+        return Ok(());
+    }
+    let mut how = ListHow::default();
+    loop {
+        let page = open.core.volume.list(cx, &path, how.clone()).await?;
+        match (page.entries.is_empty(), page.next) {
+            (false, _) => return Err(Error::DirectoryNotEmpty),
+            (true, None) => return Ok(()),
+            (true, Some(next)) => how.cursor = Some(next),
+        }
+    }
+}

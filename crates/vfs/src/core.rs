@@ -1,0 +1,249 @@
+//! The state of one served volume, and the guards by which operations mark what they work on.
+//!
+//! Every mutex here is a leaf: held for a few instructions, never two at once, never across an await.
+
+use crate::echo::Echoes;
+use crate::index::DirIndexes;
+use crate::name_lock::{NameGuard, NameLocks};
+use crate::notify::{Filter, Hub, NotifyAction};
+use crate::registry::{Entry, Registry};
+use crate::vfs::VfsConfig;
+use crate::{Error, OpenId, Result};
+use parking_lot::Mutex;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use volume::{Attr, Caps, Cx, ErrorKind, FileId, Freshness, VPath, Volume};
+
+/// How long a directory index is believed where the volume does not tell of changes.
+pub(crate) const INDEX_TRUST: Duration = Duration::from_secs(2);
+/// How long where it does.
+const INDEX_TRUST_NOTIFIED: Duration = Duration::from_secs(3600);
+
+pub(crate) struct Core {
+    pub volume: Arc<dyn Volume>,
+    /// Of the volume, `read_only` by configuration included.
+    pub caps: Caps,
+    pub config: VfsConfig,
+    pub registry: Mutex<Registry>,
+    /// Told whenever somebody has left a path or a move has ended.
+    pub settled: Notify,
+    pub names: Arc<NameLocks>,
+    pub indexes: Mutex<DirIndexes>,
+    pub echoes: Mutex<Echoes>,
+    pub hub: Hub,
+    pub freshness: Mutex<Option<watch::Receiver<Freshness>>>,
+    pub watching: OnceLock<AbortHandle>,
+    next_id: AtomicU64,
+}
+
+impl Core {
+    pub(crate) fn new(volume: Arc<dyn Volume>, config: VfsConfig) -> Core {
+        let mut caps = volume.caps();
+        caps.read_only |= config.read_only;
+        let limits = &config.limits;
+        Core {
+            caps,
+            registry: Mutex::new(Registry::new(limits.opens, limits.locks_per_file)),
+            settled: Notify::new(),
+            names: Arc::default(),
+            indexes: Mutex::new(DirIndexes::new(limits.index_names)),
+            echoes: Mutex::new(Echoes::new()),
+            hub: Hub::default(),
+            freshness: Mutex::new(None),
+            watching: OnceLock::new(),
+            next_id: AtomicU64::new(1),
+            volume,
+            config,
+        }
+    }
+
+    /// A number never given before.
+    pub(crate) fn new_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How long a directory index is to be believed now.
+    pub(crate) fn trust(&self) -> Duration {
+        match self.freshness.lock().as_ref().map(|freshness| *freshness.borrow()) {
+            Some(Freshness::Leased | Freshness::Notified) => INDEX_TRUST_NOTIFIED,
+            Some(Freshness::Polled { every }) => every,
+            Some(Freshness::Direct | Freshness::Offline { .. }) | None => INDEX_TRUST,
+        }
+    }
+
+    /// Begins work on a path; waits while a directory above it is being moved.
+    pub(crate) async fn enter(self: &Arc<Self>, cx: &Cx, path: &VPath) -> Result<Entered> {
+        let waiting = async {
+            loop {
+                let settled = self.settled.notified();
+                if let Some(entry) = self.registry.lock().enter(path)? {
+                    return Ok(Entered { core: self.clone(), entry });
+                }
+                settled.await;
+            }
+        };
+        in_time(cx, path, waiting).await?
+    }
+
+    /// Takes a name, alone or beside plain opens of it.
+    pub(crate) async fn hold(&self, cx: &Cx, path: &VPath, alone: bool) -> Result<NameGuard> {
+        match alone {
+            true => in_time(cx, path, self.names.alone(path)).await,
+            false => in_time(cx, path, self.names.shared(path)).await,
+        }
+    }
+
+    pub(crate) async fn hold_both(
+        &self,
+        cx: &Cx,
+        a: &VPath,
+        b: &VPath,
+    ) -> Result<(NameGuard, Option<NameGuard>)> {
+        in_time(cx, a, self.names.both(a, b)).await
+    }
+
+    /// Marks names that we are about to change, so that their echo is known as such.
+    pub(crate) fn changing(self: &Arc<Self>, paths: &[&VPath]) -> Changing {
+        let paths: Vec<VPath> = paths.iter().map(|path| (*path).clone()).collect();
+        let mut echoes = self.echoes.lock();
+        paths.iter().for_each(|path| echoes.begin(path));
+        Changing { core: self.clone(), paths }
+    }
+
+    /// Where an open stands now.
+    pub(crate) fn path_of(&self, file: FileId, open: OpenId) -> Result<VPath> {
+        let registry = self.registry.lock();
+        registry.record(file, open).map(|record| record.path.clone()).ok_or(Error::Closed)
+    }
+
+    /// We made a name.
+    pub(crate) fn made(&self, path: &VPath, attr: &Attr) {
+        self.indexes.lock().added(path);
+        self.echoes.lock().outcome(path, Some(attr));
+        self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path);
+    }
+
+    /// We removed a name.
+    pub(crate) fn gone(&self, path: &VPath, dir: bool) {
+        let mut indexes = self.indexes.lock();
+        indexes.removed(path);
+        if dir {
+            indexes.forget_below(path);
+        }
+        drop(indexes);
+        self.echoes.lock().outcome(path, None);
+        self.hub.event(NotifyAction::Removed, name_filter(dir), path);
+    }
+
+    /// We changed what a name stands for.
+    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter) {
+        self.echoes.lock().outcome(path, Some(attr));
+        self.hub.event(NotifyAction::Modified, what, path);
+    }
+
+    /// We moved a name.
+    pub(crate) fn renamed(&self, from: &VPath, to: &VPath, attr: Option<&Attr>, dir: bool) {
+        self.index_move(from, to, dir);
+        let mut echoes = self.echoes.lock();
+        echoes.outcome(from, None);
+        if let Some(attr) = attr {
+            echoes.outcome(to, Some(attr));
+        }
+        drop(echoes);
+        self.hub.renamed(from, to, dir);
+    }
+
+    pub(crate) fn index_move(&self, from: &VPath, to: &VPath, dir: bool) {
+        let mut indexes = self.indexes.lock();
+        indexes.removed(from);
+        indexes.added(to);
+        if dir {
+            indexes.forget_below(from);
+            indexes.forget_below(to);
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(task) = self.watching.get() {
+            task.abort();
+        }
+    }
+}
+
+pub(crate) fn name_filter(dir: bool) -> Filter {
+    if dir { Filter::DIR_NAME } else { Filter::FILE_NAME }
+}
+
+/// Waits no longer than the caller does.
+async fn in_time<T>(cx: &Cx, path: &VPath, waiting: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout_at(cx.deadline.into(), waiting)
+        .await
+        .map_err(|_| Error::Volume(volume::Error::new(ErrorKind::TimedOut, "wait for", path)))
+}
+
+/// Works on a path, see [`Registry`].
+pub(crate) struct Entered {
+    core: Arc<Core>,
+    entry: Entry,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.core.registry.lock().exit(self.entry);
+        self.core.settled.notify_waiters();
+    }
+}
+
+/// Changes names, see [`Echoes`].
+pub(crate) struct Changing {
+    core: Arc<Core>,
+    paths: Vec<VPath>,
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        let mut echoes = self.core.echoes.lock();
+        self.paths.iter().for_each(|path| echoes.end(path));
+    }
+}
+
+/// Moves a directory, see [`Registry`].
+pub(crate) struct Moving {
+    core: Arc<Core>,
+    dir: VPath,
+}
+
+impl Moving {
+    /// Refuses while something below is open or being worked on; with `posix` waits for the latter and
+    /// takes the former along.
+    pub(crate) async fn begin(core: &Arc<Core>, cx: &Cx, dir: &VPath, posix: bool) -> Result<Moving> {
+        let waiting = async {
+            loop {
+                let settled = core.settled.notified();
+                let begun = {
+                    let mut registry = core.registry.lock();
+                    (posix || !registry.has_open_below(dir)) && registry.begin_move(dir)
+                };
+                match (begun, posix) {
+                    (true, _) => return Ok(Moving { core: core.clone(), dir: dir.clone() }),
+                    (false, false) => return Err(Error::AccessDenied),
+                    (false, true) => settled.await,
+                }
+            }
+        };
+        in_time(cx, dir, waiting).await?
+    }
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.core.registry.lock().end_move(&self.dir);
+        self.core.settled.notify_waiters();
+    }
+}

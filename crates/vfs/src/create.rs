@@ -1,0 +1,374 @@
+//! Opening: finds the name, decides, takes its place in the registry, then asks the volume.
+//!
+//! A plain open shares the lock of its name with others of its kind; one that may make the name or empty the
+//! file has it alone. The open stands in the registry before the volume is asked, so of two opens that
+//! exclude each other one is refused whatever the volume's pace.
+
+use crate::carry::Carry;
+use crate::core::{Core, Entered};
+use crate::name_lock::NameGuard;
+use crate::notify::Filter;
+use crate::open::Open;
+use crate::registry::{Node, Record};
+use crate::request::ALLOCATION_CHECKED_MIN;
+use crate::resolve::{Lookup, Resolved};
+use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Result, Want};
+use std::sync::Arc;
+use volume::{Attr, Change, Create, Cx, DosAttributes, ErrorKind, FileId, Kind, OpenHow, SetAttr, VPath};
+
+/// Times an open starts anew because somebody else changed the name at the origin meanwhile.
+const OPEN_TRIES: usize = 8;
+
+pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: OpenRequest) -> Result<Opened> {
+    check(core, &request)?;
+    let link_itself = request.access.contains(Access::DELETE)
+        && !request.access.intersects(Access::READING | Access::WRITING);
+    let how = Lookup { case_sensitive: request.case_sensitive, follow: !request.open_link && !link_itself };
+    for _ in 0..OPEN_TRIES {
+        let entered = core.enter(cx, &request.path).await?;
+        let alone = request.disposition != Disposition::Open;
+        let name = core.hold(cx, &request.path, alone).await?;
+        let found = core.resolve(cx, &request.path, how).await?;
+        let opened = match found {
+            Resolved { path, attr: Some(attr) } => existing(core, cx, &request, path, attr).await?,
+            Resolved { path, attr: None } => {
+                if !request.disposition.creates() {
+                    return Err(Error::NotFound);
+                }
+                let work = make(core.clone(), cx.clone(), request.clone(), path, (entered, name));
+                Carry::new(work).await?
+            }
+        };
+        if let Some(opened) = opened {
+            return Ok(opened);
+        }
+    }
+    Err(Error::Volume(volume::Error::new(ErrorKind::Busy, "open", &request.path)))
+}
+
+/// What is wrong with a request whatever is there.
+fn check(core: &Core, request: &OpenRequest) -> Result<()> {
+    if request.want == Want::Dir && request.disposition.empties() {
+        return Err(Error::InvalidArgument("a directory is not overwritten"));
+    }
+    if request.delete_on_close && !request.access.contains(Access::DELETE) {
+        return Err(Error::AccessDenied);
+    }
+    let changes = Access::WRITING
+        | Access::DELETE
+        | Access::WRITE_ATTRIBUTES
+        | Access::WRITE_EA
+        | Access::DELETE_CHILD
+        | Access::WRITE_DAC
+        | Access::WRITE_OWNER;
+    if core.caps.read_only && (request.access.intersects(changes) || request.disposition.empties()) {
+        return Err(Error::ReadOnly);
+    }
+    Ok(())
+}
+
+/// Whether something that is there may be opened so (MS-FSA 2.1.5.1.2).
+fn admissible(request: &OpenRequest, attr: &Attr) -> Result<Action> {
+    let empties = request.disposition.empties();
+    if request.disposition == Disposition::Create {
+        return Err(Error::Exists);
+    }
+    match (attr.kind, request.want) {
+        (Kind::Dir, Want::File) => return Err(Error::IsADirectory),
+        (Kind::File | Kind::Other, Want::Dir) => return Err(Error::NotADirectory),
+        (Kind::Dir, _) if empties => return Err(Error::Exists),
+        (Kind::Symlink | Kind::Other, _)
+            if empties || request.access.intersects(Access::READING | Access::WRITING) =>
+        {
+            return Err(Error::AccessDenied);
+        }
+        _ => {}
+    }
+    if attr.dos.contains(DosAttributes::READONLY) {
+        if attr.is_file() && (empties || request.access.intersects(Access::WRITING)) {
+            return Err(Error::AccessDenied);
+        }
+        if request.delete_on_close {
+            return Err(Error::CannotDelete);
+        }
+    }
+    let kept = DosAttributes::HIDDEN | DosAttributes::SYSTEM;
+    if empties && !request.dos.contains(attr.dos & kept) {
+        return Err(Error::AccessDenied);
+    }
+    Ok(match request.disposition {
+        Disposition::Supersede => Action::Superseded,
+        Disposition::Overwrite | Disposition::OverwriteIf => Action::Overwritten,
+        Disposition::Open | Disposition::OpenIf | Disposition::Create => Action::Opened,
+    })
+}
+
+/// Opens what is there; `None` when it is not what was found any more.
+async fn existing(
+    core: &Arc<Core>,
+    cx: &Cx,
+    request: &OpenRequest,
+    path: VPath,
+    attr: Attr,
+) -> Result<Option<Opened>> {
+    let action = admissible(request, &attr)?;
+    if request.delete_on_close && path.is_root() {
+        return Err(Error::CannotDelete);
+    }
+    let empties = request.disposition.empties();
+    let needs = match action {
+        Action::Superseded => request.access | Access::WRITE_DATA | Access::DELETE,
+        Action::Overwritten => request.access | Access::WRITE_DATA,
+        Action::Opened | Action::Created => request.access,
+    };
+    let place = Place::take(core, request, path, &attr, needs)?;
+    let content = request.access.intersects(Access::READING | Access::WRITING);
+    if !attr.is_file() || !(content || empties) {
+        return Ok(Some(place.opened(request, None, action, attr, None)));
+    }
+    if empties {
+        check_room(core, cx, request, &place.path, attr.allocated).await?;
+    }
+    let _changing = empties.then(|| core.changing(&[&place.path]));
+    let how = OpenHow { expect: Some(attr.id), truncate: empties, ..how(request, Create::Never) };
+    let opened = match core.volume.open(cx, &place.path, how).await {
+        Ok(opened) => opened,
+        Err(error) if matches!(error.kind, ErrorKind::Stale | ErrorKind::NotFound) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut attr = opened.attr;
+    if empties {
+        let dos = request.dos | DosAttributes::ARCHIVE;
+        if core.caps.dos_attributes && attr.dos != dos {
+            attr = opened.file.set_attr(cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await?;
+        }
+        core.modified(&place.path, &attr, Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE);
+    }
+    Ok(Some(place.opened(request, Some(opened.file), action, attr, opened.first)))
+}
+
+/// Makes what is not there; `None` when somebody else was quicker. Carried: what was made is noted.
+async fn make(
+    core: Arc<Core>,
+    cx: Cx,
+    request: OpenRequest,
+    path: VPath,
+    _held: (Entered, NameGuard),
+) -> Result<Option<Opened>> {
+    if core.caps.read_only {
+        return Err(Error::ReadOnly);
+    }
+    if request.delete_on_close && request.dos.contains(DosAttributes::READONLY) {
+        return Err(Error::CannotDelete);
+    }
+    let parent = path.parent().ok_or(Error::Exists)?;
+    if core.registry.lock().is_path_doomed(&parent) {
+        return Err(Error::DeletePending);
+    }
+    check_room(&core, &cx, &request, &parent, 0).await?;
+    let _changing = core.changing(&[&path]);
+    let made = match request.want {
+        Want::Dir => make_dir(&core, &cx, &request, &path).await,
+        Want::Any | Want::File => {
+            let how = OpenHow { dos: request.dos | DosAttributes::ARCHIVE, ..how(&request, Create::New) };
+            let opened = core.volume.open(&cx, &path, how).await;
+            opened.map(|opened| (Some(opened.file), opened.attr))
+        }
+    };
+    let (file, attr) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            return match (error.kind, request.disposition) {
+                (ErrorKind::AlreadyExists, Disposition::Create) => Err(Error::Exists),
+                (ErrorKind::AlreadyExists, _) => Ok(None),
+                (ErrorKind::NotFound | ErrorKind::NotADirectory, _) => Err(Error::PathNotFound),
+                _ => Err(error.into()),
+            };
+        }
+    };
+    core.made(&path, &attr);
+    let place = Place::take(&core, &request, path, &attr, request.access)?;
+    Ok(Some(place.opened(&request, file, Action::Created, attr, None)))
+}
+
+/// Refuses what cannot fit before any of it travels. `freed` bytes will become free besides.
+async fn check_room(core: &Core, cx: &Cx, request: &OpenRequest, at: &VPath, freed: u64) -> Result<()> {
+    let Some(bytes) = request.allocation.filter(|bytes| *bytes >= ALLOCATION_CHECKED_MIN) else {
+        return Ok(());
+    };
+    let room = core.volume.space(cx, at).await?.available.saturating_add(freed);
+    if bytes > room {
+        return Err(Error::Volume(volume::Error::new(ErrorKind::NoSpace, "make", at)));
+    }
+    Ok(())
+}
+
+type Made = (Option<Arc<dyn volume::File>>, Attr);
+
+async fn make_dir(core: &Core, cx: &Cx, request: &OpenRequest, path: &VPath) -> volume::Result<Made> {
+    // Who may read a directory may pass through it.
+    let mode = request.mode | (request.mode & 0o444) >> 2;
+    let change = Change::MakeDir { path: path.clone(), mode, dos: request.dos };
+    let applied = core.volume.apply(cx, &change).await?;
+    let attr = match applied.attr {
+        Some(attr) => attr,
+        None => core.volume.stat(cx, path).await?,
+    };
+    Ok((None, attr))
+}
+
+/// How the volume is to open a file for this request.
+fn how(request: &OpenRequest, create: Create) -> OpenHow {
+    let mut access = volume::Access::empty();
+    if request.access.intersects(Access::READING) {
+        access |= volume::Access::READ;
+    }
+    let changes = request.disposition.empties() || create != Create::Never;
+    if request.access.intersects(Access::WRITING) || changes {
+        access |= volume::Access::WRITE;
+    }
+    OpenHow {
+        access,
+        create,
+        truncate: false,
+        mode: request.mode,
+        dos: request.dos,
+        expect: None,
+        first: request.first.filter(|_| access.contains(volume::Access::READ)),
+    }
+}
+
+/// A place in the registry, given back unless it becomes an open.
+struct Place {
+    core: Arc<Core>,
+    node: Arc<Node>,
+    file: FileId,
+    id: OpenId,
+    path: VPath,
+    taken: bool,
+}
+
+impl Place {
+    fn take(
+        core: &Arc<Core>,
+        request: &OpenRequest,
+        path: VPath,
+        attr: &Attr,
+        needs: Access,
+    ) -> Result<Place> {
+        let id = OpenId(core.new_id());
+        let record = Record {
+            id,
+            owner: request.owner,
+            access: request.access,
+            share: request.share,
+            path: path.clone(),
+            delete_on_close: request.delete_on_close,
+        };
+        let node = core.registry.lock().admit(attr.id, record, needs)?;
+        Ok(Place { core: core.clone(), node, file: attr.id, id, path, taken: true })
+    }
+
+    fn opened(
+        mut self,
+        request: &OpenRequest,
+        file: Option<Arc<dyn volume::File>>,
+        action: Action,
+        attr: Attr,
+        first: Option<bytes::Bytes>,
+    ) -> Opened {
+        self.taken = false;
+        let open =
+            Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
+        Opened { open: Arc::new(open), action, attr, first }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.taken {
+            return;
+        }
+        let doomed = {
+            let mut registry = self.core.registry.lock();
+            registry.spare(self.file, self.id);
+            registry.leave(self.file, self.id)
+        };
+        if let Some(path) = doomed {
+            // Another open doomed the name and left while this one was on its way.
+            crate::close::remove_later(&self.core, self.file, path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Owner;
+    use volume::{Time, Version};
+
+    fn attr(kind: Kind, dos: DosAttributes) -> Attr {
+        let zero = Time(0);
+        Attr {
+            id: FileId::default(),
+            version: Version::default(),
+            kind,
+            size: 0,
+            allocated: 0,
+            mtime: zero,
+            ctime: zero,
+            atime: zero,
+            btime: zero,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            links: 1,
+            dos,
+        }
+    }
+
+    /// What opening something that is there answers.
+    fn check(
+        kind: Kind,
+        dos: DosAttributes,
+        request: impl FnOnce(&mut OpenRequest),
+        expect: impl FnOnce(&Result<Action>) -> bool,
+    ) {
+        let access = Access::READ_ATTRIBUTES | Access::DELETE;
+        let mut asked = OpenRequest::new(VPath::root(), access, Owner(1));
+        request(&mut asked);
+        let got = admissible(&asked, &attr(kind, dos));
+        assert!(expect(&got), "{kind:?} {dos:?} {asked:?}: {got:?}");
+    }
+
+    #[test]
+    fn what_may_be_opened_how() {
+        use Disposition::*;
+        let (none, readonly, hidden) =
+            (DosAttributes::empty(), DosAttributes::READONLY, DosAttributes::HIDDEN);
+        let opened = |r: &Result<Action>| matches!(r, Ok(Action::Opened));
+        let denied = |r: &Result<Action>| matches!(r, Err(Error::AccessDenied));
+        let exists = |r: &Result<Action>| matches!(r, Err(Error::Exists));
+        check(Kind::File, none, |_| {}, opened);
+        check(Kind::File, none, |r| r.disposition = OpenIf, opened);
+        check(Kind::File, none, |r| r.disposition = Create, exists);
+        check(Kind::Dir, none, |r| r.disposition = Create, exists);
+        check(Kind::Dir, none, |r| r.disposition = OverwriteIf, exists);
+        check(Kind::Dir, none, |r| r.want = Want::File, |r| matches!(r, Err(Error::IsADirectory)));
+        check(Kind::File, none, |r| r.want = Want::Dir, |r| matches!(r, Err(Error::NotADirectory)));
+        check(Kind::File, none, |r| r.disposition = Supersede, |r| matches!(r, Ok(Action::Superseded)));
+        check(Kind::File, none, |r| r.disposition = Overwrite, |r| matches!(r, Ok(Action::Overwritten)));
+        check(Kind::File, readonly, |r| r.access |= Access::APPEND_DATA, denied);
+        check(Kind::File, readonly, |r| r.disposition = OverwriteIf, denied);
+        check(Kind::File, readonly, |r| r.access |= Access::READ_DATA, opened);
+        check(Kind::Dir, readonly, |r| r.access |= Access::WRITE_DATA, opened);
+        let cannot = |r: &Result<Action>| matches!(r, Err(Error::CannotDelete));
+        check(Kind::File, readonly, |r| r.delete_on_close = true, cannot);
+        check(Kind::File, hidden, |r| r.disposition = OverwriteIf, denied);
+        let kept = |r: &mut OpenRequest| (r.disposition, r.dos) = (OverwriteIf, hidden | readonly);
+        check(Kind::File, hidden, kept, |r| matches!(r, Ok(Action::Overwritten)));
+        check(Kind::File, hidden, |_| {}, opened);
+        check(Kind::Other, none, |r| r.access |= Access::READ_DATA, denied);
+        check(Kind::Symlink, none, |r| r.want = Want::Dir, opened);
+    }
+}

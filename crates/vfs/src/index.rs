@@ -1,0 +1,257 @@
+//! Which names a directory has, by their folded form: how `README` finds `ReadMe` at an origin that tells
+//! them apart, and how a name that is in no spelling there is known without listing again.
+//!
+//! Plain state, `now` is an argument. An index is complete or absent. Own changes keep it right; what others
+//! change is told by the volume's notices; how long it is believed besides, says the caller. The indexes used
+//! least go first when all together hold more names than the limit.
+
+use crate::names;
+use lru::LruCache;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use volume::VPath;
+
+/// Changes remembered for listings that are under way; one that took longer than this many is not kept.
+const REMEMBERED_CHANGES: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct DirIndexes {
+    dirs: LruCache<VPath, DirIndex>,
+    cost: usize,
+    limit: usize,
+    changes: VecDeque<(VPath, Change)>,
+    /// Changes ever made.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct DirIndex {
+    names: Names,
+    read_at: Instant,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Added(Arc<str>),
+    Removed(Arc<str>),
+    Unknown,
+}
+
+/// The complete names of one directory. Several under one fold differ by case.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    by_fold: HashMap<Box<str>, Vec<Arc<str>>>,
+    count: usize,
+}
+
+impl Names {
+    pub(crate) fn add(&mut self, name: Arc<str>) {
+        let twins = self.by_fold.entry(names::fold(&name).into()).or_default();
+        if !twins.contains(&name) {
+            twins.push(name);
+            twins.sort_unstable();
+            self.count += 1;
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        let fold = names::fold(name);
+        if let Some(twins) = self.by_fold.get_mut(&*fold) {
+            let before = twins.len();
+            twins.retain(|twin| **twin != *name);
+            self.count -= before - twins.len();
+            if twins.is_empty() {
+                self.by_fold.remove(&*fold);
+            }
+        }
+    }
+
+    /// The stored spelling: the very same if there is, else the first in order.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<str>> {
+        let twins = self.by_fold.get(&*names::fold(name))?;
+        twins.iter().find(|twin| ***twin == *name).or(twins.first()).cloned()
+    }
+}
+
+impl DirIndexes {
+    pub(crate) fn new(limit: usize) -> DirIndexes {
+        DirIndexes { dirs: LruCache::unbounded(), cost: 0, limit, changes: VecDeque::new(), clock: 0 }
+    }
+
+    /// What is known of a name: `None` nothing, `Some(None)` it is in no spelling there.
+    pub(crate) fn find(
+        &mut self,
+        dir: &VPath,
+        name: &str,
+        now: Instant,
+        trust: Duration,
+    ) -> Option<Option<Arc<str>>> {
+        let index = self.dirs.get(dir)?;
+        if now.saturating_duration_since(index.read_at) > trust {
+            self.drop_dir(dir);
+            return None;
+        }
+        Some(index.names.find(name))
+    }
+
+    /// Says when a listing began; to be handed to [`DirIndexes::put`].
+    pub(crate) fn begin(&self) -> u64 {
+        self.clock
+    }
+
+    /// Keeps a complete listing, with what changed since it began.
+    pub(crate) fn put(&mut self, dir: &VPath, mut names: Names, began: u64, now: Instant) {
+        let missed = usize::try_from(self.clock - began).unwrap_or(usize::MAX);
+        if missed > self.changes.len() {
+            return;
+        }
+        for (changed, change) in self.changes.range(self.changes.len() - missed..) {
+            match change {
+                Change::Unknown if dir.is_within(changed) => return,
+                Change::Added(name) if changed == dir => names.add(name.clone()),
+                Change::Removed(name) if changed == dir => names.remove(name),
+                Change::Unknown | Change::Added(_) | Change::Removed(_) => {}
+            }
+        }
+        self.drop_dir(dir);
+        self.cost += cost(&names);
+        self.dirs.put(dir.clone(), DirIndex { names, read_at: now });
+        self.shrink();
+    }
+
+    pub(crate) fn added(&mut self, path: &VPath) {
+        self.change(path, |name| Change::Added(name.into()));
+    }
+
+    pub(crate) fn removed(&mut self, path: &VPath) {
+        self.change(path, |name| Change::Removed(name.into()));
+    }
+
+    /// Nothing is known any more of this directory and what lies below.
+    pub(crate) fn forget_below(&mut self, path: &VPath) {
+        self.remember(path.clone(), Change::Unknown);
+        let gone: Vec<VPath> =
+            self.dirs.iter().map(|(dir, _)| dir).filter(|d| d.is_within(path)).cloned().collect();
+        gone.iter().for_each(|dir| self.drop_dir(dir));
+    }
+
+    /// Nothing is known any more of this one directory.
+    pub(crate) fn forget(&mut self, dir: &VPath) {
+        self.drop_dir(dir);
+    }
+
+    fn change(&mut self, path: &VPath, change: impl FnOnce(&str) -> Change) {
+        let Some(dir) = path.parent() else { return };
+        let change = change(path.name());
+        if let Some(index) = self.dirs.peek_mut(&dir) {
+            let before = cost(&index.names);
+            match &change {
+                Change::Added(name) => index.names.add(name.clone()),
+                Change::Removed(name) => index.names.remove(name),
+                Change::Unknown => {}
+            }
+            self.cost = self.cost - before + cost(&index.names);
+        }
+        self.remember(dir, change);
+        self.shrink();
+    }
+
+    fn remember(&mut self, dir: VPath, change: Change) {
+        self.clock += 1;
+        self.changes.push_back((dir, change));
+        if self.changes.len() > REMEMBERED_CHANGES {
+            self.changes.pop_front();
+        }
+    }
+
+    fn drop_dir(&mut self, dir: &VPath) {
+        if let Some(index) = self.dirs.pop(dir) {
+            self.cost -= cost(&index.names);
+        }
+    }
+
+    fn shrink(&mut self) {
+        while self.cost > self.limit {
+            let Some((_, index)) = self.dirs.pop_lru() else { return };
+            self.cost -= cost(&index.names);
+        }
+    }
+}
+
+/// An empty directory costs as much as one with one name.
+fn cost(names: &Names) -> usize {
+    names.count.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn path(text: &str) -> VPath {
+        VPath::parse(text).unwrap()
+    }
+
+    fn names(list: &[&str]) -> Names {
+        let mut names = Names::default();
+        list.iter().for_each(|name| names.add((*name).into()));
+        names
+    }
+
+    fn find(indexes: &mut DirIndexes, dir: &str, name: &str) -> Option<Option<String>> {
+        indexes.find(&path(dir), name, Instant::now(), LONG).map(|found| found.map(|name| name.to_string()))
+    }
+
+    #[test]
+    fn the_same_spelling_wins_among_twins() {
+        let names = names(&["readme", "README", "Other"]);
+        assert_eq!(names.find("readme").as_deref(), Some("readme"));
+        assert_eq!(names.find("ReadMe").as_deref(), Some("README"));
+        assert_eq!(names.find("OTHER").as_deref(), Some("Other"));
+        assert_eq!(names.find("none"), None);
+    }
+
+    #[test]
+    fn own_changes_keep_an_index_right() {
+        let mut indexes = DirIndexes::new(100);
+        assert_eq!(find(&mut indexes, "d", "A"), None);
+        indexes.put(&path("d"), names(&["a"]), indexes.begin(), Instant::now());
+        indexes.added(&path("d/New"));
+        indexes.removed(&path("d/a"));
+        assert_eq!(find(&mut indexes, "d", "NEW"), Some(Some("New".into())));
+        assert_eq!(find(&mut indexes, "d", "A"), Some(None));
+        indexes.forget_below(&VPath::root());
+        assert_eq!(find(&mut indexes, "d", "NEW"), None);
+    }
+
+    #[test]
+    fn what_changes_during_a_listing_is_not_lost() {
+        let mut indexes = DirIndexes::new(100);
+        let began = indexes.begin();
+        indexes.added(&path("d/late"));
+        indexes.removed(&path("d/gone"));
+        indexes.put(&path("d"), names(&["gone"]), began, Instant::now());
+        assert_eq!(find(&mut indexes, "d", "LATE"), Some(Some("late".into())));
+        assert_eq!(find(&mut indexes, "d", "gone"), Some(None));
+        let began = indexes.begin();
+        indexes.forget_below(&path("d"));
+        indexes.put(&path("d/e"), names(&["x"]), began, Instant::now());
+        assert_eq!(find(&mut indexes, "d/e", "x"), None);
+    }
+
+    #[test]
+    fn an_index_is_believed_for_so_long_and_kept_while_there_is_room() {
+        let mut indexes = DirIndexes::new(3);
+        let now = Instant::now();
+        indexes.put(&path("d"), names(&["a", "b"]), 0, now);
+        assert!(indexes.find(&path("d"), "a", now + LONG, LONG).is_some());
+        assert!(indexes.find(&path("d"), "a", now + LONG * 2, LONG).is_none());
+        indexes.put(&path("d"), names(&["a", "b"]), 0, now);
+        indexes.put(&path("e"), names(&["x", "y"]), 0, now);
+        assert_eq!(find(&mut indexes, "d", "a"), None);
+        assert_eq!(find(&mut indexes, "e", "x"), Some(Some("x".into())));
+        assert_eq!(indexes.cost, 2);
+    }
+}

@@ -1,0 +1,138 @@
+//! Waiting for byte-range locks: the table of a file behind a mutex, and a wake-up for each who waits.
+//!
+//! The mutex is a leaf: nothing else is locked and nothing awaited while it is held. Reads and writes of
+//! files on which nobody holds a lock do not touch it.
+
+use crate::range_lock::{LockTable, Range, RangeLock, Ticket};
+use crate::{Error, OpenId, Result};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::oneshot;
+
+#[derive(Debug)]
+pub(crate) struct RangeLocks {
+    inner: Mutex<Inner>,
+    /// Held locks; lets I/O pass without the mutex while zero.
+    held: AtomicUsize,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    table: LockTable,
+    wake: HashMap<Ticket, oneshot::Sender<Result<()>>>,
+}
+
+impl RangeLocks {
+    pub(crate) fn new(limit: usize) -> RangeLocks {
+        RangeLocks { inner: Mutex::default(), held: AtomicUsize::new(0), limit }
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// `LockConflict` when a lock forbids this read or write.
+    pub(crate) fn check_io(&self, owner: OpenId, range: Range, write: bool) -> Result<()> {
+        if self.held() > 0 && self.inner.lock().table.refuses_io(owner, range, write) {
+            return Err(Error::LockConflict);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn try_lock(&self, closed: &AtomicBool, lock: RangeLock) -> Result<()> {
+        lock.range.check()?;
+        self.change(|inner| {
+            self.admit(inner, closed)?;
+            inner.table.try_lock(lock)
+        })
+    }
+
+    /// Waits for the lock. Dropping the future takes the request back, and the lock if it was just granted.
+    pub(crate) async fn lock(&self, closed: &AtomicBool, lock: RangeLock) -> Result<()> {
+        lock.range.check()?;
+        let asked = self.change(|inner| {
+            self.admit(inner, closed)?;
+            Ok::<_, Error>(inner.table.lock_or_wait(lock).map(|ticket| {
+                let (wake, woken) = oneshot::channel();
+                inner.wake.insert(ticket, wake);
+                (ticket, woken)
+            }))
+        })?;
+        let Some((ticket, woken)) = asked else {
+            return Ok(());
+        };
+        let mut request = Request { locks: self, ticket, lock, told: false };
+        let answer = woken.await;
+        request.told = true;
+        answer.unwrap_or(Err(Error::Closed))
+    }
+
+    pub(crate) fn unlock(&self, owner: OpenId, range: Range) -> Result<()> {
+        range.check()?;
+        self.change(|inner| inner.table.unlock(owner, range))
+    }
+
+    /// Ends everything of an open; its waiting requests answer `Closed`.
+    pub(crate) fn release(&self, owner: OpenId) {
+        self.change(|inner| {
+            for ticket in inner.table.release(owner) {
+                inner.tell(ticket, Err(Error::Closed));
+            }
+        });
+    }
+
+    /// The open is looked at under the mutex, so that its `release` comes either before and is seen here,
+    /// or after and finds the request.
+    fn admit(&self, inner: &Inner, closed: &AtomicBool) -> Result<()> {
+        if closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        match inner.table.held() + inner.table.waiting() < self.limit {
+            true => Ok(()),
+            false => Err(Error::LimitReached("locks of one file")),
+        }
+    }
+
+    fn change<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.inner.lock();
+        let answer = f(&mut inner);
+        for ticket in inner.table.grant() {
+            inner.tell(ticket, Ok(()));
+        }
+        self.held.store(inner.table.held(), Ordering::Release);
+        answer
+    }
+}
+
+impl Inner {
+    fn tell(&mut self, ticket: Ticket, answer: Result<()>) {
+        if let Some(wake) = self.wake.remove(&ticket) {
+            // Nobody listens when the request is being dropped just now; its `Drop` takes the lock back.
+            let _ = wake.send(answer);
+        }
+    }
+}
+
+/// A request in line. Dropped before its answer was heard, it leaves no trace.
+struct Request<'a> {
+    locks: &'a RangeLocks,
+    ticket: Ticket,
+    lock: RangeLock,
+    told: bool,
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        self.locks.change(|inner| {
+            inner.wake.remove(&self.ticket);
+            if !inner.table.withdraw(self.ticket) {
+                inner.table.revoke(self.lock);
+            }
+        });
+    }
+}

@@ -1,0 +1,358 @@
+//! The one registry of opens for all front ends. Plain state behind one mutex; no reading or writing of files
+//! passes here.
+//!
+//! A file that is open has a slot, found by its [`FileId`]: its opens, and the names of it that are to go
+//! away. A slot lives until its last open has left and its doomed names are removed.
+//!
+//! Moving a directory and opening something below it exclude each other: an operation *enters* its path
+//! before it asks the volume, and waits while a directory above is moved; a move is refused while somebody
+//! has entered below. So no open ever comes to stand under a path that is not its own.
+
+use crate::lock_wait::RangeLocks;
+use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names, share};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::Mutex as AsyncMutex;
+use volume::{FileId, VPath};
+
+/// What the opens of one file share, reachable without the registry.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub locks: RangeLocks,
+    /// Held from finding the end of the file to having written there.
+    pub appending: AsyncMutex<()>,
+}
+
+/// One open, as the registry knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub id: OpenId,
+    pub owner: Owner,
+    pub access: Access,
+    pub share: Share,
+    pub path: VPath,
+    pub delete_on_close: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    node: Arc<Node>,
+    records: Vec<Record>,
+    /// Names that go away with their last open.
+    doomed: Vec<VPath>,
+}
+
+/// The right to work on a path, until [`Registry::exit`].
+pub(crate) type Entry = u64;
+
+#[derive(Debug)]
+pub(crate) struct Registry {
+    slots: HashMap<FileId, Slot>,
+    /// Folded paths being worked on.
+    entered: HashMap<Entry, String>,
+    last_entry: Entry,
+    /// Folded paths of directories being moved.
+    moving: Vec<String>,
+    opens: usize,
+    opens_limit: usize,
+    locks_limit: usize,
+}
+
+impl Registry {
+    pub(crate) fn new(opens_limit: usize, locks_limit: usize) -> Registry {
+        Registry {
+            slots: HashMap::new(),
+            entered: HashMap::new(),
+            last_entry: 0,
+            moving: Vec::new(),
+            opens: 0,
+            opens_limit,
+            locks_limit,
+        }
+    }
+
+    /// Begins work on a path, and keeps room for an open. `None`: a directory above is being moved, wait.
+    pub(crate) fn enter(&mut self, path: &VPath) -> Result<Option<Entry>> {
+        let folded = names::fold(path.as_str()).into_owned();
+        if self.moving.iter().any(|moving| is_within(&folded, moving)) {
+            return Ok(None);
+        }
+        if self.opens + self.entered.len() >= self.opens_limit {
+            return Err(Error::LimitReached("opens"));
+        }
+        self.last_entry += 1;
+        self.entered.insert(self.last_entry, folded);
+        Ok(Some(self.last_entry))
+    }
+
+    pub(crate) fn exit(&mut self, entry: Entry) {
+        self.entered.remove(&entry);
+    }
+
+    /// Adds an open of `file` if the opens that are there allow it. `needs` is the access that share modes
+    /// are checked with: more than the open keeps when it empties the file.
+    pub(crate) fn admit(&mut self, file: FileId, record: Record, needs: Access) -> Result<Arc<Node>> {
+        let locks_limit = self.locks_limit;
+        if let Some(slot) = self.slots.get(&file) {
+            if slot.doomed.iter().any(|doomed| same(doomed, &record.path)) {
+                return Err(Error::DeletePending);
+            }
+            let new = (needs, record.share);
+            if slot.records.iter().any(|there| share::conflict((there.access, there.share), new)) {
+                return Err(Error::SharingViolation);
+            }
+        }
+        let slot = self.slots.entry(file).or_insert_with(|| Slot {
+            node: Arc::new(Node { locks: RangeLocks::new(locks_limit), appending: AsyncMutex::new(()) }),
+            records: Vec::new(),
+            doomed: Vec::new(),
+        });
+        slot.records.push(record);
+        self.opens += 1;
+        Ok(slot.node.clone())
+    }
+
+    /// Takes an open away. The answer is a name to be removed at the volume now, after which
+    /// [`Registry::removed`] must be called; until then new opens of it answer `DeletePending`.
+    pub(crate) fn leave(&mut self, file: FileId, open: OpenId) -> Option<VPath> {
+        let slot = self.slots.get_mut(&file)?;
+        let at = slot.records.iter().position(|record| record.id == open)?;
+        let record = slot.records.swap_remove(at);
+        self.opens -= 1;
+        let is_doomed = slot.doomed.iter().any(|doomed| same(doomed, &record.path));
+        if record.delete_on_close && !is_doomed {
+            slot.doomed.push(record.path.clone());
+        }
+        let last = !slot.records.iter().any(|other| same(&other.path, &record.path));
+        if last && (is_doomed || record.delete_on_close) {
+            return Some(record.path);
+        }
+        self.drop_if_empty(file);
+        None
+    }
+
+    /// The name was removed at the volume, or cannot be.
+    pub(crate) fn removed(&mut self, file: FileId, path: &VPath) {
+        if let Some(slot) = self.slots.get_mut(&file) {
+            slot.doomed.retain(|doomed| !same(doomed, path));
+        }
+        self.drop_if_empty(file);
+    }
+
+    fn drop_if_empty(&mut self, file: FileId) {
+        if self.slots.get(&file).is_some_and(|slot| slot.records.is_empty() && slot.doomed.is_empty()) {
+            self.slots.remove(&file);
+        }
+    }
+
+    pub(crate) fn record(&self, file: FileId, open: OpenId) -> Option<&Record> {
+        self.slots.get(&file)?.records.iter().find(|record| record.id == open)
+    }
+
+    /// Gives an open that did not happen its old flag back: a withdrawn open dooms nothing.
+    pub(crate) fn spare(&mut self, file: FileId, open: OpenId) {
+        let slot = self.slots.get_mut(&file);
+        if let Some(record) = slot.and_then(|slot| slot.records.iter_mut().find(|record| record.id == open)) {
+            record.delete_on_close = false;
+        }
+    }
+
+    /// Marks the name of an open to go away with its last open, or takes that back.
+    pub(crate) fn set_doomed(&mut self, file: FileId, open: OpenId, on: bool) -> Result<()> {
+        let path = self.record(file, open).ok_or(Error::Closed)?.path.clone();
+        let slot = self.slots.get_mut(&file).ok_or(Error::Closed)?;
+        slot.doomed.retain(|doomed| !same(doomed, &path));
+        if on {
+            slot.doomed.push(path);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_doomed(&self, file: FileId, path: &VPath) -> bool {
+        self.slots.get(&file).is_some_and(|slot| slot.doomed.iter().any(|doomed| same(doomed, path)))
+    }
+
+    /// Whether any file is to go away under this very name. Looks at all slots: for making names only.
+    pub(crate) fn is_path_doomed(&self, path: &VPath) -> bool {
+        self.slots.values().any(|slot| slot.doomed.iter().any(|doomed| same(doomed, path)))
+    }
+
+    pub(crate) fn is_open(&self, file: FileId) -> bool {
+        self.slots.get(&file).is_some_and(|slot| !slot.records.is_empty())
+    }
+
+    pub(crate) fn has_writer(&self, file: FileId) -> bool {
+        self.slots
+            .get(&file)
+            .is_some_and(|slot| slot.records.iter().any(|record| record.access.intersects(Access::WRITING)))
+    }
+
+    /// Whether an open at `path` excludes another with this access and share mode. Looks at all opens.
+    pub(crate) fn conflicts_at(&self, path: &VPath, access: Access, share: Share) -> bool {
+        let mut there = self.records().filter(|record| same(&record.path, path));
+        there.any(|record| share::conflict((record.access, record.share), (access, share)))
+    }
+
+    /// Whether something below this directory is open.
+    pub(crate) fn has_open_below(&self, dir: &VPath) -> bool {
+        let dir = names::fold(dir.as_str());
+        self.records().any(|record| is_below(&names::fold(record.path.as_str()), &dir))
+    }
+
+    /// Begins to move a directory. False: somebody works below it just now.
+    pub(crate) fn begin_move(&mut self, dir: &VPath) -> bool {
+        let dir = names::fold(dir.as_str()).into_owned();
+        if self.entered.values().any(|path| is_below(path, &dir)) {
+            return false;
+        }
+        self.moving.push(dir);
+        true
+    }
+
+    pub(crate) fn end_move(&mut self, dir: &VPath) {
+        let dir = names::fold(dir.as_str());
+        if let Some(at) = self.moving.iter().position(|moving| *moving == dir) {
+            self.moving.swap_remove(at);
+        }
+    }
+
+    /// A name moved: the opens of it, and those below it, follow.
+    pub(crate) fn moved(&mut self, file: FileId, from: &VPath, to: &VPath, dir: bool) {
+        let follow = |path: &mut VPath| {
+            if let Some(new) = path.rebase(from, to) {
+                *path = new;
+            } else if same(path, from) {
+                *path = to.clone();
+            }
+        };
+        let all = self.slots.iter_mut().filter(|(id, _)| dir || **id == file);
+        for (_, slot) in all {
+            slot.records.iter_mut().for_each(|record| follow(&mut record.path));
+            slot.doomed.iter_mut().for_each(follow);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let locks = self.slots.values().map(|slot| slot.node.locks.held()).sum();
+        (self.opens, self.slots.len(), locks)
+    }
+
+    pub(crate) fn list(&self, most: usize) -> Vec<OpenInfo> {
+        let all = self.slots.values().flat_map(|slot| slot.records.iter().map(move |r| (slot, r)));
+        all.take(most)
+            .map(|(slot, record)| OpenInfo {
+                id: record.id,
+                owner: record.owner,
+                path: record.path.clone(),
+                access: record.access,
+                share: record.share,
+                delete_pending: slot.doomed.iter().any(|doomed| same(doomed, &record.path)),
+            })
+            .collect()
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        self.slots.values().flat_map(|slot| &slot.records)
+    }
+}
+
+fn same(a: &VPath, b: &VPath) -> bool {
+    names::same(a.as_str(), b.as_str())
+}
+
+/// Both folded.
+fn is_within(path: &str, dir: &str) -> bool {
+    path == dir || is_below(path, dir)
+}
+
+fn is_below(path: &str, dir: &str) -> bool {
+    match path.strip_prefix(dir) {
+        Some(rest) => rest.starts_with('/') || (dir.is_empty() && !rest.is_empty()),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: FileId = FileId { hi: 0, lo: 7 };
+
+    fn path(text: &str) -> VPath {
+        VPath::parse(text).unwrap()
+    }
+
+    fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool) -> Record {
+        let owner = Owner(1);
+        Record { id: OpenId(id), owner, access, share, path: path(at), delete_on_close }
+    }
+
+    fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {
+        let record = record(id, at, Access::READ_DATA, Share::all(), delete_on_close);
+        registry.admit(FILE, record, Access::READ_DATA).map(drop)
+    }
+
+    #[test]
+    fn a_name_goes_with_its_last_open_and_not_with_that_of_another_name() {
+        let mut registry = Registry::new(10, 10);
+        admit(&mut registry, 1, "a", true).unwrap();
+        admit(&mut registry, 2, "A", false).unwrap();
+        admit(&mut registry, 3, "hard-link", false).unwrap();
+        assert_eq!(registry.leave(FILE, OpenId(1)), None);
+        assert!(registry.is_doomed(FILE, &path("a")) && registry.is_path_doomed(&path("a")));
+        assert!(matches!(admit(&mut registry, 4, "a", false), Err(Error::DeletePending)));
+        admit(&mut registry, 5, "hard-link", false).unwrap();
+        assert_eq!(registry.leave(FILE, OpenId(2)), Some(path("A")));
+        assert!(matches!(admit(&mut registry, 6, "a", false), Err(Error::DeletePending)));
+        registry.removed(FILE, &path("A"));
+        assert_eq!(registry.leave(FILE, OpenId(3)), None);
+        assert_eq!(registry.leave(FILE, OpenId(5)), None);
+        assert_eq!(registry.counts(), (0, 0, 0));
+    }
+
+    #[test]
+    fn doom_is_taken_back_and_a_withdrawn_open_dooms_nothing() {
+        let mut registry = Registry::new(10, 10);
+        admit(&mut registry, 1, "a", false).unwrap();
+        registry.set_doomed(FILE, OpenId(1), true).unwrap();
+        registry.set_doomed(FILE, OpenId(1), false).unwrap();
+        admit(&mut registry, 2, "a", true).unwrap();
+        registry.spare(FILE, OpenId(2));
+        assert_eq!(registry.leave(FILE, OpenId(2)), None);
+        assert_eq!(registry.leave(FILE, OpenId(1)), None);
+    }
+
+    #[test]
+    fn moving_a_directory_and_working_below_it_exclude_each_other() {
+        let mut registry = Registry::new(10, 10);
+        let below = registry.enter(&path("Dir/file")).unwrap().unwrap();
+        let beside = registry.enter(&path("dir2/file")).unwrap();
+        assert!(beside.is_some() && !registry.begin_move(&path("dir")));
+        registry.exit(below);
+        assert!(registry.begin_move(&path("dir")));
+        assert!(registry.enter(&path("DIR/file")).unwrap().is_none());
+        registry.end_move(&path("dir"));
+        assert!(registry.enter(&path("DIR/file")).unwrap().is_some());
+    }
+
+    #[test]
+    fn opens_follow_a_move_and_so_do_doomed_names() {
+        let mut registry = Registry::new(10, 10);
+        admit(&mut registry, 1, "a/b/c", true).unwrap();
+        admit(&mut registry, 2, "a/b/c", false).unwrap();
+        assert_eq!(registry.leave(FILE, OpenId(1)), None);
+        assert!(registry.has_open_below(&path("A")) && !registry.has_open_below(&path("a/b/c")));
+        registry.moved(FileId { hi: 0, lo: 1 }, &path("a"), &path("x/y"), true);
+        assert_eq!(registry.leave(FILE, OpenId(2)), Some(path("x/y/b/c")));
+    }
+
+    #[test]
+    fn the_limit_counts_opens_and_those_on_their_way() {
+        let mut registry = Registry::new(2, 10);
+        admit(&mut registry, 1, "a", false).unwrap();
+        let entry = registry.enter(&path("b")).unwrap().unwrap();
+        assert!(matches!(registry.enter(&path("c")), Err(Error::LimitReached("opens"))));
+        registry.exit(entry);
+        assert!(registry.enter(&path("c")).is_ok());
+    }
+}

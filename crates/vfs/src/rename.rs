@@ -1,0 +1,154 @@
+//! Renaming and linking.
+//!
+//! Both names are held alone, from finding what they stand for until the registry says so too; a directory is
+//! marked as moving besides, see [`crate::registry`]. Callers carry these futures to their end.
+
+use crate::core::{Core, Moving};
+use crate::name_lock::NameGuard;
+use crate::open::OpenKey;
+use crate::resolve::{Lookup, Resolved};
+use crate::{Access, Error, RenameHow, Result, Share, names};
+use std::sync::Arc;
+use volume::{Attr, Change, Cx, DosAttributes, ErrorKind, VPath};
+
+const THE_NAME_ITSELF: Lookup = Lookup { case_sensitive: false, follow: false };
+
+pub(crate) async fn rename(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: RenameHow) -> Result<()> {
+    let target = Target::find(&core, &cx, key, &to, how).await?;
+    let Target { from, to, existing, _names, _entered } = &target;
+    if from.is_root() {
+        return Err(Error::AccessDenied);
+    }
+    if from == to {
+        return Ok(());
+    }
+    if key.is_dir() && to.is_within(from) {
+        return Err(Error::InvalidArgument("a directory is not moved below itself"));
+    }
+    if existing.is_some() && key.is_dir() {
+        return Err(Error::AccessDenied);
+    }
+    if core.registry.lock().is_doomed(key.file, from) {
+        return Err(Error::AccessDenied);
+    }
+    if !how.posix {
+        check_parent(&core, to)?;
+    }
+    let _moving = match key.is_dir() {
+        true => Some(Moving::begin(&core, &cx, from, how.posix).await?),
+        false => None,
+    };
+    let _changing = core.changing(&[from, to]);
+    let change = Change::Rename {
+        from: from.clone(),
+        to: to.clone(),
+        replace: existing.is_some(),
+        expect: Some(key.file),
+    };
+    let applied = core.volume.apply(&cx, &change).await.map_err(target_missing)?;
+    core.registry.lock().moved(key.file, from, to, key.is_dir());
+    core.renamed(from, to, applied.attr.as_ref(), key.is_dir());
+    Ok(())
+}
+
+pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: RenameHow) -> Result<()> {
+    if key.is_dir() {
+        return Err(Error::IsADirectory);
+    }
+    let target = Target::find(&core, &cx, key, &to, how).await?;
+    let Target { from, to, existing, _names, _entered } = &target;
+    if from == to {
+        return if how.replace { Ok(()) } else { Err(Error::Exists) };
+    }
+    if core.registry.lock().is_doomed(key.file, from) {
+        return Err(Error::DeletePending);
+    }
+    let _changing = core.changing(&[to]);
+    let change = Change::Link {
+        from: from.clone(),
+        to: to.clone(),
+        replace: existing.is_some(),
+        expect: Some(key.file),
+    };
+    let applied = core.volume.apply(&cx, &change).await.map_err(target_missing)?;
+    let attr = match applied.attr {
+        Some(attr) => attr,
+        None => core.volume.stat(&cx, to).await?,
+    };
+    core.made(to, &attr);
+    Ok(())
+}
+
+/// The two names of a rename or link, held.
+struct Target {
+    from: VPath,
+    /// In the spelling that it will have.
+    to: VPath,
+    /// What gives way there.
+    existing: Option<Attr>,
+    _names: (NameGuard, Option<NameGuard>),
+    _entered: crate::core::Entered,
+}
+
+impl Target {
+    async fn find(core: &Arc<Core>, cx: &Cx, key: OpenKey, to: &VPath, how: RenameHow) -> Result<Target> {
+        if core.caps.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let entered = core.enter(cx, to).await?;
+        let (from, held) = loop {
+            let from = core.path_of(key.file, key.id)?;
+            let held = core.hold_both(cx, &from, to).await?;
+            // Somebody may have renamed it while we waited.
+            if core.path_of(key.file, key.id)? == from {
+                break (from, held);
+            }
+        };
+        let Resolved { path, attr } = core.resolve(cx, to, THE_NAME_ITSELF).await?;
+        let same_name =
+            attr.is_some_and(|attr| attr.id == key.file) && names::same(path.as_str(), from.as_str());
+        let (to, existing) = match (attr, path.parent()) {
+            // Only the case changes: the spelling is the new one.
+            (Some(_), Some(parent)) if same_name => (parent.join(to.name())?, None),
+            (Some(attr), _) => {
+                check_gives_way(core, &attr, how)?;
+                (path, Some(attr))
+            }
+            (None, _) => (path, None),
+        };
+        Ok(Target { from, to, existing, _names: held, _entered: entered })
+    }
+}
+
+/// Whether what is there may be replaced (MS-FSA 2.1.5.15.11).
+fn check_gives_way(core: &Core, attr: &Attr, how: RenameHow) -> Result<()> {
+    if !how.replace {
+        return Err(Error::Exists);
+    }
+    let is_open = core.registry.lock().is_open(attr.id);
+    let kept = attr.dos.contains(DosAttributes::READONLY) || is_open;
+    if attr.is_dir() || (kept && !how.posix) {
+        return Err(Error::AccessDenied);
+    }
+    Ok(())
+}
+
+/// Moving a name into a directory opens that directory for adding files, without sharing `DELETE`: opens of
+/// it may stand in the way. Windows does this on the way to MS-FSA 2.1.5.15.11.
+fn check_parent(core: &Core, to: &VPath) -> Result<()> {
+    let Some(parent) = to.parent() else { return Err(Error::AccessDenied) };
+    let share = Share::READ | Share::WRITE;
+    match core.registry.lock().conflicts_at(&parent, Access::WRITE_DATA, share) {
+        true => Err(Error::SharingViolation),
+        false => Ok(()),
+    }
+}
+
+/// What a volume's error means here: its directory went away, or the name came to be, between our look and
+/// the change.
+fn target_missing(error: volume::Error) -> Error {
+    match error.kind {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::PathNotFound,
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,254 @@
+//! From a client's spelling to the name at the origin.
+//!
+//! One `stat` of the whole path answers nearly always. Only when that finds nothing the directories are looked
+//! at, and only then a directory may have to be listed: at an origin that tells cases apart, for a client that
+//! does not. Symbolic links are followed by reading them here, so a link can never lead out of the volume:
+//! absolute targets and such that climb above the root are refused. `..` in a target is taken by name, not
+//! through further links.
+
+use crate::core::Core;
+use crate::index::Names;
+use crate::vfs::SYMLINKS_MAX;
+use crate::{Error, Result, names};
+use std::sync::Arc;
+use std::time::Instant;
+use volume::{Attr, Cx, ErrorKind, Kind, ListHow, VPath};
+
+/// Most times a path is looked at anew because a link or another spelling was found on the way.
+const STEPS_MAX: usize = 4 * SYMLINKS_MAX;
+
+/// How to look a path up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lookup {
+    pub case_sensitive: bool,
+    /// A link as last component is followed.
+    pub follow: bool,
+}
+
+/// What a path stands for.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// As the origin spells it; the last component as the client does when there is none.
+    pub path: VPath,
+    /// `None`: the last component is not there, its directory is.
+    pub attr: Option<Attr>,
+}
+
+impl Resolved {
+    pub(crate) fn found(self) -> Result<(VPath, Attr)> {
+        match self.attr {
+            Some(attr) => Ok((self.path, attr)),
+            None => Err(Error::NotFound),
+        }
+    }
+}
+
+/// What a look at the directories of a path gave.
+enum Step {
+    /// Look at this path instead.
+    Other(VPath),
+    /// A link on the way was followed to this path.
+    Linked(VPath),
+    /// The directory is there, the name is not.
+    Missing,
+}
+
+impl Core {
+    /// Finds what a client's path stands for.
+    ///
+    /// # Errors
+    /// `PathNotFound` when a directory on the way is missing or is none, `LinkRefused`, and what the volume
+    /// answers.
+    pub(crate) async fn resolve(&self, cx: &Cx, path: &VPath, how: Lookup) -> Result<Resolved> {
+        let mut path = path.clone();
+        let mut links = 0;
+        for _ in 0..STEPS_MAX {
+            let step = match self.look(cx, &path).await? {
+                Some(attr) if attr.kind == Kind::Symlink && how.follow => {
+                    Step::Linked(self.follow(cx, &path, "").await?)
+                }
+                Some(attr) => return Ok(Resolved { path, attr: Some(attr) }),
+                None => self.walk(cx, &path, how).await?,
+            };
+            match step {
+                Step::Missing => return Ok(Resolved { path, attr: None }),
+                Step::Other(other) => path = other,
+                Step::Linked(other) => {
+                    links += 1;
+                    if links > SYMLINKS_MAX {
+                        return Err(Error::LinkRefused);
+                    }
+                    path = other;
+                }
+            }
+        }
+        // Names that change as fast as they are looked up.
+        Err(Error::Volume(volume::Error::new(ErrorKind::Busy, "look up", path)))
+    }
+
+    /// One look at a whole path; `None` when it leads nowhere as it is spelled.
+    async fn look(&self, cx: &Cx, path: &VPath) -> Result<Option<Attr>> {
+        match self.volume.stat(cx, path).await {
+            Ok(attr) => Ok(Some(attr)),
+            // A link on the way may be one that the origin does not follow.
+            Err(error) => match error.kind {
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Loop => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Looks at the directories of a path that leads nowhere.
+    async fn walk(&self, cx: &Cx, path: &VPath, how: Lookup) -> Result<Step> {
+        let Some(parent) = path.parent() else {
+            return Err(Error::NotFound);
+        };
+        let last = path.name();
+        if let Some(known) = self.known(&parent, last, how) {
+            return self.spelled(&parent, known);
+        }
+        match self.look(cx, &parent).await? {
+            Some(attr) if attr.is_dir() => {
+                let found = self.variant(cx, &parent, last, how).await?;
+                self.spelled(&parent, found)
+            }
+            Some(attr) if attr.kind == Kind::Symlink => {
+                Ok(Step::Linked(self.follow(cx, &parent, last).await?))
+            }
+            Some(_) => Err(Error::PathNotFound),
+            None => self.descend(cx, &parent, last, how).await,
+        }
+    }
+
+    /// Finds the directory of a path from the root down, as none of that spelling is there.
+    async fn descend(&self, cx: &Cx, parent: &VPath, last: &str, how: Lookup) -> Result<Step> {
+        let mut dir = VPath::root();
+        let mut rest = parent.components();
+        while let Some(name) = rest.next() {
+            let mut below = dir.join(name)?;
+            let mut attr = self.look(cx, &below).await?;
+            if attr.is_none()
+                && let Some(spelling) = self.variant(cx, &dir, name, how).await?
+            {
+                below = dir.join(&spelling)?;
+                attr = self.look(cx, &below).await?;
+            }
+            match attr {
+                Some(attr) if attr.is_dir() => dir = below,
+                Some(attr) if attr.kind == Kind::Symlink => {
+                    let rest: Vec<&str> = rest.chain(std::iter::once(last)).collect();
+                    return Ok(Step::Linked(self.follow(cx, &below, &rest.join("/")).await?));
+                }
+                Some(_) | None => return Err(Error::PathNotFound),
+            }
+        }
+        Ok(Step::Other(dir.join(last)?))
+    }
+
+    fn spelled(&self, dir: &VPath, found: Option<Arc<str>>) -> Result<Step> {
+        Ok(match found {
+            Some(name) => Step::Other(dir.join(&name)?),
+            None => Step::Missing,
+        })
+    }
+
+    /// What is known of a name without asking: `None` nothing. An index that has the very name which the
+    /// volume has just denied is out of date.
+    fn known(&self, dir: &VPath, name: &str, how: Lookup) -> Option<Option<Arc<str>>> {
+        if !self.may_differ(name, how) {
+            return None;
+        }
+        let trust = self.trust();
+        let mut indexes = self.indexes.lock();
+        let known = indexes.find(dir, name, Instant::now(), trust)?;
+        if known.as_deref() == Some(name) {
+            indexes.forget(dir);
+            return None;
+        }
+        Some(known)
+    }
+
+    /// The stored spelling of a name that is not there as it is spelled.
+    async fn variant(&self, cx: &Cx, dir: &VPath, name: &str, how: Lookup) -> Result<Option<Arc<str>>> {
+        if !self.may_differ(name, how) {
+            return Ok(None);
+        }
+        if let Some(known) = self.known(dir, name, how) {
+            return Ok(known);
+        }
+        let began = self.indexes.lock().begin();
+        let names = self.read_names(cx, dir).await?;
+        // The very name has come to be meanwhile: that is for the next look at it.
+        let found = names.find(name);
+        self.indexes.lock().put(dir, names, began, Instant::now());
+        Ok(found)
+    }
+
+    /// Whether a name may be stored in another spelling than it is asked for.
+    fn may_differ(&self, name: &str, how: Lookup) -> bool {
+        (self.caps.case_sensitive && !how.case_sensitive) || names::is_mapped(name)
+    }
+
+    async fn read_names(&self, cx: &Cx, dir: &VPath) -> Result<Names> {
+        let mut names = Names::default();
+        let mut how = ListHow { cursor: None, ahead: 0 };
+        loop {
+            let page = self.volume.list(cx, dir, how.clone()).await?;
+            page.entries.into_iter().for_each(|entry| names.add(entry.name));
+            match page.next {
+                Some(next) => how.cursor = Some(next),
+                None => return Ok(names),
+            }
+        }
+    }
+
+    /// Where the link `path` with `rest` behind it leads.
+    async fn follow(&self, cx: &Cx, path: &VPath, rest: &str) -> Result<VPath> {
+        let target = self.volume.read_link(cx, path).await?;
+        let mut lead = link_target(path, &target)?;
+        for name in rest.split('/').filter(|name| !name.is_empty()) {
+            lead = lead.join(name)?;
+        }
+        Ok(lead)
+    }
+}
+
+/// Where a link with this content leads, by name.
+fn link_target(link: &VPath, target: &str) -> Result<VPath> {
+    if target.starts_with('/') || target.is_empty() {
+        return Err(Error::LinkRefused);
+    }
+    let mut at = link.parent().ok_or(Error::LinkRefused)?;
+    for name in target.split('/') {
+        at = match name {
+            "" | "." => at,
+            ".." => at.parent().ok_or(Error::LinkRefused)?,
+            _ => at.join(name).map_err(|_| Error::LinkRefused)?,
+        };
+    }
+    Ok(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_stay_inside() {
+        let link = VPath::parse("a/b/link").unwrap();
+        for (target, leads) in [
+            ("c", Some("a/b/c")),
+            ("../c/./d/", Some("a/c/d")),
+            ("../..", Some("")),
+            ("../../x", Some("x")),
+            ("../../../x", None),
+            ("/etc/passwd", None),
+            ("", None),
+            ("../../..", None),
+        ] {
+            let got = link_target(&link, target);
+            assert_eq!(got.as_ref().ok().map(VPath::as_str), leads, "{target}");
+            assert!(leads.is_some() || matches!(got, Err(Error::LinkRefused)));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the origin notices by itself: taken from the volume's `watch`, told to watchers, and to what is
+//! remembered of directories.
+//!
+//! One task per volume. When the subscription ends it is made again, after a pause that doubles up to
+//! [`PAUSE_MAX`]; what was missed in between is unknown, and watchers are told to list again.
+
+use crate::core::{Core, name_filter};
+use crate::notify::{Filter, NotifyAction};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use volume::{Attr, Cx, Notice, Priority, VPath, Watch};
+
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// A file whose status changed no later than this after its birth is taken for new, where it is not known
+/// whether the name was there before; nanoseconds.
+const NEWBORN_NS: u64 = 2_000_000_000;
+
+/// Begins to listen.
+pub(crate) fn start(core: &Arc<Core>) {
+    if core.caps.watch {
+        let task = tokio::spawn(listen(Arc::downgrade(core)));
+        // The cell is empty: a core is started once.
+        let _ = core.watching.set(task.abort_handle());
+    }
+}
+
+async fn listen(core: Weak<Core>) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        let Some(volume) = core.upgrade().map(|core| core.volume.clone()) else { return };
+        match volume.watch(&Cx::system(Priority::Background)).await {
+            Ok(watch) => {
+                drop(volume);
+                pause = PAUSE_MIN;
+                follow(&core, watch).await;
+            }
+            Err(error) => tracing::info!(%error, "subscribing to changes at the origin"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Hands on what one subscription tells, until it ends.
+async fn follow(core: &Weak<Core>, mut watch: Watch) {
+    match core.upgrade() {
+        Some(core) => {
+            *core.freshness.lock() = Some(watch.freshness);
+            core.unknown(&VPath::root());
+        }
+        None => return,
+    }
+    while let Some(notice) = watch.notices.recv().await {
+        match core.upgrade() {
+            Some(core) => core.noticed(notice),
+            None => return,
+        }
+    }
+    if let Some(core) = core.upgrade() {
+        *core.freshness.lock() = None;
+        core.unknown(&VPath::root());
+    }
+}
+
+impl Core {
+    fn unknown(&self, below: &VPath) {
+        self.indexes.lock().forget_below(below);
+        self.hub.unknown(below);
+    }
+
+    pub(crate) fn noticed(&self, notice: Notice) {
+        match notice {
+            Notice::Changed { path, attr } => self.changed_there(&path, attr.as_ref()),
+            Notice::Moved { from, to, attr } => self.moved_there(&from, &to, attr.as_ref()),
+            Notice::Unknown { below } => self.unknown(&below),
+        }
+    }
+
+    fn changed_there(&self, path: &VPath, attr: Option<&Attr>) {
+        if self.echoes.lock().is_ours(path, attr) {
+            return;
+        }
+        let Some(attr) = attr else {
+            let mut indexes = self.indexes.lock();
+            indexes.removed(path);
+            indexes.forget(path);
+            drop(indexes);
+            self.hub.event(NotifyAction::Removed, Filter::FILE_NAME | Filter::DIR_NAME, path);
+            return;
+        };
+        if attr.is_file() && self.registry.lock().has_writer(attr.id) {
+            // Our own writing, most likely; its close tells.
+            return;
+        }
+        let new = self.is_new(path, attr);
+        let mut indexes = self.indexes.lock();
+        indexes.added(path);
+        if attr.is_dir() {
+            indexes.forget(path);
+        }
+        drop(indexes);
+        match new {
+            true => self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path),
+            false => {
+                let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
+                self.hub.event(NotifyAction::Modified, what, path);
+            }
+        }
+    }
+
+    /// Whether a name that was reported as changed has come to be. Known from the directory's index, else
+    /// guessed from its age.
+    fn is_new(&self, path: &VPath, attr: &Attr) -> bool {
+        let known = path.parent().and_then(|dir| {
+            let trust = self.trust();
+            self.indexes.lock().find(&dir, path.name(), Instant::now(), trust)
+        });
+        match known {
+            Some(found) => found.as_deref() != Some(path.name()),
+            None => attr.ctime.0.abs_diff(attr.btime.0) <= NEWBORN_NS,
+        }
+    }
+
+    fn moved_there(&self, from: &VPath, to: &VPath, attr: Option<&Attr>) {
+        {
+            let mut echoes = self.echoes.lock();
+            if echoes.is_ours(to, attr) || echoes.is_ours(from, None) {
+                return;
+            }
+        }
+        let dir = attr.is_none_or(Attr::is_dir);
+        if let Some(attr) = attr {
+            self.registry.lock().moved(attr.id, from, to, dir);
+        }
+        self.index_move(from, to, dir);
+        self.hub.renamed(from, to, dir);
+    }
+}
