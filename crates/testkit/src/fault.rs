@@ -284,7 +284,8 @@ async fn pass_up(
     notices: mpsc::Sender<Notice>,
     freshness: watch::Sender<Freshness>,
 ) {
-    let mut was_offline = offline.borrow_and_update().is_some();
+    let mut was_offline = false;
+    offline.mark_changed();
     loop {
         let notice = tokio::select! {
             biased;

@@ -156,7 +156,7 @@ impl MemVolume {
         let (mut found, mut left) = (Vec::new(), budget as usize);
         let mut queue = VecDeque::from([dir.clone()]);
         while let Some(path) = queue.pop_front() {
-            let Ok((id, entries)) = tree.entries("list", &path) else { continue };
+            let Ok((id, entries)) = tree.entries(&path, "", usize::MAX) else { continue };
             let below = entries.iter().filter(|e| e.attr.is_dir());
             queue.extend(below.filter_map(|e| path.join(&e.name).ok()));
             if path == *dir {
@@ -217,16 +217,14 @@ impl Volume for MemVolume {
 
     async fn list(&self, _cx: &Cx, dir: &VPath, how: ListHow) -> Result<Listing> {
         self.with_tree(Op::List, |tree| {
-            let (id, mut entries) = tree.entries("list", dir)?;
-            if let Some(cursor) = how.cursor {
-                let bad = |_| Error::new(ErrorKind::InvalidArgument, "list", dir);
-                let last = std::str::from_utf8(&cursor).map_err(bad)?;
-                entries.retain(|e| tree.key_of(&e.name).as_str() > last);
-            }
-            let more = entries.len() > self.config.page_entries;
-            entries.truncate(self.config.page_entries);
+            let bad = |_| Error::new(ErrorKind::InvalidArgument, "list", dir);
+            let after = std::str::from_utf8(how.cursor.as_deref().unwrap_or(b"")).map_err(bad)?;
+            let page = self.config.page_entries;
+            let (id, mut entries) = tree.entries(dir, after, page + 1)?;
+            let more = entries.len() > page;
+            entries.truncate(page);
             let last = entries.last().filter(|_| more);
-            let next = last.map(|e| Bytes::from(tree.key_of(&e.name)));
+            let next = last.map(|e| Bytes::from(tree.key(&e.name)));
             let along = self.config.sends_along && !more;
             let ahead = if along { self.ahead(tree, dir, how.ahead) } else { Vec::new() };
             Ok(Listing { entries, next, dir: tree.attr(id), ahead })

@@ -4,6 +4,7 @@
 //! volume sends them before it lets go of the lock, so that subscribers see them in order.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use volume::{
     Attr, Create, DosAttributes, Entry, Error, ErrorKind, FileId, Kind, Notice, OpenHow, Result, SetAttr,
@@ -98,10 +99,6 @@ impl Tree {
         };
         self.nodes.insert(id, times);
         id
-    }
-
-    fn key(&self, name: &str) -> String {
-        if self.case_sensitive { name.to_owned() } else { name.to_lowercase() }
     }
 
     fn children(&self, dir: u64) -> &BTreeMap<String, (Arc<str>, u64)> {
@@ -237,22 +234,25 @@ impl Tree {
         })
     }
 
-    pub(super) fn entries(&self, op: &'static str, dir: &VPath) -> Result<(u64, Vec<Entry>)> {
-        let id = self.node(op, dir)?;
+    /// Up to `limit` entries whose keys come behind `after`, in the order of their keys.
+    pub(super) fn entries(&self, dir: &VPath, after: &str, limit: usize) -> Result<(u64, Vec<Entry>)> {
+        let id = self.node("list", dir)?;
         match &self.nodes[&id].body {
             Body::Dir(children) => {
                 let entry = |(name, id): &(Arc<str>, u64)| {
                     self.attr(*id).map(|attr| Entry { name: name.clone(), attr })
                 };
-                Ok((id, children.values().filter_map(entry).collect()))
+                let behind = children.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+                Ok((id, behind.take(limit).filter_map(|(_, child)| entry(child)).collect()))
             }
-            Body::File(_) => error(ErrorKind::NotADirectory, op, dir),
-            Body::Symlink(_) => error(ErrorKind::Loop, op, dir),
+            Body::File(_) => error(ErrorKind::NotADirectory, "list", dir),
+            Body::Symlink(_) => error(ErrorKind::Loop, "list", dir),
         }
     }
 
-    pub(super) fn key_of(&self, name: &str) -> String {
-        self.key(name)
+    /// What a name is found by: itself, or its folded form where case does not matter.
+    pub(super) fn key(&self, name: &str) -> String {
+        if self.case_sensitive { name.to_owned() } else { name.to_lowercase() }
     }
 
     pub(super) fn open(&mut self, path: &VPath, how: &OpenHow) -> Result<(u64, bool)> {
@@ -346,7 +346,7 @@ impl Tree {
     }
 
     pub(super) fn write(&mut self, id: u64, offset: u64, data: &[u8]) -> Result<()> {
-        let end = offset.checked_add(data.len() as u64).unwrap_or(u64::MAX);
+        let end = offset.saturating_add(data.len() as u64);
         if data.is_empty() {
             return Ok(());
         }
