@@ -31,7 +31,8 @@ pub(crate) enum Admission {
 struct Running {
     mode: Mode,
     bytes: usize,
-    wanted: bool,
+    /// The lane its request last came over; `None` when the caller gave it up.
+    lane: Option<u64>,
 }
 
 /// The calls of one peer process.
@@ -51,10 +52,10 @@ fn kept_size(outcome: &Outcome) -> usize {
 }
 
 impl Served {
-    /// Takes in a call whose request has `bytes`.
-    pub(crate) fn admit(&mut self, id: u64, mode: Mode, bytes: usize) -> Admission {
+    /// Takes in a call whose request of `bytes` came over `lane`.
+    pub(crate) fn admit(&mut self, id: u64, mode: Mode, bytes: usize, lane: u64) -> Admission {
         if let Some(running) = self.running.get_mut(&id) {
-            running.wanted = true;
+            running.lane = Some(lane);
             return Admission::Joined;
         }
         if mode == Mode::Once {
@@ -71,27 +72,27 @@ impl Served {
         if self.running.len() >= MAX_SERVED_CALLS || self.running_bytes + bytes > MAX_SERVED_BYTES {
             return Admission::Refuse("busy: too many calls in progress");
         }
-        self.running.insert(id, Running { mode, bytes, wanted: true });
+        self.running.insert(id, Running { mode, bytes, lane: Some(lane) });
         self.running_bytes += bytes;
         Admission::Run
     }
 
-    /// Notes the outcome of a call that ran; whether the caller still wants it.
-    pub(crate) fn finish(&mut self, id: u64, outcome: &Outcome) -> bool {
-        let Some(running) = self.running.remove(&id) else { return false };
+    /// Notes the outcome of a call that ran; the lane it goes to, if the caller still wants it.
+    pub(crate) fn finish(&mut self, id: u64, outcome: &Outcome) -> Option<u64> {
+        let running = self.running.remove(&id)?;
         self.running_bytes -= running.bytes;
         self.finished += 1;
         if running.mode == Mode::Once && id >= self.floor {
             self.kept_bytes += kept_size(outcome);
             self.kept.insert(id, outcome.clone());
         }
-        running.wanted
+        running.lane
     }
 
     /// The caller gave the call up.
     pub(crate) fn cancel(&mut self, id: u64) {
         if let Some(running) = self.running.get_mut(&id) {
-            running.wanted = false;
+            running.lane = None;
         }
     }
 
@@ -126,52 +127,52 @@ mod tests {
     #[test]
     fn a_once_call_runs_once_and_its_answer_is_kept_until_the_floor_passes() {
         let mut served = Served::default();
-        assert_eq!(served.admit(5, Mode::Once, 10), Admission::Run);
-        assert_eq!(served.admit(5, Mode::Once, 10), Admission::Joined);
-        assert!(served.finish(5, &answer("done")));
-        assert_eq!(served.admit(5, Mode::Once, 10), Admission::Answered(answer("done")));
+        assert_eq!(served.admit(5, Mode::Once, 10, 1), Admission::Run);
+        assert_eq!(served.admit(5, Mode::Once, 10, 2), Admission::Joined);
+        assert_eq!(served.finish(5, &answer("done")), Some(2));
+        assert_eq!(served.admit(5, Mode::Once, 10, 1), Admission::Answered(answer("done")));
         served.raise_floor(5);
-        assert_eq!(served.admit(5, Mode::Once, 10), Admission::Answered(answer("done")));
+        assert_eq!(served.admit(5, Mode::Once, 10, 1), Admission::Answered(answer("done")));
         served.raise_floor(6);
-        assert_eq!(served.admit(5, Mode::Once, 10), Admission::Stale);
+        assert_eq!(served.admit(5, Mode::Once, 10, 1), Admission::Stale);
         assert_eq!((served.kept.len(), served.kept_bytes, served.running_bytes), (0, 0, 0));
     }
 
     #[test]
     fn a_repeatable_call_joins_while_it_runs_and_runs_again_later() {
         let mut served = Served::default();
-        assert_eq!(served.admit(1, Mode::Repeatable, 0), Admission::Run);
-        assert_eq!(served.admit(1, Mode::Repeatable, 0), Admission::Joined);
-        assert!(served.finish(1, &answer("a")));
+        assert_eq!(served.admit(1, Mode::Repeatable, 0, 1), Admission::Run);
+        assert_eq!(served.admit(1, Mode::Repeatable, 0, 1), Admission::Joined);
+        assert_eq!(served.finish(1, &answer("a")), Some(1));
         served.raise_floor(100);
-        assert_eq!(served.admit(1, Mode::Repeatable, 0), Admission::Run);
+        assert_eq!(served.admit(1, Mode::Repeatable, 0, 1), Admission::Run);
     }
 
     #[test]
     fn a_cancelled_call_is_not_answered_unless_asked_for_again() {
         let mut served = Served::default();
-        served.admit(1, Mode::Once, 0);
+        served.admit(1, Mode::Once, 0, 1);
         served.cancel(1);
-        assert!(!served.finish(1, &answer("late")));
-        assert_eq!(served.admit(1, Mode::Once, 0), Admission::Answered(answer("late")));
+        assert_eq!(served.finish(1, &answer("late")), None);
+        assert_eq!(served.admit(1, Mode::Once, 0, 1), Admission::Answered(answer("late")));
     }
 
     #[test]
     fn the_limits_refuse() {
         let mut served = Served::default();
         for id in 0..MAX_SERVED_CALLS as u64 {
-            assert_eq!(served.admit(id, Mode::Repeatable, 0), Admission::Run);
+            assert_eq!(served.admit(id, Mode::Repeatable, 0, 1), Admission::Run);
         }
-        assert!(matches!(served.admit(u64::MAX, Mode::Repeatable, 0), Admission::Refuse(_)));
+        assert!(matches!(served.admit(u64::MAX, Mode::Repeatable, 0, 1), Admission::Refuse(_)));
         let mut served = Served::default();
-        assert_eq!(served.admit(1, Mode::Repeatable, MAX_SERVED_BYTES), Admission::Run);
-        assert!(matches!(served.admit(2, Mode::Repeatable, 1), Admission::Refuse(_)));
+        assert_eq!(served.admit(1, Mode::Repeatable, MAX_SERVED_BYTES, 1), Admission::Run);
+        assert!(matches!(served.admit(2, Mode::Repeatable, 1, 1), Admission::Refuse(_)));
         let mut served = Served::default();
         for id in 0..MAX_KEPT_ANSWERS as u64 {
-            served.admit(id, Mode::Once, 0);
+            served.admit(id, Mode::Once, 0, 1);
             served.finish(id, &answer(""));
         }
-        assert!(matches!(served.admit(u64::MAX, Mode::Once, 0), Admission::Refuse(_)));
-        assert_eq!(served.admit(u64::MAX, Mode::Repeatable, 0), Admission::Run);
+        assert!(matches!(served.admit(u64::MAX, Mode::Once, 0, 1), Admission::Refuse(_)));
+        assert_eq!(served.admit(u64::MAX, Mode::Repeatable, 0, 1), Admission::Run);
     }
 }

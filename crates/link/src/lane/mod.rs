@@ -12,7 +12,7 @@ pub(crate) use read::{Event, Received};
 pub(crate) use run::{LinkStream, run};
 
 use crate::Class;
-use crate::frame::{Control, What};
+use crate::frame::{Control, FRAME_DATA, What};
 use crate::hello::LaneKind;
 use crate::meter::Meter;
 use crate::queue::{Outgoing, SendQueue};
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
@@ -63,6 +63,30 @@ pub(crate) struct Lane {
     pushed: Notify,
     end: watch::Sender<Option<End>>,
     draining: AtomicBool,
+    /// Our calls sent over it and not yet answered.
+    calls: AtomicUsize,
+}
+
+/// A call sent over a lane; counts there until dropped.
+#[derive(Debug)]
+pub(crate) struct CallOnLane(Arc<Lane>);
+
+impl CallOnLane {
+    pub(crate) fn new(lane: Arc<Lane>) -> CallOnLane {
+        lane.calls.fetch_add(1, Ordering::Relaxed);
+        CallOnLane(lane)
+    }
+
+    /// The lane's id.
+    pub(crate) fn lane(&self) -> u64 {
+        self.0.id
+    }
+}
+
+impl Drop for CallOnLane {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +120,7 @@ impl Lane {
             pushed: Notify::new(),
             end: watch::Sender::new(None),
             draining: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
         }
     }
 
@@ -123,6 +148,11 @@ impl Lane {
     /// Bytes of messages queued.
     pub(crate) fn queued(&self, class: Class) -> usize {
         self.state.lock().queue.bytes(class)
+    }
+
+    /// How much there is to do, for choosing among lanes: bytes queued, and a frame for each answer on its way.
+    pub(crate) fn load(&self, class: Class) -> usize {
+        self.queued(class) + self.calls.load(Ordering::Relaxed) * FRAME_DATA
     }
 
     /// Whether everything pushed was taken for writing.

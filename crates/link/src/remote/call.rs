@@ -3,6 +3,7 @@
 use super::Remote;
 use super::pending::Waiting;
 use crate::frame::{Control, START, Start, What};
+use crate::lane::CallOnLane;
 use crate::queue::Outgoing;
 use crate::{Class, LinkError, LinkState, Message, Mode};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ struct Call<'a> {
     mode: Mode,
     /// The peer process it was sent to.
     sent_to: Option<u64>,
+    on: Option<CallOnLane>,
     answered: bool,
 }
 
@@ -51,13 +53,13 @@ impl Remote {
         let _slot = self.slots.pending_calls.acquire().await.map_err(closed)?;
         let _bytes = self.slots.pending_bytes.acquire_many(message.len() as u32).await.map_err(closed)?;
         let waiting = self.inner.lock().pending.register(mode);
-        let mut call = Call { remote: self, waiting, class, mode, sent_to: None, answered: false };
+        let mut call = Call { remote: self, waiting, class, mode, sent_to: None, on: None, answered: false };
         loop {
-            let Some(deaths) = call.send(&message).await? else {
+            if !call.send(&message).await? {
                 self.wait_until_up().await?;
                 continue;
-            };
-            if let Some(answer) = call.answer(deaths).await {
+            }
+            if let Some(answer) = call.answer().await {
                 return answer;
             }
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -95,8 +97,9 @@ impl Remote {
 }
 
 impl Call<'_> {
-    /// Queues the request; the count of ended connections then, or `None` without a connection.
-    async fn send(&mut self, message: &Message) -> Result<Option<u64>, LinkError> {
+    /// Queues the request; false without a connection.
+    async fn send(&mut self, message: &Message) -> Result<bool, LinkError> {
+        self.on = None;
         let cost = (message.len() + START) as u32;
         let queue = self.remote.slots.queue(self.class).clone();
         let space = queue.acquire_many_owned(cost).await.map_err(closed)?;
@@ -107,7 +110,7 @@ impl Call<'_> {
         if self.mode == Mode::Once && self.sent_to.is_some_and(|boot| boot != inner.boot) {
             return Err(LinkError::Restarted);
         }
-        let Some(lane) = inner.lane_for(self.class) else { return Ok(None) };
+        let Some(lane) = inner.lane_for(self.class) else { return Ok(false) };
         self.sent_to = Some(inner.boot);
         let start = Start {
             what: What::Request,
@@ -120,17 +123,19 @@ impl Call<'_> {
         };
         let Message { head, body } = message.clone();
         lane.push(Outgoing { start, head, body, space: Some(space) });
-        Ok(Some(inner.deaths))
+        self.on = Some(CallOnLane::new(lane.clone()));
+        Ok(true)
     }
 
-    /// Waits for the answer; `None` when a connection has ended since `deaths` were counted.
-    async fn answer(&mut self, deaths: u64) -> Option<Result<Message, LinkError>> {
+    /// Waits for the answer; `None` when the connection that the request went over has ended.
+    async fn answer(&mut self) -> Option<Result<Message, LinkError>> {
         loop {
             if let Some(answer) = self.waiting.answer.lock().take() {
                 self.answered = true;
                 return Some(answer);
             }
-            if self.remote.inner.lock().deaths != deaths {
+            let lane = self.on.as_ref()?.lane();
+            if self.remote.inner.lock().lane(lane).is_none() {
                 return None;
             }
             self.waiting.wake.notified().await;

@@ -76,8 +76,6 @@ struct Inner {
     /// Site and session.
     peer: Arc<Peer>,
     pending: Pending,
-    /// Connections that have ended: calls sent before are sent again.
-    deaths: u64,
     served: Arc<Mutex<Served>>,
     /// Number of the next notification from the peer.
     expected_notice: u64,
@@ -125,9 +123,13 @@ impl Inner {
         self.usable().next().is_some()
     }
 
-    /// The lane for a message: of its class if there is one, and then the one with the fewest queued bytes.
+    /// The lane for a message: of its class if there is one, and then the one with the least to do.
     fn lane_for(&self, class: Class) -> Option<&Arc<Lane>> {
-        self.usable().min_by_key(|lane| (lane.kind.class != class, lane.queued(class)))
+        self.usable().min_by_key(|lane| (lane.kind.class != class, lane.load(class)))
+    }
+
+    fn lane(&self, id: u64) -> Option<&Arc<Lane>> {
+        self.lanes.iter().find(|lane| lane.id == id)
     }
 }
 
@@ -150,7 +152,6 @@ impl Remote {
             features: 0,
             peer: Arc::new(Peer { site: site.to_owned(), session: 0 }),
             pending: Pending::default(),
-            deaths: 0,
             served: Arc::default(),
             expected_notice: 0,
             next_notice: 1,
@@ -348,7 +349,6 @@ impl Remote {
         let lanes = {
             let mut inner = self.inner.lock();
             inner.closing = true;
-            inner.deaths += 1;
             inner.pending.wake_all();
             inner.lanes.clone()
         };

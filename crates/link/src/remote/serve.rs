@@ -18,22 +18,32 @@ struct Execution {
     finished: bool,
 }
 
+/// Where an outcome goes: over the lane that the request came over last, because its caller sends again only when
+/// that one ends.
+#[derive(Debug, Clone, Copy)]
+struct Destination {
+    lane: u64,
+    class: Class,
+    id: u64,
+}
+
 impl Drop for Execution {
     fn drop(&mut self) {
         if !self.finished {
-            let outcome = Err("the service broke off".to_owned());
-            if self.finish(&outcome) {
-                self.remote.deliver_failure(&self.table, self.id, "the service broke off");
+            let reason = "the service broke off".to_owned();
+            if let Some(to) = self.finish(&Err(reason.clone())) {
+                self.remote.deliver_failure(&self.table, to, reason);
             }
         }
     }
 }
 
 impl Execution {
-    /// Whether the caller wants the outcome.
-    fn finish(&mut self, outcome: &Outcome) -> bool {
+    /// Where the outcome goes, if the caller still wants it.
+    fn finish(&mut self, outcome: &Outcome) -> Option<Destination> {
         self.finished = true;
-        self.table.lock().finish(self.id, outcome)
+        let lane = self.table.lock().finish(self.id, outcome)?;
+        Some(Destination { lane, class: self.class, id: self.id })
     }
 
     async fn run(mut self, peer: Arc<Peer>, message: Message) {
@@ -42,16 +52,16 @@ impl Execution {
         let Ok(_turn) = remote.slots.running(self.class).acquire().await else { return };
         let answer = remote.service.call(&peer, self.class, message).await;
         let outcome = answer.check().map(|()| answer).map_err(|error| error.to_string());
-        if self.finish(&outcome) {
-            remote.deliver(&self.table, self.class, self.id, outcome).await;
+        if let Some(to) = self.finish(&outcome) {
+            remote.deliver(&self.table, to, outcome).await;
         }
     }
 }
 
 impl Inner {
-    /// The lane for an answer: one that takes no new requests will do.
-    fn answer_lane(&self, class: Class) -> Option<&Arc<Lane>> {
-        self.lane_for(class).or(self.lanes.first())
+    /// The lane for an outcome: the one its caller watches, or any when that one has ended here.
+    fn answer_lane(&self, to: Destination) -> Option<&Arc<Lane>> {
+        self.lane(to.lane).or_else(|| self.lane_for(to.class)).or(self.lanes.first())
     }
 }
 
@@ -67,7 +77,7 @@ impl Remote {
         let admission = {
             let mut served = table.lock();
             served.raise_floor(floor);
-            served.admit(id, mode, message.len())
+            served.admit(id, mode, message.len(), lane.id)
         };
         match admission {
             Admission::Run => {
@@ -75,7 +85,8 @@ impl Remote {
                 tokio::spawn(execution.run(peer, message));
             }
             Admission::Answered(outcome) => {
-                tokio::spawn(async move { remote.deliver(&table, class, id, outcome).await });
+                let to = Destination { lane: lane.id, class, id };
+                tokio::spawn(async move { remote.deliver(&table, to, outcome).await });
             }
             Admission::Refuse(reason) => {
                 lane.push_control(&Control::Refuse { id, reason: reason.to_owned() });
@@ -85,22 +96,20 @@ impl Remote {
     }
 
     /// Queues an outcome. Without a connection it is dropped: the caller asks again when there is one.
-    async fn deliver(&self, table: &Arc<Mutex<Served>>, class: Class, id: u64, outcome: Outcome) {
+    async fn deliver(&self, table: &Arc<Mutex<Served>>, to: Destination, outcome: Outcome) {
         let message = match outcome {
             Ok(message) => message,
-            Err(reason) => return self.deliver_failure(table, id, &reason),
+            Err(reason) => return self.deliver_failure(table, to, reason),
         };
         let cost = (message.len() + START) as u32;
-        let Ok(space) = self.slots.queue(class).clone().acquire_many_owned(cost).await else { return };
+        let Ok(space) = self.slots.queue(to.class).clone().acquire_many_owned(cost).await else { return };
         let inner = self.inner.lock();
-        let Some(lane) = inner.answer_lane(class).filter(|_| Arc::ptr_eq(&inner.served, table)) else {
-            return;
-        };
+        let Some(lane) = inner.answer_lane(to).filter(|_| Arc::ptr_eq(&inner.served, table)) else { return };
         let start = Start {
             what: What::Answer,
             mode: crate::Mode::Repeatable,
-            class,
-            id,
+            class: to.class,
+            id: to.id,
             floor: 0,
             head_len: message.head.len(),
             body_len: message.body.len(),
@@ -108,12 +117,10 @@ impl Remote {
         lane.push(Outgoing { start, head: message.head, body: message.body, space: Some(space) });
     }
 
-    fn deliver_failure(&self, table: &Arc<Mutex<Served>>, id: u64, reason: &str) {
+    fn deliver_failure(&self, table: &Arc<Mutex<Served>>, to: Destination, reason: String) {
         let inner = self.inner.lock();
-        if let Some(lane) =
-            inner.answer_lane(Class::Interactive).filter(|_| Arc::ptr_eq(&inner.served, table))
-        {
-            lane.push_control(&Control::Failed { id, reason: reason.to_owned() });
+        if let Some(lane) = inner.answer_lane(to).filter(|_| Arc::ptr_eq(&inner.served, table)) {
+            lane.push_control(&Control::Failed { id: to.id, reason });
         }
     }
 

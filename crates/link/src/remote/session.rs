@@ -106,9 +106,8 @@ impl Inner {
         self.tell(before, "the other node is shutting down")
     }
 
-    /// Calls sent over any lane may have had their answer on this one: all are sent again.
+    /// Forgets a lane; the calls sent over it see that and are sent again.
     fn remove(&mut self, at: usize) -> Arc<Lane> {
-        self.deaths += 1;
         self.pending.wake_all();
         self.lanes.swap_remove(at)
     }

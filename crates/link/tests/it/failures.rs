@@ -14,11 +14,12 @@ async fn a_call_cut_while_it_runs_is_executed_once_and_answered() {
         pair.proxy.cut();
         // Sent again over a new connection, it joins the one that runs.
         let again = |link: link::Link| async move {
-            while link.stats().retries == 0 {
+            while link.stats().retries == 0 || link.stats().reconnects < 3 {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(SOON, again(pair.entrypoint.link("dc1"))).await.expect("a retry");
+        until_connections(&pair.entrypoint.link("dc1"), 3).await;
         pair.at_gateway.gate.add_permits(2);
         assert!(call.await.expect("no panic").is_ok());
         assert_eq!(pair.at_gateway.calls(), 1, "{mode:?}");

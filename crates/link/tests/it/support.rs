@@ -271,10 +271,13 @@ async fn forward(client: TcpStream, target: SocketAddr, mut control: watch::Rece
     let Ok(server) = TcpStream::connect(target).await else { return };
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
+    let (up, down) = (control.clone(), control.clone());
     tokio::select! {
-        _ = pump(client_in, server_out, control.clone(), |control| control.stall_up) => {}
-        _ = pump(server_in, client_out, control.clone(), |control| control.stall_down) => {}
+        // A cut comes before the end of a stall.
+        biased;
         _ = control.wait_for(|control| control.generation != generation) => {}
+        _ = pump(client_in, server_out, up, |control| control.stall_up) => {}
+        _ = pump(server_in, client_out, down, |control| control.stall_down) => {}
     }
 }
 
