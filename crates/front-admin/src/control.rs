@@ -23,12 +23,16 @@ pub trait Control: Send + Sync + 'static {
 /// What `farshare cache` can ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CacheAction {
-    /// What is kept of a file or of the whole volume.
+    /// What is kept of the volume.
     Stat,
     /// Keep everything below a path from eviction.
     Pin,
     Unpin,
-    /// Forget what is kept below a path; nothing that is unsent is dropped.
+    /// Fetch everything below a path.
+    Warm,
+    /// Make room: drop the least recently used.
+    Evict,
+    /// Forget everything that is kept; nothing that is unsent is dropped.
     Flush,
 }
 
@@ -40,6 +44,9 @@ pub struct CacheRequest {
     /// Inside the volume, `/` between names; empty is its root.
     #[serde(default)]
     pub path: String,
+    /// With evict: how much room to make, bytes.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// What came of it, one line for people.
@@ -75,13 +82,23 @@ impl CacheAction {
             CacheAction::Stat => "stat",
             CacheAction::Pin => "pin",
             CacheAction::Unpin => "unpin",
+            CacheAction::Warm => "warm",
+            CacheAction::Evict => "evict",
             CacheAction::Flush => "flush",
         }
     }
 
+    /// All of them.
+    pub const ALL: [CacheAction; 6] = [
+        CacheAction::Stat,
+        CacheAction::Pin,
+        CacheAction::Unpin,
+        CacheAction::Warm,
+        CacheAction::Evict,
+        CacheAction::Flush,
+    ];
+
     pub(crate) fn parse(word: &str) -> Option<CacheAction> {
-        [CacheAction::Stat, CacheAction::Pin, CacheAction::Unpin, CacheAction::Flush]
-            .into_iter()
-            .find(|action| action.name() == word)
+        CacheAction::ALL.into_iter().find(|action| action.name() == word)
     }
 }

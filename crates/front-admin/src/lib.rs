@@ -12,7 +12,7 @@
 //! | `GET /metrics` | the same figures in the Prometheus text format |
 //! | `POST /stop` | starts draining; the answer comes before the node ends |
 //! | `POST /reload` | [`Reloaded`] |
-//! | `POST /cache/stat`, `/cache/pin`, `/cache/unpin`, `/cache/flush` | takes [`CacheRequest`] |
+//! | `POST /cache/stat`, `pin`, `unpin`, `warm`, `evict`, `flush` (all below `/cache/`) | takes [`CacheRequest`] |
 //!
 //! This crate knows HTTP and these values only; the binary implements [`Control`].
 
@@ -28,5 +28,6 @@ pub use control::{CacheAction, CacheRequest, Control, Done, Refused, Reloaded};
 pub use metrics::render as render_metrics;
 pub use server::{ADMIN_CONNECTIONS_MAX, REQUEST_PATIENCE, Server, ServerConfig, Token};
 pub use status::{
-    CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, ShareStatus, SmbStatus, Status, VolumeStatus,
+    CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, SessionStatus, ShareStatus, SmbStatus, Status,
+    VolumeStatus,
 };

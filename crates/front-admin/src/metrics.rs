@@ -82,6 +82,10 @@ fn smb(page: &mut Page, status: &Status) {
     page.family("farshare_smb_connections", "gauge", "TCP connections of clients.", one(smb.connections));
     page.family("farshare_smb_sessions", "gauge", "Users logged in.", one(smb.sessions));
     page.family("farshare_smb_opens", "gauge", "Files and directories open.", one(smb.opens));
+    let read = one(smb.read_bytes);
+    page.family("farshare_smb_read_bytes_total", "counter", "Content that clients read.", read);
+    let written = one(smb.written_bytes);
+    page.family("farshare_smb_written_bytes_total", "counter", "Content that clients wrote.", written);
     let failures = one(smb.login_failures);
     page.family("farshare_smb_login_failures_total", "counter", "Logins refused.", failures);
 }

@@ -116,7 +116,7 @@ async fn health(control: &dyn Control) -> Answer {
 
 async fn cache(control: &dyn Control, request: &Request) -> Answer {
     let Some(action) = request.path.strip_prefix("/cache/").and_then(CacheAction::parse) else {
-        return error(StatusCode::NOT_FOUND, "a cache knows stat, pin, unpin, flush");
+        return error(StatusCode::NOT_FOUND, "a cache knows stat, pin, unpin, warm, evict, flush");
     };
     let asked: CacheRequest = match serde_json::from_slice(&request.body) {
         Ok(asked) => asked,

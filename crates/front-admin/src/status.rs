@@ -71,6 +71,8 @@ pub struct CacheStatus {
     pub name_misses: u64,
     /// Bytes dropped to make room.
     pub evicted_bytes: u64,
+    /// Why content passes through without being stored, while it does.
+    pub degraded: Option<String>,
 }
 
 /// The site link of this node.
@@ -111,7 +113,23 @@ pub struct SmbStatus {
     pub sessions: u64,
     pub opens: u64,
     pub login_failures: u64,
+    /// Content that clients read, bytes.
+    pub read_bytes: u64,
+    /// Content that clients wrote, bytes.
+    pub written_bytes: u64,
     pub shares: Vec<ShareStatus>,
+    pub users: Vec<SessionStatus>,
+}
+
+/// One user logged in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionStatus {
+    pub user: String,
+    /// As MS-SMB2 writes it: `3.1.1`.
+    pub dialect: String,
+    pub encrypted: bool,
+    pub opens: u64,
 }
 
 /// One share.

@@ -62,9 +62,9 @@ async fn the_client_speaks_to_the_socket() {
     let client = Client::new(&socket);
     assert_eq!(client.status().await.unwrap().node, "dc2");
     assert_eq!(client.reload().await.unwrap().applied, ["users"]);
-    let request = CacheRequest { volume: "v".into(), path: "a/b".into() };
+    let request = CacheRequest { volume: "v".into(), path: "a/b".into(), bytes: 0 };
     assert_eq!(client.cache(CacheAction::Pin, &request).await.unwrap().message, "pin a/b");
-    let request = CacheRequest { volume: "w".into(), path: String::new() };
+    let request = CacheRequest { volume: "w".into(), ..CacheRequest::default() };
     let refused = client.cache(CacheAction::Flush, &request).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Refused(why) if why == "no volume \"w\""), "{refused}");
     client.stop().await.unwrap();

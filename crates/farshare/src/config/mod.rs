@@ -1,0 +1,281 @@
+//! The configuration: one TOML file, read whole and checked before anything starts.
+//!
+//! `raw.rs` is what may be written, `settle.rs` what it means together; the types here are the outcome. They hold
+//! no secrets, only the files in which those lie, so they can be compared (reload) and printed.
+
+mod error;
+mod origin;
+mod raw;
+mod secret;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use error::ConfigError;
+pub use origin::Origin;
+pub use secret::{SecretFile, read_private, read_secret};
+pub use value::{Dial, NodeName, Size};
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the configuration is looked for.
+pub const DEFAULT_FILE: &str = "/etc/farshare/farshare.toml";
+/// The cache's size when the file names none.
+pub const CACHE_SIZE_DEFAULT: Size = Size(10 << 30);
+/// Smallest cache that makes sense: a few files being read at once must fit.
+pub const CACHE_SIZE_MIN: Size = Size(64 << 20);
+/// Largest configuration file, bytes.
+const FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    pub name: NodeName,
+    /// Users, admin socket and whatever else must outlive the process.
+    pub state: PathBuf,
+    pub link: Option<LinkSettings>,
+    pub volumes: Vec<VolumeSettings>,
+    pub smb: Option<SmbSettings>,
+    pub admin: AdminSettings,
+}
+
+/// `[link]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkSettings {
+    pub listen: Option<SocketAddr>,
+    pub dial: Vec<Dial>,
+    pub certs: PathBuf,
+    /// Bulk connections per dialed peer; 0 leaves it to the link.
+    pub connections: usize,
+    pub bbr: bool,
+}
+
+/// `[volume.NAME]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VolumeSettings {
+    pub name: String,
+    pub origin: Origin,
+    /// For `smb://`.
+    pub login: Option<Login>,
+    /// Nodes that may use this volume over the link.
+    pub allow: Vec<NodeName>,
+    pub cache: Option<CacheSettings>,
+}
+
+/// Who we are at an origin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Login {
+    pub user: String,
+    pub domain: String,
+    pub password: SecretFile,
+}
+
+/// `cache = { ... }`, unless `write = "off"`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CacheSettings {
+    /// This volume's own directory: `path` and below it the volume's name.
+    pub directory: PathBuf,
+    pub size: Size,
+    /// How long names are believed where the origin does not tell of changes.
+    pub poll: Duration,
+    /// How long a call waits for an origin that does not answer.
+    pub patience: Duration,
+    /// Largest read-ahead of one reader.
+    pub read_ahead: Size,
+}
+
+/// `[smb]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SmbSettings {
+    pub listen: Vec<SocketAddr>,
+    pub server_name: String,
+    pub signing: Signing,
+    pub encryption: Encryption,
+    pub min_dialect: Dialect,
+    pub max_dialect: Dialect,
+    pub shares: Vec<ShareSettings>,
+}
+
+/// `[smb.share.NAME]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShareSettings {
+    pub name: String,
+    pub volume: String,
+    pub comment: String,
+    pub read_only: bool,
+    pub hidden: bool,
+    /// Who may connect; empty: whoever can log in.
+    pub users: Vec<String>,
+}
+
+/// `[admin]`
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AdminSettings {
+    pub listen: Option<SocketAddr>,
+    pub token: Option<SecretFile>,
+}
+
+/// `[smb] signing`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signing {
+    Enabled,
+    Required,
+}
+
+/// `[smb] encryption`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    Accepted,
+    Desired,
+    Required,
+}
+
+/// `[smb] min_dialect`, `max_dialect`
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+pub enum Dialect {
+    #[serde(rename = "2.0.2")]
+    Smb202,
+    #[serde(rename = "2.1")]
+    Smb210,
+    #[serde(rename = "3.0")]
+    Smb300,
+    #[serde(rename = "3.0.2")]
+    Smb302,
+    #[serde(rename = "3.1.1")]
+    Smb311,
+}
+
+impl Config {
+    /// Reads and checks a file. The error is the first thing that is wrong.
+    pub fn load(file: &Path) -> Result<Config, ConfigError> {
+        let text = read(file)?;
+        Config::parse(file, &text)
+    }
+
+    /// As [`Config::load`], for a text that is said to come from `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
+        let raw: raw::File =
+            toml::from_str(text).map_err(|cause| ConfigError::from_toml(file, text, &cause))?;
+        settle::settle(file, text, raw)
+    }
+
+    /// Only `[node] state`, for commands that talk to a running node: they need no secret and must not fail
+    /// because the rest of the file is being edited.
+    pub fn state_of(file: &Path) -> Result<PathBuf, ConfigError> {
+        let state = path_in(file, "node", "state")?;
+        state.ok_or_else(|| ConfigError::whole(file, "[node] state is missing"))
+    }
+
+    /// Only `[link] certs`, if there is one: certificates are made before a node can be complete.
+    pub fn certs_of(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
+        path_in(file, "link", "certs")
+    }
+
+    pub fn volume(&self, name: &str) -> Option<&VolumeSettings> {
+        self.volumes.iter().find(|volume| volume.name == name)
+    }
+}
+
+impl VolumeSettings {
+    /// A volume over `origin` and nothing else.
+    pub fn plain(name: impl Into<String>, origin: Origin) -> VolumeSettings {
+        VolumeSettings { name: name.into(), origin, login: None, allow: Vec::new(), cache: None }
+    }
+
+    /// Whether another node has it.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.origin, Origin::Peer { .. })
+    }
+
+    /// The nodes that have to do with it.
+    pub fn peers(&self) -> Vec<String> {
+        let origin = match &self.origin {
+            Origin::Peer { peer, .. } => Some(peer),
+            Origin::File { .. } | Origin::Smb { .. } => None,
+        };
+        origin.into_iter().chain(&self.allow).map(|peer| peer.0.clone()).collect()
+    }
+}
+
+impl CacheSettings {
+    /// The defaults, in `directory`.
+    pub fn new(directory: PathBuf, size: Size) -> CacheSettings {
+        CacheSettings {
+            directory,
+            size,
+            poll: Duration::from_secs(2),
+            patience: Duration::from_secs(5),
+            read_ahead: Size(16 << 20),
+        }
+    }
+}
+
+impl SmbSettings {
+    /// The defaults, on `listen`.
+    pub fn new(listen: Vec<SocketAddr>) -> SmbSettings {
+        SmbSettings {
+            listen,
+            server_name: "FARSHARE".into(),
+            signing: Signing::Required,
+            encryption: Encryption::Accepted,
+            min_dialect: Dialect::Smb202,
+            max_dialect: Dialect::Smb311,
+            shares: Vec::new(),
+        }
+    }
+}
+
+impl ShareSettings {
+    pub fn new(name: impl Into<String>, volume: impl Into<String>) -> ShareSettings {
+        ShareSettings {
+            name: name.into(),
+            volume: volume.into(),
+            comment: String::new(),
+            read_only: false,
+            hidden: false,
+            users: Vec::new(),
+        }
+    }
+}
+
+/// A volume's name: 1 to 63 of letters, digits, `.`, `_`, `-`, not beginning with a dot. It names directories.
+pub fn is_volume_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=63).contains(&name.len()) && !name.starts_with('.') && name.chars().all(fits)
+}
+
+/// A share's name, as Windows takes it: 1 to 80 characters, none of them reserved, and not `IPC$`.
+pub fn is_share_name(name: &str) -> bool {
+    let reserved = |c: char| c.is_control() || "\\/:*?\"<>|[]+;,=".contains(c);
+    (1..=80).contains(&name.chars().count())
+        && name.trim() == name
+        && !name.contains(reserved)
+        && !name.eq_ignore_ascii_case("IPC$")
+}
+
+fn path_in(file: &Path, section: &str, key: &str) -> Result<Option<PathBuf>, ConfigError> {
+    let text = read(file)?;
+    let table: toml::Table = toml::from_str(&text)
+        .map_err(|cause: toml::de::Error| ConfigError::from_toml(file, &text, &cause))?;
+    let path = table.get(section).and_then(|section| section.get(key)).and_then(|path| path.as_str());
+    Ok(path.map(|path| settle::beside(file, Path::new(path))))
+}
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    use std::io::Read;
+    let mut text = String::new();
+    let read = std::fs::File::open(file).and_then(|open| open.take(FILE_MAX_BYTES).read_to_string(&mut text));
+    match read {
+        Ok(_) => Ok(text),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            Err(ConfigError::whole(file, "no such file; --config FILE names another one"))
+        }
+        Err(cause) => Err(ConfigError::whole(file, format!("cannot be read: {cause}"))),
+    }
+}

@@ -1,0 +1,117 @@
+//! The configuration as it stands in the file: what may be written, with the places for complaints. What it means
+//! together is settled in `settle.rs`.
+
+use super::origin::Origin;
+use super::secret::SecretFile;
+use super::value::{Dial, Listen, NodeName, Size, Span};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use toml::Spanned;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub node: Node,
+    pub link: Option<Spanned<Link>>,
+    #[serde(default)]
+    pub volume: BTreeMap<Spanned<String>, Volume>,
+    pub smb: Option<Spanned<Smb>>,
+    pub admin: Option<Admin>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    pub name: NodeName,
+    pub state: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    pub listen: Option<SocketAddrText>,
+    #[serde(default)]
+    pub dial: Vec<Spanned<Dial>>,
+    pub certs: PathBuf,
+    #[serde(default)]
+    pub connections: Option<Spanned<usize>>,
+    pub bbr: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    pub origin: Spanned<Origin>,
+    pub user: Option<Spanned<String>>,
+    pub domain: Option<Spanned<String>>,
+    pub password: Option<Spanned<SecretFile>>,
+    #[serde(default)]
+    pub allow: Vec<Spanned<NodeName>>,
+    pub cache: Option<Cache>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    pub path: PathBuf,
+    pub size: Option<Spanned<Size>>,
+    pub write: Option<Spanned<Write>>,
+    pub poll: Option<Spanned<Span>>,
+    pub patience: Option<Spanned<Span>>,
+    pub read_ahead: Option<Size>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Write {
+    Through,
+    Back,
+    Off,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smb {
+    pub listen: Option<Listen>,
+    pub server_name: Option<Spanned<String>>,
+    pub signing: Option<super::Signing>,
+    pub encryption: Option<super::Encryption>,
+    pub min_dialect: Option<super::Dialect>,
+    pub max_dialect: Option<Spanned<super::Dialect>>,
+    #[serde(default)]
+    pub share: BTreeMap<Spanned<String>, Share>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    pub volume: Spanned<String>,
+    #[serde(default)]
+    pub comment: String,
+    #[serde(default)]
+    pub read_only: bool,
+    #[serde(default)]
+    pub hidden: bool,
+    #[serde(default)]
+    pub users: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    pub listen: Option<Spanned<SocketAddrText>>,
+    pub token: Option<Spanned<SecretFile>>,
+}
+
+/// Exactly one address.
+#[derive(Clone, Copy)]
+pub struct SocketAddrText(pub SocketAddr);
+
+impl<'de> Deserialize<'de> for SocketAddrText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAddrText, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::value::address(&text).map(SocketAddrText).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,277 @@
+//! From what is written to what it means: defaults, relative paths, and whatever one key demands of another.
+
+use super::raw;
+use super::value::{Listen, Span};
+use super::*;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+
+/// Longest `[smb] server_name`, characters (a NetBIOS name).
+const SERVER_NAME_MAX: usize = 15;
+
+/// The file being settled, for complaints.
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn wrong<T>(&self, span: Range<usize>, message: impl Into<String>) -> Result<T, ConfigError> {
+        Err(ConfigError::at(self.file, self.text, span, message))
+    }
+}
+
+/// A path in the configuration is relative to the directory of the file.
+pub(super) fn beside(file: &Path, path: &Path) -> PathBuf {
+    let joined = file.parent().unwrap_or(Path::new("")).join(path);
+    std::path::absolute(&joined).unwrap_or(joined)
+}
+
+pub(super) fn settle(file: &Path, text: &str, raw: raw::File) -> Result<Config, ConfigError> {
+    let source = Source { file, text };
+    let link = raw.link.map(|link| settle_link(&source, &raw.node.name, link)).transpose()?;
+    if raw.volume.is_empty() {
+        return Err(ConfigError::whole(file, "no volume; add [volume.NAME] with origin = \"file:///DIR\""));
+    }
+    let mut volumes = Vec::with_capacity(raw.volume.len());
+    for (name, volume) in raw.volume {
+        volumes.push(settle_volume(&source, &raw.node.name, link.as_ref(), name, volume)?);
+    }
+    let smb = raw.smb.map(|smb| settle_smb(&source, &volumes, smb)).transpose()?;
+    let admin = raw.admin.map(|admin| settle_admin(&source, admin)).transpose()?.unwrap_or_default();
+    let state = beside(file, &raw.node.state);
+    Ok(Config { name: raw.node.name, state, link, volumes, smb, admin })
+}
+
+fn settle_link(
+    source: &Source<'_>,
+    own: &NodeName,
+    link: Spanned<raw::Link>,
+) -> Result<LinkSettings, ConfigError> {
+    let span = link.span();
+    let link = link.into_inner();
+    if link.listen.is_none() && link.dial.is_empty() {
+        let mend = "write listen = \"0.0.0.0:7440\" or dial = [\"NAME=HOST:7440\"]";
+        return source.wrong(span, format!("this link neither listens nor dials; {mend}"));
+    }
+    let mut dial: Vec<Dial> = Vec::with_capacity(link.dial.len());
+    for entry in link.dial {
+        let span = entry.span();
+        let entry = entry.into_inner();
+        if entry.peer == *own {
+            return source.wrong(span, format!("{} is this node itself; name the other one", own.0));
+        }
+        if dial.iter().any(|earlier| earlier.peer == entry.peer) {
+            return source.wrong(span, format!("{} is dialed twice; one address each", entry.peer.0));
+        }
+        dial.push(entry);
+    }
+    let connections = match link.connections {
+        Some(many) if *many.get_ref() > ::link::MAX_BULK_CONNECTIONS || *many.get_ref() == 0 => {
+            let limit = ::link::MAX_BULK_CONNECTIONS;
+            return source.wrong(
+                many.span(),
+                format!("1 to {limit} connections; leave it out to let the link decide"),
+            );
+        }
+        Some(some) => some.into_inner(),
+        None => 0,
+    };
+    let certs = beside(source.file, &link.certs);
+    let listen = link.listen.map(|listen| listen.0);
+    Ok(LinkSettings { listen, dial, certs, connections, bbr: link.bbr.unwrap_or(true) })
+}
+
+fn settle_volume(
+    source: &Source<'_>,
+    own: &NodeName,
+    link: Option<&LinkSettings>,
+    name: Spanned<String>,
+    raw: raw::Volume,
+) -> Result<VolumeSettings, ConfigError> {
+    if !is_volume_name(name.get_ref()) {
+        let mend = "take 1 to 63 letters, digits, '.', '_' or '-', not beginning with a dot";
+        return source.wrong(name.span(), format!("{:?} is not a volume's name; {mend}", name.get_ref()));
+    }
+    let name = name.into_inner();
+    if let Origin::Peer { peer, .. } = raw.origin.get_ref() {
+        let span = raw.origin.span();
+        let Some(link) = link else {
+            return source.wrong(span, "a peer:// origin needs a [link] section");
+        };
+        if peer == own {
+            return source.wrong(span, format!("{} is this node itself; a peer is another node", own.0));
+        }
+        if link.listen.is_none() && !link.dial.iter().any(|dial| dial.peer == *peer) {
+            let mend = format!("add \"{}=HOST:7440\" to dial in [link]", peer.0);
+            return source.wrong(span, format!("nothing leads to {}: {mend}, or listen there", peer.0));
+        }
+    }
+    let login = settle_login(source, &raw)?;
+    let mut allow = Vec::with_capacity(raw.allow.len());
+    for peer in raw.allow {
+        if link.is_none() {
+            return source.wrong(peer.span(), "allow needs a [link] section for peers to come in by");
+        }
+        if let Origin::Peer { peer: from, .. } = raw.origin.get_ref() {
+            let mend = format!("let {} offer it, and {} dial there", from.0, peer.get_ref().0);
+            let message = format!("a volume of another node cannot be offered on in this version; {mend}");
+            return source.wrong(peer.span(), message);
+        }
+        if peer.get_ref() == own {
+            return source.wrong(peer.span(), format!("{} is this node itself; allow names others", own.0));
+        }
+        allow.push(peer.into_inner());
+    }
+    let cache = raw.cache.map(|cache| settle_cache(source, &name, cache)).transpose()?.flatten();
+    Ok(VolumeSettings { name, origin: raw.origin.into_inner(), login, allow, cache })
+}
+
+fn settle_login(source: &Source<'_>, raw: &raw::Volume) -> Result<Option<Login>, ConfigError> {
+    let is_smb = matches!(raw.origin.get_ref(), Origin::Smb { .. });
+    let given = [raw.user.as_ref(), raw.domain.as_ref()].into_iter().flatten().map(Spanned::span);
+    let given = given.chain(raw.password.as_ref().map(Spanned::span)).next();
+    match (is_smb, given, &raw.user, &raw.password) {
+        (false, None, ..) => Ok(None),
+        (false, Some(span), ..) => {
+            let scheme = raw.origin.get_ref().scheme();
+            source.wrong(span, format!("a {scheme}:// origin takes no user, domain or password; take it out"))
+        }
+        (true, _, Some(user), Some(password)) => {
+            let file = SecretFile(beside(source.file, &password.get_ref().0));
+            if let Err(why) = file.read() {
+                return source.wrong(password.span(), why);
+            }
+            let domain = raw.domain.as_ref().map(|domain| domain.get_ref().clone()).unwrap_or_default();
+            Ok(Some(Login { user: user.get_ref().clone(), domain, password: file }))
+        }
+        (true, ..) => {
+            let mend = "add user = \"NAME\" and password = { file = \"/path/of/it\" }";
+            source.wrong(raw.origin.span(), format!("an smb:// origin needs a login; {mend}"))
+        }
+    }
+}
+
+fn settle_cache(
+    source: &Source<'_>,
+    volume: &str,
+    raw: raw::Cache,
+) -> Result<Option<CacheSettings>, ConfigError> {
+    match raw.write.map(|write| (write.span(), write.into_inner())) {
+        Some((span, raw::Write::Back)) => {
+            let mend = "write \"through\": a write is acknowledged when the origin has it";
+            return source
+                .wrong(span, format!("write = \"back\" is not in this version of farshare; {mend}"));
+        }
+        Some((_, raw::Write::Off)) => return Ok(None),
+        Some((_, raw::Write::Through)) | None => {}
+    }
+    let directory = beside(source.file, &raw.path).join(volume);
+    let mut cache = CacheSettings::new(directory, CACHE_SIZE_DEFAULT);
+    if let Some(size) = raw.size {
+        if size.get_ref().0 < CACHE_SIZE_MIN.0 {
+            return source.wrong(size.span(), format!("a cache needs at least {CACHE_SIZE_MIN}"));
+        }
+        cache.size = size.into_inner();
+    }
+    let time = |value: Option<Spanned<Span>>, default: Duration| match value {
+        Some(value) if value.get_ref().0.is_zero() => {
+            source.wrong(value.span(), "a time of zero; write for example \"2s\"")
+        }
+        Some(value) => Ok(value.into_inner().0),
+        None => Ok(default),
+    };
+    cache.poll = time(raw.poll, cache.poll)?;
+    cache.patience = time(raw.patience, cache.patience)?;
+    cache.read_ahead = raw.read_ahead.unwrap_or(cache.read_ahead);
+    Ok(Some(cache))
+}
+
+fn settle_smb(
+    source: &Source<'_>,
+    volumes: &[VolumeSettings],
+    raw: Spanned<raw::Smb>,
+) -> Result<SmbSettings, ConfigError> {
+    let span = raw.span();
+    let raw = raw.into_inner();
+    if raw.share.is_empty() {
+        let mend = "add [smb.share.NAME] with volume = \"NAME\"";
+        return source.wrong(span, format!("[smb] without a share serves nothing; {mend}"));
+    }
+    let everywhere = || Listen(vec![SocketAddr::from(([0, 0, 0, 0], 445))]);
+    let mut smb = SmbSettings::new(raw.listen.unwrap_or_else(everywhere).0);
+    if let Some(name) = raw.server_name {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let text = name.get_ref();
+        if text.is_empty() || text.len() > SERVER_NAME_MAX || !text.chars().all(fits) {
+            let mend = format!("take 1 to {SERVER_NAME_MAX} letters, digits or '-'");
+            return source.wrong(name.span(), format!("{text:?} is not a server's name; {mend}"));
+        }
+        smb.server_name = name.into_inner();
+    }
+    smb.signing = raw.signing.unwrap_or(smb.signing);
+    smb.encryption = raw.encryption.unwrap_or(smb.encryption);
+    smb.min_dialect = raw.min_dialect.unwrap_or(smb.min_dialect);
+    if let Some(max) = raw.max_dialect {
+        if *max.get_ref() < smb.min_dialect {
+            return source.wrong(max.span(), "max_dialect is below min_dialect; no client could connect");
+        }
+        smb.max_dialect = max.into_inner();
+    }
+    smb.shares = settle_shares(source, volumes, raw.share)?;
+    Ok(smb)
+}
+
+fn settle_shares(
+    source: &Source<'_>,
+    volumes: &[VolumeSettings],
+    raw: BTreeMap<Spanned<String>, raw::Share>,
+) -> Result<Vec<ShareSettings>, ConfigError> {
+    let mut shares: Vec<ShareSettings> = Vec::with_capacity(raw.len());
+    for (name, share) in raw {
+        let (span, name) = (name.span(), name.into_inner());
+        if !is_share_name(&name) {
+            let mend = "1 to 80 characters, none of \\ / : * ? \" < > | [ ] + ; , = and not IPC$";
+            return source.wrong(span, format!("{name:?} is not a share's name; take {mend}"));
+        }
+        if shares.iter().any(|earlier| earlier.name.to_lowercase() == name.to_lowercase()) {
+            return source
+                .wrong(span, format!("the share {name:?} is there twice; case does not matter in SMB"));
+        }
+        if !volumes.iter().any(|volume| volume.name == *share.volume.get_ref()) {
+            let known: Vec<_> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+            let message = format!("no [volume.{}]; there is: {}", share.volume.get_ref(), known.join(", "));
+            return source.wrong(share.volume.span(), message);
+        }
+        shares.push(ShareSettings {
+            name,
+            volume: share.volume.into_inner(),
+            comment: share.comment,
+            read_only: share.read_only,
+            hidden: share.hidden,
+            users: share.users,
+        });
+    }
+    Ok(shares)
+}
+
+fn settle_admin(source: &Source<'_>, raw: raw::Admin) -> Result<AdminSettings, ConfigError> {
+    let mut token = None;
+    if let Some(secret) = raw.token {
+        let file = SecretFile(beside(source.file, &secret.get_ref().0));
+        if let Err(why) = file.read() {
+            return source.wrong(secret.span(), why);
+        }
+        token = Some(file);
+    }
+    let listen = match raw.listen {
+        Some(listen) if token.is_none() && !listen.get_ref().0.ip().is_loopback() => {
+            let mend = "write 127.0.0.1, or add token = { file = \"/path/of/it\" }";
+            return source.wrong(listen.span(), format!("others could reach this address; {mend}"));
+        }
+        Some(listen) => Some(listen.into_inner().0),
+        None => None,
+    };
+    Ok(AdminSettings { listen, token })
+}

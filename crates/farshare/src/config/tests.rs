@@ -1,0 +1,185 @@
+//! Table tests: each bad file with the line and the words of its complaint.
+
+use super::*;
+
+const GATEWAY: &str = r#"
+[node]
+name  = "dc1"
+state = "/var/lib/farshare"
+[link]
+listen = "0.0.0.0:7440"
+certs  = "/etc/farshare/certs"
+[volume.projects]
+origin = "file:///srv/projects"
+allow  = ["dc2"]
+"#;
+
+const ENTRYPOINT: &str = r#"
+[node]
+name  = "dc2"
+state = "/var/lib/farshare"
+[link]
+dial  = ["dc1=gateway.example:7440"]
+certs = "certs"
+[volume.projects]
+origin = "peer://dc1/projects"
+cache  = { path = "/var/cache/farshare", size = "500GiB", write = "through" }
+[smb]
+listen = "0.0.0.0:445"
+[smb.share.projects]
+volume = "projects"
+[admin]
+listen = "127.0.0.1:7441"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("/etc/farshare/farshare.toml"), text)
+}
+
+#[test]
+fn the_gateway_of_the_manual() {
+    let config = parse(GATEWAY).unwrap();
+    assert_eq!(config.name.0, "dc1");
+    let volume = config.volume("projects").unwrap();
+    assert_eq!(volume.origin.to_string(), "file:///srv/projects");
+    assert_eq!(volume.allow, [NodeName("dc2".into())]);
+    assert!(config.smb.is_none() && volume.cache.is_none());
+}
+
+#[test]
+fn the_entrypoint_of_the_manual() {
+    let config = parse(ENTRYPOINT).unwrap();
+    let link = config.link.as_ref().unwrap();
+    assert_eq!(link.dial[0].address, "gateway.example:7440");
+    assert_eq!(link.certs, Path::new("/etc/farshare/certs"), "relative to the file");
+    let cache = config.volume("projects").unwrap().cache.clone().unwrap();
+    assert_eq!(cache.directory, Path::new("/var/cache/farshare/projects"));
+    assert_eq!(cache.size.0, 500 << 30);
+    let smb = config.smb.unwrap();
+    assert_eq!(smb.listen, ["0.0.0.0:445".parse().unwrap()]);
+    assert_eq!(smb.shares, [ShareSettings::new("projects", "projects")]);
+    assert_eq!(config.admin.listen, Some("127.0.0.1:7441".parse().unwrap()));
+}
+
+#[test]
+fn a_cache_that_is_off_is_none() {
+    let config = parse(&ENTRYPOINT.replace("\"through\"", "\"off\"")).unwrap();
+    assert_eq!(config.volumes[0].cache, None);
+}
+
+/// `from` in the entrypoint's file becomes `to`; the complaint stands in `line` and contains `expect`.
+#[track_caller]
+fn check(from: &str, to: &str, line: usize, expect: &str) {
+    assert!(ENTRYPOINT.contains(from), "{from:?} is not in the file");
+    let error = parse(&ENTRYPOINT.replacen(from, to, 1)).expect_err(to);
+    assert!(error.message().contains(expect), "{error}");
+    assert_eq!(error.line(), Some(line), "{error}");
+}
+
+#[test]
+fn unknown_and_missing_keys() {
+    check("size =", "sise =", 10, "unknown key `sise`, expected one of `path`, `size`");
+    check("[smb]\n", "[smbd]\n", 11, "unknown key `smbd`");
+    check("certs = \"certs\"\n", "", 5, "missing key `certs`");
+    check("volume = \"projects\"", "volume = 3", 14, "expected a string");
+    check("name  = \"dc2\"", "name  = \"dc2", 3, "");
+}
+
+#[test]
+fn bad_values() {
+    check("\"dc2\"", "\"DC 2\"", 3, "not a node's name");
+    check("\"500GiB\"", "\"500 cows\"", 10, "write for example \"500GiB\"");
+    check("\"500GiB\"", "\"1MiB\"", 10, "at least 64 MiB");
+    check("\"0.0.0.0:445\"", "\"fileserver:445\"", 12, "is not ADDRESS:PORT");
+    check("\"0.0.0.0:445\"", "[]", 12, "at least one address");
+    check("dc1=gateway.example:7440", "gateway.example:7440", 6, "is not NAME=HOST:PORT");
+    check("peer://dc1/projects", "s3://a/b", 9, "s3:// origins are not in this version");
+    check("\"through\"", "\"sideways\"", 10, "unknown variant `sideways`");
+    check("write = \"through\"", "poll = \"0s\"", 10, "a time of zero");
+    check("write = \"through\"", "poll = \"2 weeks\"", 10, "not a duration");
+    check("listen = \"0.0.0.0:445\"", "signing = \"no\"", 12, "unknown variant `no`");
+    check("listen = \"0.0.0.0:445\"", "server_name = \"a b\"", 12, "not a server's name");
+}
+
+#[test]
+fn what_one_key_demands_of_another() {
+    check("\"through\"", "\"back\"", 10, "\"back\" is not in this version of farshare; write \"through\"");
+    check("dial  = [\"dc1=gateway.example:7440\"]\n", "", 5, "neither listens nor dials");
+    check("dc1=gateway", "dc3=gateway", 9, "add \"dc1=HOST:7440\" to dial");
+    check("dc1=gateway", "dc2=gateway", 6, "this node itself");
+    check("peer://dc1/", "peer://dc2/", 9, "this node itself");
+    check("volume = \"projects\"", "volume = \"project\"", 14, "no [volume.project]; there is: projects");
+    check("[smb.share.projects]", "[smb.share.'a/b']", 13, "not a share's name");
+    check("[smb.share.projects]", "[smb.share.'ipc$']", 13, "not a share's name");
+    check("[volume.projects]", "[volume.'a b']", 8, "not a volume's name");
+    check("\"127.0.0.1:7441\"", "\"0.0.0.0:7441\"", 16, "add token");
+    check("cache  =", "allow = [\"dc3\"]\ncache =", 10, "let dc1 offer it, and dc3 dial there");
+    check("cache  =", "user = \"x\"\ncache =", 10, "takes no user, domain or password");
+    let two = "listen = \"0.0.0.0:445\"\nmin_dialect = \"3.0\"\nmax_dialect = \"2.1\"";
+    check("listen = \"0.0.0.0:445\"", two, 14, "no client could connect");
+    let twice = "[smb.share.PROJECTS]\nvolume = \"projects\"\n[smb.share.projects]";
+    check("[smb.share.projects]", twice, 15, "case does not matter");
+    check("\"dc1=gateway.example:7440\"", "\"dc1=a:1\", \"dc1=b:1\"", 6, "dialed twice");
+}
+
+#[test]
+fn jobs_of_later_versions_are_called_so() {
+    check("[admin]", "[fuse.web]\nvolume = \"x\"\n[admin]", 15, "`fuse` is not in this version of farshare");
+    check(
+        "[smb]",
+        "[[volume.projects.mirror]]\nto = \"s3://a/b\"\n[smb]",
+        11,
+        "`mirror` is not in this version",
+    );
+    check("cache  =", "quota = { backend = \"auto\" }\ncache =", 10, "`quota` is not in this version");
+    check("[smb]", "[volume.projects.tier]\nto = \"s3://a/b\"\n[smb]", 11, "`tier` is not in this version");
+    check("[admin]", "[s3]\nlisten = \"0.0.0.0:9000\"\n[admin]", 15, "`s3` is not in this version");
+}
+
+#[test]
+fn secrets_stand_in_files_that_only_the_owner_reads() {
+    let origin = "origin = \"peer://dc1/projects\"";
+    let smb = "origin = \"smb://fileserver/projects\"";
+    check(origin, smb, 9, "needs a login; add user");
+    let inline = format!("{smb}\nuser = \"svc\"\npassword = \"swordfish\"");
+    check(origin, &inline, 11, "a secret does not belong into this file");
+    let error = parse(&ENTRYPOINT.replacen(origin, &inline, 1)).unwrap_err();
+    assert!(!error.message().contains("swordfish"));
+    let missing = format!("{smb}\nuser = \"svc\"\npassword = {{ file = \"/nonexistent/pw\" }}");
+    check(origin, &missing, 11, "/nonexistent/pw: No such file");
+    let wrong_key = format!("{smb}\nuser = \"svc\"\npassword = {{ path = \"/nonexistent/pw\" }}");
+    check(origin, &wrong_key, 11, "unknown key `path`");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pw");
+    std::fs::write(&path, "swordfish\n").unwrap();
+    let given = format!("{smb}\nuser = \"svc\"\npassword = {{ file = {path:?} }}");
+    let mode = |mode| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o644);
+    check(origin, &given, 11, "chmod 600");
+    mode(0o600);
+    let config = parse(&ENTRYPOINT.replacen(origin, &given, 1)).unwrap();
+    let login = config.volumes[0].login.clone().unwrap();
+    assert_eq!((login.user.as_str(), login.password.0.as_path()), ("svc", path.as_path()));
+    assert!(!format!("{config:?}").contains("swordfish"));
+}
+
+#[test]
+fn a_complaint_shows_the_line_and_underlines_the_place() {
+    let error = parse(&ENTRYPOINT.replacen("\"500GiB\"", "\"lots\"", 1)).unwrap_err();
+    let expect = "/etc/farshare/farshare.toml:10:49: \"lots\" is not a size; write for example \"500GiB\" or \"64MB\"\n  \
+                  10 | cache  = { path = \"/var/cache/farshare\", size = \"lots\", write = \"through\" }\n     \
+                  |                                                 ^^^^^^";
+    assert_eq!(error.to_string(), expect);
+}
+
+#[test]
+fn no_volume_and_no_file() {
+    let error = parse("[node]\nname = \"a\"\nstate = \"/x\"\n").unwrap_err();
+    assert!(error.to_string().contains("no volume; add [volume.NAME]"), "{error}");
+    let error = Config::load(Path::new("/nonexistent/farshare.toml")).unwrap_err();
+    assert!(error.to_string().contains("no such file; --config FILE"), "{error}");
+}

@@ -1,0 +1,130 @@
+//! What the node can be told while it runs: stop, reload, tend a cache.
+
+use super::{Node, Served, shares, status::cache_status};
+use crate::config::{Config, Size};
+use crate::status_text::cache_lines;
+use async_trait::async_trait;
+use front_admin::{CacheAction, CacheRequest, Control, Done, Refused, Reloaded, Status};
+use layer_cache::CacheVolume;
+use link::certs;
+use std::sync::PoisonError;
+use volume::VPath;
+
+#[async_trait]
+impl Control for Node {
+    async fn status(&self) -> Status {
+        self.look()
+    }
+
+    fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    async fn reload(&self) -> Result<Reloaded, Refused> {
+        let Some(file) = &self.file else {
+            return Err(Refused::Invalid("`farshare try` has no configuration to read again".into()));
+        };
+        let new = Config::load(file).map_err(|error| Refused::Invalid(error.to_string()))?;
+        let mut done = Reloaded::default();
+        self.reload_certificates(&mut done)?;
+        self.reload_shares(&new, &mut done);
+        done.needs_restart = self.differences(&new);
+        Ok(done)
+    }
+
+    async fn cache(&self, action: CacheAction, request: CacheRequest) -> Result<Done, Refused> {
+        let served = self.volumes.iter().find(|served| served.settings.name == request.volume);
+        let served = served.ok_or_else(|| {
+            let known: Vec<_> = self.volumes.iter().map(|served| served.settings.name.as_str()).collect();
+            Refused::NotFound(format!("no volume {:?}; there is: {}", request.volume, known.join(", ")))
+        })?;
+        let Some(cache) = &served.stack.cache else {
+            return Err(Refused::NotFound(format!("the volume {} has no cache", request.volume)));
+        };
+        let path = VPath::parse(&request.path)
+            .map_err(|error| Refused::Invalid(format!("{:?}: {error}", request.path)))?;
+        let message = tend(served, cache, action, &path, request.bytes).await;
+        message.map(|message| Done { message }).map_err(|error| match error.kind {
+            volume::ErrorKind::NotFound => Refused::NotFound(error.to_string()),
+            _ => Refused::Failed(error.to_string()),
+        })
+    }
+}
+
+async fn tend(
+    served: &Served,
+    cache: &CacheVolume,
+    action: CacheAction,
+    path: &VPath,
+    bytes: u64,
+) -> volume::Result<String> {
+    Ok(match action {
+        CacheAction::Stat => {
+            cache_status(served).map(|cache| cache_lines(&cache).join("\n")).unwrap_or_default()
+        }
+        CacheAction::Pin => {
+            cache.pin(path).await?;
+            format!("pinned {path}; `farshare cache warm` fetches what is not here yet")
+        }
+        CacheAction::Unpin => {
+            cache.unpin(path).await?;
+            format!("{path} is no longer pinned")
+        }
+        CacheAction::Warm => {
+            let warmed = cache.warm(path).await?;
+            format!("{} files with {} are in the cache", warmed.files, Size(warmed.bytes))
+        }
+        CacheAction::Evict => format!("made room: {}", Size(cache.evict(bytes).await?)),
+        CacheAction::Flush => format!("dropped {}", Size(cache.flush().await?)),
+    })
+}
+
+impl Node {
+    fn reload_certificates(&self, done: &mut Reloaded) -> Result<(), Refused> {
+        let (Some(link), Some(settings)) = (&self.link, self.config().link) else { return Ok(()) };
+        let identity = certs::load_site(&settings.certs, &self.config().name.0);
+        let identity = identity.map_err(|error| Refused::Invalid(error.to_string()))?;
+        link.reload(identity).map_err(|error| Refused::Failed(error.to_string()))?;
+        done.applied.push("certificates, for new connections".into());
+        Ok(())
+    }
+
+    /// Shares change while running as long as their volumes are there.
+    fn reload_shares(&self, new: &Config, done: &mut Reloaded) {
+        let (Some(server), Some(wanted)) = (&self.smb, &new.smb) else { return };
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(present) = config.smb.as_mut() else { return };
+        let known = |name: &str| self.volumes.iter().any(|served| served.settings.name == name);
+        let can: Vec<_> = wanted.shares.iter().filter(|share| known(&share.volume)).cloned().collect();
+        if can == present.shares {
+            return;
+        }
+        server.set_shares(shares(&self.volumes, &can));
+        let names: Vec<_> = can.iter().map(|share| share.name.as_str()).collect();
+        done.applied.push(format!("shares: {}", names.join(", ")));
+        present.shares = can;
+    }
+
+    /// What of `new` is not in force.
+    fn differences(&self, new: &Config) -> Vec<String> {
+        let now = self.config();
+        let mut names = Vec::new();
+        let mut differs = |is: bool, what: String| {
+            if is {
+                names.push(what);
+            }
+        };
+        differs(now.name != new.name, "[node] name".into());
+        differs(now.state != new.state, "[node] state".into());
+        differs(now.link != new.link, "[link]".into());
+        differs(now.smb != new.smb, "[smb]".into());
+        differs(now.admin != new.admin, "[admin]".into());
+        for volume in &new.volumes {
+            differs(now.volume(&volume.name) != Some(volume), format!("[volume.{}]", volume.name));
+        }
+        for volume in &now.volumes {
+            differs(new.volume(&volume.name).is_none(), format!("[volume.{}], removed", volume.name));
+        }
+        names
+    }
+}

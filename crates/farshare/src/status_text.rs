@@ -1,0 +1,281 @@
+//! `farshare status` for people. Ages instead of dates: nobody has to think of time zones.
+
+use crate::config::Size;
+use front_admin::{CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, SmbStatus, Status, VolumeStatus};
+use std::fmt::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The page, ended by a line end. `now` is the reader's clock.
+pub fn render(status: &Status, now: SystemTime) -> String {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut page = String::new();
+    let up = age(status.uptime_seconds);
+    let mut line = |text: String| {
+        page.push_str(text.trim_end());
+        page.push('\n');
+    };
+    line(format!("{}: farshare {}, pid {}, up {up}", status.node, status.version, status.pid));
+    for volume in &status.volumes {
+        line(String::new());
+        volume_lines(volume, now).into_iter().for_each(&mut line);
+    }
+    if let Some(link) = &status.link {
+        line(String::new());
+        link_lines(link, now).into_iter().for_each(&mut line);
+    }
+    if let Some(smb) = &status.smb {
+        line(String::new());
+        smb_lines(smb).into_iter().for_each(&mut line);
+    }
+    for complaint in status.complaints() {
+        line(format!("\n! {complaint}"));
+    }
+    page
+}
+
+/// One volume's cache, for `farshare cache stat`.
+pub fn cache_lines(cache: &CacheStatus) -> Vec<String> {
+    let mut kept =
+        format!("{} of {} in {} files", Size(cache.used_bytes), Size(cache.limit_bytes), cache.files);
+    if cache.pinned > 0 {
+        let _ = write!(kept, ", {} pinned paths", cache.pinned);
+    }
+    let mut lines = vec![format!("cache       {kept}, at {}", cache.path)];
+    lines.push(format!(
+        "            read {} from here, {} fetched{}; names {} from here, {} asked{}",
+        Size(cache.hit_bytes),
+        Size(cache.miss_bytes),
+        share_of(cache.hit_bytes, cache.miss_bytes),
+        cache.name_hits,
+        cache.name_misses,
+        share_of(cache.name_hits, cache.name_misses),
+    ));
+    if let Some(why) = &cache.degraded {
+        lines.push(format!("            not storing: {why}"));
+    }
+    lines
+}
+
+fn volume_lines(volume: &VolumeStatus, now: u64) -> Vec<String> {
+    let mut lines = vec![
+        format!("volume {}", volume.name),
+        format!("  origin      {}", volume.origin),
+        format!("  freshness   {}", freshness(&volume.freshness, now)),
+    ];
+    let unsent = match volume.unsent_bytes {
+        0 => "nothing; writes are acknowledged when the origin has them".to_owned(),
+        bytes => Size(bytes).to_string(),
+    };
+    lines.push(format!("  unsent      {unsent}"));
+    if let Some(cache) = &volume.cache {
+        lines.extend(cache_lines(cache).into_iter().map(|line| format!("  {line}")));
+    }
+    if !volume.allow.is_empty() {
+        lines.push(format!("  allowed     {}", volume.allow.join(", ")));
+    }
+    lines
+}
+
+fn freshness(freshness: &FreshnessStatus, now: u64) -> String {
+    match (freshness.word.as_str(), freshness.every_ms, freshness.since_unix) {
+        ("direct", ..) => "direct: asked at the origin each time".into(),
+        ("leased", ..) => "leased: told before anything changes".into(),
+        ("notified", ..) => "notified: told after anything changed".into(),
+        ("polled", Some(ms), _) => format!("polled every {}", short(Duration::from_millis(ms))),
+        ("offline", _, Some(since)) => format!("offline since {} ago", age(now.saturating_sub(since))),
+        (word, ..) => word.to_owned(),
+    }
+}
+
+fn link_lines(link: &LinkStatus, now: u64) -> Vec<String> {
+    let mut lines = vec![match &link.listen {
+        Some(address) => format!("link, listening on {address}"),
+        None => "link, dialing only".to_owned(),
+    }];
+    lines.extend(link.peers.iter().map(|peer| format!("  {:<12}{}", peer.name, peer_text(peer, now))));
+    lines
+}
+
+fn peer_text(peer: &PeerStatus, now: u64) -> String {
+    let since = age(now.saturating_sub(peer.since_unix));
+    if !peer.up {
+        let why = peer.why.as_deref().unwrap_or("not connected yet");
+        return format!("down for {since}: {why}");
+    }
+    let mut text = format!("up for {since}");
+    if let Some(micros) = peer.rtt_micros {
+        let _ = write!(text, ", rtt {}", short(Duration::from_micros(micros)));
+    }
+    let _ = write!(text, ", {} connections", peer.connections);
+    if let Some(congestion) = &peer.congestion {
+        let _ = write!(text, " ({congestion})");
+    }
+    let _ = write!(text, ", sent {}, received {}", Size(peer.sent_bytes), Size(peer.received_bytes));
+    text
+}
+
+fn smb_lines(smb: &SmbStatus) -> Vec<String> {
+    let mut lines = vec![format!(
+        "smb on {}: {} connections, {} sessions, {} opens, {} refused logins",
+        smb.listen.join(", "),
+        smb.connections,
+        smb.sessions,
+        smb.opens,
+        smb.login_failures
+    )];
+    for share in &smb.shares {
+        let read_only = if share.read_only { ", read-only" } else { "" };
+        lines.push(format!("  share {} of volume {}{read_only}", share.name, share.volume));
+    }
+    for user in &smb.users {
+        let encrypted = if user.encrypted { ", encrypted" } else { "" };
+        lines.push(format!("  user {}: SMB {}, {} opens{encrypted}", user.user, user.dialect, user.opens));
+    }
+    lines
+}
+
+/// ` (93 %)`, or nothing before anything happened.
+fn share_of(hits: u64, misses: u64) -> String {
+    match hits.saturating_add(misses) {
+        0 => String::new(),
+        all => format!(" ({} %)", u128::from(hits) * 100 / u128::from(all)),
+    }
+}
+
+/// In the two largest units: `3 h 12 min`.
+pub fn age(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn short(time: Duration) -> String {
+    match time {
+        _ if time.as_millis() >= 1000 => format!("{} s", time.as_secs_f64()),
+        _ if time.as_micros() >= 1000 => format!("{:.1} ms", time.as_secs_f64() * 1e3),
+        _ => format!("{} µs", time.as_micros()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use front_admin::{SessionStatus, ShareStatus};
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn entrypoint() -> Status {
+        let cache = CacheStatus {
+            path: "/var/cache/farshare/projects".into(),
+            limit_bytes: 500 << 30,
+            used_bytes: 3 << 30,
+            files: 42,
+            pinned: 1,
+            hit_bytes: 93 << 20,
+            miss_bytes: 7 << 20,
+            ..CacheStatus::default()
+        };
+        let freshness = FreshnessStatus { word: "notified".into(), ..FreshnessStatus::default() };
+        let volume = VolumeStatus {
+            name: "projects".into(),
+            origin: "peer://dc1/projects".into(),
+            freshness,
+            cache: Some(cache),
+            ..VolumeStatus::default()
+        };
+        let peer = PeerStatus {
+            name: "dc1".into(),
+            up: true,
+            since_unix: 1_000,
+            rtt_micros: Some(22_130),
+            connections: 5,
+            congestion: Some("bbr".into()),
+            sent_bytes: 1 << 20,
+            received_bytes: 3 << 30,
+            ..PeerStatus::default()
+        };
+        let smb = SmbStatus {
+            listen: vec!["0.0.0.0:445".into()],
+            connections: 3,
+            sessions: 2,
+            opens: 14,
+            shares: vec![ShareStatus { name: "p".into(), volume: "projects".into(), read_only: true }],
+            users: vec![SessionStatus {
+                user: "alice".into(),
+                dialect: "3.1.1".into(),
+                opens: 4,
+                encrypted: true,
+            }],
+            ..SmbStatus::default()
+        };
+        Status {
+            node: "dc2".into(),
+            version: "0.1.0".into(),
+            pid: 77,
+            uptime_seconds: 11_520,
+            volumes: vec![volume],
+            link: Some(LinkStatus { listen: None, peers: vec![peer] }),
+            smb: Some(smb),
+        }
+    }
+
+    #[test]
+    fn a_healthy_entrypoint() {
+        let expect = "\
+dc2: farshare 0.1.0, pid 77, up 3 h 12 min
+
+volume projects
+  origin      peer://dc1/projects
+  freshness   notified: told after anything changed
+  unsent      nothing; writes are acknowledged when the origin has them
+  cache       3 GiB of 500 GiB in 42 files, 1 pinned paths, at /var/cache/farshare/projects
+              read 93 MiB from here, 7 MiB fetched (93 %); names 0 from here, 0 asked
+
+link, dialing only
+  dc1         up for 1 h 0 min, rtt 22.1 ms, 5 connections (bbr), sent 1 MiB, received 3 GiB
+
+smb on 0.0.0.0:445: 3 connections, 2 sessions, 14 opens, 0 refused logins
+  share p of volume projects, read-only
+  user alice: SMB 3.1.1, 4 opens, encrypted
+";
+        assert_eq!(render(&entrypoint(), at(4_600)), expect);
+    }
+
+    #[test]
+    fn what_is_wrong_stands_in_place_and_at_the_end() {
+        let mut status = entrypoint();
+        status.volumes[0].freshness =
+            FreshnessStatus { word: "offline".into(), since_unix: Some(4_000), every_ms: None };
+        let peer = &mut status.link.as_mut().unwrap().peers[0];
+        (peer.up, peer.why, peer.since_unix) = (false, Some("connection refused".into()), 4_000);
+        let page = render(&status, at(4_095));
+        for expect in [
+            "  freshness   offline since 1 min 35 s ago\n",
+            "  dc1         down for 1 min 35 s: connection refused\n",
+            "\n! volume projects: its origin peer://dc1/projects is out of reach\n",
+            "\n! peer dc1: down (connection refused)\n",
+        ] {
+            assert!(page.contains(expect), "{page}");
+        }
+    }
+
+    #[test]
+    fn ages_and_short_times() {
+        for (seconds, expect) in
+            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_600, "1 h 0 min"), (90_000, "1 d 1 h")]
+        {
+            assert_eq!(age(seconds), expect);
+        }
+        for (micros, expect) in
+            [(250, "250 µs"), (22_130, "22.1 ms"), (2_000_000, "2 s"), (1_500_000, "1.5 s")]
+        {
+            assert_eq!(short(Duration::from_micros(micros)), expect);
+        }
+    }
+}
