@@ -38,7 +38,7 @@ const UNKNOWN_CAPS: Caps = Caps {
 /// A volume of another site.
 pub struct PeerVolume {
     peer: Arc<Peer>,
-    caps: watch::Receiver<Option<Caps>>,
+    caps: Arc<watch::Sender<Option<Caps>>>,
     acquaint: JoinHandle<()>,
 }
 
@@ -59,8 +59,8 @@ impl PeerVolume {
             return Err(Error::new(ErrorKind::InvalidArgument, "volume", volume));
         }
         let peer = Arc::new(Peer::new(link, volume, inbox)?);
-        let (known, caps) = watch::channel(None);
-        let acquaint = tokio::spawn(acquaint(peer.clone(), known));
+        let caps = Arc::new(watch::Sender::new(None));
+        let acquaint = tokio::spawn(acquaint(peer.clone(), caps.clone()));
         Ok(Arc::new(PeerVolume { peer, caps, acquaint }))
     }
 
@@ -74,7 +74,9 @@ impl PeerVolume {
         if let Some(caps) = *self.caps.borrow() {
             return Ok(caps);
         }
-        ask_info(&self.peer, cx).await
+        let caps = ask_info(&self.peer, cx).await?;
+        self.caps.send_replace(Some(caps));
+        Ok(caps)
     }
 
     /// Whether the gateway can be reached, now and from now on.
@@ -96,7 +98,7 @@ async fn ask_info(peer: &Peer, cx: &Cx) -> Result<Caps> {
 }
 
 /// Learns what the volume can do, from each gateway process anew.
-async fn acquaint(peer: Arc<Peer>, known: watch::Sender<Option<Caps>>) {
+async fn acquaint(peer: Arc<Peer>, known: Arc<watch::Sender<Option<Caps>>>) {
     let mut state = peer.link.state();
     let mut session = None;
     loop {
