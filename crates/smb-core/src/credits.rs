@@ -37,7 +37,7 @@ impl std::fmt::Display for CreditError {
 
 impl std::error::Error for CreditError {}
 
-/// The credits that a payload of `bytes` needs: request and response counted apart, the larger one given here.
+/// The credits that `bytes` of payload need: the larger of what a request carries and what it asks for.
 pub fn charge_for(bytes: u32) -> u16 {
     let credits = bytes.div_ceil(BYTES_PER_CREDIT).max(1);
     u16::try_from(credits).unwrap_or(u16::MAX)
@@ -78,7 +78,10 @@ impl CreditWindow {
         self.unused
     }
 
-    /// Uses the ids of a request. A `credit_charge` of 0 counts as 1. On error nothing has changed.
+    /// Uses the ids of a request. On error nothing has changed.
+    ///
+    /// A `credit_charge` of 0 counts as 1; pass 0 for a connection without `LARGE_MTU`, where the field is
+    /// reserved.
     pub fn charge(&mut self, message_id: u64, credit_charge: u16) -> Result<(), CreditError> {
         let charge = credit_charge.max(1);
         let end = message_id.checked_add(u64::from(charge)).ok_or(CreditError::OutsideWindow)?;

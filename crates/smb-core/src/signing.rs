@@ -7,24 +7,28 @@
 //! CANCEL. The role makes the two directions differ; [`Signer::verify`] therefore refuses a message that claims
 //! to come from its own side, so a reflected response never passes as a request.
 //!
+//! That nonce is unique only if each message id is answered with one signed message. An interim response
+//! (`STATUS_PENDING`) has the id of the final one, so it must go out unsigned.
+//!
 //! GMAC is AES-GCM over additional data only, and the provider takes that as one slice; the pieces of a message
 //! are gathered into one buffer for it. HMAC and CMAC take the pieces as they are.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::{aead, cmac, constant_time, hmac};
+use smb_wire::header::{Command, Flags, HEADER_LEN};
 
 use crate::algorithm::SigningAlgorithm;
 use crate::kdf::KEY_LEN;
 
-/// Length of the SMB2 header in bytes: the least a signed message can have.
-const HEADER_LEN: usize = 64;
 /// Where the header's signature field lies.
 const SIGNATURE: std::ops::Range<usize> = 48..64;
-const COMMAND: usize = 12;
+const COMMAND: std::ops::Range<usize> = 12..14;
+/// The lowest byte of the flags, which holds both flags that count here.
 const FLAGS: usize = 16;
 const MESSAGE_ID: std::ops::Range<usize> = 24..32;
-const COMMAND_CANCEL: [u8; 2] = [0x0c, 0x00];
-const FLAG_SERVER_TO_REDIR: u8 = 0x01;
-const FLAG_SIGNED: u8 = 0x08;
+const FLAG_RESPONSE: u8 = Flags::RESPONSE.bits() as u8;
+const FLAG_SIGNED: u8 = Flags::SIGNED.bits() as u8;
 
 /// Which side of the connection a [`Signer`] speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ impl Signer {
     /// Whether one whole message carries the right signature of the other side. Compares in constant time.
     pub fn verify(&self, message: &[u8]) -> bool {
         let Some((header, body)) = message.split_at_checked(HEADER_LEN) else { return false };
-        let from_server = header[FLAGS] & FLAG_SERVER_TO_REDIR != 0;
+        let from_server = header[FLAGS] & FLAG_RESPONSE != 0;
         if from_server != (self.role == Role::Client) {
             return false;
         }
@@ -123,7 +127,10 @@ impl Signer {
                 signature.copy_from_slice(context.sign().map_err(|_| SignError)?.as_ref());
             }
             Key::Gmac(key) => {
-                let message = [&[header], parts].concat().concat();
+                let message = match parts {
+                    [] => Cow::Borrowed(header),
+                    parts => Cow::Owned([&[header], parts].concat().concat()),
+                };
                 let tag = key
                     .seal_in_place_separate_tag(gmac_nonce(header), aead::Aad::from(message), &mut [])
                     .map_err(|_| SignError)?;
@@ -138,8 +145,8 @@ impl Signer {
 fn gmac_nonce(header: &[u8]) -> aead::Nonce {
     let mut nonce = [0; 12];
     nonce[..8].copy_from_slice(&header[MESSAGE_ID]);
-    let role = header[FLAGS] & FLAG_SERVER_TO_REDIR;
-    let cancel = u8::from(header[COMMAND..COMMAND + 2] == COMMAND_CANCEL) << 1;
+    let role = header[FLAGS] & FLAG_RESPONSE;
+    let cancel = u8::from(header[COMMAND] == Command::Cancel.code().to_le_bytes()) << 1;
     nonce[8] = role | cancel;
     aead::Nonce::assume_unique_for_key(nonce)
 }

@@ -10,16 +10,30 @@
 //!
 //! All else matches itself, whatever its case. A match walks the name once and keeps the set of pattern
 //! positions it may be at, so the time is at most pattern length times name length, whatever the pattern.
+//! Patterns have at most [`MAX_PATTERN_UNITS`] units; names have at most 255.
 
 use smb_wire::name::units;
 
 use crate::names::upcase_unit;
 
+/// Most UTF-16 units in a pattern, runs of `*` counted as one: twice what the longest name needs.
+pub const MAX_PATTERN_UNITS: usize = 512;
+
 /// A search pattern, ready to match many names.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     steps: Vec<Step>,
-    matches_all: bool,
+    shape: Shape,
+}
+
+/// What need not be found out again for each name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    All,
+    /// Too long to match anything.
+    Nothing,
+    Literal,
+    Wild,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,34 +49,41 @@ enum Step {
 const PERIOD: u16 = b'.' as u16;
 
 impl Pattern {
-    /// Prepares `expression`. An empty one matches the empty name only.
+    /// Prepares `expression`. An empty one matches the empty name only, one that is too long nothing.
     pub fn new(expression: &str) -> Self {
         let mut steps: Vec<Step> = units(expression).map(step_of).collect();
         steps.dedup_by(|next, last| *next == Step::Star && *last == Step::Star);
-        let matches_all = steps == [Step::Star];
-        Self { steps, matches_all }
+        let shape = match &steps[..] {
+            [Step::Star] => Shape::All,
+            steps if steps.len() > MAX_PATTERN_UNITS => Shape::Nothing,
+            steps if steps.iter().all(|step| matches!(step, Step::Unit(_))) => Shape::Literal,
+            _ => Shape::Wild,
+        };
+        Self { steps, shape }
     }
 
     /// Whether this is `*` (or a run of them).
     pub fn matches_all(&self) -> bool {
-        self.matches_all
+        self.shape == Shape::All
     }
 
     /// Whether the pattern is one exact name, in any case: it holds no wildcard.
     pub fn is_literal(&self) -> bool {
-        self.steps.iter().all(|step| matches!(step, Step::Unit(_)))
+        self.shape == Shape::Literal
     }
 
     /// Whether `name` matches.
     pub fn matches(&self, name: &str) -> bool {
-        if self.matches_all {
-            return true;
+        let name = units(name).map(upcase_unit);
+        match self.shape {
+            Shape::All => true,
+            Shape::Nothing => false,
+            Shape::Literal => name.map(Step::Unit).eq(self.steps.iter().copied()),
+            Shape::Wild => self.matches_wild(&name.collect::<Vec<u16>>()),
         }
-        let name: Vec<u16> = units(name).map(upcase_unit).collect();
-        if self.is_literal() {
-            return self.steps.len() == name.len()
-                && self.steps.iter().zip(&name).all(|(step, unit)| *step == Step::Unit(*unit));
-        }
+    }
+
+    fn matches_wild(&self, name: &[u16]) -> bool {
         let last_period = name.iter().rposition(|unit| *unit == PERIOD);
         // Position p is in the set: the first p steps have matched the name so far.
         let mut here = vec![false; self.steps.len() + 1];

@@ -34,13 +34,22 @@ pub struct Client {
     pub user: &'static str,
     pub domain: &'static str,
     pub password: &'static str,
+    /// In place of the password's.
+    pub nt_hash: Option<[u8; 16]>,
     pub flags: u32,
     pub mic: Mic,
 }
 
 impl Default for Client {
     fn default() -> Self {
-        Self { user: "alice", domain: "FAR", password: "correct horse", flags: USUAL, mic: Mic::Right }
+        Self {
+            user: "alice",
+            domain: "FAR",
+            password: "correct horse",
+            nt_hash: None,
+            flags: USUAL,
+            mic: Mic::Right,
+        }
     }
 }
 
@@ -99,7 +108,7 @@ impl Client {
         blob.extend([0; 4]);
         blob.extend(pairs);
         blob.extend([0; 4]);
-        let nt_hash: [u8; 16] = Md4::digest(utf16(self.password)).into();
+        let nt_hash = self.nt_hash.unwrap_or_else(|| Md4::digest(utf16(self.password)).into());
         let identity = utf16(&(self.user.to_uppercase() + self.domain));
         let key = hmac_md5(&nt_hash, &[&identity]);
         let proof = hmac_md5(&key, &[&server_challenge, &blob]);

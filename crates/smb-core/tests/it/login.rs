@@ -203,6 +203,15 @@ fn unknown_user_gets_the_same_answer_as_a_wrong_password() {
     assert_eq!(unknown.status(), wrong.status());
 }
 
+/// Refusing an unknown user works with a made-up hash; knowing that hash must not help.
+#[test]
+fn no_hash_lets_an_unknown_user_in() {
+    for byte in 0..=255 {
+        let client = Client { user: "mallory", nt_hash: Some([byte; 16]), ..Client::default() };
+        assert_eq!(refused(raw(&client).0).reason, Reason::Ntlm(ntlm::Refusal::BadCredentials));
+    }
+}
+
 #[test]
 fn guest_anonymous_and_weak_responses_are_refused() {
     let reason = |client: &Client| refused(raw(client).0).reason;

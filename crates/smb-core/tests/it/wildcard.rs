@@ -1,7 +1,7 @@
 //! Search patterns: examples, a naive matcher, and patterns made to take long.
 
 use proptest::prelude::*;
-use smb_core::wildcard::Pattern;
+use smb_core::wildcard::{MAX_PATTERN_UNITS, Pattern};
 
 fn check(pattern: &str, matching: &[&str], other: &[&str]) {
     let compiled = Pattern::new(pattern);
@@ -78,9 +78,16 @@ proptest! {
 fn hostile_patterns_take_no_exponential_time() {
     let name = "a".repeat(255);
     for part in ["*a", "<a", "*?", "<>", "*<"] {
-        let pattern = Pattern::new(&format!("{}b", part.repeat(16_000)));
-        assert!(!pattern.matches(&name));
+        assert!(!Pattern::new(&format!("{}b", part.repeat(255))).matches(&name));
     }
+}
+
+#[test]
+fn patterns_longer_than_any_name_needs_match_nothing() {
+    let longest = "\"".repeat(MAX_PATTERN_UNITS);
+    assert!(Pattern::new(&longest).matches(""));
+    assert!(!Pattern::new(&(longest + "\"")).matches(""));
+    assert!(Pattern::new(&"*".repeat(60_000)).matches("a"));
 }
 
 #[test]
