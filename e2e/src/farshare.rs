@@ -1,0 +1,234 @@
+//! farshare itself: one process with `try`, or two nodes with a link between them.
+
+use crate::Outcome;
+use crate::process::{Net, Running, Scratch, free_port, output, wait_until};
+use crate::samba::listens;
+use crate::smbclient::SmbClient;
+use crate::wan::{Side, Wan};
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const USER: &str = "rig";
+const PASSWORD: &str = "rig-password";
+
+/// The program under test: `FARSHARE_BIN`, or the one built beside this one.
+pub fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("FARSHARE_BIN") {
+        return named.into();
+    }
+    let here = std::env::current_exe().expect("a running program has a path");
+    let built = here.ancestors().find(|dir| dir.join("farshare").is_file());
+    built.map(|dir| dir.join("farshare")).unwrap_or_else(|| "farshare".into())
+}
+
+/// `farshare try DIR`.
+pub struct Farshare {
+    pub running: Running,
+    pub address: SocketAddr,
+    pub share: String,
+    pub user: String,
+    pub password: String,
+    pub admin: String,
+    _scratch: Scratch,
+}
+
+impl Farshare {
+    /// Starts it over `dir` with further `words` and waits until it is ready.
+    pub fn try_dir(dir: &Path, words: &[&str]) -> Outcome<Farshare> {
+        let scratch = Scratch::new()?;
+        let mut command = Command::new(program());
+        command
+            .arg("try")
+            .arg(dir)
+            .args(["--json", "--smb", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(words);
+        let mut running = Running::start("farshare try", command, &scratch.path().join("log"))?;
+        let mut line = String::new();
+        BufReader::new(running.take_output()?)
+            .read_line(&mut line)
+            .map_err(|error| format!("farshare try: {error}"))?;
+        let ready: serde_json::Value = serde_json::from_str(&line)
+            .map_err(|error| format!("farshare try said {line:?}: {error}\n{}", running.log()))?;
+        let word = |name: &str| {
+            ready[name]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| format!("farshare try: no {name} in {line:?}"))
+        };
+        let address = word("smb")?.parse().map_err(|error| format!("farshare try: {error}"))?;
+        Ok(Farshare {
+            running,
+            address,
+            share: word("share")?,
+            user: word("user")?,
+            password: word("password")?,
+            admin: word("admin")?,
+            _scratch: scratch,
+        })
+    }
+
+    pub fn client(&self) -> SmbClient {
+        SmbClient {
+            net: Net::Host,
+            address: self.address,
+            share: self.share.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            options: Vec::new(),
+        }
+    }
+}
+
+/// A `farshare serve` process, and how to talk to it.
+pub struct Node {
+    pub running: Running,
+    config: PathBuf,
+    net: Net,
+    log: PathBuf,
+}
+
+impl Node {
+    fn start(config: &Path, net: &Net, log: &Path) -> Outcome<Node> {
+        let mut command = net.command(program());
+        command.args(["serve", "--config"]).arg(config);
+        let running = Running::start("farshare serve", command, log)?;
+        Ok(Node { running, config: config.to_path_buf(), net: net.clone(), log: log.to_path_buf() })
+    }
+
+    /// What `farshare status --json` says.
+    pub fn status(&self) -> Outcome<serde_json::Value> {
+        let mut command = Command::new(program());
+        command.args(["status", "--json", "--config"]).arg(&self.config);
+        let text = output(command)?;
+        serde_json::from_str(&text).map_err(|error| format!("status said {text:?}: {error}"))
+    }
+
+    /// Starts it again after it ended or was killed.
+    pub fn restart(&mut self) -> Outcome {
+        let again = Node::start(&self.config, &self.net, &self.log)?;
+        *self = again;
+        Ok(())
+    }
+}
+
+/// The main job: a gateway at one side of a WAN, an entrypoint with cache at the other.
+pub struct Sites {
+    pub gateway: Node,
+    pub entrypoint: Node,
+    /// Where the entrypoint serves SMB, as seen at its own side.
+    pub address: SocketAddr,
+    net: Net,
+    _scratch: Scratch,
+}
+
+impl Sites {
+    /// Both nodes across `wan`. `origin`: lines of the gateway's `[volume.data]`, at least `origin = "..."`.
+    pub fn across(wan: &Wan, origin: &str) -> Outcome<Sites> {
+        let gateway = SocketAddr::from((wan.address(Side::A)?, 7440));
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        Sites::start(&wan.net(Side::A), &wan.net(Side::B), gateway, address, origin)
+    }
+
+    fn start(
+        net_a: &Net,
+        net_b: &Net,
+        gateway: SocketAddr,
+        address: SocketAddr,
+        origin: &str,
+    ) -> Outcome<Sites> {
+        let scratch = Scratch::new()?;
+        let certs = scratch.path().join("certs");
+        run(&["certs", "init", "--dir"], &certs)?;
+        for name in ["dc1", "dc2"] {
+            run(&["certs", "issue", name, "--dir"], &certs)?;
+        }
+        let state_a = scratch.dir("dc1")?;
+        let state_b = scratch.dir("dc2")?;
+        let cache = scratch.dir("cache")?;
+        let at_a = scratch.file("dc1.toml", &gateway_config(&state_a, &certs, gateway, origin))?;
+        let at_b =
+            scratch.file("dc2.toml", &entrypoint_config(&state_b, &certs, &cache, gateway, address))?;
+        let password = scratch.file("password", PASSWORD)?;
+        fs::set_permissions(&password, Permissions::from_mode(0o600))
+            .map_err(|error| format!("{}: {error}", password.display()))?;
+        let mut command = Command::new(program());
+        command.args(["user", "add", USER, "--password-file"]).arg(&password).arg("--config").arg(&at_b);
+        output(command)?;
+        let gateway_node = Node::start(&at_a, net_a, &scratch.path().join("dc1.log"))?;
+        let mut entrypoint = Node::start(&at_b, net_b, &scratch.path().join("dc2.log"))?;
+        let up = wait_until(START_PATIENCE, || !entrypoint.running.is_running() || listens(net_b, address));
+        if !up || !entrypoint.running.is_running() {
+            return Err(format!("the entrypoint did not start:\n{}", entrypoint.running.log()));
+        }
+        let sites =
+            Sites { gateway: gateway_node, entrypoint, address, net: net_b.clone(), _scratch: scratch };
+        sites.wait_for_link()?;
+        Ok(sites)
+    }
+
+    /// Returns when the entrypoint can list its volume.
+    fn wait_for_link(&self) -> Outcome {
+        let client = self.client();
+        if wait_until(START_PATIENCE, || {
+            client.run("ls zzz-not-there; exit").is_ok() || client.run("ls").is_ok()
+        }) {
+            return Ok(());
+        }
+        Err(format!(
+            "the link did not come up:\n{}\n{}",
+            self.gateway.running.log(),
+            self.entrypoint.running.log()
+        ))
+    }
+
+    /// A client at the users' side.
+    pub fn client(&self) -> SmbClient {
+        SmbClient {
+            net: self.net.clone(),
+            address: self.address,
+            share: "data".to_owned(),
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+            options: Vec::new(),
+        }
+    }
+}
+
+fn run(words: &[&str], path: &Path) -> Outcome {
+    let mut command = Command::new(program());
+    command.args(words).arg(path);
+    output(command).map(drop)
+}
+
+fn gateway_config(state: &Path, certs: &Path, listen: SocketAddr, origin: &str) -> String {
+    format!(
+        "[node]\nname = \"dc1\"\nstate = \"{}\"\n[link]\nlisten = \"{listen}\"\ncerts = \"{}\"\n\
+         [volume.data]\n{origin}\nallow = [\"dc2\"]\n",
+        state.display(),
+        certs.display()
+    )
+}
+
+fn entrypoint_config(
+    state: &Path,
+    certs: &Path,
+    cache: &Path,
+    gateway: SocketAddr,
+    smb: SocketAddr,
+) -> String {
+    format!(
+        "[node]\nname = \"dc2\"\nstate = \"{}\"\n[link]\ndial = [\"dc1={gateway}\"]\ncerts = \"{}\"\n\
+         [volume.data]\norigin = \"peer://dc1/data\"\n\
+         cache = {{ path = \"{}\", size = \"20GiB\", write = \"through\" }}\n\
+         [smb]\nlisten = \"{smb}\"\n[smb.share.data]\nvolume = \"data\"\n",
+        state.display(),
+        certs.display(),
+        cache.display()
+    )
+}

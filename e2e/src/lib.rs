@@ -1,0 +1,19 @@
+//! Rigs: farshare, Samba, clients and a WAN as processes on one machine, each ended when its value is dropped.
+//!
+//! The tests in `tests/` and the benchmarks in `xtask` stand on these. Nothing here knows farshare's code: it
+//! sees what a user sees.
+
+mod farshare;
+mod process;
+mod samba;
+mod smbclient;
+mod wan;
+
+pub use farshare::{Farshare, Node, Sites};
+pub use process::{Cpu, Net, Running, Scratch, free_port, output, wait_until};
+pub use samba::Samba;
+pub use smbclient::{SmbClient, fetch};
+pub use wan::{Shape, Side, Wan};
+
+/// Anything that stops a rig, told in words.
+pub type Outcome<T = ()> = Result<T, String>;
