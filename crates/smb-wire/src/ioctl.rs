@@ -57,14 +57,15 @@ impl IoctlRequest {
 
     /// Appends the body.
     pub fn encode(&self, body: &mut Vec<u8>) {
+        let offset = if self.input.is_empty() { 0 } else { HEADER_LEN + Self::FIXED };
         body.u16(57);
         body.u16(0);
         body.u32(self.ctl_code.0);
         self.file_id.encode(body);
-        body.size32(HEADER_LEN + Self::FIXED);
+        body.size32(offset);
         body.size32(self.input.len());
         body.u32(self.max_input_response);
-        body.size32(HEADER_LEN + Self::FIXED);
+        body.size32(offset);
         body.u32(0);
         body.u32(self.max_output_response);
         body.u32(self.flags);

@@ -1,0 +1,6 @@
+//! The codec against packets of real clients and servers, and against everything that properties can
+//! think of.
+
+mod captures;
+mod fields;
+mod round_trip;
