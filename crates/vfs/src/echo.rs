@@ -1,8 +1,9 @@
 //! Telling what others change from the echo of what we change.
 //!
-//! A volume may report our own changes back. A watcher must hear of each once, and what is known of names must
-//! not go back to a state in between. So a name is marked while we change it, and what came of it is kept:
-//! a notice for a marked name, or with exactly that outcome, is ours. Plain state.
+//! A volume may report our own changes back, some of them when we are already further. A watcher must hear of
+//! each once, and what is known of names must not go back to a state in between. So a name is marked while we
+//! change it, and what came of each change is kept: a notice for a marked name, or with exactly such an
+//! outcome, is ours. Plain state.
 
 use crate::names;
 use lru::LruCache;
@@ -13,13 +14,13 @@ use volume::{Attr, FileId, Time, VPath, Version};
 /// Outcomes remembered; the oldest go first.
 const OUTCOMES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 
-/// What a name stood for after our change.
+/// What a name stood for after a change of ours; `None` is gone. A file never is in the same state twice.
 type Outcome = Option<(FileId, Version, Time)>;
 
 #[derive(Debug)]
 pub(crate) struct Echoes {
     changing: HashMap<String, usize>,
-    outcomes: LruCache<String, Outcome>,
+    outcomes: LruCache<(String, Outcome), ()>,
 }
 
 impl Echoes {
@@ -43,15 +44,27 @@ impl Echoes {
         }
     }
 
-    /// What came of it; `None` is gone.
+    /// What came of it.
     pub(crate) fn outcome(&mut self, path: &VPath, attr: Option<&Attr>) {
-        self.outcomes.put(key(path), attr.map(state));
+        self.outcomes.put((key(path), attr.map(state)), ());
     }
 
     /// Whether a notice about this name tells nothing new.
     pub(crate) fn is_ours(&mut self, path: &VPath, attr: Option<&Attr>) -> bool {
         let key = key(path);
-        self.changing.contains_key(&key) || self.outcomes.peek(&key) == Some(&attr.map(state))
+        if self.changing.contains_key(&key) {
+            return true;
+        }
+        let gone = (key.clone(), None);
+        match attr {
+            // A name can go away again, so that it is gone is told once for each time.
+            None => self.outcomes.pop(&gone).is_some(),
+            Some(attr) if self.outcomes.contains(&(key, Some(state(attr)))) => true,
+            Some(_) => {
+                self.outcomes.pop(&gone);
+                false
+            }
+        }
     }
 }
 
@@ -61,4 +74,53 @@ fn key(path: &VPath) -> String {
 
 fn state(attr: &Attr) -> (FileId, Version, Time) {
     (attr.id, attr.version, attr.ctime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use volume::{DosAttributes, Kind};
+
+    fn attr(version: u64) -> Attr {
+        let at = Time(version as i64);
+        Attr {
+            id: FileId { hi: 0, lo: 1 },
+            version: Version { hi: 0, lo: version },
+            kind: Kind::File,
+            size: 0,
+            allocated: 0,
+            mtime: at,
+            ctime: at,
+            atime: at,
+            btime: at,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            links: 1,
+            dos: DosAttributes::empty(),
+        }
+    }
+
+    #[test]
+    fn late_echoes_of_each_step_are_ours_and_nothing_else_is() {
+        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        echoes.outcome(&path, Some(&attr(1)));
+        echoes.outcome(&path, None);
+        assert!(echoes.is_ours(&path, Some(&attr(1))));
+        assert!(!echoes.is_ours(&path, Some(&attr(2))), "somebody made it anew");
+        assert!(!echoes.is_ours(&path, None), "and removed it");
+        echoes.outcome(&path, None);
+        assert!(echoes.is_ours(&path, None) && !echoes.is_ours(&path, None));
+    }
+
+    #[test]
+    fn while_we_change_a_name_its_notices_are_ours() {
+        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        echoes.begin(&path);
+        echoes.begin(&VPath::parse("A").unwrap());
+        echoes.end(&path);
+        assert!(echoes.is_ours(&path, Some(&attr(1))));
+        echoes.end(&path);
+        assert!(!echoes.is_ours(&path, Some(&attr(1))));
+    }
 }

@@ -106,17 +106,18 @@ mod tests {
     async fn one_name_in_two_spellings_is_one_lock_and_nothing_is_left_behind() {
         let locks = Arc::new(NameLocks::default());
         let alone = locks.alone(&path("a/File")).await;
-        let mut second = Box::pin(locks.alone(&path("A/fILE")));
-        let mut third = Box::pin(locks.shared(&path("a/file")));
+        let (again, lower) = (path("A/fILE"), path("a/file"));
+        let mut second = Box::pin(locks.alone(&again));
+        let mut third = Box::pin(locks.shared(&lower));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(second.as_mut().poll(&mut cx).is_pending());
         assert!(third.as_mut().poll(&mut cx).is_pending());
         drop(second);
         drop(alone);
-        let Poll::Ready(_third) = third.as_mut().poll(&mut cx) else { panic!("still held") };
-        let _other = locks.shared(&path("a/file")).await;
+        let Poll::Ready(held) = third.as_mut().poll(&mut cx) else { panic!("still held") };
+        let beside = locks.shared(&lower).await;
         assert_eq!(locks.len(), 1);
-        drop((_third, _other, third));
+        drop((held, beside, third));
         assert_eq!(locks.len(), 0);
     }
 

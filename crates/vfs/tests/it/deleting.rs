@@ -1,0 +1,149 @@
+use crate::tools::{DELETE, LOOK, READ, WRITE, site, word};
+use bytes::Bytes;
+use testkit::ease::{cx, exists, get, mkdir, p, put};
+use testkit::{FaultVolume, MemVolume, Op};
+use vfs::{Disposition, RenameHow, Share, Vfs, VfsConfig, Want};
+use volume::ErrorKind;
+
+#[tokio::test]
+async fn a_name_goes_with_the_last_open() {
+    let site = site();
+    put(&*site.mem, "file", "x").await;
+    let reader = site.open("file", READ).await;
+    let deleter = site.try_open("FILE", DELETE, |r| r.delete_on_close = true).await.unwrap().open;
+    assert!(!reader.delete_pending());
+    site.open("file", READ).await.close(&cx()).await.unwrap();
+    deleter.close(&cx()).await.unwrap();
+    assert!(reader.delete_pending() && exists(&*site.mem, "file").await);
+    assert_eq!(word(site.try_open("file", LOOK, |_| {}).await), "DeletePending");
+    let again = site.try_open("file", WRITE, |r| r.disposition = Disposition::OpenIf).await;
+    assert_eq!(word(again), "DeletePending");
+    assert_eq!(reader.read(&cx(), 0, 1).await.unwrap(), "x");
+    assert!(reader.close(&cx()).await.unwrap().is_none());
+    assert!(!exists(&*site.mem, "file").await);
+    site.create("file").await;
+}
+
+#[tokio::test]
+async fn disposition_is_set_and_taken_back() {
+    let site = site();
+    let file = site.create("file").await;
+    file.set_delete_on_close(&cx(), true).await.unwrap();
+    assert!(file.delete_pending());
+    assert_eq!(word(site.try_open("file", LOOK, |_| {}).await), "DeletePending");
+    file.set_delete_on_close(&cx(), false).await.unwrap();
+    site.open("file", LOOK).await;
+    file.close(&cx()).await.unwrap();
+    assert!(exists(&*site.mem, "file").await);
+    let reader = site.open("file", READ).await;
+    assert_eq!(word(reader.set_delete_on_close(&cx(), true).await), "AccessDenied");
+    assert_eq!(word(site.open("", DELETE).await.set_delete_on_close(&cx(), true).await), "CannotDelete");
+    let no_right = site.try_open("file", READ, |r| r.delete_on_close = true).await;
+    assert_eq!(word(no_right), "AccessDenied");
+}
+
+#[tokio::test]
+async fn directories_go_only_empty() {
+    let site = site();
+    let dir = site.make_dir("dir").await;
+    put(&*site.mem, "dir/file", "x").await;
+    assert_eq!(word(dir.set_delete_on_close(&cx(), true).await), "DirectoryNotEmpty");
+    let doomed = site.try_open("dir", DELETE, |r| r.delete_on_close = true).await.unwrap().open;
+    dir.close(&cx()).await.unwrap();
+    doomed.close(&cx()).await.unwrap();
+    assert!(exists(&*site.mem, "dir/file").await, "what came into it saves it");
+    testkit::ease::remove(&*site.mem, "dir/file").await;
+    let dir = site.open("dir", DELETE).await;
+    dir.set_delete_on_close(&cx(), true).await.unwrap();
+    let below = site.try_open("dir/new", WRITE, |r| r.disposition = Disposition::Create).await;
+    assert_eq!(word(below), "DeletePending");
+    dir.close(&cx()).await.unwrap();
+    assert!(!exists(&*site.mem, "dir").await);
+}
+
+#[tokio::test]
+async fn a_doomed_name_is_followed_through_a_rename_and_hard_links_stay() {
+    let site = site();
+    let file = site.create("file").await;
+    file.link(&cx(), &p("second"), RenameHow::default()).await.unwrap();
+    let doomed = site.try_open("file", DELETE, |r| r.delete_on_close = true).await.unwrap().open;
+    file.rename(&cx(), &p("moved"), RenameHow::default()).await.unwrap();
+    doomed.close(&cx()).await.unwrap();
+    assert_eq!(word(file.rename(&cx(), &p("again"), RenameHow::default()).await), "AccessDenied");
+    site.open("second", READ).await;
+    file.write(&cx(), 0, Bytes::from_static(b"kept")).await.unwrap();
+    file.close(&cx()).await.unwrap();
+    assert!(!exists(&*site.mem, "moved").await && !exists(&*site.mem, "file").await);
+    assert_eq!(get(&*site.mem, "second").await, b"kept");
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_another_file_by_now_is_left_alone() {
+    let site = site();
+    let file = site.create("file").await;
+    file.set_delete_on_close(&cx(), true).await.unwrap();
+    let other = site.mem.other();
+    put(&*other, "new", "somebody's").await;
+    let replace = volume::Change::Rename { from: p("new"), to: p("file"), replace: true, expect: None };
+    testkit::ease::apply(&*other, replace).await;
+    file.close(&cx()).await.unwrap();
+    assert_eq!(get(&*site.mem, "file").await, b"somebody's");
+}
+
+#[tokio::test]
+async fn deleting_a_link_leaves_what_it_leads_to() {
+    let site = site();
+    put(&*site.mem, "target", "x").await;
+    let link = volume::Change::Symlink { path: p("link"), target: "target".into() };
+    testkit::ease::apply(&*site.mem, link).await;
+    let open = site.try_open("link", DELETE, |r| r.delete_on_close = true).await.unwrap().open;
+    open.close(&cx()).await.unwrap();
+    assert!(exists(&*site.mem, "target").await && !exists(&*site.mem, "link").await);
+}
+
+#[tokio::test]
+async fn a_removal_that_fails_is_told_and_leaves_the_name_usable() {
+    let fault = FaultVolume::new(MemVolume::new());
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    let mut request = crate::tools::ask("file", WRITE | DELETE);
+    (request.disposition, request.delete_on_close) = (Disposition::Create, true);
+    let file = vfs.open(&cx(), request).await.unwrap().open;
+    fault.fail(Op::Apply, 1, ErrorKind::Offline);
+    assert_eq!(word(file.close(&cx()).await), "Offline");
+    vfs.open(&cx(), crate::tools::ask("file", READ)).await.unwrap();
+}
+
+#[tokio::test]
+async fn closing_that_is_cancelled_still_removes() {
+    let fault = FaultVolume::new(MemVolume::new());
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    let mut request = crate::tools::ask("file", WRITE | DELETE);
+    (request.disposition, request.delete_on_close) = (Disposition::Create, true);
+    let file = vfs.open(&cx(), request).await.unwrap().open;
+    let gate = fault.gate(Op::Apply);
+    let closing = tokio::spawn(async move { file.close(&cx()).await });
+    gate.arrived(1).await;
+    closing.abort();
+    assert!(closing.await.unwrap_err().is_cancelled());
+    // Whoever asks for the name meanwhile waits for the removal.
+    let asking = tokio::spawn({
+        let vfs = vfs.clone();
+        async move { word(vfs.open(&cx(), crate::tools::ask("file", LOOK)).await) }
+    });
+    gate.release();
+    assert_eq!(asking.await.unwrap(), "NotFound");
+    assert_eq!(vfs.opens().files, 0);
+}
+
+#[tokio::test]
+async fn removed_directories_and_share_modes_of_deleters() {
+    let site = site();
+    mkdir(&*site.mem, "dir").await;
+    let watcher = site.share("dir", READ, Share::READ | Share::WRITE).await.unwrap();
+    let deleter = site.try_open("dir", DELETE, |r| (r.delete_on_close, r.want) = (true, Want::Dir)).await;
+    assert_eq!(word(deleter), "SharingViolation");
+    watcher.close(&cx()).await.unwrap();
+    let deleter = site.try_open("dir", DELETE, |r| (r.delete_on_close, r.want) = (true, Want::Dir)).await;
+    deleter.unwrap().open.close(&cx()).await.unwrap();
+    assert!(!exists(&*site.mem, "dir").await);
+}

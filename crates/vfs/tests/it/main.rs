@@ -1,0 +1,11 @@
+//! The core over a volume in memory: what each operation promises, also to several at once.
+
+mod deleting;
+mod listing;
+mod locking;
+mod naming;
+mod notifying;
+mod opening;
+mod racing;
+mod renaming;
+mod tools;

@@ -1,0 +1,191 @@
+use crate::tools::{DELETE, READ, Site, WRITE, site, word};
+use bytes::Bytes;
+use std::sync::Arc;
+use testkit::ease::{cx, mkdir, p, put};
+use testkit::{MemConfig, MemVolume};
+use vfs::{Disposition, Filter, Limits, NotifyBatch, Open, RenameHow, Vfs, VfsConfig};
+
+const KEEP: RenameHow = RenameHow { replace: false, posix: false };
+
+/// A volume that does not tell of changes: only our own operations are heard.
+fn deaf() -> Site {
+    let mut config = MemConfig::default();
+    config.caps.watch = false;
+    let mem = MemVolume::with(config);
+    Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem }
+}
+
+/// Begins to watch; nothing has happened yet.
+async fn watch(site: &Site, path: &str, filter: Filter, recursive: bool) -> Arc<Open> {
+    let open = site.open(path, READ).await;
+    let nothing = tokio::select! {
+        biased;
+        told = open.notify(filter, recursive) => Some(told),
+        () = std::future::ready(()) => None,
+    };
+    assert!(nothing.is_none());
+    open
+}
+
+async fn told(open: &Open) -> Vec<String> {
+    match open.notify(Filter::empty(), false).await.unwrap() {
+        NotifyBatch::Events(events) => {
+            events.into_iter().map(|event| format!("{:?} {}", event.action, event.name)).collect()
+        }
+        NotifyBatch::Overflow => vec!["overflow".into()],
+    }
+}
+
+#[tokio::test]
+async fn own_operations_are_told_to_those_they_concern() {
+    let site = deaf();
+    mkdir(&*site.mem, "dir").await;
+    mkdir(&*site.mem, "dir/sub").await;
+    let names = Filter::FILE_NAME | Filter::DIR_NAME;
+    let flat = watch(&site, "dir", names, false).await;
+    let deep = watch(&site, "", names | Filter::SIZE, true).await;
+    let dirs = watch(&site, "DIR", Filter::DIR_NAME, true).await;
+    let file = site.create("dir/sub/file").await;
+    file.write(&cx(), 0, Bytes::from_static(b"x")).await.unwrap();
+    file.close(&cx()).await.unwrap();
+    let file = site.open("dir/sub/file", DELETE).await;
+    file.rename(&cx(), &p("dir/sub/new"), KEEP).await.unwrap();
+    file.rename(&cx(), &p("dir/moved"), KEEP).await.unwrap();
+    file.set_delete_on_close(&cx(), true).await.unwrap();
+    file.close(&cx()).await.unwrap();
+    site.make_dir("dir/made").await;
+    assert_eq!(told(&flat).await, ["Added moved", "Removed moved", "Added made"]);
+    assert_eq!(told(&dirs).await, ["Added made"]);
+    assert_eq!(
+        told(&deep).await,
+        [
+            "Added dir/sub/file",
+            "Modified dir/sub/file",
+            "RenamedOldName dir/sub/file",
+            "RenamedNewName dir/sub/new",
+            "Removed dir/sub/new",
+            "Added dir/moved",
+            "Removed dir/moved",
+            "Added dir/made",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn emptying_and_setting_attributes() {
+    let site = deaf();
+    put(&*site.mem, "file", "x").await;
+    let sizes = watch(&site, "", Filter::SIZE, false).await;
+    let times = watch(&site, "", Filter::LAST_ACCESS, false).await;
+    let opened = site.try_open("file", WRITE, |r| r.disposition = Disposition::Overwrite).await.unwrap();
+    let set = volume::SetAttr { atime: Some(volume::Time(5)), ..volume::SetAttr::default() };
+    opened.open.set_attr(&cx(), &set).await.unwrap();
+    assert_eq!(told(&sizes).await, ["Modified file"]);
+    assert_eq!(told(&times).await, ["Modified file"]);
+}
+
+#[tokio::test]
+async fn changes_at_the_origin_are_told_and_our_own_only_once() {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let watcher = watch(&site, "", Filter::FILE_NAME | Filter::DIR_NAME, true).await;
+    let file = site.create("ours").await;
+    file.rename(&cx(), &p("ours2"), KEEP).await.unwrap();
+    file.set_delete_on_close(&cx(), true).await.unwrap();
+    file.close(&cx()).await.unwrap();
+    let other = site.mem.other();
+    put(&*other, "theirs", "x").await;
+    testkit::ease::rename(&*other, "theirs", "theirs2").await;
+    testkit::ease::remove(&*other, "theirs2").await;
+    let mut all = Vec::new();
+    while all.last().is_none_or(|last| last != "Removed theirs2") {
+        all.extend(told(&watcher).await);
+    }
+    let expect = [
+        "Added ours",
+        "RenamedOldName ours",
+        "RenamedNewName ours2",
+        "Removed ours2",
+        "Added theirs",
+        "RenamedOldName theirs",
+        "RenamedNewName theirs2",
+        "Removed theirs2",
+    ];
+    assert_eq!(all, expect);
+}
+
+#[tokio::test]
+async fn a_move_at_the_origin_takes_opens_along() {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::task::yield_now().await;
+    }
+    mkdir(&*site.mem, "dir").await;
+    let file = site.create("dir/file").await;
+    testkit::ease::rename(&*site.mem.other(), "dir", "new").await;
+    while file.path().unwrap() != p("new/file") {
+        tokio::task::yield_now().await;
+    }
+    file.set_delete_on_close(&cx(), true).await.unwrap();
+    file.close(&cx()).await.unwrap();
+    assert!(testkit::ease::names(&*site.mem, "new").await.is_empty());
+}
+
+#[tokio::test]
+async fn too_much_and_lost_events_mean_list_again() {
+    let limits = Limits { notify_events: 3, ..Limits::default() };
+    let mem = MemVolume::new();
+    let vfs = Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() });
+    let site = Site { vfs, mem };
+    while site.vfs.freshness().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let watcher = watch(&site, "", Filter::FILE_NAME, false).await;
+    for i in 0..4 {
+        site.create(&format!("file {i}")).await;
+    }
+    assert_eq!(told(&watcher).await, ["overflow"]);
+    site.create("after").await;
+    assert_eq!(told(&watcher).await, ["Added after"]);
+    site.mem.lose_events(p(""));
+    assert_eq!(told(&watcher).await, ["overflow"]);
+}
+
+#[tokio::test]
+async fn watching_ends_with_the_open_and_with_the_directory() {
+    let site = deaf();
+    mkdir(&*site.mem, "dir").await;
+    let (first, second) =
+        (watch(&site, "dir", Filter::all(), false).await, watch(&site, "dir", Filter::all(), false).await);
+    assert_eq!(site.vfs.opens().watchers, 2);
+    let waiting = tokio::spawn({
+        let first = first.clone();
+        async move { first.notify(Filter::all(), false).await }
+    });
+    tokio::task::yield_now().await;
+    first.close(&cx()).await.unwrap();
+    assert_eq!(word(waiting.await.unwrap()), "Closed");
+    let deleter = site.try_open("dir", DELETE, |r| r.delete_on_close = true).await.unwrap().open;
+    deleter.close(&cx()).await.unwrap();
+    assert_eq!(word(second.notify(Filter::all(), false).await), "DeletePending");
+    second.close(&cx()).await.unwrap();
+    assert_eq!(site.vfs.opens().watchers, 0);
+    let file = site.create("file").await;
+    assert_eq!(
+        word(file.notify(Filter::all(), false).await),
+        "InvalidArgument(\"only directories are watched\")"
+    );
+}
+
+#[tokio::test]
+async fn watchers_go_along_with_their_directory() {
+    let site = deaf();
+    mkdir(&*site.mem, "dir").await;
+    let watcher = watch(&site, "dir", Filter::FILE_NAME, false).await;
+    let dir = site.open("dir", DELETE).await;
+    dir.rename(&cx(), &p("new"), KEEP).await.unwrap();
+    site.create("new/file").await;
+    assert_eq!(told(&watcher).await, ["Added file"]);
+}

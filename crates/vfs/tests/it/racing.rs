@@ -1,0 +1,222 @@
+//! Many at once, on several threads: what must hold whoever is quicker.
+
+use crate::tools::{DELETE, LOOK, READ, WRITE, ask, site, word};
+use bytes::Bytes;
+use std::collections::HashMap;
+use testkit::ease::{cx, exists, get, mkdir, names, p, put};
+use testkit::{FaultVolume, MemVolume, Op, Rng};
+use vfs::{Action, Disposition, Error, OpenRequest, RenameHow, Share, Vfs, VfsConfig};
+
+async fn all<T: Send + 'static>(tasks: Vec<tokio::task::JoinHandle<T>>) -> Vec<T> {
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+fn request(path: &str, disposition: Disposition) -> OpenRequest {
+    OpenRequest { disposition, ..ask(path, WRITE) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_makes_the_name_in_whatever_spelling() {
+    let site = site();
+    for round in 0..20 {
+        for (disposition, losers) in [(Disposition::Create, "Exists"), (Disposition::OpenIf, "Opened")] {
+            let mut tasks = Vec::new();
+            for i in 0..16 {
+                let name = format!("{disposition:?} name {round}");
+                let name = if i % 2 == 0 { name.to_uppercase() } else { name };
+                let vfs = site.vfs.clone();
+                tasks.push(tokio::spawn(async move {
+                    match vfs.open(&cx(), request(&name, disposition)).await {
+                        Ok(opened) => format!("{:?}", opened.action),
+                        Err(error) => format!("{error:?}"),
+                    }
+                }));
+            }
+            let mut answers = HashMap::new();
+            for answer in all(tasks).await {
+                *answers.entry(answer).or_insert(0) += 1;
+            }
+            assert_eq!(answers, HashMap::from([("Created".into(), 1), (losers.into(), 15)]));
+        }
+    }
+    assert_eq!(names(&*site.mem, "").await.len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_exclusive_open_is_alone() {
+    let site = site();
+    put(&*site.mem, "file", "x").await;
+    let mut tasks = Vec::new();
+    for _ in 0..32 {
+        let vfs = site.vfs.clone();
+        tasks.push(tokio::spawn(async move {
+            vfs.open(&cx(), OpenRequest { share: Share::empty(), ..ask("file", READ) }).await
+        }));
+    }
+    let won = all(tasks).await.into_iter().filter_map(|answer| match answer {
+        Ok(opened) => Some(opened),
+        Err(Error::SharingViolation) => None,
+        Err(error) => panic!("{error}"),
+    });
+    assert_eq!(won.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn appends_do_not_overwrite_each_other() {
+    let site = site();
+    site.create("log").await;
+    let mut tasks = Vec::new();
+    for i in 0..16u8 {
+        let open = site.open("log", WRITE).await;
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..20 {
+                open.append(&cx(), Bytes::from(vec![i; 10])).await.unwrap();
+            }
+        }));
+    }
+    all(tasks).await;
+    let content = get(&*site.mem, "log").await;
+    assert_eq!(content.len(), 16 * 20 * 10);
+    assert!(content.chunks(10).all(|line| line.iter().all(|byte| *byte == line[0])));
+}
+
+/// Opens below a directory and moves of it: an open always stands under the path that its file has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn moves_and_opens_below_agree_on_the_path() {
+    let site = site();
+    mkdir(&*site.mem, "a").await;
+    put(&*site.mem, "a/file", "x").await;
+    let mut tasks = Vec::new();
+    for seed in 0..8 {
+        let vfs = site.vfs.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut rng = Rng::new(seed);
+            for _ in 0..200 {
+                let (here, there) = if rng.below(2) == 0 { ("a", "b") } else { ("b", "a") };
+                if seed % 2 == 0 {
+                    let Ok(dir) = vfs.open(&cx(), ask(here, DELETE)).await else { continue };
+                    let how = RenameHow { replace: false, posix: seed == 0 };
+                    match dir.open.rename(&cx(), &p(there), how).await {
+                        Ok(()) | Err(Error::AccessDenied | Error::Exists | Error::NotFound) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                    dir.open.close(&cx()).await.unwrap();
+                } else {
+                    let opened = vfs.open(&cx(), ask(&format!("{here}/file"), LOOK)).await;
+                    match opened {
+                        // Without content open, the attributes are found by the path alone. Another
+                        // move may come in between the two, so a miss counts only if the path stays.
+                        Ok(opened) => loop {
+                            let before = opened.open.path().unwrap();
+                            if opened.open.attr(&cx()).await.is_ok() {
+                                break;
+                            }
+                            tokio::task::yield_now().await;
+                            let after = opened.open.path().unwrap();
+                            assert!(before != after || opened.open.attr(&cx()).await.is_ok(), "{after}");
+                        },
+                        Err(Error::PathNotFound | Error::NotFound) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+        }));
+    }
+    all(tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_opens_what_is_being_removed() {
+    let site = site();
+    let mut tasks = Vec::new();
+    for seed in 0..8 {
+        let vfs = site.vfs.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut rng = Rng::new(seed);
+            for _ in 0..200 {
+                let delete_on_close = rng.below(2) == 0;
+                let request = OpenRequest {
+                    access: WRITE | DELETE,
+                    delete_on_close,
+                    ..request("file", Disposition::OpenIf)
+                };
+                let opened = match vfs.open(&cx(), request).await {
+                    Ok(opened) => opened,
+                    Err(Error::DeletePending) => continue,
+                    Err(error) => panic!("{error}"),
+                };
+                opened.open.write(&cx(), 0, Bytes::from_static(b"x")).await.unwrap();
+                let seen = opened.open.attr(&cx()).await.unwrap();
+                assert!(seen.links > 0, "an open of a removed file");
+                opened.open.close(&cx()).await.unwrap();
+            }
+        }));
+    }
+    all(tasks).await;
+    let last =
+        OpenRequest { access: WRITE | DELETE, delete_on_close: true, ..request("file", Disposition::OpenIf) };
+    site.vfs.open(&cx(), last).await.unwrap().open.close(&cx()).await.unwrap();
+    assert!(!exists(&*site.mem, "file").await);
+    assert_eq!(site.vfs.opens().files, 0);
+}
+
+#[tokio::test]
+async fn an_open_below_waits_for_the_move_above() {
+    let fault = FaultVolume::new(MemVolume::new());
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    mkdir(&*fault, "dir").await;
+    put(&*fault, "dir/file", "x").await;
+    let gate = fault.gate(Op::Apply);
+    let dir = vfs.open(&cx(), ask("dir", DELETE)).await.unwrap().open;
+    let moving = tokio::spawn(async move { dir.rename(&cx(), &p("new"), RenameHow::default()).await });
+    gate.arrived(1).await;
+    fault.counts().reset();
+    let (old, beside) = (
+        tokio::spawn({
+            let vfs = vfs.clone();
+            async move { word(vfs.open(&cx(), ask("DIR/file", LOOK)).await) }
+        }),
+        vfs.open(&cx(), ask("", LOOK)).await,
+    );
+    assert!(beside.is_ok(), "who works elsewhere does not wait");
+    tokio::task::yield_now().await;
+    assert_eq!(fault.counts().of(Op::Stat), 1, "nothing is asked of the volume before the move is through");
+    gate.release();
+    moving.await.unwrap().unwrap();
+    assert_eq!(old.await.unwrap(), "PathNotFound");
+    vfs.open(&cx(), ask("new/file", LOOK)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_open_that_is_cancelled_leaves_nothing_open() {
+    let fault = FaultVolume::new(MemVolume::new());
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    put(&*fault, "there", "x").await;
+    let gate = fault.gate(Op::Open);
+    for (arrived, name, disposition) in [(1, "made", Disposition::Create), (2, "there", Disposition::Open)] {
+        let opening = tokio::spawn({
+            let vfs = vfs.clone();
+            let request = OpenRequest { share: Share::empty(), ..request(name, disposition) };
+            async move { vfs.open(&cx(), request).await }
+        });
+        gate.arrived(arrived).await;
+        opening.abort();
+        assert!(opening.await.unwrap_err().is_cancelled());
+    }
+    gate.release();
+    let there = OpenRequest { share: Share::empty(), ..request("there", Disposition::Open) };
+    vfs.open(&cx(), there).await.unwrap();
+    // Making is carried to its end; what was made is closed then.
+    let again = OpenRequest { share: Share::empty(), ..request("made", Disposition::OpenIf) };
+    loop {
+        match vfs.open(&cx(), again.clone()).await {
+            Ok(opened) => break assert_eq!(opened.action, Action::Opened),
+            Err(Error::SharingViolation) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

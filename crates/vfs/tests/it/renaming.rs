@@ -1,0 +1,118 @@
+use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
+use bytes::Bytes;
+use testkit::ease::{cx, exists, get, mkdir, names, p, put};
+use vfs::{Access, RenameHow, Share};
+use volume::{DosAttributes, SetAttr};
+
+const REPLACE: RenameHow = RenameHow { replace: true, posix: false };
+const POSIX: RenameHow = RenameHow { replace: true, posix: true };
+const KEEP: RenameHow = RenameHow { replace: false, posix: false };
+
+async fn rename(site: &Site, from: &str, to: &str, how: RenameHow) -> String {
+    let open = site.open(from, DELETE).await;
+    let answer = word(open.rename(&cx(), &p(to), how).await);
+    open.close(&cx()).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn names_move_and_opens_follow() {
+    let site = site();
+    mkdir(&*site.mem, "dir").await;
+    let file = site.create("file").await;
+    file.rename(&cx(), &p("DIR/Moved"), KEEP).await.unwrap();
+    assert_eq!(file.path().unwrap(), p("dir/Moved"));
+    file.write(&cx(), 0, Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(file.attr(&cx()).await.unwrap().size, 1);
+    assert_eq!(get(&*site.mem, "dir/Moved").await, b"x");
+    assert_eq!(word(site.try_open("file", LOOK, |_| {}).await), "NotFound");
+    assert_eq!(word(site.open("dir/moved", READ).await.rename(&cx(), &p("x"), KEEP).await), "AccessDenied");
+}
+
+#[tokio::test]
+async fn a_change_of_case_is_a_rename() {
+    let site = site();
+    put(&*site.mem, "readme", "x").await;
+    assert_eq!(rename(&site, "README", "ReadMe", KEEP).await, "Ok");
+    assert_eq!(names(&*site.mem, "").await, ["ReadMe"]);
+    assert_eq!(rename(&site, "readme", "ReadMe", KEEP).await, "Ok");
+    assert_eq!(word(site.try_open("README", LOOK, |_| {}).await), "Ok");
+}
+
+#[tokio::test]
+async fn what_is_in_the_way() {
+    let site = site();
+    for name in ["a", "B", "open", "locked"] {
+        put(&*site.mem, name, name).await;
+    }
+    mkdir(&*site.mem, "dir").await;
+    let readonly = SetAttr { dos: Some(DosAttributes::READONLY), ..SetAttr::default() };
+    site.open("locked", WRITE).await.set_attr(&cx(), &readonly).await.unwrap();
+    let _open = site.open("open", LOOK).await;
+    assert_eq!(rename(&site, "a", "b", KEEP).await, "Exists");
+    assert_eq!(rename(&site, "a", "open", REPLACE).await, "AccessDenied");
+    assert_eq!(rename(&site, "a", "locked", REPLACE).await, "AccessDenied");
+    assert_eq!(rename(&site, "a", "dir", REPLACE).await, "AccessDenied");
+    assert_eq!(rename(&site, "dir", "a", REPLACE).await, "AccessDenied");
+    assert_eq!(rename(&site, "a", "none/a", KEEP).await, "PathNotFound");
+    assert_eq!(rename(&site, "", "a", KEEP).await, "Exists");
+    assert_eq!(rename(&site, "a", "b", REPLACE).await, "Ok");
+    assert_eq!(names(&*site.mem, "").await, ["B", "dir", "locked", "open"]);
+    assert_eq!(rename(&site, "B", "open", POSIX).await, "Ok");
+    assert_eq!(get(&*site.mem, "open").await, b"a");
+}
+
+#[tokio::test]
+async fn directories_with_opens_below() {
+    let site = site();
+    mkdir(&*site.mem, "dir").await;
+    mkdir(&*site.mem, "dir/sub").await;
+    let below = site.create("dir/sub/file").await;
+    assert_eq!(rename(&site, "dir", "new", KEEP).await, "AccessDenied");
+    assert_eq!(
+        rename(&site, "dir", "dir/sub/x", KEEP).await,
+        "InvalidArgument(\"a directory is not moved below itself\")"
+    );
+    assert_eq!(rename(&site, "dir", "new", POSIX).await, "Ok");
+    assert_eq!(below.path().unwrap(), p("new/sub/file"));
+    below.set_delete_on_close(&cx(), true).await.unwrap();
+    below.close(&cx()).await.unwrap();
+    assert!(!exists(&*site.mem, "new/sub/file").await);
+    assert_eq!(rename(&site, "new", "dir", KEEP).await, "Ok");
+    assert_eq!(names(&*site.mem, "dir").await, ["sub"]);
+}
+
+#[tokio::test]
+async fn the_directory_it_goes_to_must_share() {
+    let site = site();
+    mkdir(&*site.mem, "dir").await;
+    put(&*site.mem, "dir/a", "").await;
+    for (access, share, answer) in [
+        (READ, Share::all(), "Ok"),
+        (READ | Access::DELETE, Share::all(), "SharingViolation"),
+        (READ, Share::READ, "SharingViolation"),
+        (LOOK, Share::empty(), "Ok"),
+    ] {
+        let dir = site.share("dir", access, share).await.unwrap();
+        assert_eq!(rename(&site, "dir/a", "dir/b", KEEP).await, answer, "{access:?} {share:?}");
+        dir.close(&cx()).await.unwrap();
+        if answer == "Ok" {
+            assert_eq!(rename(&site, "dir/b", "dir/a", KEEP).await, "Ok");
+        }
+    }
+}
+
+#[tokio::test]
+async fn links_are_further_names() {
+    let site = site();
+    mkdir(&*site.mem, "dir").await;
+    put(&*site.mem, "taken", "old").await;
+    put(&*site.mem, "file", "x").await;
+    let file = site.open("file", WRITE).await;
+    file.link(&cx(), &p("dir/Second"), KEEP).await.unwrap();
+    assert_eq!(word(file.link(&cx(), &p("TAKEN"), KEEP).await), "Exists");
+    file.link(&cx(), &p("taken"), REPLACE).await.unwrap();
+    assert_eq!(get(&*site.mem, "taken").await, b"x");
+    assert_eq!(site.open("DIR/second", READ).await.file_id(), file.file_id());
+    assert_eq!(word(site.open("dir", READ).await.link(&cx(), &p("d2"), KEEP).await), "IsADirectory");
+}
