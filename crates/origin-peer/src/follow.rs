@@ -166,6 +166,7 @@ impl Follower {
     /// Follows one subscription to its end.
     async fn follow(&mut self, mut live: Live) -> End {
         let mut state = self.peer.link.state();
+        let mut up = state.borrow_and_update().is_up();
         let mut round = tokio::time::interval(CHECK_INTERVAL);
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -187,9 +188,19 @@ impl Follower {
                     }
                     let now = state.borrow_and_update().clone();
                     match now {
-                        LinkState::Down { .. } => self.out.doubt(),
-                        LinkState::Up { session, .. } if Some(session) == live.session => self.check_now(&live),
-                        LinkState::Up { .. } => return End::Lost,
+                        LinkState::Down { .. } => {
+                            up = false;
+                            self.out.doubt();
+                        }
+                        LinkState::Up { session, .. } if Some(session) != live.session => return End::Lost,
+                        // Other things about a link that is up change often.
+                        LinkState::Up { .. } if up => {}
+                        LinkState::Up { .. } => {
+                            up = true;
+                            // One that was sent before may not be answered any more.
+                            self.checks = JoinSet::new();
+                            self.check_now(&live);
+                        }
                     }
                 }
                 () = self.out.pay_unknown(), if self.out.owes_unknown => self.out.owes_unknown = false,

@@ -11,8 +11,9 @@ use volume::{Attr, Cx, Error, ErrorKind, Priority, Result};
 
 /// How long the close of a handle whose user is gone is tried. By then the gateway has closed it by itself.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(600);
-/// One attempt to close.
+/// One attempt to close, and the wait before the next.
 const CLOSE_ATTEMPT: Duration = Duration::from_secs(30);
+const CLOSE_RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Peer {
     pub link: Link,
@@ -84,7 +85,6 @@ impl Peer {
     fn close_unheard(self: &Arc<Peer>, handle: u64) {
         let peer = self.clone();
         self.runtime.spawn(async move {
-            let until = Instant::now() + CLOSE_PATIENCE;
             let mut state = peer.link.state();
             let reached = tokio::time::timeout(CLOSE_PATIENCE, async {
                 while state.wait_for(link::LinkState::is_up).await.is_ok() {
@@ -92,7 +92,7 @@ impl Peer {
                     let close = Ask::Close { handle, how: volume::Close::Commit };
                     match peer.ask(&cx, close).await {
                         Ok(_) => return,
-                        Err(why) if why.kind == ErrorKind::Offline && Instant::now() < until => {}
+                        Err(why) if why.kind == ErrorKind::Offline => tokio::time::sleep(CLOSE_RETRY).await,
                         Err(why) => return tracing::debug!(%why, "closing a handle unheard"),
                     }
                 }

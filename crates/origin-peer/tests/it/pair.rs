@@ -161,6 +161,9 @@ impl Wire {
 async fn forward(mut near: TcpStream, mut target: watch::Receiver<Option<SocketAddr>>) {
     let Some(address) = *target.borrow_and_update() else { return };
     let Ok(mut far) = TcpStream::connect(address).await else { return };
+    for end in [&near, &far] {
+        end.set_nodelay(true).unwrap();
+    }
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
         _ = target.changed() => {}
