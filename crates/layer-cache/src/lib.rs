@@ -1,5 +1,10 @@
 //! The cache: a [`Volume`](volume::Volume) around one that is far away.
+mod ahead;
+mod blocks;
 mod config;
+mod evict;
+mod meta;
+mod origin;
 mod stats;
 mod volume_shell;
 

@@ -1,0 +1,431 @@
+//! The content of files: the table of what is cached, by file, and what keeps it in step with the index.
+//!
+//! `content.rs` is one file's state, `read.rs` and `write.rs` are the ways through it, `room.rs` makes room.
+//! Locks: the table, then a content's state; nothing waits while it holds either.
+
+mod content;
+mod disk;
+mod flight;
+mod health;
+mod index;
+mod map;
+mod own;
+mod read;
+mod room;
+mod source;
+mod write;
+
+pub(crate) use content::Content;
+pub(crate) use source::Source;
+pub(crate) use write::OwnChange;
+
+use crate::ahead::pace::Pace;
+use crate::origin::Origin;
+use crate::stats::Counters;
+use crate::{CacheConfig, INDEX_EVERY};
+use content::State;
+use health::Health;
+use map::BlockMap;
+use own::{OwnChanges, Verdict};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{SystemTime, UNIX_EPOCH};
+use store::Store;
+use tokio::sync::{Notify, Semaphore};
+use volume::{Attr, Error, ErrorKind, FileId, Result, VPath};
+
+/// The cached content of a volume.
+pub(crate) struct Blocks {
+    root: PathBuf,
+    limit: u64,
+    index: Arc<Store>,
+    counters: Arc<Counters>,
+    origin: Arc<Origin>,
+    /// The clock of the metadata tree.
+    clock: Arc<AtomicU64>,
+    table: Mutex<Table>,
+    /// Bytes on disk.
+    used: AtomicU64,
+    /// Contents that differ from the index, by number.
+    changed: Mutex<HashMap<u64, Arc<Content>>>,
+    pins: RwLock<Vec<VPath>>,
+    health: Health,
+    /// Bytes that may be in flight.
+    budget: Arc<Semaphore>,
+    budget_bytes: u64,
+    pub(crate) pace: Mutex<Pace>,
+    /// More is on disk than the limit.
+    full: Notify,
+    /// Held for the life of the cache: one cache per directory.
+    _lock: std::fs::File,
+}
+
+struct Table {
+    by_id: HashMap<FileId, Arc<Content>>,
+    next_number: u64,
+}
+
+/// Seconds since 1970.
+fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Blocks {
+    /// Opens what is in the cache's directory and removes what a crash left over.
+    pub(crate) async fn open(
+        config: &CacheConfig,
+        origin: Arc<Origin>,
+        counters: Arc<Counters>,
+        clock: Arc<AtomicU64>,
+    ) -> Result<Arc<Blocks>> {
+        let (root, identity) = (config.directory.clone(), config.identity.clone());
+        let opened = tokio::task::spawn_blocking(move || open_directory(&root, &identity)).await;
+        let (lock, index, records, pins) = opened.unwrap_or_else(|e| Err(failed(e)))?;
+        index::claim(&index, config.identity.clone()).await.map_err(failed)?;
+        let next_number = records.iter().map(|r| r.number + 1).max().unwrap_or(1);
+        let used = records.iter().map(|r| r.bytes).sum();
+        let by_id = records.into_iter().map(|record| (record.id, Arc::new(Content::from_record(record))));
+        Ok(Arc::new(Blocks {
+            root: config.directory.clone(),
+            limit: config.size,
+            index: Arc::new(index),
+            counters,
+            origin,
+            clock,
+            table: Mutex::new(Table { by_id: by_id.collect(), next_number }),
+            used: AtomicU64::new(used),
+            changed: Mutex::default(),
+            pins: RwLock::new(pins),
+            health: Health::default(),
+            budget: Arc::new(Semaphore::new(config.buffer_max as usize)),
+            budget_bytes: config.buffer_max,
+            pace: Mutex::default(),
+            full: Notify::new(),
+            _lock: lock,
+        }))
+    }
+
+    /// The content that goes with `attr`, which was asked for at `asked` (the tree's clock; 0 for what was
+    /// not asked for just now). Counts as one more open: give it back with [`Blocks::release`].
+    pub(crate) fn acquire(&self, path: &VPath, attr: &Attr, asked: u64) -> Arc<Content> {
+        let mut table = self.table.lock();
+        let present = table.by_id.get(&attr.id).cloned();
+        let content = match present.filter(|content| self.agrees(content, attr, asked)) {
+            Some(content) => content,
+            None => {
+                let number = table.next_number;
+                table.next_number += 1;
+                let new = Arc::new(Content::new(number, attr.id, attr.version, attr.size, path.clone()));
+                if let Some(old) = table.by_id.insert(attr.id, new.clone()) {
+                    self.retire(&old);
+                }
+                if table.by_id.len() > crate::CACHED_FILES_MAX {
+                    self.full.notify_one();
+                }
+                new
+            }
+        };
+        let mut state = content.state.lock();
+        state.opens += 1;
+        state.used = now_seconds();
+        if state.path != *path {
+            state.path = path.clone();
+        }
+        drop(state);
+        content
+    }
+
+    pub(crate) fn release(&self, content: &Arc<Content>) {
+        let mut state = content.state.lock();
+        state.opens -= 1;
+        state.used = now_seconds();
+        let worth_noting = state.bytes > 0 && !state.retired;
+        drop(state);
+        if worth_noting {
+            self.note_change(content);
+        }
+    }
+
+    /// The origin told attributes: a content of another version goes, own changes are settled.
+    pub(crate) fn observe(&self, attr: &Attr, asked: u64) {
+        let mut table = self.table.lock();
+        if let Some(content) = table.by_id.get(&attr.id).cloned()
+            && !self.agrees(&content, attr, asked)
+        {
+            table.by_id.remove(&attr.id);
+            self.retire(&content);
+        }
+    }
+
+    /// A notice named a version: it may be the echo of an own change, or news.
+    pub(crate) fn noticed(&self, attr: &Attr) {
+        let mut table = self.table.lock();
+        let Some(content) = table.by_id.get(&attr.id).cloned() else { return };
+        let mut state = content.state.lock();
+        let is_news = match &mut state.own {
+            Some(own) => !own.named(attr.version) && own.is_settled(),
+            None => state.version != attr.version,
+        };
+        if !is_news {
+            state.recheck |= state.version != attr.version;
+            return;
+        }
+        drop(state);
+        table.by_id.remove(&attr.id);
+        self.retire(&content);
+    }
+
+    /// Anything may have changed: every open content is asked for again before its next read.
+    pub(crate) fn doubt_all(&self) {
+        for content in self.table.lock().by_id.values() {
+            let mut state = content.state.lock();
+            state.recheck |= state.opens > 0;
+            if let Some(own) = &mut state.own {
+                own.doubt();
+            }
+        }
+    }
+
+    /// Whether `content` is the content that `attr` describes, or will be by own changes under way.
+    fn agrees(&self, content: &Arc<Content>, attr: &Attr, asked: u64) -> bool {
+        let mut state = content.state.lock();
+        let fits = attr.size == state.size;
+        let same = attr.version == state.version && fits;
+        let verdict = match &mut state.own {
+            Some(own) if !own.is_settled() => own.settle(asked, attr.version, fits),
+            Some(_) | None if same => {
+                state.recheck = false;
+                return true;
+            }
+            Some(_) | None => Verdict::Drop,
+        };
+        self.judge(content, &mut state, attr, verdict)
+    }
+
+    fn judge(&self, content: &Arc<Content>, state: &mut State, attr: &Attr, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Keep => {
+                tracing::trace!(number = content.number, "our changes made {:?}", attr.version);
+                (state.version, state.recheck) = (attr.version, false);
+                self.note_change(content);
+                true
+            }
+            Verdict::Later => true,
+            Verdict::Drop => false,
+        }
+    }
+
+    /// Takes a content out of use. The caller took it out of the table.
+    fn retire(&self, content: &Arc<Content>) {
+        let mut state = content.state.lock();
+        state.retired = true;
+        self.used.fetch_sub(std::mem::take(&mut state.bytes), SeqCst);
+        drop(state);
+        self.note_change(content);
+    }
+
+    /// The content of a file, if there is one.
+    pub(crate) fn find(&self, id: FileId) -> Option<Arc<Content>> {
+        self.table.lock().by_id.get(&id).cloned()
+    }
+
+    /// A file or directory has another name now.
+    pub(crate) fn renamed(&self, from: &VPath, to: &VPath) {
+        let contents: Vec<_> = self.table.lock().by_id.values().cloned().collect();
+        for content in contents {
+            let mut state = content.state.lock();
+            if let Some(path) = state.path.rebase(from, to) {
+                state.path = path;
+                drop(state);
+                self.note_change(&content);
+            }
+        }
+    }
+
+    /// Counts again what a content takes on disk.
+    fn account(&self, state: &mut State) {
+        let bytes = if state.retired { 0 } else { state.disk_bytes() };
+        let before = std::mem::replace(&mut state.bytes, bytes);
+        self.used.fetch_add(bytes, SeqCst);
+        self.used.fetch_sub(before, SeqCst);
+    }
+
+    fn note_change(&self, content: &Arc<Content>) {
+        self.changed.lock().insert(content.number, content.clone());
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, SeqCst) + 1
+    }
+
+    /// Makes the claims about a content's blocks available.
+    async fn load(&self, content: &Arc<Content>) {
+        if content.state.lock().map.is_some() {
+            return;
+        }
+        let number = content.number;
+        let rows = self.index.read(move |db| index::claims(db, number)).await.unwrap_or_else(|e| {
+            tracing::warn!("cache index: {e}; the file counts as not cached");
+            Vec::new()
+        });
+        let mut state = content.state.lock();
+        if state.map.is_none() {
+            let mut map = BlockMap::default();
+            for (group, row) in rows {
+                if !map.load(group, &row) {
+                    tracing::warn!(number, group, "cache index: a row makes no sense; it is ignored");
+                }
+            }
+            map.clear_from(state.size.div_ceil(crate::BLOCK_BYTES));
+            state.map = Some(map);
+            self.account(&mut state);
+        }
+    }
+
+    /// Writes to the index what changed, then forgets what is not needed in memory.
+    pub(crate) async fn write_index(&self) -> Result<()> {
+        let changed: Vec<Arc<Content>> = std::mem::take(&mut *self.changed.lock()).into_values().collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let updates: Vec<index::Update> = changed.iter().map(|content| content.update()).collect();
+        let written = self.index.write(move |db| index::update(db, &updates)).await;
+        if let Err(e) = &written {
+            self.health.failed("writing the index", e);
+        }
+        let gone: Vec<u64> =
+            changed.iter().filter(|c| c.state.lock().retired).map(|content| content.number).collect();
+        for content in &changed {
+            content.state.lock().unload();
+        }
+        let root = self.root.clone();
+        let remove = move || gone.iter().for_each(|number| remove_data(&root, *number));
+        tokio::task::spawn_blocking(remove).await.map_err(failed)?;
+        written.map_err(failed)
+    }
+
+    /// Writes the index from time to time; for a task of its own.
+    pub(crate) async fn keep_index(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(INDEX_EVERY).await;
+            if let Err(e) = self.write_index().await {
+                tracing::warn!("{e}");
+            }
+        }
+    }
+
+    pub(crate) fn pins(&self) -> Vec<VPath> {
+        self.pins.read().clone()
+    }
+
+    /// Pins or unpins; `false` when an unpinned path was not pinned.
+    pub(crate) async fn set_pin(&self, path: &VPath, pinned: bool) -> Result<bool> {
+        let there = self.pins.read().contains(path);
+        if there == pinned {
+            return Ok(pinned);
+        }
+        let row = path.clone();
+        self.index.write(move |db| index::set_pin(db, &row, pinned)).await.map_err(failed)?;
+        let mut pins = self.pins.write();
+        pins.retain(|pin| pin != path);
+        if pinned {
+            pins.push(path.clone());
+        }
+        Ok(true)
+    }
+
+    /// Bytes on disk, files with blocks, and why nothing is stored, if so.
+    pub(crate) fn extent(&self) -> (u64, u64, Option<String>) {
+        let contents = self.table.lock();
+        let files = contents.by_id.values().filter(|content| content.state.lock().bytes > 0).count();
+        (self.used.load(SeqCst), files as u64, self.health.reason())
+    }
+}
+
+impl Content {
+    fn from_record(record: index::Record) -> Content {
+        let content = Content::new(record.number, record.id, record.version, record.size, record.path);
+        let mut state = content.state.lock();
+        (state.used, state.bytes, state.map) = (record.used, record.bytes, None);
+        drop(state);
+        content
+    }
+
+    /// What the index should know. A content whose own changes are not settled is of no known version: it is
+    /// not to be found after a crash.
+    fn update(&self) -> index::Update {
+        let mut state = self.state.lock();
+        let rows = state.map.as_mut().map(BlockMap::take_dirty).unwrap_or_default();
+        if state.retired || state.own.as_ref().is_some_and(|own| !own.is_settled()) {
+            if let Some(map) = &mut state.map {
+                map.mark_all_dirty();
+            }
+            return index::Update::Gone { number: self.number };
+        }
+        let record = index::Record {
+            number: self.number,
+            id: self.id,
+            version: state.version,
+            size: state.size,
+            path: state.path.clone(),
+            used: state.used,
+            bytes: state.bytes,
+        };
+        index::Update::Changed { record, rows }
+    }
+}
+
+impl State {
+    /// Forgets what can be had from the index again.
+    fn unload(&mut self) {
+        let idle =
+            self.opens == 0 && self.flights.is_empty() && self.own.as_ref().is_none_or(|o| o.is_settled());
+        if idle && !self.map.as_ref().is_some_and(BlockMap::is_dirty) {
+            (self.map, self.file, self.own) = (None, None, None);
+            self.unread = Default::default();
+        }
+    }
+
+    /// The record of own changes, begun anew after the last ones were settled.
+    fn own_changes(&mut self, known: bool) -> &mut OwnChanges {
+        if self.own.as_ref().is_some_and(|own| own.is_settled()) {
+            self.own = None;
+        }
+        self.own.get_or_insert_with(|| Box::new(OwnChanges::new(known)))
+    }
+}
+
+type Directory = (std::fs::File, Store, Vec<index::Record>, Vec<VPath>);
+
+fn open_directory(root: &std::path::Path, identity: &str) -> Result<Directory> {
+    disk::make_private_dir(&root.join("data")).map_err(failed)?;
+    let lock = std::fs::File::create(root.join("lock")).map_err(failed)?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|e| {
+        let story = format!("{}: another process uses this cache", root.display());
+        Error::new(ErrorKind::Busy, "open cache", story).because(e)
+    })?;
+    let index = index::open(root, identity)?;
+    let records = index.read_blocking(index::contents).map_err(failed)?;
+    let pins = index.read_blocking(index::pins).map_err(failed)?;
+    let known: std::collections::HashSet<u64> = records.iter().map(|r| r.number).collect();
+    let removed = disk::sweep(root, |number| known.contains(&number)).map_err(failed)?;
+    if removed > 0 {
+        tracing::info!(removed, "removed data files that the index does not know");
+    }
+    Ok((lock, index, records, pins))
+}
+
+fn remove_data(root: &std::path::Path, number: u64) {
+    match std::fs::remove_file(disk::data_path(root, number)) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => tracing::warn!(number, "removing a data file: {e}; the next start does it"),
+    }
+}
+
+fn failed(e: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Io, "cache", "the cache's directory").because(e)
+}

@@ -1,0 +1,178 @@
+//! Whether a new version of a file is only our own doing. Pure.
+//!
+//! A write through the cache gives the file a new version at the origin. If nobody else wrote meanwhile, the
+//! cached blocks (with our bytes in them) are the content of that new version and stay; else they must go.
+//! An [`OwnChanges`] stands from the first own change of a settled content until an answer of the origin,
+//! asked for after the last one ended, settles it. The content is kept when
+//!
+//! * it was known to be current when the first change began, by a promise of notices (a polled origin cannot
+//!   tell us what happened in between, so there it is always dropped),
+//! * no own change failed or overlapped another in time and place without order,
+//! * the size is what our changes make it, and
+//! * notices named no more versions than we made changes. Late notices are counted too, so that a foreign
+//!   write that fell between our write and our look is found when its notice comes.
+//!
+//! What this cannot see: a foreign write into the same file, of the same resulting size, within the round
+//! trip of one of *several* own writes, at an origin that reports only some of the versions. Leases end it.
+
+use volume::Version;
+
+/// Versions told by notices that are remembered; at more the content is in doubt.
+const VERSIONS_MAX: usize = 64;
+
+/// Own changes of one content since it was last known to be what the origin has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnChanges {
+    /// Changes begun.
+    begun: usize,
+    in_flight: usize,
+    /// Different versions that notices and answers named.
+    versions: Vec<Version>,
+    doubt: bool,
+    /// When the last change began or ended, on the clock of the metadata tree.
+    last: u64,
+    /// `settle` said `Keep`; late notices are still counted until the next change.
+    settled: bool,
+}
+
+/// What an answer says about the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the content of the version in the answer.
+    Keep,
+    /// It may not be.
+    Drop,
+    /// The answer is older than some change of ours: it says nothing.
+    Later,
+}
+
+impl OwnChanges {
+    /// Before the first change. `known` says that the content is current and notices are promised.
+    pub(crate) fn new(known: bool) -> OwnChanges {
+        OwnChanges { begun: 0, in_flight: 0, versions: Vec::new(), doubt: !known, last: 0, settled: false }
+    }
+
+    pub(crate) fn begin(&mut self, clock: u64) {
+        (self.begun, self.in_flight, self.last, self.settled) =
+            (self.begun + 1, self.in_flight + 1, clock, false);
+    }
+
+    /// A change ended; one that failed may or may not have had its effect.
+    pub(crate) fn end(&mut self, clock: u64, succeeded: bool) {
+        (self.in_flight, self.last) = (self.in_flight - 1, clock);
+        self.doubt |= !succeeded;
+    }
+
+    /// Something happened that makes the content uncertain.
+    pub(crate) fn doubt(&mut self) {
+        self.doubt = true;
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// A notice or an answer named a version. `false` when the content has to go.
+    pub(crate) fn named(&mut self, version: Version) -> bool {
+        if !self.versions.contains(&version) {
+            self.versions.push(version);
+        }
+        self.doubt |= self.versions.len() > self.begun || self.versions.len() > VERSIONS_MAX;
+        !self.doubt
+    }
+
+    /// Judges an answer that was asked for at `asked` (the clock of the metadata tree).
+    pub(crate) fn settle(&mut self, asked: u64, version: Version, size_fits: bool) -> Verdict {
+        if self.in_flight > 0 || asked < self.last {
+            return Verdict::Later;
+        }
+        if !self.named(version) || !size_fits {
+            return Verdict::Drop;
+        }
+        self.settled = true;
+        Verdict::Keep
+    }
+
+    /// Judges the answer to an own change itself, which tells the state right after it.
+    pub(crate) fn settle_with_own_answer(
+        &mut self,
+        begun: usize,
+        version: Version,
+        size_fits: bool,
+    ) -> Verdict {
+        if self.begun != begun {
+            return Verdict::Later;
+        }
+        self.settle(u64::MAX, version, size_fits)
+    }
+
+    /// For [`OwnChanges::settle_with_own_answer`]: `None` when other changes are under way.
+    pub(crate) fn alone(&self) -> Option<usize> {
+        (self.in_flight == 1).then_some(self.begun)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(lo: u64) -> Version {
+        Version { hi: 0, lo }
+    }
+
+    fn one_write(known: bool) -> OwnChanges {
+        let mut own = OwnChanges::new(known);
+        own.begin(10);
+        own.end(11, true);
+        own
+    }
+
+    #[test]
+    fn our_only_write_is_kept() {
+        let mut own = one_write(true);
+        assert_eq!(own.settle(12, v(2), true), Verdict::Keep);
+        assert!(own.named(v(2)), "its own notice comes late");
+    }
+
+    #[test]
+    fn what_is_in_doubt_goes() {
+        assert_eq!(one_write(false).settle(12, v(2), true), Verdict::Drop, "a polled origin");
+        assert_eq!(one_write(true).settle(12, v(2), false), Verdict::Drop, "another size");
+        let mut failed = OwnChanges::new(true);
+        failed.begin(1);
+        failed.end(2, false);
+        assert_eq!(failed.settle(3, v(2), true), Verdict::Drop);
+    }
+
+    #[test]
+    fn a_foreign_write_shows_as_one_version_too_many() {
+        let mut before = one_write(true);
+        before.named(v(2));
+        assert_eq!(before.settle(12, v(3), true), Verdict::Drop);
+        let mut late = one_write(true);
+        assert_eq!(late.settle(12, v(3), true), Verdict::Keep);
+        assert!(!late.named(v(2)), "the notice of our own write comes after we adopted a foreign one");
+    }
+
+    #[test]
+    fn an_answer_older_than_a_change_says_nothing() {
+        let mut own = one_write(true);
+        assert_eq!(own.settle(9, v(2), true), Verdict::Later);
+        own.begin(20);
+        assert_eq!(own.settle(21, v(2), true), Verdict::Later);
+        own.end(22, true);
+        assert_eq!(own.settle(23, v(3), true), Verdict::Keep);
+    }
+
+    #[test]
+    fn the_answer_of_a_change_settles_when_it_was_alone() {
+        let mut own = OwnChanges::new(true);
+        own.begin(1);
+        let alone = own.alone().unwrap();
+        own.end(2, true);
+        assert_eq!(own.settle_with_own_answer(alone, v(2), true), Verdict::Keep);
+        own.begin(3);
+        own.begin(4);
+        assert_eq!(own.alone(), None);
+    }
+}

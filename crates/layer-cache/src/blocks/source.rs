@@ -1,0 +1,100 @@
+//! The file at the origin behind a content: opened when the first block is missing, in the same round trip.
+//!
+//! All handles of a content share one source; it is closed when the last of them lets go. A handle that was
+//! opened for writing brings its own.
+
+use super::content::Content;
+use crate::origin::Origin;
+use bytes::Bytes;
+use std::sync::Arc;
+use volume::{Close, Cx, Error, ErrorKind, File, OpenHow, Priority, Result};
+
+pub(crate) struct Source {
+    origin: Arc<Origin>,
+    file: tokio::sync::Mutex<Option<Arc<dyn File>>>,
+    /// The file belongs to a handle, which closes it.
+    borrowed: bool,
+}
+
+impl Source {
+    pub(crate) fn new(origin: Arc<Origin>) -> Source {
+        Source { origin, file: tokio::sync::Mutex::new(None), borrowed: false }
+    }
+
+    /// A file that somebody else opened and will close.
+    pub(crate) fn of(origin: Arc<Origin>, file: Arc<dyn File>) -> Source {
+        Source { origin, file: tokio::sync::Mutex::new(Some(file)), borrowed: true }
+    }
+
+    /// Reads from the origin, opening the file first if need be. `Stale` when it has another version than
+    /// `content` by now.
+    pub(crate) async fn read(&self, cx: &Cx, content: &Content, offset: u64, length: u32) -> Result<Bytes> {
+        let mut slot = self.file.lock().await;
+        let file = match &*slot {
+            Some(file) => file.clone(),
+            None => {
+                let (file, first) = self.open(cx, content, Some((offset, length))).await?;
+                *slot = Some(file.clone());
+                if let Some(first) = first {
+                    return Ok(first);
+                }
+                file
+            }
+        };
+        drop(slot);
+        let read = self.origin.transfer(file.read_at(cx, offset, length)).await;
+        if read.is_err() && !self.borrowed {
+            let mut slot = self.file.lock().await;
+            // The handle may be what is broken: the next try opens again.
+            if slot.as_ref().is_some_and(|present| Arc::ptr_eq(present, &file)) {
+                *slot = None;
+            }
+        }
+        read
+    }
+
+    /// Opens the file at the origin, so that it stays readable when its name goes.
+    pub(crate) async fn hold(&self, cx: &Cx, content: &Content) -> Result<()> {
+        let mut slot = self.file.lock().await;
+        if slot.is_none() {
+            *slot = Some(self.open(cx, content, None).await?.0);
+        }
+        Ok(())
+    }
+
+    /// The open file, if it is open.
+    pub(crate) async fn opened(&self) -> Option<Arc<dyn File>> {
+        self.file.lock().await.clone()
+    }
+
+    async fn open(
+        &self,
+        cx: &Cx,
+        content: &Content,
+        first: Option<(u64, u32)>,
+    ) -> Result<(Arc<dyn File>, Option<Bytes>)> {
+        let path = content.state.lock().path.clone();
+        let how = OpenHow { expect: Some(content.id), first, ..OpenHow::read() };
+        let opened = self.origin.transfer(self.origin.inner().open(cx, &path, how)).await?;
+        let state = content.state.lock();
+        if opened.attr.version != state.version && state.own.is_none() {
+            return Err(Error::new(ErrorKind::Stale, "read", format_args!("{path} changed at the origin")));
+        }
+        Ok((opened.file, opened.first))
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let Some(file) = self.file.get_mut().take().filter(|_| !self.borrowed) else { return };
+        // Outside of a runtime (the process ends) dropping the handle has to do.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let cx = Cx::system(Priority::Background);
+                if let Err(e) = file.close(&cx, Close::Commit).await {
+                    tracing::debug!("closing a file that was only read: {e}");
+                }
+            });
+        }
+    }
+}
