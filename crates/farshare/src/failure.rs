@@ -28,9 +28,9 @@ impl Failure {
         Failure { message: String::new(), status }
     }
 
-    /// Ended at once because it was asked to a second time.
+    /// Ended at once, on request, with work under way.
     pub fn cut_off(status: u8) -> Failure {
-        Failure { message: "asked to stop again; what was under way is cut off".to_owned(), status }
+        Failure { message: "stopped at once, what was under way is cut off".to_owned(), status }
     }
 
     /// Shows the message on stderr.

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::node::Node;
 use crate::process::{Asked, Signals};
 use front_admin::{Control, Server, ServerConfig, Token};
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,9 +49,18 @@ pub async fn drain(nodes: &[Arc<Node>], signals: &mut Signals) -> Result<(), Fai
         for node in nodes {
             node.shutdown().await;
         }
+        Ok(())
     };
+    unless_cut_off(signals, all).await
+}
+
+/// Does `work` to its end, or up to a request to stop.
+pub async fn unless_cut_off<T>(
+    signals: &mut Signals,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     tokio::select! {
-        () = all => Ok(()),
+        done = work => done,
         () = again(signals) => Err(Failure::cut_off(CUT_OFF)),
     }
 }

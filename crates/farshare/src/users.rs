@@ -46,10 +46,6 @@ impl UserFile {
         UserFile { path: state.join(FILE) }
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Names as written, in order. Empty when there is no file yet.
     pub fn names(&self) -> Result<Vec<String>, String> {
         Ok(self.read()?.into_values().map(|(name, _)| name).collect())
@@ -270,7 +266,7 @@ mod tests {
         assert!(table.nt_hash("alice").is_none());
 
         file.add("Alice", "password").unwrap();
-        let text = std::fs::read_to_string(file.path()).unwrap();
+        let text = std::fs::read_to_string(&file.path).unwrap();
         assert_eq!(text, format!("{HEAD}\nAlice:{PASSWORD}\n"));
         assert!(is_password(table.nt_hash("aLICE")));
         assert!(file.add("ALICE", "x").unwrap_err().contains("user passwd"));
@@ -285,7 +281,7 @@ mod tests {
         assert!(table.nt_hash("alice").is_none());
         assert!(file.remove("alice").is_err());
 
-        let mode = std::fs::metadata(file.path()).unwrap().permissions().mode() & 0o777;
+        let mode = std::fs::metadata(&file.path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
         assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
     }
@@ -298,7 +294,7 @@ mod tests {
             assert!(file.add(bad, "x").unwrap_err().contains("not a user's name"), "{bad:?}");
         }
         assert!(file.add("a", "").unwrap_err().contains("empty password"));
-        assert!(!file.path().exists());
+        assert!(!file.path.exists());
     }
 
     #[test]
@@ -308,15 +304,15 @@ mod tests {
         file.add("alice", "password").unwrap();
         let table = UserTable::open(dir.path()).unwrap();
         assert!(table.nt_hash("alice").is_some());
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(table.nt_hash("alice").is_none());
         assert!(file.names().unwrap_err().contains("chmod 600"));
         assert!(UserTable::open(dir.path()).is_err());
 
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
-        std::fs::write(file.path(), format!("{HEAD}\nalice:123\n")).unwrap();
+        std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&file.path, format!("{HEAD}\nalice:123\n")).unwrap();
         assert!(file.names().unwrap_err().contains("users:2: not NAME:HASH"));
-        std::fs::write(file.path(), "alice\n").unwrap();
+        std::fs::write(&file.path, "alice\n").unwrap();
         assert!(file.names().unwrap_err().contains("users:1: not a users file"));
     }
 }

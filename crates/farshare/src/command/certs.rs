@@ -50,7 +50,7 @@ fn directory(dir: &CertsDir) -> Result<PathBuf, Failure> {
 }
 
 fn show(all: &[CertInfo]) {
-    println!("{:<16} {:<10} {:<16} {}", "NAME", "FOR", "GOOD FOR", "SHA-256");
+    println!("NAME             FOR        GOOD FOR         SHA-256");
     for cert in all {
         let role = match cert.role {
             CertRole::Authority => "authority",

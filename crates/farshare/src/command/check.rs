@@ -167,7 +167,7 @@ async fn dial(table: &mut Table, config: &Config, link: &LinkSettings) -> Option
         let mut state = node.link(&dialed.peer.0).state();
         let up = tokio::time::timeout(PATIENCE, state.wait_for(LinkState::is_up)).await.is_ok();
         match &*state.borrow() {
-            LinkState::Down { why, .. } => table.wrong(what, format_args!("{}: {why}", dialed.address)),
+            LinkState::Down { why, .. } => table.wrong(what, why),
             LinkState::Up { rtt, .. } if up && !rtt.is_zero() => {
                 table.ok(what, format_args!("{}, rtt {:.1} ms", dialed.address, rtt.as_secs_f64() * 1e3));
             }

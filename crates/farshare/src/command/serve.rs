@@ -11,7 +11,8 @@ pub async fn run(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
     let (state, settings) = (config.state.clone(), config.admin.clone());
     let mut signals = Signals::new().map_err(Failure::failed)?;
-    let node = Node::start(config, Some(file.to_owned())).await?;
+    let start = Node::start(config, Some(file.to_owned()));
+    let node = supervise::unless_cut_off(&mut signals, start).await?;
     let admin = supervise::open_admin(&node, &state, &settings).await?;
     let smb: Vec<_> = node.smb_addresses().iter().map(ToString::to_string).collect();
     let link = node.link_address().map(|address| address.to_string());

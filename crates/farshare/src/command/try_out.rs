@@ -44,24 +44,11 @@ pub async fn run(args: &TryArgs) -> Result<(), Failure> {
     for name in [Some(&user), args.second_user.as_ref()].into_iter().flatten() {
         users.put(name, &password).map_err(Failure::usage)?;
     }
-    let mut nodes = Vec::new();
-    let config = match args.direct {
-        true => direct(args, state.path(), &shared)?,
-        false => {
-            let gateway = start_gateway(state.path(), &shared).await?;
-            let address =
-                gateway.link_address().ok_or_else(|| Failure::failed("the gateway does not listen"))?;
-            nodes.push(gateway);
-            entrypoint(args, state.path(), &shared, address)?
-        }
-    };
-    let admin_settings = config.admin.clone();
-    let node = Node::start(config, None).await?;
-    if !args.direct {
-        let up = node.wait_for_peer(GATEWAY, LINK_PATIENCE).await;
-        up.map_err(|why| Failure::failed(format_args!("the link over loopback does not come up: {why}")))?;
-    }
-    let admin = supervise::open_admin(&node, state.path(), &admin_settings).await?;
+    let start = start(args, state.path(), &shared);
+    let nodes = supervise::unless_cut_off(&mut signals, start).await?;
+    let node = &nodes[0];
+    let admin_settings = admin(args);
+    let admin = supervise::open_admin(node, state.path(), &admin_settings).await?;
     let smb = node.smb_addresses().first().copied();
     let access = Access {
         smb: smb.ok_or_else(|| Failure::failed("SMB is not served"))?,
@@ -73,13 +60,25 @@ pub async fn run(args: &TryArgs) -> Result<(), Failure> {
         state: state.path(),
     };
     tell(args, &access)?;
-    supervise::until_asked(&node, &mut signals).await;
-    nodes.insert(0, node);
+    supervise::until_asked(node, &mut signals).await;
     let drained = supervise::drain(&nodes, &mut signals).await;
     admin.shutdown().await;
     drop(nodes);
     state.close()?;
     drained
+}
+
+/// The node that serves SMB, and after it the gateway, if there is one.
+async fn start(args: &TryArgs, state: &Path, shared: &[Shared]) -> Result<Vec<Arc<Node>>, Failure> {
+    if args.direct {
+        return Ok(vec![Node::start(direct(args, state, shared)?, None).await?]);
+    }
+    let gateway = start_gateway(state, shared).await?;
+    let address = gateway.link_address().ok_or_else(|| Failure::failed("the gateway does not listen"))?;
+    let node = Node::start(entrypoint(args, state, shared, address)?, None).await?;
+    let up = node.wait_for_peer(GATEWAY, LINK_PATIENCE).await;
+    up.map_err(|why| Failure::failed(format_args!("the link over loopback does not come up: {why}")))?;
+    Ok(vec![node, gateway])
 }
 
 fn tell(args: &TryArgs, access: &Access<'_>) -> Result<(), Failure> {

@@ -2,17 +2,13 @@
 
 use super::*;
 
-const GATEWAY: &str = r#"
-[node]
-name  = "dc1"
-state = "/var/lib/farshare"
-[link]
-listen = "0.0.0.0:7440"
-certs  = "/etc/farshare/certs"
-[volume.projects]
-origin = "file:///srv/projects"
-allow  = ["dc2"]
-"#;
+/// The two examples of the manual, in the order in which they stand there.
+fn manual() -> [&'static str; 2] {
+    let page = include_str!("../../../../docs/manual.md");
+    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks: Vec<_> = blocks.collect();
+    blocks.try_into().expect("two examples")
+}
 
 const ENTRYPOINT: &str = r#"
 [node]
@@ -38,7 +34,7 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
 
 #[test]
 fn the_gateway_of_the_manual() {
-    let config = parse(GATEWAY).unwrap();
+    let config = parse(manual()[0]).unwrap();
     assert_eq!(config.name.0, "dc1");
     let volume = config.volume("projects").unwrap();
     assert_eq!(volume.origin.to_string(), "file:///srv/projects");
@@ -48,6 +44,8 @@ fn the_gateway_of_the_manual() {
 
 #[test]
 fn the_entrypoint_of_the_manual() {
+    let config = parse(manual()[1]).unwrap();
+    assert_eq!(config.volumes, parse(ENTRYPOINT).unwrap().volumes);
     let config = parse(ENTRYPOINT).unwrap();
     let link = config.link.as_ref().unwrap();
     assert_eq!(link.dial[0].address, "gateway.example:7440");

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use vfs::{Vfs, VfsConfig};
 use volume::{Cx, Priority, VPath};
 
@@ -211,15 +212,19 @@ async fn start_link(config: &Config, volumes: &[Served]) -> Result<Option<Peers>
 /// Asks each volume for its root, so that a log tells at the start what is out of reach. A far origin may be down
 /// for now: that is no reason not to start.
 async fn first_look(volumes: &[Served]) {
+    let mut looks = JoinSet::new();
     for volume in volumes {
-        let cx = Cx::system(Priority::Interactive).within(FIRST_LOOK_PATIENCE);
-        match volume.stack.top.stat(&cx, &VPath::root()).await {
-            Ok(_) => tracing::info!(volume = volume.settings.name, origin = %volume.settings.origin, "ready"),
-            Err(cause) => {
-                tracing::warn!(volume = volume.settings.name, origin = %volume.settings.origin, %cause, "out of reach for now");
+        let (top, name) = (volume.stack.top.clone(), volume.settings.name.clone());
+        let origin = volume.settings.origin.to_string();
+        looks.spawn(async move {
+            let cx = Cx::system(Priority::Interactive).within(FIRST_LOOK_PATIENCE);
+            match top.stat(&cx, &VPath::root()).await {
+                Ok(_) => tracing::info!(volume = name, origin, "ready"),
+                Err(cause) => tracing::warn!(volume = name, origin, %cause, "out of reach for now"),
             }
-        }
+        });
     }
+    looks.join_all().await;
 }
 
 /// The shares, each on the `Vfs` of its volume.
