@@ -3,18 +3,25 @@
 use crate::captures::capture;
 use bytes::Bytes;
 use smb_wire::{
-    AccessMask, Header, Request, Sid,
+    AccessMask, FileTime, Header, Request, Sid,
     change_notify::CompletionFilter,
     create::{CreateContext, CreateRequest, CreateResponse, CreateResponseContext, LeaseState, OplockLevel},
     fscc::{
         FileAttributes,
-        file::{BasicInformation, FileClass, StandardInformation},
+        directory::{DirectoryClass, DirectoryEntry, DirectoryPage},
+        ea,
+        file::{BasicInformation, FileClass, StandardInformation, StreamEntry, encode_streams},
+        file_system::{
+            ControlInformation, DeviceInformation, ObjectIdInformation, SectorSizeInformation,
+            SizeInformation,
+        },
         set::SetFileInformation,
     },
     ioctl::{Fsctl, IoctlRequest, IoctlResponse, copy_chunk::CopyChunkRequest, network_interface},
     lock::LockFlags,
     negotiate::{Dialect, NegotiateContext, NegotiateRequest, NegotiateResponse, cipher, hash},
     oplock_break::LeaseBreakNotification,
+    query_directory::QueryDirectoryResponse,
     query_info::QueryInfoResponse,
     rpc::{self, pdu::PacketType},
     security_descriptor::SecurityDescriptor,
@@ -22,8 +29,11 @@ use smb_wire::{
 };
 
 fn request(name: &str) -> Request {
-    let message = capture(name);
-    Request::decode(&Header::decode(&message).unwrap(), &message).unwrap()
+    request_of(&capture(name))
+}
+
+fn request_of(message: &Bytes) -> Request {
+    Request::decode(&Header::decode(message).unwrap(), message).unwrap()
 }
 
 fn answer(name: &str) -> Bytes {
@@ -128,6 +138,98 @@ fn information_of_a_file() {
     assert_eq!(descriptor.group, Some(Sid::unix_group(0)));
     let dacl = descriptor.dacl.unwrap();
     assert_eq!(dacl.aces.len(), 3, "{dacl:?}");
+}
+
+/// Streams and extended attributes as Samba packs them.
+#[test]
+fn lists_of_a_file() {
+    let bytes = answer("query-info-response-1-22");
+    let stream = StreamEntry { name: "::$DATA".into(), size: 96, allocation_size: 65_536 };
+    let mut written = Vec::new();
+    assert!(encode_streams(&[stream], bytes.len(), &mut written));
+    assert_eq!(written, bytes);
+    let bytes = answer("query-info-response-1-15");
+    let attributes = ea::decode_full_ea_list(&bytes).unwrap();
+    assert!(attributes.iter().any(|attribute| attribute.value == "xyz"), "{attributes:?}");
+    let mut written = Vec::new();
+    assert_eq!(ea::encode_full_ea_list(&attributes, usize::MAX, &mut written), attributes.len());
+    assert_eq!(written[..], bytes[..written.len()]);
+    assert!(bytes[written.len()..].iter().all(|byte| *byte == 0));
+}
+
+/// Pages of every class, taken apart here and packed again by [`DirectoryPage`].
+#[test]
+fn directory_pages() {
+    for code in [1, 2, 3, 12, 37, 38] {
+        let class = DirectoryClass::from_code(code).unwrap();
+        let message = capture(&format!("query-directory-response-{code}"));
+        let bytes = QueryDirectoryResponse::decode(&message).unwrap().data;
+        let mut page = DirectoryPage::new(class, bytes.len());
+        let mut rest = &bytes[..];
+        let mut count = 0;
+        loop {
+            let next = u32_at(rest, 0) as usize;
+            let name_length = u32_at(rest, if code == 12 { 8 } else { 60 }) as usize;
+            let name = smb_wire::name::decode(&rest[class.fixed_len()..][..name_length], "name").unwrap();
+            let mut entry = DirectoryEntry { name: &name, file_index: u32_at(rest, 4), ..Default::default() };
+            if code != 12 {
+                let time = |at| FileTime(u64_at(rest, at));
+                (entry.creation_time, entry.last_access_time) = (time(8), time(16));
+                (entry.last_write_time, entry.change_time) = (time(24), time(32));
+                (entry.end_of_file, entry.allocation_size) = (u64_at(rest, 40), u64_at(rest, 48));
+                entry.file_attributes = FileAttributes::from_bits_retain(u32_at(rest, 56));
+            }
+            let short_name = match code {
+                3 | 37 => smb_wire::name::decode(&rest[70..][..usize::from(rest[68])], "name").unwrap(),
+                _ => String::new(),
+            };
+            entry.short_name = &short_name;
+            match code {
+                2 | 3 => entry.ea_size = u32_at(rest, 64),
+                37 => (entry.ea_size, entry.file_id) = (u32_at(rest, 64), u128::from(u64_at(rest, 96))),
+                38 => (entry.ea_size, entry.file_id) = (u32_at(rest, 64), u128::from(u64_at(rest, 72))),
+                _ => {}
+            }
+            assert!(page.push(&entry));
+            count += 1;
+            if next == 0 {
+                break;
+            }
+            rest = &rest[next..];
+        }
+        assert!(count >= 3, "class {code}: {count}");
+        let written = page.finish();
+        assert_eq!(written[..], bytes[..written.len()], "class {code}");
+        assert!(bytes.len() - written.len() < 8, "class {code}");
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+/// Classes of one fixed length: ours are as long as Samba's.
+#[test]
+fn lengths_of_file_system_classes() {
+    let length = |class: u8| answer(&format!("query-info-response-2-{class}")).len();
+    assert_eq!(length(3), SizeInformation::SIZE_LEN);
+    assert_eq!(length(4), DeviceInformation::FIXED_LEN);
+    assert_eq!(length(6), ControlInformation::FIXED_LEN);
+    assert_eq!(length(7), SizeInformation::FULL_SIZE_LEN);
+    assert_eq!(length(8), ObjectIdInformation::FIXED_LEN);
+    assert_eq!(length(11), SectorSizeInformation::FIXED_LEN);
+}
+
+/// Payloads are slices of the message.
+#[test]
+fn payloads_are_not_copied() {
+    let message = capture("write-request");
+    let Request::Write(write) = request_of(&message) else { panic!() };
+    assert!(message.as_ptr_range().contains(&write.data.as_ptr()));
 }
 
 #[test]
