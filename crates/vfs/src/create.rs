@@ -265,7 +265,7 @@ impl Place {
             path: path.clone(),
             delete_on_close: request.delete_on_close,
         };
-        let node = core.registry.lock().admit(attr.id, record, needs)?;
+        let node = core.registry.lock().admit(attr.id, attr.is_dir(), record, needs)?;
         Ok(Place { core: core.clone(), node, file: attr.id, id, path, taken: true })
     }
 

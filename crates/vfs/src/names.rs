@@ -41,6 +41,9 @@ pub fn fold(name: &str) -> Cow<'_, str> {
 
 /// Whether a client that ignores case takes the two for one name.
 pub fn same(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
     a == b || fold(a) == fold(b)
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct Record {
 #[derive(Debug)]
 struct Slot {
     node: Arc<Node>,
+    dir: bool,
     records: Vec<Record>,
     /// Names that go away with their last open.
     doomed: Vec<VPath>,
@@ -54,6 +55,8 @@ pub(crate) struct Registry {
     /// Folded paths of directories being moved.
     moving: Vec<String>,
     opens: usize,
+    /// Names that are to go away, over all slots.
+    doomed: usize,
     opens_limit: usize,
     locks_limit: usize,
 }
@@ -66,6 +69,7 @@ impl Registry {
             last_entry: 0,
             moving: Vec::new(),
             opens: 0,
+            doomed: 0,
             opens_limit,
             locks_limit,
         }
@@ -91,7 +95,13 @@ impl Registry {
 
     /// Adds an open of `file` if the opens that are there allow it. `needs` is the access that share modes
     /// are checked with: more than the open keeps when it empties the file.
-    pub(crate) fn admit(&mut self, file: FileId, record: Record, needs: Access) -> Result<Arc<Node>> {
+    pub(crate) fn admit(
+        &mut self,
+        file: FileId,
+        dir: bool,
+        record: Record,
+        needs: Access,
+    ) -> Result<Arc<Node>> {
         let locks_limit = self.locks_limit;
         if let Some(slot) = self.slots.get(&file) {
             if slot.doomed.iter().any(|doomed| same(doomed, &record.path)) {
@@ -104,6 +114,7 @@ impl Registry {
         }
         let slot = self.slots.entry(file).or_insert_with(|| Slot {
             node: Arc::new(Node { locks: RangeLocks::new(locks_limit), appending: AsyncMutex::new(()) }),
+            dir,
             records: Vec::new(),
             doomed: Vec::new(),
         });
@@ -122,6 +133,7 @@ impl Registry {
         let is_doomed = slot.doomed.iter().any(|doomed| same(doomed, &record.path));
         if record.delete_on_close && !is_doomed {
             slot.doomed.push(record.path.clone());
+            self.doomed += 1;
         }
         let last = !slot.records.iter().any(|other| same(&other.path, &record.path));
         if last && (is_doomed || record.delete_on_close) {
@@ -133,10 +145,16 @@ impl Registry {
 
     /// The name was removed at the volume, or cannot be.
     pub(crate) fn removed(&mut self, file: FileId, path: &VPath) {
-        if let Some(slot) = self.slots.get_mut(&file) {
-            slot.doomed.retain(|doomed| !same(doomed, path));
-        }
+        self.spare_name(file, path);
         self.drop_if_empty(file);
+    }
+
+    fn spare_name(&mut self, file: FileId, path: &VPath) {
+        if let Some(slot) = self.slots.get_mut(&file) {
+            let before = slot.doomed.len();
+            slot.doomed.retain(|doomed| !same(doomed, path));
+            self.doomed -= before - slot.doomed.len();
+        }
     }
 
     fn drop_if_empty(&mut self, file: FileId) {
@@ -160,10 +178,10 @@ impl Registry {
     /// Marks the name of an open to go away with its last open, or takes that back.
     pub(crate) fn set_doomed(&mut self, file: FileId, open: OpenId, on: bool) -> Result<()> {
         let path = self.record(file, open).ok_or(Error::Closed)?.path.clone();
-        let slot = self.slots.get_mut(&file).ok_or(Error::Closed)?;
-        slot.doomed.retain(|doomed| !same(doomed, &path));
-        if on {
+        self.spare_name(file, &path);
+        if on && let Some(slot) = self.slots.get_mut(&file) {
             slot.doomed.push(path);
+            self.doomed += 1;
         }
         Ok(())
     }
@@ -172,9 +190,9 @@ impl Registry {
         self.slots.get(&file).is_some_and(|slot| slot.doomed.iter().any(|doomed| same(doomed, path)))
     }
 
-    /// Whether any file is to go away under this very name. Looks at all slots: for making names only.
+    /// Whether anything is to go away under this very name.
     pub(crate) fn is_path_doomed(&self, path: &VPath) -> bool {
-        self.slots.values().any(|slot| slot.doomed.iter().any(|doomed| same(doomed, path)))
+        self.doomed > 0 && self.slots.values().any(|slot| slot.doomed.iter().any(|doomed| same(doomed, path)))
     }
 
     pub(crate) fn is_open(&self, file: FileId) -> bool {
@@ -187,16 +205,18 @@ impl Registry {
             .is_some_and(|slot| slot.records.iter().any(|record| record.access.intersects(Access::WRITING)))
     }
 
-    /// Whether an open at `path` excludes another with this access and share mode. Looks at all opens.
-    pub(crate) fn conflicts_at(&self, path: &VPath, access: Access, share: Share) -> bool {
-        let mut there = self.records().filter(|record| same(&record.path, path));
-        there.any(|record| share::conflict((record.access, record.share), (access, share)))
+    /// Whether an open of the directory at `path` excludes another with this access and share mode.
+    pub(crate) fn dir_excludes(&self, path: &VPath, access: Access, share: Share) -> bool {
+        let dirs = self.slots.values().filter(|slot| slot.dir);
+        dirs.flat_map(|slot| &slot.records).any(|record| {
+            share::conflict((record.access, record.share), (access, share)) && same(&record.path, path)
+        })
     }
 
     /// Whether something below this directory is open.
     pub(crate) fn has_open_below(&self, dir: &VPath) -> bool {
-        let dir = names::fold(dir.as_str());
-        self.records().any(|record| is_below(&names::fold(record.path.as_str()), &dir))
+        let mut records = self.slots.values().flat_map(|slot| &slot.records);
+        records.any(|record| lies_below(record.path.as_str(), dir.as_str()))
     }
 
     /// Begins to move a directory. False: somebody works below it just now.
@@ -250,14 +270,18 @@ impl Registry {
             })
             .collect()
     }
-
-    fn records(&self) -> impl Iterator<Item = &Record> {
-        self.slots.values().flat_map(|slot| &slot.records)
-    }
 }
 
 fn same(a: &VPath, b: &VPath) -> bool {
     names::same(a.as_str(), b.as_str())
+}
+
+/// Whether `path` is below `dir`, neither folded; without a copy where both are ASCII.
+fn lies_below(path: &str, dir: &str) -> bool {
+    if dir.is_empty() || !path.is_ascii() || !dir.is_ascii() {
+        return is_below(&names::fold(path), &names::fold(dir));
+    }
+    path.as_bytes().get(dir.len()) == Some(&b'/') && path[..dir.len()].eq_ignore_ascii_case(dir)
 }
 
 /// Both folded.
@@ -289,7 +313,7 @@ mod tests {
 
     fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {
         let record = record(id, at, Access::READ_DATA, Share::all(), delete_on_close);
-        registry.admit(FILE, record, Access::READ_DATA).map(drop)
+        registry.admit(FILE, false, record, Access::READ_DATA).map(drop)
     }
 
     #[test]

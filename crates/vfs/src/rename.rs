@@ -138,7 +138,7 @@ fn check_gives_way(core: &Core, attr: &Attr, how: RenameHow) -> Result<()> {
 fn check_parent(core: &Core, to: &VPath) -> Result<()> {
     let Some(parent) = to.parent() else { return Err(Error::AccessDenied) };
     let share = Share::READ | Share::WRITE;
-    match core.registry.lock().conflicts_at(&parent, Access::WRITE_DATA, share) {
+    match core.registry.lock().dir_excludes(&parent, Access::WRITE_DATA, share) {
         true => Err(Error::SharingViolation),
         false => Ok(()),
     }
