@@ -3,6 +3,7 @@
 use crate::tools::{DELETE, LOOK, READ, WRITE, ask, site, word};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::time::Duration;
 use testkit::ease::{cx, exists, get, mkdir, names, p, put};
 use testkit::{FaultVolume, MemVolume, Op, Rng};
 use vfs::{Action, Disposition, Error, OpenRequest, RenameHow, Share, Vfs, VfsConfig};
@@ -44,6 +45,31 @@ async fn one_of_many_makes_the_name_in_whatever_spelling() {
         }
     }
     assert_eq!(names(&*site.mem, "").await.len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_slow_volume_two_spellings_are_one_name_too() {
+    let fault = FaultVolume::new(MemVolume::new());
+    fault.delay_all(Duration::from_millis(40));
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    let mut tasks = Vec::new();
+    for name in ["name", "NAME", "Name", "nAME"] {
+        let vfs = vfs.clone();
+        tasks.push(tokio::spawn(
+            async move { word(vfs.open(&cx(), request(name, Disposition::Create)).await) },
+        ));
+    }
+    let mut answers = all(tasks).await;
+    answers.sort_unstable();
+    assert_eq!(answers, ["Exists", "Exists", "Exists", "Ok"]);
+    // Opening what is there shares the name: all at once, not one after another.
+    let began = tokio::time::Instant::now();
+    let opens = (0..4).map(|_| {
+        let vfs = vfs.clone();
+        tokio::spawn(async move { word(vfs.open(&cx(), ask("name", LOOK)).await) })
+    });
+    assert_eq!(all(opens.collect()).await, ["Ok"; 4]);
+    assert!(began.elapsed() < Duration::from_millis(80), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
