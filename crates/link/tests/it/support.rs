@@ -32,11 +32,10 @@ pub fn identity(dir: &TempDir, site: &str) -> Identity {
     certs::load_site(dir.path(), site).expect("load")
 }
 
-/// Two bulk lanes and quick reactions.
+/// Two bulk lanes and quick reconnects.
 pub fn config() -> LinkConfig {
     LinkConfig {
         connections: 2,
-        probe_interval: Duration::from_millis(100),
         backoff_min: Duration::from_millis(10),
         backoff_max: Duration::from_millis(50),
         down_grace: SOON,
