@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) credits: Mutex<CreditWindow>,
     /// Log-ins under way, by session id.
     pub(crate) logons: Mutex<HashMap<u64, Logon>>,
+    /// The sessions of this connection. One that has ended stays: its keys still sign the answer that it is
+    /// gone.
     pub(crate) channels: RwLock<HashMap<u64, Channel>>,
     pub(crate) waiting: Waiting,
     known: AtomicBool,
@@ -95,11 +97,21 @@ impl Connection {
 
     /// Somebody has logged in: the limits for strangers end.
     pub(crate) fn enter_session(&self, channel: Channel) {
-        self.channels.write().insert(channel.session.id, channel);
+        let mut channels = self.channels.write();
+        if channels.len() >= limits::SESSIONS_PER_CONNECTION_MAX {
+            channels.retain(|_, channel| !channel.session.is_gone());
+        }
+        channels.insert(channel.session.id, channel);
+        drop(channels);
         if !self.known.swap(true, Ordering::Relaxed) {
             self.credits.lock().set_limit(limits::CREDITS_MAX);
             self.server.leave_anonymous(self.peer.ip());
         }
+    }
+
+    /// Sessions that have not ended.
+    pub(crate) fn live_sessions(&self) -> usize {
+        self.channels.read().values().filter(|channel| !channel.session.is_gone()).count()
     }
 
     fn message_limit(&self) -> usize {

@@ -116,14 +116,12 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// The checks before a command: its place in the chain, its session, its signature, its tree connect.
+    /// The checks before a command: its session, its signature, its place in the chain, its tree connect. What
+    /// is refused after the signature was found right is answered signed.
     fn admit(&mut self, mut request: Request, follows: bool) -> Result<Request, Refused> {
         let related = request.header.flags.contains(Flags::RELATED);
         let command = request.header.command;
-        if related && !follows {
-            return Err(NtStatus::INVALID_PARAMETER.into());
-        }
-        if related {
+        if related && follows {
             self.chain.relate(&mut request);
         } else {
             self.chain = Chain::default();
@@ -133,27 +131,36 @@ impl Exchange<'_> {
         let negotiated = self.connection.negotiated.get().is_some();
         if negotiated == (command == Command::Negotiate) {
             // Before NEGOTIATE nothing else may come, and it comes once (MS-SMB2 3.3.5.4).
-            return Err(Refused { status: NtStatus::INVALID_PARAMETER, sign: false });
+            return Err(NtStatus::INVALID_PARAMETER.into());
         }
         if matches!(command, Command::Negotiate | Command::SessionSetup) {
             return self.check_logon_signature(request);
         }
         let channel = self.connection.channel(request.header.session_id);
+        request.sign = match &channel {
+            Some(channel) => self.check_protection(&request, channel)?,
+            None => false,
+        };
+        self.signs = channel.clone();
+        let sign = request.sign;
+        let refuse = |status| Err(Refused { status, sign });
+        if related && !follows {
+            return refuse(NtStatus::INVALID_PARAMETER);
+        }
         let Some(channel) = channel.filter(|channel| !channel.session.is_gone()) else {
             // An echo asks for the connection, not for a session.
             if command == Command::Echo && request.header.session_id == 0 {
                 return Ok(request);
             }
-            return Err(NtStatus::USER_SESSION_DELETED.into());
+            return refuse(NtStatus::USER_SESSION_DELETED);
         };
-        let sign = self.check_protection(&request, &channel)?;
-        request.sign = sign;
-        self.signs = Some(channel.clone());
         let session = Arc::clone(&channel.session);
         request.channel = Some(channel);
         if !matches!(command, Command::Echo | Command::Logoff | Command::TreeConnect) {
-            let tree = session.tree(request.header.tree_id);
-            request.tree = Some(tree.ok_or(Refused { status: NtStatus::NETWORK_NAME_DELETED, sign })?);
+            request.tree = session.tree(request.header.tree_id);
+            if request.tree.is_none() {
+                return refuse(NtStatus::NETWORK_NAME_DELETED);
+            }
         }
         Ok(request)
     }
@@ -183,7 +190,8 @@ impl Exchange<'_> {
 
     /// A log-in that names a session of this connection is signed with that session's key, when it is signed.
     fn check_logon_signature(&mut self, mut request: Request) -> Result<Request, Refused> {
-        if let Some(channel) = self.connection.channel(request.header.session_id) {
+        let channel = self.connection.channel(request.header.session_id);
+        if let Some(channel) = channel.filter(|channel| !channel.session.is_gone()) {
             if self.sealed.is_none() && request.header.flags.contains(Flags::SIGNED) {
                 if !channel.signer.verify(&request.message) {
                     return Err(NtStatus::ACCESS_DENIED.into());

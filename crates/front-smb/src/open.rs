@@ -25,7 +25,7 @@ pub(crate) struct FileOpen {
     pub(crate) vfs: Arc<vfs::Open>,
     /// CreateOptions that FileModeInformation reports, and FILE_WRITE_THROUGH.
     pub(crate) mode: u32,
-    /// CurrentByteOffset of FilePositionInformation: kept for the client, used by nobody.
+    /// CurrentByteOffset of FilePositionInformation: behind the last byte read, or what the client has set.
     pub(crate) position: AtomicU64,
     /// The walk of QUERY_DIRECTORY.
     pub(crate) walk: Mutex<Option<Walk>>,
@@ -59,7 +59,7 @@ pub(crate) async fn close_all(opens: Vec<Arc<Open>>) {
     for open in opens {
         if let Kind::File(file) = &open.kind {
             if let Err(error) = file.vfs.close(&Cx::system(Priority::Interactive)).await {
-                tracing::warn!(path = %file.vfs.path(), %error, "closing after the client left");
+                tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left");
             }
         }
     }

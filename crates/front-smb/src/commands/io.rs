@@ -44,6 +44,9 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
     if short || (data.is_empty() && decoded.length > 0) {
         return Err(NtStatus::END_OF_FILE);
     }
+    if let Kind::File(file) = &open.kind {
+        file.position.store(decoded.offset + data.len() as u64, Ordering::Relaxed);
+    }
     request.connection.server.counters.read_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
     Ok(data_answer(data))
 }

@@ -109,9 +109,7 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStat
         Fsctl::QUERY_ALLOCATED_RANGES => done(allocated_ranges(request, decoded).await?),
         _ => {
             // A handle that is not there is said before the code is.
-            if decoded.file_id != smb_wire::FileId::RELATED {
-                request.open(decoded.file_id)?;
-            }
+            request.open(decoded.file_id)?;
             Err(NtStatus::INVALID_DEVICE_REQUEST)
         }
     }

@@ -115,8 +115,7 @@ fn resume_or_begin(
             None => return Ok(Err(NtStatus::USER_SESSION_DELETED)),
         }
     };
-    let under_way = connection.logons.lock().len() + connection.channels.read().len();
-    if under_way >= limits::SESSIONS_PER_CONNECTION_MAX {
+    if connection.logons.lock().len() + connection.live_sessions() >= limits::SESSIONS_PER_CONNECTION_MAX {
         return Ok(Err(NtStatus::INSUFFICIENT_RESOURCES));
     }
     let mut challenge = [0; 8];
@@ -167,7 +166,6 @@ async fn refused(connection: &Connection, logon: &Logon, refusal: Refusal) -> Nt
     sleep(wait).await;
     if let Purpose::Again(channel) = &logon.purpose {
         // Who cannot prove himself again has no session any more (MS-SMB2 3.3.5.5.3).
-        connection.channels.write().remove(&channel.session.id);
         connection.server.end_session(&channel.session).await;
     }
     refusal.status()
@@ -240,9 +238,7 @@ async fn establish(
             (channel.clone(), channel)
         }
     };
-    if !connection.channels.read().contains_key(&id) {
-        connection.enter_session(channel.clone());
-    }
+    connection.enter_session(channel.clone());
     connection.server.counters.logons.fetch_add(1, Ordering::Relaxed);
     replace_previous(request, decoded, &channel.session).await;
     let mut flags = SessionFlags::empty();
@@ -300,7 +296,6 @@ async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, sess
     let server = &request.connection.server;
     if let Some(previous) = server.session(decoded.previous_session_id) {
         if same_user(&previous, &session.user) {
-            request.connection.channels.write().remove(&previous.id);
             server.end_session(&previous).await;
         }
     }
@@ -308,9 +303,7 @@ async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, sess
 
 pub(super) async fn logoff(request: &Request) -> Result<Answer, NtStatus> {
     LogoffRequest::decode(&request.message).map_err(|error| error.status())?;
-    let session = request.session()?;
-    request.connection.channels.write().remove(&session.id);
-    request.connection.server.end_session(session).await;
+    request.connection.server.end_session(request.session()?).await;
     Ok(Answer::ok(|body| LogoffResponse.encode(body)))
 }
 

@@ -113,7 +113,7 @@ async fn file_value(request: &Request, open: &Open, class: FileClass) -> Result<
             return Err(NtStatus::NOT_SUPPORTED);
         }
         FileClass::NAME | FileClass::NORMALIZED_NAME => {
-            let name = NameInformation { name: path_name(file, class == FileClass::NAME) };
+            let name = NameInformation { name: path_name(file, class == FileClass::NAME)? };
             return Value::of(NameInformation::FIXED_LEN, |out| name.encode(out));
         }
         // Short names are not made.
@@ -165,7 +165,7 @@ fn attribute_value(open: &Open, file: &FileOpen, class: FileClass, attr: &Attr) 
                 position: position(file),
                 mode: mode(file),
                 alignment: AlignmentInformation::default(),
-                name: NameInformation { name: path_name(file, true) },
+                name: NameInformation { name: path_name(file, true)? },
             };
             Value::of(AllInformation::FIXED_LEN, |out| value.encode(out))
         }
@@ -201,8 +201,8 @@ fn standard(file: &FileOpen, attr: &Attr) -> StandardInformation {
 }
 
 /// The path from the share's root, `\` between components and, with `rooted`, before the first.
-fn path_name(file: &FileOpen, rooted: bool) -> String {
-    let path = file.vfs.path();
+fn path_name(file: &FileOpen, rooted: bool) -> Result<String, NtStatus> {
+    let path = file.vfs.path().map_err(failed)?;
     let mut name = String::new();
     for component in path.components() {
         if rooted || !name.is_empty() {
@@ -213,7 +213,7 @@ fn path_name(file: &FileOpen, rooted: bool) -> String {
     if rooted && name.is_empty() {
         name.push('\\');
     }
-    name
+    Ok(name)
 }
 
 /// Files have their unnamed stream and no other; directories have none.
