@@ -14,6 +14,8 @@ pub const FETCH_BYTES: u64 = 512 * 1024;
 pub const SMALL_FILE_BYTES: u64 = 256 * 1024;
 /// Where the read-ahead window of a stream starts, bytes.
 pub const WINDOW_START_BYTES: u64 = 256 * 1024;
+/// What a window may grow to on any link, bytes; beyond it the measured rate x round trip decides.
+pub const WINDOW_CEILING_MIN_BYTES: u64 = 2 << 20;
 /// Files that may be fetched ahead of a client that reads one small file after another.
 pub const SIBLINGS_AHEAD_MAX: usize = 64;
 /// Entries asked for along with a listing, from the directories below.

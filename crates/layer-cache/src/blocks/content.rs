@@ -99,6 +99,11 @@ impl Content {
         Content { number, id, turn: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
 
+    /// Whether our own changes gave it a version that is not known yet.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.state.lock().own.as_ref().is_some_and(|own| !own.is_settled())
+    }
+
     /// The data file, opened when it is not. Blocks for a moment.
     pub(crate) fn file(&self, root: &Path) -> io::Result<Arc<DataFile>> {
         if let Some(file) = &self.state.lock().file {

@@ -112,7 +112,8 @@ impl BlockMap {
         groups.flat_map(in_group).filter(move |block| blocks.contains(block))
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    #[cfg(test)]
+    fn count(&self) -> u64 {
         self.count
     }
 

@@ -104,6 +104,12 @@ impl Blocks {
         self.counters.prefetched_used_bytes.add(plan.used_bytes);
     }
 
+    /// Whether all of `bytes` is on disk.
+    pub(crate) async fn has(&self, content: &Arc<Content>, bytes: Range<u64>) -> bool {
+        self.load(content).await;
+        self.is_here(content, &bytes)
+    }
+
     fn is_here(&self, content: &Content, bytes: &Range<u64>) -> bool {
         let state = content.state.lock();
         let end = bytes.end.min(state.size);
