@@ -148,6 +148,10 @@ async fn a_peer_that_comes_back_in_time_keeps_its_handles() {
         server.peer_down(&peer("dc2", 1));
         tokio::time::sleep(GRACE / 2).await;
         server.peer_up(&peer("dc2", 1), node.link("dc2"));
+        // Away again when the first absence would have lasted too long.
+        server.peer_down(&peer("dc2", 1));
+        tokio::time::sleep(GRACE * 3 / 4).await;
+        server.peer_up(&peer("dc2", 1), node.link("dc2"));
         tokio::time::sleep(GRACE).await;
     }
     assert_eq!(faults.counts().of(Op::Close), 0);

@@ -1,11 +1,15 @@
 //! Two nodes on loopback: a gateway `dc1` that serves volumes, and an entrypoint `dc2` that uses them. Between
 //! them a wire that can be cut.
 
+use async_trait::async_trait;
 use front_peer::{Offered, PeerLimits, PeerServer};
-use link::{Identity, LinkConfig, Node, certs};
+use link::{Class, Identity, Link, LinkConfig, Message, Node, Peer, Service, certs};
 use origin_peer::{Inbox, PeerVolume};
+use parking_lot::Mutex;
+use peer_wire::Push;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use testkit::ease::{cx, within};
@@ -21,6 +25,7 @@ pub struct Pair {
     pub server: Arc<PeerServer>,
     pub entrypoint: Node,
     pub inbox: Arc<Inbox>,
+    pub ear: Arc<Ear>,
     limits: PeerLimits,
     offered: HashMap<String, Offered>,
 }
@@ -40,8 +45,9 @@ impl Pair {
         let wire = Wire::to(gateway.local_addr().unwrap()).await;
         let inbox = Inbox::new();
         let config = LinkConfig { dial: vec![("dc1".into(), wire.address.to_string())], ..quick() };
-        let entrypoint = Node::start(identity("dc2"), config, inbox.clone()).await.unwrap();
-        Pair { wire, gateway, server, entrypoint, inbox, limits, offered }
+        let ear = Arc::new(Ear { inbox: inbox.clone(), deaf: false.into(), heard: Mutex::default() });
+        let entrypoint = Node::start(identity("dc2"), config, ear.clone()).await.unwrap();
+        Pair { wire, gateway, server, entrypoint, inbox, ear, limits, offered }
     }
 
     /// The volume at the entrypoint, as soon as its abilities are known.
@@ -120,6 +126,49 @@ fn identity(site: &str) -> Identity {
         dir
     });
     certs::load_site(dir.path(), site).unwrap()
+}
+
+/// Between the link and the inbox: hears every push, and can lose some.
+pub struct Ear {
+    inbox: Arc<Inbox>,
+    pub deaf: AtomicBool,
+    heard: Mutex<Vec<Push>>,
+}
+
+impl Ear {
+    /// Waits for so many pushes, lost ones among them.
+    pub async fn heard(&self, count: usize) -> Vec<Push> {
+        let reached = async {
+            while self.heard.lock().len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within(PATIENCE, &format!("{count} pushes"), reached).await;
+        self.heard.lock().clone()
+    }
+}
+
+#[async_trait]
+impl Service for Ear {
+    async fn call(&self, from: &Peer, class: Class, message: Message) -> Message {
+        self.inbox.call(from, class, message).await
+    }
+
+    fn notice(&self, from: &Peer, message: Message) {
+        let push = Push::decode(&message.head, &message.body).unwrap();
+        self.heard.lock().push(push);
+        if !self.deaf.load(Ordering::Relaxed) {
+            self.inbox.notice(from, message);
+        }
+    }
+
+    fn peer_up(&self, peer: &Peer, link: Link) {
+        self.inbox.peer_up(peer, link);
+    }
+
+    fn peer_down(&self, peer: &Peer) {
+        self.inbox.peer_down(peer);
+    }
 }
 
 /// Forwards TCP connections, as long as it is not cut.

@@ -1,9 +1,13 @@
 //! Notices and promises across the link.
 
 use crate::pair::{PATIENCE, Pair};
+use link::{Class, Message, Mode};
+use peer_wire::{Ask, Frame, Request};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 use testkit::ease::{self, cx, fails, notice, p, put, within};
 use testkit::{MemConfig, MemVolume};
-use volume::{Caps, ErrorKind, Freshness, Notice, VPath, Volume, Watch};
+use volume::{Caps, ErrorKind, Freshness, Notice, Priority, VPath, Volume, Watch};
 
 async fn until_promise(watch: &mut Watch, what: &str, wanted: impl Fn(&Freshness) -> bool) {
     let told = watch.freshness.wait_for(|freshness| wanted(freshness));
@@ -92,6 +96,49 @@ async fn a_change_during_a_cut_makes_all_unknown() {
     until_promise(&mut watch, "notified again", |f| *f == Freshness::Notified).await;
     ease::mkdir(&*memory.other(), "seen").await;
     notice(&mut watch, "seen", |n| matches!(n, Notice::Changed { path, .. } if *path == p("seen"))).await;
+}
+
+#[tokio::test]
+async fn a_lost_push_shows_by_the_next_one() {
+    let memory = MemVolume::new();
+    let pair = Pair::serving(memory.clone()).await;
+    let mut watch = pair.volume().await.watch(&cx()).await.unwrap();
+    pair.ear.deaf.store(true, Ordering::Relaxed);
+    ease::mkdir(&*memory.other(), "lost").await;
+    pair.ear.heard(1).await;
+    pair.ear.deaf.store(false, Ordering::Relaxed);
+    ease::mkdir(&*memory.other(), "next").await;
+    // Not what the next push says, before what was lost is made good.
+    assert_eq!(within(PATIENCE, "a notice", watch.notices.recv()).await, Some(all_unknown()));
+    until_promise(&mut watch, "notified again", |f| *f == Freshness::Notified).await;
+}
+
+#[tokio::test]
+async fn a_lost_last_push_shows_by_the_checks() {
+    let memory = MemVolume::new();
+    let pair = Pair::serving(memory.clone()).await;
+    let mut watch = pair.volume().await.watch(&cx()).await.unwrap();
+    pair.ear.deaf.store(true, Ordering::Relaxed);
+    ease::mkdir(&*memory.other(), "lost").await;
+    pair.ear.heard(1).await;
+    assert_eq!(within(PATIENCE, "a notice", watch.notices.recv()).await, Some(all_unknown()));
+}
+
+#[tokio::test]
+async fn a_subscription_that_the_gateway_lost_is_made_anew() {
+    let memory = MemVolume::new();
+    let pair = Pair::serving(memory.clone()).await;
+    let mut watch = pair.volume().await.watch(&cx()).await.unwrap();
+    ease::mkdir(&*memory.other(), "heard").await;
+    let subscription = pair.ear.heard(1).await[0].subscription;
+    let request =
+        Request { priority: Priority::Interactive, patience: PATIENCE, ask: Ask::Unwatch { subscription } };
+    let Frame { head, body } = request.encode();
+    let link = pair.entrypoint.link("dc1");
+    let until = Instant::now() + PATIENCE;
+    link.call(Class::Interactive, Mode::Repeatable, Message { head, body }, until).await.unwrap();
+    notice(&mut watch, "all is unknown", |n| *n == all_unknown()).await;
+    until_promise(&mut watch, "notified again", |f| *f == Freshness::Notified).await;
 }
 
 #[tokio::test]
