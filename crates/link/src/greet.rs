@@ -85,7 +85,7 @@ pub(crate) async fn dialed(
             greeting.versions.1
         ));
     }
-    let lane = Arc::new(Lane::new(kind, true, congestion, meter));
+    let lane = Arc::new(Lane::new(kind, true, congestion, meter, remote.pool()));
     Ok(Greeted { stream, lane, greeting, remote: remote.clone() })
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn accepted(shared: &Shared, tcp: TcpStream) -> Result<Greeted,
             return Err(format!("refused {site} ({}): {reason}", greeting.software));
         }
     }
-    let lane = Arc::new(Lane::new(greeting.lane, false, congestion, meter));
+    let lane = Arc::new(Lane::new(greeting.lane, false, congestion, meter, remote.pool()));
     Ok(Greeted { stream, lane, greeting, remote })
 }
 

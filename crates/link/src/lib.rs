@@ -29,6 +29,7 @@ mod liveness;
 mod message;
 mod meter;
 mod node;
+mod pool;
 mod queue;
 mod remote;
 mod served;

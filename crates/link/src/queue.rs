@@ -7,6 +7,8 @@ use crate::Class;
 use crate::frame::{self, FRAME_DATA, HEADER, START, Start};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes handed to TLS at once: what an interactive message may have to wait for in this process.
@@ -21,11 +23,40 @@ pub(crate) struct Outgoing {
     /// Its share of the queue's limit, given back when the message is written or dropped.
     #[allow(dead_code, reason = "held only to be dropped")]
     pub(crate) space: Option<OwnedSemaphorePermit>,
+    /// Tells the caller which lane took its request.
+    pub(crate) carrier: Option<Arc<Carrier>>,
+}
+
+/// The lane that a request went over, as far as it is known.
+#[derive(Debug, Default)]
+pub(crate) struct Carrier(AtomicU64);
+
+impl Carrier {
+    /// Stands for a request that was dropped before any lane took it.
+    const DROPPED: u64 = u64::MAX;
+
+    /// The lane's id once one has taken the request; the id of no lane when it was dropped.
+    pub(crate) fn lane(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Acquire)).filter(|lane| *lane != 0)
+    }
 }
 
 impl Outgoing {
-    fn left(&self) -> usize {
+    /// Bytes of data not yet taken.
+    pub(crate) fn left(&self) -> usize {
         self.head.len() + self.body.len()
+    }
+
+    /// Tells the caller that `lane` takes the message.
+    pub(crate) fn taken_by(&self, lane: u64) {
+        if let Some(carrier) = &self.carrier {
+            carrier.0.store(lane, Ordering::Release);
+        }
+    }
+
+    /// Tells the caller that no lane will take it.
+    pub(crate) fn drop_unsent(&self) {
+        self.taken_by(Carrier::DROPPED);
     }
 }
 
@@ -74,6 +105,12 @@ impl SendQueue {
             Class::Interactive => !self.interactive.messages.is_empty(),
             Class::Bulk => !self.bulk.messages.is_empty(),
         }
+    }
+
+    /// Whether there is room in the next batch for another bulk message.
+    pub(crate) fn pulls_more(&self) -> bool {
+        let data = self.bulk.bytes + self.bulk.messages.len() * (HEADER + START);
+        data < BATCH_BYTES
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -151,7 +188,7 @@ mod tests {
             head_len: 0,
             body_len: bytes,
         };
-        Outgoing { start, head: Bytes::new(), body, space: None }
+        Outgoing { start, head: Bytes::new(), body, space: None, carrier: None }
     }
 
     /// Classes of the frames of the next batch, `None` for control.

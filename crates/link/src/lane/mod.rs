@@ -12,15 +12,16 @@ pub(crate) use read::{Event, Received};
 pub(crate) use run::{LinkStream, run};
 
 use crate::Class;
-use crate::frame::{Control, FRAME_DATA, What};
+use crate::frame::{Control, What};
 use crate::hello::LaneKind;
 use crate::meter::Meter;
+use crate::pool::Pool;
 use crate::queue::{Outgoing, SendQueue};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
@@ -59,34 +60,13 @@ pub(crate) struct Lane {
     pub(crate) congestion: String,
     pub(crate) meter: Arc<Meter>,
     state: Mutex<State>,
-    /// Something was pushed.
-    pushed: Notify,
+    /// Something was pushed here or to the pool.
+    pushed: Arc<Notify>,
     end: watch::Sender<Option<End>>,
     draining: AtomicBool,
-    /// Our calls sent over it and not yet answered.
-    calls: AtomicUsize,
-}
-
-/// A call sent over a lane; counts there until dropped.
-#[derive(Debug)]
-pub(crate) struct CallOnLane(Arc<Lane>);
-
-impl CallOnLane {
-    pub(crate) fn new(lane: Arc<Lane>) -> CallOnLane {
-        lane.calls.fetch_add(1, Ordering::Relaxed);
-        CallOnLane(lane)
-    }
-
-    /// The lane's id.
-    pub(crate) fn lane(&self) -> u64 {
-        self.0.id
-    }
-}
-
-impl Drop for CallOnLane {
-    fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// Bulk messages of the peer, pulled from here when this lane carries bulk.
+    pool: Arc<Pool>,
+    carries_bulk: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +78,8 @@ struct State {
     notices_arrived: u64,
     probe: Option<Probe>,
     finishing: bool,
+    /// Forgotten by the peer's state: takes nothing more from the pool.
+    retired: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +91,13 @@ struct Probe {
 }
 
 impl Lane {
-    pub(crate) fn new(kind: LaneKind, dialed: bool, congestion: String, meter: Arc<Meter>) -> Lane {
+    pub(crate) fn new(
+        kind: LaneKind,
+        dialed: bool,
+        congestion: String,
+        meter: Arc<Meter>,
+        pool: Arc<Pool>,
+    ) -> Lane {
         Lane {
             id: NEXT_LANE.fetch_add(1, Ordering::Relaxed),
             kind,
@@ -117,15 +105,17 @@ impl Lane {
             congestion,
             meter,
             state: Mutex::default(),
-            pushed: Notify::new(),
+            pushed: Arc::default(),
             end: watch::Sender::new(None),
             draining: AtomicBool::new(false),
-            calls: AtomicUsize::new(0),
+            pool,
+            carries_bulk: AtomicBool::new(kind.class == Class::Bulk),
         }
     }
 
-    /// Queues a message.
+    /// Queues a message for this very lane.
     pub(crate) fn push(&self, message: Outgoing) {
+        message.taken_by(self.id);
         let mut state = self.state.lock();
         state.notices += u64::from(message.start.what == What::Notice);
         state.queue.push(message);
@@ -150,9 +140,23 @@ impl Lane {
         self.state.lock().queue.bytes(class)
     }
 
-    /// How much there is to do, for choosing among lanes: bytes queued, and a frame for each answer on its way.
-    pub(crate) fn load(&self, class: Class) -> usize {
-        self.queued(class) + self.calls.load(Ordering::Relaxed) * FRAME_DATA
+    /// Whether this lane takes messages from the pool.
+    pub(crate) fn carry_bulk(&self, carries: bool) {
+        let _no_pull = self.state.lock();
+        if self.carries_bulk.swap(carries, Ordering::Relaxed) == carries {
+            return;
+        }
+        if carries {
+            self.pushed.notify_one();
+        } else {
+            self.pool.forget(self.id);
+        }
+    }
+
+    /// The peer's state has forgotten this lane. Calls taken before see that; no others are taken.
+    pub(crate) fn retire(&self) {
+        self.state.lock().retired = true;
+        self.pool.forget(self.id);
     }
 
     /// Whether everything pushed was taken for writing.
@@ -214,6 +218,14 @@ impl Lane {
 
     fn next_batch(&self, batch: &mut VecDeque<Bytes>) -> Batch {
         let mut state = self.state.lock();
+        if self.carries_bulk.load(Ordering::Relaxed) && !state.retired {
+            while state.queue.pulls_more()
+                && let Some(message) = self.pool.pull(self.id, &self.pushed)
+            {
+                message.taken_by(self.id);
+                state.queue.push(message);
+            }
+        }
         state.queue.next_batch(batch);
         match (batch.is_empty(), state.finishing) {
             (false, _) => Batch::Write,

@@ -1,10 +1,9 @@
 //! Making a call: send, wait, send again when a connection ended meanwhile.
 
-use super::Remote;
 use super::pending::Waiting;
+use super::{Remote, roams};
 use crate::frame::{Control, START, Start, What};
-use crate::lane::CallOnLane;
-use crate::queue::Outgoing;
+use crate::queue::{Carrier, Outgoing};
 use crate::{Class, LinkError, LinkState, Message, Mode};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +22,9 @@ struct Call<'a> {
     mode: Mode,
     /// The peer process it was sent to.
     sent_to: Option<u64>,
-    on: Option<CallOnLane>,
+    carrier: Arc<Carrier>,
+    /// Lanes that had ended when it was last sent.
+    deaths: u64,
     answered: bool,
 }
 
@@ -32,11 +33,11 @@ impl Drop for Call<'_> {
         let id = self.waiting.id;
         let mut inner = self.remote.inner.lock();
         inner.pending.remove(id);
-        if self.sent_to.is_some()
-            && !self.answered
-            && let Some(lane) = inner.lane_for(Class::Interactive)
-        {
-            lane.push_control(&Control::Cancel { id });
+        if self.sent_to.is_some() && !self.answered {
+            inner.pool.abandon(id);
+            if let Some(lane) = inner.lane_for(Class::Interactive) {
+                lane.push_control(&Control::Cancel { id });
+            }
         }
     }
 }
@@ -53,13 +54,22 @@ impl Remote {
         let _slot = self.slots.pending_calls.acquire().await.map_err(closed)?;
         let _bytes = self.slots.pending_bytes.acquire_many(message.len() as u32).await.map_err(closed)?;
         let waiting = self.inner.lock().pending.register(mode);
-        let mut call = Call { remote: self, waiting, class, mode, sent_to: None, on: None, answered: false };
+        let mut call = Call {
+            remote: self,
+            waiting,
+            class,
+            mode,
+            sent_to: None,
+            carrier: Arc::default(),
+            deaths: 0,
+            answered: false,
+        };
         loop {
             if !call.send(&message).await? {
                 self.wait_until_up().await?;
                 continue;
             }
-            if let Some(answer) = call.answer().await {
+            if let Some(answer) = call.answer(roams(class, message.len())).await {
                 return answer;
             }
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -99,7 +109,6 @@ impl Remote {
 impl Call<'_> {
     /// Queues the request; false without a connection.
     async fn send(&mut self, message: &Message) -> Result<bool, LinkError> {
-        self.on = None;
         let cost = (message.len() + START) as u32;
         let queue = self.remote.slots.queue(self.class).clone();
         let space = queue.acquire_many_owned(cost).await.map_err(closed)?;
@@ -107,6 +116,8 @@ impl Call<'_> {
         if inner.closing {
             return Err(LinkError::Closed);
         }
+        self.carrier = Arc::default();
+        self.deaths = inner.deaths;
         if self.mode == Mode::Once && self.sent_to.is_some_and(|boot| boot != inner.boot) {
             return Err(LinkError::Restarted);
         }
@@ -122,21 +133,30 @@ impl Call<'_> {
             body_len: message.body.len(),
         };
         let Message { head, body } = message.clone();
-        lane.push(Outgoing { start, head, body, space: Some(space) });
-        self.on = Some(CallOnLane::new(lane.clone()));
+        let request = Outgoing { start, head, body, space: Some(space), carrier: Some(self.carrier.clone()) };
+        match self.class {
+            Class::Interactive => lane.push(request),
+            Class::Bulk => inner.pool.push(request),
+        }
         Ok(true)
     }
 
-    /// Waits for the answer; `None` when the connection that the request went over has ended.
-    async fn answer(&mut self) -> Option<Result<Message, LinkError>> {
+    /// Waits for the answer; `None` when a lane has ended that the request went over or, when the answer `roams`, that
+    /// the answer may have come over.
+    async fn answer(&mut self, roams: bool) -> Option<Result<Message, LinkError>> {
         loop {
             if let Some(answer) = self.waiting.answer.lock().take() {
                 self.answered = true;
                 return Some(answer);
             }
-            let lane = self.on.as_ref()?.lane();
-            if self.remote.inner.lock().lane(lane).is_none() {
-                return None;
+            {
+                let inner = self.remote.inner.lock();
+                match self.carrier.lane() {
+                    None => self.deaths = inner.deaths,
+                    Some(lane) if inner.lane(lane).is_none() => return None,
+                    Some(_) if roams && self.deaths != inner.deaths => return None,
+                    Some(_) => {}
+                }
             }
             self.waiting.wake.notified().await;
         }

@@ -16,9 +16,10 @@ mod session;
 use self::pending::Pending;
 use self::session::Tell;
 use crate::config::*;
-use crate::frame::{Control, What};
+use crate::frame::{Control, FRAME_DATA, What};
 use crate::hello::{FEATURE_BBR, Greeting, LaneKind};
 use crate::lane::{End, Event, Lane};
+use crate::pool::Pool;
 use crate::served::Served;
 use crate::{Class, Link, LinkConfig, LinkError, LinkState, LinkStats, Peer, Service};
 use parking_lot::Mutex;
@@ -76,6 +77,10 @@ struct Inner {
     /// Site and session.
     peer: Arc<Peer>,
     pending: Pending,
+    /// Lanes that have ended, so far.
+    deaths: u64,
+    /// Bulk messages that wait for a lane.
+    pool: Arc<Pool>,
     served: Arc<Mutex<Served>>,
     /// Number of the next notification from the peer.
     expected_notice: u64,
@@ -84,6 +89,13 @@ struct Inner {
     /// The lane that carries our notifications.
     notice_lane: Option<u64>,
     closing: bool,
+}
+
+/// Whether the answer to a request of `bytes` may come over any lane: bulk answers to small requests, which are cheap
+/// to send again when any lane ends. Other answers come over the lane of their request, so that a large request is
+/// sent again only when its own lane ends.
+fn roams(class: Class, bytes: usize) -> bool {
+    class == Class::Bulk && bytes <= FRAME_DATA
 }
 
 impl Limits {
@@ -125,7 +137,7 @@ impl Inner {
 
     /// The lane for a message: of its class if there is one, and then the one with the least to do.
     fn lane_for(&self, class: Class) -> Option<&Arc<Lane>> {
-        self.usable().min_by_key(|lane| (lane.kind.class != class, lane.load(class)))
+        self.usable().min_by_key(|lane| (lane.kind.class != class, lane.queued(class)))
     }
 
     fn lane(&self, id: u64) -> Option<&Arc<Lane>> {
@@ -152,6 +164,8 @@ impl Remote {
             features: 0,
             peer: Arc::new(Peer { site: site.to_owned(), session: 0 }),
             pending: Pending::default(),
+            deaths: 0,
+            pool: Arc::default(),
             served: Arc::default(),
             expected_notice: 0,
             next_notice: 1,
@@ -193,6 +207,11 @@ impl Remote {
     pub(crate) fn has_bbr(&self) -> Option<bool> {
         let inner = self.inner.lock();
         (inner.boot != 0).then_some(inner.features & FEATURE_BBR != 0)
+    }
+
+    /// Where the peer's lanes find bulk messages.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        self.inner.lock().pool.clone()
     }
 
     /// Number for our next greeting.
@@ -336,7 +355,7 @@ impl Remote {
     pub(crate) fn is_drained(&self) -> bool {
         let inner = self.inner.lock();
         let idle = inner.pending.is_empty() && inner.served.lock().running() == 0;
-        idle && inner.lanes.iter().all(|lane| lane.is_flushed())
+        idle && inner.pool.is_empty() && inner.lanes.iter().all(|lane| lane.is_flushed())
     }
 
     /// Closes all connections once their queues are written.
@@ -349,6 +368,7 @@ impl Remote {
         let lanes = {
             let mut inner = self.inner.lock();
             inner.closing = true;
+            inner.pool.clear();
             inner.pending.wake_all();
             inner.lanes.clone()
         };
@@ -376,7 +396,7 @@ impl Remote {
             pending: inner.pending.len(),
             rtt,
             queued_interactive: sum(&|lane| lane.queued(Class::Interactive) as u64) as usize,
-            queued_bulk: sum(&|lane| lane.queued(Class::Bulk) as u64) as usize,
+            queued_bulk: inner.pool.bytes() + sum(&|lane| lane.queued(Class::Bulk) as u64) as usize,
             congestion: inner.lanes.first().map(|lane| lane.congestion.clone()).unwrap_or_default(),
         }
     }

@@ -1,6 +1,6 @@
 //! Answering the peer's calls.
 
-use super::{Inner, Remote};
+use super::{Inner, Remote, roams};
 use crate::frame::{Control, START, Start, What};
 use crate::lane::{Lane, Received};
 use crate::queue::Outgoing;
@@ -15,15 +15,17 @@ struct Execution {
     table: Arc<Mutex<Served>>,
     id: u64,
     class: Class,
+    roams: bool,
     finished: bool,
 }
 
-/// Where an outcome goes: over the lane that the request came over last, because its caller sends again only when
-/// that one ends.
+/// Where an outcome goes: over any lane if it roams, else over the one that the request came over last, because its
+/// caller sends again only when that one ends.
 #[derive(Debug, Clone, Copy)]
 struct Destination {
     lane: u64,
     class: Class,
+    roams: bool,
     id: u64,
 }
 
@@ -43,7 +45,7 @@ impl Execution {
     fn finish(&mut self, outcome: &Outcome) -> Option<Destination> {
         self.finished = true;
         let lane = self.table.lock().finish(self.id, outcome)?;
-        Some(Destination { lane, class: self.class, id: self.id })
+        Some(Destination { lane, class: self.class, roams: self.roams, id: self.id })
     }
 
     async fn run(mut self, peer: Arc<Peer>, message: Message) {
@@ -74,6 +76,7 @@ impl Remote {
             let inner = self.inner.lock();
             (inner.served.clone(), inner.peer.clone())
         };
+        let roams = roams(class, message.len());
         let admission = {
             let mut served = table.lock();
             served.raise_floor(floor);
@@ -81,11 +84,11 @@ impl Remote {
         };
         match admission {
             Admission::Run => {
-                let execution = Execution { remote, table, id, class, finished: false };
+                let execution = Execution { remote, table, id, class, roams, finished: false };
                 tokio::spawn(execution.run(peer, message));
             }
             Admission::Answered(outcome) => {
-                let to = Destination { lane: lane.id, class, id };
+                let to = Destination { lane: lane.id, class, roams, id };
                 tokio::spawn(async move { remote.deliver(&table, to, outcome).await });
             }
             Admission::Refuse(reason) => {
@@ -114,7 +117,13 @@ impl Remote {
             head_len: message.head.len(),
             body_len: message.body.len(),
         };
-        lane.push(Outgoing { start, head: message.head, body: message.body, space: Some(space) });
+        let Message { head, body } = message;
+        let answer = Outgoing { start, head, body, space: Some(space), carrier: None };
+        if to.roams && inner.is_up() {
+            inner.pool.push(answer);
+        } else {
+            lane.push(answer);
+        }
     }
 
     fn deliver_failure(&self, table: &Arc<Mutex<Served>>, to: Destination, reason: String) {

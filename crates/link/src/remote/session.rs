@@ -74,7 +74,7 @@ impl Inner {
             return Err(format!("more than {MAX_LANES} connections"));
         }
         self.lanes.push(lane.clone());
-        self.choose_notice_lane();
+        self.arrange();
         let again = !self.known.insert((lane.dialed, lane.kind));
         Ok((self.tell(before, ""), again))
     }
@@ -94,7 +94,7 @@ impl Inner {
         let at = self.lanes.iter().position(|known| known.id == lane.id)?;
         let before = self.before();
         self.remove(at);
-        self.choose_notice_lane();
+        self.arrange();
         Some(self.tell(before, &end.to_string()))
     }
 
@@ -102,14 +102,33 @@ impl Inner {
     pub(super) fn drain(&mut self, lane: &Lane) -> Tell {
         let before = self.before();
         lane.drain();
-        self.choose_notice_lane();
+        self.arrange();
         self.tell(before, "the other node is shutting down")
     }
 
-    /// Forgets a lane; the calls sent over it see that and are sent again.
+    /// Forgets a lane; the calls that depended on it see that and are sent again.
     fn remove(&mut self, at: usize) -> Arc<Lane> {
+        let lane = self.lanes.swap_remove(at);
+        lane.retire();
+        self.deaths += 1;
+        if self.lanes.is_empty() {
+            self.pool.clear();
+        }
         self.pending.wake_all();
-        self.lanes.swap_remove(at)
+        lane
+    }
+
+    /// Distributes the work after lanes came or went.
+    fn arrange(&mut self) {
+        let bulk = self.usable().any(|lane| lane.kind.class == Class::Bulk);
+        for lane in self.usable().filter(|lane| lane.kind.class == Class::Interactive) {
+            lane.carry_bulk(!bulk);
+        }
+        if !self.is_up() {
+            self.pool.drop_requests();
+            self.pending.wake_all();
+        }
+        self.choose_notice_lane();
     }
 
     /// Keeps the lane of our notifications while it can be used; goes back to an interactive one when none are under
@@ -140,7 +159,7 @@ fn outgoing(what: What, number: u64, message: Message) -> Outgoing {
         body_len: message.body.len(),
     };
     let Message { head, body } = message;
-    Outgoing { start, head, body, space: None }
+    Outgoing { start, head, body, space: None, carrier: None }
 }
 
 impl Remote {
