@@ -2,6 +2,7 @@
 //!
 //! Each chore is a file; `run.rs` is the one place that starts other programs.
 
+mod bench;
 mod packages;
 mod run;
 mod test;
@@ -16,6 +17,11 @@ cargo xtask CHORE
                       smbtorture with its known-fail list, a short run of each fuzz target.
                       Installs the Debian packages that it needs when run as root. --quick: without those
                       that need packages
+  bench lan           one connection on loopback, beside Samba
+  bench wan [--rtt-ms N] [--rate-mbit N] [--rounds N] [--full] [--alone]
+                      the main job across an emulated WAN (root), beside straight SMB; 100 ms and 100 Mb/s
+                      unless told otherwise. --full: the peer's slow measures unabridged (11 minutes a round);
+                      --alone: without the peer
   tidy                the rules of the code base that no compiler checks
 ";
 
@@ -25,6 +31,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test::all(),
         ["test", "--quick"] => test::quick(),
+        ["bench", "lan"] => packages::ensure().and_then(|()| bench::lan::bench()),
+        ["bench", "wan", options @ ..] => bench_wan(options),
         ["tidy"] => tidy::check(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
@@ -39,4 +47,26 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn bench_wan(options: &[&str]) -> run::Outcome {
+    let shape = e2e::Shape { rtt_ms: 100, rate_mbit: 100, loss_percent: 0.0 };
+    let mut plan = bench::wan::Plan { shape, rounds: 3, full: false, alone: false };
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let mut number = || {
+            let word = options.next().ok_or(format!("{option} wants a number"))?;
+            word.parse::<u32>().map_err(|_| format!("{option} wants a number, not {word}"))
+        };
+        match *option {
+            "--rtt-ms" => plan.shape.rtt_ms = number()?,
+            "--rate-mbit" => plan.shape.rate_mbit = number()?,
+            "--rounds" => plan.rounds = number()?.max(1) as usize,
+            "--full" => plan.full = true,
+            "--alone" => plan.alone = true,
+            _ => return Err(format!("bench wan does not know {option}\n\n{HELP}")),
+        }
+    }
+    packages::ensure()?;
+    bench::wan::bench(&plan)
 }

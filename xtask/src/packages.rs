@@ -28,7 +28,10 @@ pub fn ensure() -> Outcome {
         .collect();
     let root = run::output("id", &["-u"])?.trim() == "0";
     if !debian.is_empty() && !root {
-        return Err(format!("missing: install the Debian packages {} (or run this as root)", debian.join(" ")));
+        return Err(format!(
+            "missing: install the Debian packages {} (or run this as root)",
+            debian.join(" ")
+        ));
     }
     if !debian.is_empty() {
         let noninteractive = [("DEBIAN_FRONTEND", "noninteractive")];

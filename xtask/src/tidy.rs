@@ -43,7 +43,8 @@ fn arrows(broken: &mut Vec<String>) -> Outcome {
         if TOP.contains(&name.as_str()) {
             continue;
         }
-        let rule = ARROWS.iter().find(|(role, _)| name == *role || (role.ends_with('-') && name.starts_with(role)));
+        let rule =
+            ARROWS.iter().find(|(role, _)| name == *role || (role.ends_with('-') && name.starts_with(role)));
         let Some((_, allowed)) = rule else {
             broken.push(format!("{name}: no arrow rule for this crate; name its role in xtask/src/tidy.rs"));
             continue;
@@ -59,7 +60,9 @@ fn arrows(broken: &mut Vec<String>) -> Outcome {
 fn manifests() -> Outcome<BTreeMap<String, Vec<String>>> {
     let crates = run::root().join("crates");
     let names: Vec<String> = fs::read_dir(&crates)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect())
+        .and_then(|entries| {
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        })
         .map_err(|error: std::io::Error| format!("crates/: {error}"))?;
     let mut all = BTreeMap::new();
     for name in &names {
