@@ -3,6 +3,7 @@
 //! This is the binary: command line, configuration, the order of layers (`stack.rs`), and the supervision of a
 //! running node (`node.rs`). All work is done in the crates below.
 
+mod acquainted;
 mod cli;
 mod command;
 mod config;
@@ -39,7 +40,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         _ => "warn",
     };
     process::log(cli.log.as_deref(), default_log).map_err(Failure::usage)?;
-    process::prepare();
+    process::raise_limits();
     match &cli.command {
         Command::Try(args) => at_length(command::try_out::run(args)),
         Command::Serve(args) => at_length(command::serve::run(&args.config)),

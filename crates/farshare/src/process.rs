@@ -1,4 +1,7 @@
-//! The process itself: limits, file modes, logs, signals.
+//! The process itself: limits, logs, signals.
+//!
+//! The umask stays as it is, because new files at a `file://` origin obey it; what this program keeps for itself it
+//! makes with modes of its own.
 
 use rustix::process::{Resource, Rlimit};
 use std::io::IsTerminal;
@@ -8,9 +11,8 @@ use tracing_subscriber::EnvFilter;
 /// File descriptors below which a server of many clients runs dry.
 const DESCRIPTORS_LOW: u64 = 4096;
 
-/// What this program makes is for its owner only; and it may hold as many files open as the system lets it.
-pub fn prepare() {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+/// This process may hold as many files open as the system lets it.
+pub fn raise_limits() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(cause) = rustix::process::setrlimit(Resource::Nofile, raised) {

@@ -8,12 +8,14 @@
 //!
 //! Peers are served the top of the same stack, so that they and the SMB clients of this node see one state.
 
+use crate::acquainted::Acquainted;
 use crate::config::{CacheSettings, Dialect, Encryption, Origin, Signing, SmbSettings, VolumeSettings};
 use crate::failure::Failure;
 use crate::users::UserTable;
 use layer_cache::{CacheConfig, CacheVolume};
+use origin_local::{LocalConfig, LocalVolume};
 use origin_peer::{Inbox, PeerVolume};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use volume::Volume;
 
@@ -30,6 +32,8 @@ pub struct Peers {
     pub node: link::Node,
     /// The service of `node`.
     pub inbox: Arc<Inbox>,
+    /// The state directory, where what peers can do is remembered; `None` remembers nothing.
+    pub state: Option<PathBuf>,
 }
 
 /// Builds a volume. `peers` is needed for `peer://`.
@@ -50,17 +54,18 @@ pub async fn origin(
     peers: Option<&Peers>,
 ) -> Result<Arc<dyn Volume>, Box<dyn std::error::Error + Send + Sync>> {
     match &settings.origin {
-        Origin::File { root } => file(root).await,
+        Origin::File { root } => Ok(LocalVolume::open(root, LocalConfig::default())?),
         Origin::Peer { peer, volume } => {
             let peers = peers.ok_or("a peer:// origin needs a [link] section")?;
-            Ok(PeerVolume::new(peers.node.link(&peer.0), volume, peers.inbox.clone())?)
+            let inner = PeerVolume::new(peers.node.link(&peer.0), volume, peers.inbox.clone())?;
+            let origin = settings.origin.to_string();
+            match &peers.state {
+                Some(state) => Ok(Acquainted::remembered(inner, state, &settings.name, &origin).await?),
+                None => Ok(Acquainted::new(inner).await?),
+            }
         }
         Origin::Smb { .. } => Err("smb:// origins are not in this version of farshare".into()),
     }
-}
-
-async fn file(root: &Path) -> Result<Arc<dyn Volume>, Box<dyn std::error::Error + Send + Sync>> {
-    Err(format!("{}: file:// origins are not wired in yet", root.display()).into())
 }
 
 fn cache_config(settings: &CacheSettings, origin: &Origin) -> CacheConfig {

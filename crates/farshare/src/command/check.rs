@@ -178,7 +178,7 @@ async fn dial(table: &mut Table, config: &Config, link: &LinkSettings) -> Option
     for peer in undialed.filter(|peer| !link.dial.iter().any(|dial| dial.peer.0 == *peer)) {
         table.warn(format_args!("peer {peer}"), "dials this node; not known while the node does not run");
     }
-    Some(Peers { node, inbox })
+    Some(Peers { node, inbox, state: None })
 }
 
 async fn check_volume(

@@ -42,7 +42,7 @@ pub fn people(access: &Access<'_>) -> String {
     );
     let mut line = |system: &str, text: String| {
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "  {system:<10}{text}");
+        let _ = writeln!(page, "{}", format_args!("  {system:<10}{text}").to_string().trim_end());
     };
     line("smbclient", format!("smbclient {unc} -p {port} -U {}", shell(user)));
     let options = shell(&format!("port={port},username={user},uid={},vers=3.1.1", "$(id -u)"));
@@ -59,7 +59,8 @@ pub fn people(access: &Access<'_>) -> String {
         line("", "(this address is for clients on this machine; --smb 0.0.0.0:445 serves others)".into());
     }
     let state = shell(&access.state.display().to_string());
-    line("\n  status", format!(" farshare status --state {state}"));
+    line("", String::new());
+    line("status", format!("farshare status --state {state}"));
     if let Some(admin) = access.admin {
         line("", format!("http://{admin}/status, http://{admin}/metrics"));
     }

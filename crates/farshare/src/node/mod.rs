@@ -206,7 +206,7 @@ async fn start_link(config: &Config, volumes: &[Served]) -> Result<Option<Peers>
         ..LinkConfig::default()
     };
     let node = link::Node::start(identity, link, inbox.clone()).await.map_err(Failure::failed)?;
-    Ok(Some(Peers { node, inbox }))
+    Ok(Some(Peers { node, inbox, state: Some(config.state.clone()) }))
 }
 
 /// Asks each volume for its root, so that a log tells at the start what is out of reach. A far origin may be down

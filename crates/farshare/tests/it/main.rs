@@ -1,5 +1,7 @@
 //! The program as its users meet it: exit status, words, files.
 
+mod served;
+
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
