@@ -1,1 +1,47 @@
-//! origin-local
+//! An origin: a directory of this machine, served as a volume.
+//!
+//! **Names never leave the root.** Every call resolves its path anew with `openat2` below the root's
+//! descriptor, following no symlink and no magic link; what then happens, happens to the descriptor found or
+//! to one name in a directory held by descriptor. Whoever swaps directories for symlinks meanwhile gets an
+//! error, never another file (`tests/it/escape.rs`). A symlink on the way is `Loop`: links are served as links.
+//!
+//! **What an answer promises.** `apply` and `write_at` return when the kernel has the change: it survives the
+//! end of this process, not a power cut. `File::sync` returns when content and size are on the medium, and,
+//! for a file that this handle made, its name too. Other changes of names reach the medium in the order the
+//! file system writes its journal, or before `apply` returns with [`LocalConfig::sync_changes`]. A failed
+//! `sync` is reported once and never retried: what was written since the last success may be lost.
+//!
+//! **`expect`** is checked just before the change, in the directory held by descriptor. A writer outside
+//! farshare that replaces the file in between (microseconds) is not noticed; for `open` and `SetAttr` there
+//! is no such gap, because they work on the descriptor that was checked.
+//!
+//! **Versions** are change time, write time and size. From Linux 6.13 on the kernel gives each change that
+//! somebody looked at its own time; before, two changes within one tick (1 to 10 ms) can share one.
+//!
+//! **New files** belong to the user of this process, and its umask applies. Times are the kernel's; a
+//! creation time that was set, and the attribute bits of MS-FSCC, live in one extended attribute
+//! (`docs/formats/local-attributes.md`). On a file system without such, `caps().dos_attributes` is false,
+//! bits given for new files are dropped, and setting a creation time is `Unsupported`.
+//!
+//! **Threads.** What only touches memory runs at once: lookups with `RESOLVE_CACHED`, reads with
+//! `RWF_NOWAIT`, writes where the file system takes that flag. All else goes to a bounded number of blocking
+//! threads ([`BLOCKING_CALLS_MAX`]). See `examples/measure.rs` for the figures behind this.
+
+mod attributes;
+mod beneath;
+mod changes;
+mod config;
+mod error;
+mod file;
+mod listing;
+mod name;
+mod pool;
+mod sys;
+mod volume;
+mod watching;
+
+pub use config::LocalConfig;
+pub use listing::PAGE_ENTRIES_MAX;
+pub use pool::BLOCKING_CALLS_MAX;
+pub use volume::LocalVolume;
+pub use watching::{COALESCE_AT_MOST, COALESCE_QUIET};

@@ -144,6 +144,16 @@ impl Model {
 
     /// Compares what came with what had to come; says whether it was a success.
     fn agree<T, E>(&mut self, what: String, came: Result<T>, expected: &Expected<E>) -> Option<T> {
+        self.agree_as(what, came, expected, alike)
+    }
+
+    fn agree_as<T, E>(
+        &mut self,
+        what: String,
+        came: Result<T>,
+        expected: &Expected<E>,
+        alike: fn(ErrorKind, ErrorKind) -> bool,
+    ) -> Option<T> {
         self.history.push(format!("{what} -> {:?}", expected.as_ref().map(|_| ()).map_err(|kind| *kind)));
         match (came, expected) {
             (Ok(value), Ok(_)) => Some(value),
@@ -351,7 +361,8 @@ impl Model {
         let expected = self.expect_rename(&from, &to, replace);
         let change = Change::Rename { from: from.clone(), to: to.clone(), replace, expect: None };
         let came = volume.apply(&cx(), &change).await;
-        self.agree(format!("rename {from:?} to {to:?} replace {replace}"), came, &expected);
+        let what = format!("rename {from:?} to {to:?} replace {replace}");
+        self.agree_as(what, came, &expected, alike_of_two);
         if expected.is_ok() && from != to {
             let moved: Vec<_> = self.tree.keys().filter(|path| path.is_within(&from)).cloned().collect();
             let things = moved.into_iter().filter_map(|path| {
@@ -378,7 +389,8 @@ impl Model {
         };
         let change = Change::Link { from: from.clone(), to: to.clone(), replace, expect: None };
         let came = volume.apply(&cx(), &change).await;
-        self.agree(format!("link {from:?} to {to:?} replace {replace}"), came, &expected);
+        let what = format!("link {from:?} to {to:?} replace {replace}");
+        self.agree_as(what, came, &expected, alike_of_two);
         if let (Ok(()), Ok(thing)) = (expected, source) {
             self.tree.insert(to, thing);
         }
@@ -393,7 +405,8 @@ impl Model {
     }
 }
 
-/// Whether two refusals come to the same: storage checks in different orders.
+/// Whether two refusals come to the same. Storage checks in different orders, and a change with two names can
+/// be wrong in two ways at once.
 fn alike(came: ErrorKind, due: ErrorKind) -> bool {
     use ErrorKind::*;
     const PATH: [ErrorKind; 3] = [NotFound, NotADirectory, Loop];
@@ -408,4 +421,10 @@ fn alike(came: ErrorKind, due: ErrorKind) -> bool {
     ];
     let both = |kinds: &[ErrorKind]| kinds.contains(&came) && kinds.contains(&due);
     came == due || both(&PATH) || both(&IN_THE_WAY)
+}
+
+/// The same for changes with two names: any of the reasons, whichever name it is about.
+fn alike_of_two(came: ErrorKind, due: ErrorKind) -> bool {
+    let refusal = |kind| alike(kind, ErrorKind::NotFound) || alike(kind, ErrorKind::AlreadyExists);
+    refusal(came) && refusal(due)
 }

@@ -1,0 +1,239 @@
+//! Attributes: `statx`, and the one extended attribute that holds what POSIX has no place for.
+//!
+//! The format of `user.farshare.attr` is described in `docs/formats/local-attributes.md`.
+
+use crate::beneath::ProcPath;
+use crate::error::{Failure, Outcome};
+use bytes::{Buf, BufMut};
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps, UTIME_OMIT, Uid,
+    XattrFlags, chmod, chownat, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
+};
+use rustix::io::Errno;
+use volume::{Attr, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Time, Version};
+
+const NAME: &str = "user.farshare.attr";
+const FORMAT: u8 = 1;
+const LENGTH: usize = 16;
+const HAS_BTIME: u8 = 1;
+/// `st_blocks` counts in these, whatever the file system's block is.
+const BLOCK_BYTES: u64 = 512;
+
+/// What the extended attribute says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) dos: DosAttributes,
+    pub(crate) btime: Option<Time>,
+}
+
+impl Extra {
+    fn encode(self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        let mut rest = &mut bytes[..];
+        rest.put_u8(FORMAT);
+        rest.put_u8(if self.btime.is_some() { HAS_BTIME } else { 0 });
+        rest.put_u16_le(0);
+        rest.put_u32_le(self.dos.bits());
+        rest.put_i64_le(self.btime.unwrap_or_default().0);
+        bytes
+    }
+
+    /// `None` for a format we do not know.
+    fn decode(mut bytes: &[u8]) -> Option<Extra> {
+        if bytes.len() != LENGTH || bytes.get_u8() != FORMAT {
+            return None;
+        }
+        let flags = bytes.get_u8();
+        bytes.advance(2);
+        let dos = DosAttributes::from_bits_truncate(bytes.get_u32_le());
+        let btime = Time(bytes.get_i64_le());
+        Some(Extra { dos, btime: (flags & HAS_BTIME != 0).then_some(btime) })
+    }
+
+    /// What was read of the attribute, `NODATA` for none.
+    fn read(came: Result<usize, Errno>, buffer: &[u8]) -> Outcome<Extra> {
+        let extra = match came {
+            Ok(length) => Extra::decode(&buffer[..length]),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Some(Extra::default()),
+            // Longer than ours: of another format.
+            Err(Errno::RANGE) => None,
+            // Links, devices, or files that we may not read: they cannot have it.
+            Err(Errno::PERM | Errno::ACCESS) => Some(Extra::default()),
+            Err(errno) => return Err(errno.into()),
+        };
+        if extra.is_none() {
+            tracing::warn!(xattr = NAME, "a file has attributes in a format of another version: not used");
+        }
+        Ok(extra.unwrap_or_default())
+    }
+
+    /// Of the object behind a descriptor of any kind.
+    pub(crate) fn of(fd: &OwnedFd) -> Outcome<Extra> {
+        let mut buffer = [0; LENGTH];
+        let came = getxattr(ProcPath::of(fd).bytes(), NAME, &mut buffer);
+        Extra::read(came, &buffer)
+    }
+
+    /// Of `dir/name`, with `path` room for building the path.
+    pub(crate) fn of_entry(dir: &OwnedFd, name: &[u8], path: &mut Vec<u8>) -> Outcome<Extra> {
+        path.clear();
+        path.extend_from_slice(ProcPath::of(dir).bytes());
+        path.push(b'/');
+        path.extend_from_slice(name);
+        let mut buffer = [0; LENGTH];
+        let came = lgetxattr(&path[..], NAME, &mut buffer);
+        Extra::read(came, &buffer)
+    }
+
+    fn store(self, fd: &OwnedFd) -> Outcome<()> {
+        let path = ProcPath::of(fd);
+        if self == Extra::default() {
+            return match removexattr(path.bytes(), NAME) {
+                Ok(()) | Err(Errno::NODATA) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            };
+        }
+        Ok(setxattr(path.bytes(), NAME, &self.encode(), XattrFlags::empty())?)
+    }
+}
+
+/// Whether the file system of this directory has extended attributes of users.
+pub(crate) fn can_extra(dir: &OwnedFd) -> Outcome<bool> {
+    match getxattr(ProcPath::of(dir).bytes(), NAME, &mut [0; LENGTH]) {
+        Ok(_) | Err(Errno::NODATA | Errno::RANGE | Errno::ACCESS | Errno::PERM) => Ok(true),
+        Err(Errno::OPNOTSUPP) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn mask() -> StatxFlags {
+    StatxFlags::BASIC_STATS | StatxFlags::BTIME
+}
+
+/// Looks at an object by its descriptor.
+pub(crate) fn look(fd: &OwnedFd) -> Result<Statx, Errno> {
+    statx(fd, c"", AtFlags::EMPTY_PATH, mask())
+}
+
+/// Looks at a name in a directory, a symlink as itself.
+pub(crate) fn look_at(dir: &OwnedFd, name: &[u8]) -> Result<Statx, Errno> {
+    statx(dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, mask())
+}
+
+pub(crate) fn kind(fd: &OwnedFd) -> Result<Kind, Errno> {
+    look(fd).map(|stat| kind_of(&stat))
+}
+
+pub(crate) fn kind_of(stat: &Statx) -> Kind {
+    match FileType::from_raw_mode(stat.stx_mode.into()) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}
+
+pub(crate) fn id_of(stat: &Statx) -> FileId {
+    let device = u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor);
+    FileId { hi: device, lo: stat.stx_ino }
+}
+
+fn time(stamp: StatxTimestamp) -> Time {
+    Time::from_parts(stamp.tv_sec, stamp.tv_nsec)
+}
+
+/// Files and directories can have extra attributes; links and devices cannot.
+pub(crate) fn can_have_extra(kind: Kind) -> bool {
+    matches!(kind, Kind::File | Kind::Dir)
+}
+
+pub(crate) fn attr(stat: &Statx, extra: Extra) -> Attr {
+    let (mtime, ctime) = (time(stat.stx_mtime), time(stat.stx_ctime));
+    let kernel_btime = match StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME) {
+        true => time(stat.stx_btime),
+        // A file system without creation times: it was there by the earlier of the two.
+        false => mtime.min(ctime),
+    };
+    Attr {
+        id: id_of(stat),
+        version: Version { hi: ctime.0 as u64, lo: (mtime.0 as u64).rotate_left(20) ^ stat.stx_size },
+        kind: kind_of(stat),
+        size: stat.stx_size,
+        allocated: stat.stx_blocks.saturating_mul(BLOCK_BYTES),
+        mtime,
+        ctime,
+        atime: time(stat.stx_atime),
+        btime: extra.btime.unwrap_or(kernel_btime),
+        mode: u32::from(stat.stx_mode) & 0o7777,
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        links: stat.stx_nlink,
+        dos: extra.dos,
+    }
+}
+
+/// All that is to be known of the object behind a descriptor.
+pub(crate) fn attr_of(fd: &OwnedFd, extras: bool) -> Outcome<Attr> {
+    let stat = look(fd)?;
+    let extra = match extras && can_have_extra(kind_of(&stat)) {
+        true => Extra::of(fd)?,
+        false => Extra::default(),
+    };
+    Ok(attr(&stat, extra))
+}
+
+/// Sets everything but the size. The caller holds the lock that keeps two changes of extras apart.
+pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, extras: bool) -> Outcome<()> {
+    if set.uid.is_some() || set.gid.is_some() {
+        chownat(fd, c"", set.uid.map(Uid::from_raw), set.gid.map(Gid::from_raw), AtFlags::EMPTY_PATH)?;
+    }
+    if let Some(mode) = set.mode {
+        chmod(ProcPath::of(fd).bytes(), Mode::from_bits_truncate(mode & 0o7777))?;
+    }
+    if set.dos.is_some() || set.btime.is_some() {
+        if !extras || !can_have_extra(kind(fd)?) {
+            return Err(Failure::Kind(ErrorKind::Unsupported));
+        }
+        let present = Extra::of(fd)?;
+        let new = Extra { dos: set.dos.unwrap_or(present.dos), btime: set.btime.or(present.btime) };
+        if new != present {
+            new.store(fd)?;
+        }
+    }
+    if set.mtime.is_some() || set.atime.is_some() {
+        let stamp = |time: Option<Time>| match time.map(Time::to_parts) {
+            Some((tv_sec, nanoseconds)) => Timespec { tv_sec, tv_nsec: nanoseconds.into() },
+            None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        };
+        let times = Timestamps { last_access: stamp(set.atime), last_modification: stamp(set.mtime) };
+        utimensat(fd, c"", &times, AtFlags::EMPTY_PATH)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extras_come_back() {
+        for btime in [None, Some(Time(-5)), Some(Time(1_700_000_000_123_456_789))] {
+            let extra = Extra { dos: DosAttributes::HIDDEN | DosAttributes::OFFLINE, btime };
+            assert_eq!(Extra::decode(&extra.encode()), Some(extra));
+        }
+    }
+
+    #[test]
+    fn bytes_as_documented() {
+        let extra = Extra { dos: DosAttributes::HIDDEN | DosAttributes::ARCHIVE, btime: Some(Time(1)) };
+        assert_eq!(extra.encode(), [1, 1, 0, 0, 0x22, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn other_formats_are_not_guessed_at() {
+        assert_eq!(Extra::decode(&[2; LENGTH]), None);
+        assert_eq!(Extra::decode(&[1; 4]), None);
+        assert_eq!(Extra::decode(&[]), None);
+    }
+}

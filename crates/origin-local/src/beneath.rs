@@ -1,0 +1,123 @@
+//! From names to descriptors, never beyond the root.
+//!
+//! A *handle* is an `O_PATH` descriptor: it names an object of any kind without opening it, so devices and
+//! FIFOs are never touched. What `openat` or `setxattr` then do to that very object goes by way of
+//! `/proc/self/fd/N`, which the kernel resolves to the descriptor, not to a name.
+
+use crate::error::Outcome;
+use crate::name;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+use std::borrow::Cow;
+use std::path::Path;
+use volume::{ErrorKind, VPath};
+
+/// Longest path the kernel takes in one call, bytes (`PATH_MAX` is 4096 with the NUL).
+const CHUNK_MAX_BYTES: usize = 4000;
+/// Times a resolution is tried again when the kernel saw a rename in the midst of it.
+const RACE_RETRIES: usize = 16;
+
+/// Whether resolving may wait for the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Patience {
+    /// Only what is in memory; else `Errno::AGAIN`.
+    None,
+    Disk,
+}
+
+/// The directory that is served.
+pub(crate) struct Root {
+    fd: OwnedFd,
+}
+
+/// The directory that holds a name, and the name in it.
+pub(crate) struct Place<'a> {
+    pub(crate) dir: OwnedFd,
+    pub(crate) name: Cow<'a, [u8]>,
+}
+
+impl Root {
+    /// Takes a directory as root; symlinks in `path` itself are followed.
+    pub(crate) fn open(path: &Path) -> Outcome<Root> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Root { fd: openat(CWD, path, flags, Mode::empty())? })
+    }
+
+    pub(crate) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// A handle of whatever is under `path`, a symlink as itself.
+    pub(crate) fn handle(&self, path: &VPath, patience: Patience) -> Outcome<OwnedFd> {
+        self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW, patience)
+    }
+
+    /// A directory, opened for listing.
+    pub(crate) fn dir(&self, path: &VPath) -> Outcome<OwnedFd> {
+        self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY, Patience::Disk)
+    }
+
+    /// Where the last component of `path` has its place; `at_root` for the root itself.
+    pub(crate) fn place<'a>(&self, path: &'a VPath, at_root: ErrorKind) -> Outcome<Place<'a>> {
+        let Some(parent) = path.parent() else { return Err(at_root.into()) };
+        let dir = self.resolve(&parent, OFlags::PATH | OFlags::DIRECTORY, Patience::Disk)?;
+        Ok(Place { dir, name: name::to_disk(path.name())? })
+    }
+
+    fn resolve(&self, path: &VPath, flags: OFlags, patience: Patience) -> Outcome<OwnedFd> {
+        let bytes = name::to_disk(path.as_str())?;
+        let mut rest: &[u8] = if bytes.is_empty() { b"." } else { &bytes };
+        let mut above: Option<OwnedFd> = None;
+        while rest.len() > CHUNK_MAX_BYTES {
+            // Components are far shorter than a chunk, so there is a separator.
+            let cut = rest[..CHUNK_MAX_BYTES].iter().rposition(|&b| b == b'/').ok_or(Errno::NAMETOOLONG)?;
+            let from = above.as_ref().unwrap_or(&self.fd);
+            let dir = beneath(from, &rest[..cut], OFlags::PATH | OFlags::DIRECTORY, patience)?;
+            (above, rest) = (Some(dir), &rest[cut + 1..]);
+        }
+        Ok(beneath(above.as_ref().unwrap_or(&self.fd), rest, flags, patience)?)
+    }
+}
+
+fn beneath(dir: &OwnedFd, path: &[u8], flags: OFlags, patience: Patience) -> Result<OwnedFd, Errno> {
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+    resolve.set(ResolveFlags::CACHED, patience == Patience::None);
+    let flags = flags | OFlags::CLOEXEC;
+    for _ in 0..RACE_RETRIES {
+        match openat2(dir, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if patience == Patience::Disk => {}
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// A path that the kernel resolves to exactly this descriptor, or to a name in this directory.
+pub(crate) struct ProcPath {
+    text: [u8; 32],
+    length: usize,
+}
+
+impl ProcPath {
+    pub(crate) fn of(fd: impl AsFd) -> ProcPath {
+        use std::io::Write;
+        let mut text = [0; 32];
+        let mut rest = &mut text[..];
+        // 14 + 10 digits fit into 32 bytes.
+        let written = write!(rest, "/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+        debug_assert!(written.is_ok(), "a descriptor's number fits");
+        let length = 32 - rest.len();
+        ProcPath { text, length }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+/// Opens the object of a handle.
+pub(crate) fn reopen(handle: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(CWD, ProcPath::of(handle).bytes(), flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())
+}

@@ -1,0 +1,220 @@
+//! Changes of the namespace: blocking, each on names in directories held by descriptor.
+
+use crate::attributes;
+use crate::beneath::{Patience, Place, ProcPath, reopen};
+use crate::error::{Failure, Outcome};
+use crate::name;
+use crate::volume::Disk;
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fsync, ftruncate, linkat, mkdirat, openat, renameat, renameat_with,
+    symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use std::sync::atomic::{AtomicU64, Ordering};
+use volume::{Attr, Change, ErrorKind, FileId, Kind, SetAttr, Time, VPath};
+
+/// Begins the name that a link has for a moment before it replaces another file. One that stays behind
+/// after a power cut may be removed by hand.
+const TEMPORARY_PREFIX: &str = ".farshare-link-";
+
+impl Disk {
+    /// Applies a change; returns what is under the (new) name afterwards.
+    pub(crate) fn apply(&self, change: &Change) -> Outcome<Option<Attr>> {
+        if self.config.read_only {
+            return Err(ErrorKind::ReadOnly.into());
+        }
+        match change {
+            Change::MakeDir { path, mode, dos } => {
+                let place = self.root.place(path, ErrorKind::AlreadyExists)?;
+                mkdirat(&place.dir, &*place.name, Mode::from_bits_truncate(mode & 0o7777))?;
+                if self.extras && !dos.is_empty() {
+                    let made = handle_at(&place)?;
+                    self.set(&made, &SetAttr { dos: Some(*dos), ..SetAttr::default() })?;
+                }
+                self.named(&place).map(Some)
+            }
+            Change::Remove { path, dir, expect } => self.remove(path, *dir, *expect).map(|()| None),
+            Change::Rename { from, to, replace, expect } => {
+                self.rename(from, to, *replace, *expect).map(Some)
+            }
+            Change::Link { from, to, replace, expect } => self.link(from, to, *replace, *expect).map(Some),
+            Change::Symlink { path, target } => {
+                let place = self.root.place(path, ErrorKind::AlreadyExists)?;
+                symlinkat(&*name::to_disk(target)?, &place.dir, &*place.name)?;
+                self.named(&place).map(Some)
+            }
+            Change::SetAttr { path, set, expect } => {
+                let handle = self.root.handle(path, Patience::Disk)?;
+                let stat = attributes::look(&handle)?;
+                expected(*expect, attributes::id_of(&stat))?;
+                if set.size.is_some() {
+                    match attributes::kind_of(&stat) {
+                        Kind::File => {}
+                        Kind::Dir => return Err(ErrorKind::IsADirectory.into()),
+                        Kind::Symlink | Kind::Other => return Err(ErrorKind::InvalidArgument.into()),
+                    }
+                }
+                if let Some(size) = set.size {
+                    resize(&reopen(&handle, OFlags::WRONLY)?, size)?;
+                }
+                self.set(&handle, set)?;
+                attributes::attr_of(&handle, self.extras).map(Some)
+            }
+        }
+    }
+
+    /// Sets everything but the size, one change of extras at a time.
+    pub(crate) fn set(&self, handle: &OwnedFd, set: &SetAttr) -> Outcome<()> {
+        let _one_at_a_time = self.setting_extras.lock();
+        attributes::set(handle, set, self.extras)
+    }
+
+    /// What is under a name after a change; and the change on the medium, where that is wanted.
+    fn named(&self, place: &Place<'_>) -> Outcome<Attr> {
+        self.on_medium(place)?;
+        attributes::attr_of(&handle_at(place)?, self.extras)
+    }
+
+    fn on_medium(&self, place: &Place<'_>) -> Outcome<()> {
+        match self.config.sync_changes {
+            true => sync_dir(&place.dir),
+            false => Ok(()),
+        }
+    }
+
+    fn remove(&self, path: &VPath, dir: bool, expect: Option<FileId>) -> Outcome<()> {
+        let place = self.root.place(path, ErrorKind::InvalidArgument)?;
+        let stat = attributes::look_at(&place.dir, &place.name)?;
+        expected(expect, attributes::id_of(&stat))?;
+        // POSIX leaves the errno for the wrong kind open, so the kinds are compared here.
+        match (attributes::kind_of(&stat), dir) {
+            (Kind::Dir, false) => return Err(ErrorKind::IsADirectory.into()),
+            (Kind::File | Kind::Symlink | Kind::Other, true) => return Err(ErrorKind::NotADirectory.into()),
+            (Kind::Dir, true) | (Kind::File | Kind::Symlink | Kind::Other, false) => {}
+        }
+        let flags = if dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        match unlinkat(&place.dir, &*place.name, flags) {
+            Err(Errno::EXIST) => return Err(Errno::NOTEMPTY.into()),
+            result => result?,
+        }
+        self.on_medium(&place)
+    }
+
+    fn rename(&self, from: &VPath, to: &VPath, replace: bool, expect: Option<FileId>) -> Outcome<Attr> {
+        let source = self.root.place(from, ErrorKind::InvalidArgument)?;
+        let target = self.root.place(to, ErrorKind::InvalidArgument)?;
+        let moving = attributes::look_at(&source.dir, &source.name)?;
+        expected(expect, attributes::id_of(&moving))?;
+        if !replace {
+            rename_new(&source, &target)?;
+        } else if from != to {
+            renameat(&source.dir, &*source.name, &target.dir, &*target.name)?;
+            if moving.stx_nlink > 1 && attributes::kind_of(&moving) != Kind::Dir {
+                drop_same(&source, attributes::id_of(&moving))?;
+            }
+        }
+        if self.config.sync_changes && from.parent() != to.parent() {
+            sync_dir(&source.dir)?;
+        }
+        self.named(&target)
+    }
+
+    fn link(&self, from: &VPath, to: &VPath, replace: bool, expect: Option<FileId>) -> Outcome<Attr> {
+        let source = self.root.place(from, ErrorKind::InvalidArgument)?;
+        let target = self.root.place(to, ErrorKind::InvalidArgument)?;
+        let stat = attributes::look_at(&source.dir, &source.name)?;
+        expected(expect, attributes::id_of(&stat))?;
+        if attributes::kind_of(&stat) == Kind::Dir {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        match linkat(&source.dir, &*source.name, &target.dir, &*target.name, AtFlags::empty()) {
+            Err(Errno::EXIST) if replace => link_over(&source, &target)?,
+            result => result?,
+        }
+        self.named(&target)
+    }
+}
+
+fn expected(expect: Option<FileId>, id: FileId) -> Outcome<()> {
+    match expect.is_none_or(|expected| expected == id) {
+        true => Ok(()),
+        false => Err(ErrorKind::Stale.into()),
+    }
+}
+
+/// A handle of a name in a directory, a symlink as itself.
+fn handle_at(place: &Place<'_>) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(&place.dir, &*place.name, flags, Mode::empty())
+}
+
+/// Brings the names in a directory to the medium; `dir` may be a mere handle.
+pub(crate) fn sync_dir(dir: &OwnedFd) -> Outcome<()> {
+    Ok(fsync(reopen(dir, OFlags::RDONLY | OFlags::DIRECTORY)?)?)
+}
+
+pub(crate) fn resize(file: &OwnedFd, size: u64) -> Outcome<()> {
+    match i64::try_from(size) {
+        Ok(_) => Ok(ftruncate(file, size)?),
+        Err(_) => Err(ErrorKind::FileTooLarge.into()),
+    }
+}
+
+/// Moves to a name that is free.
+fn rename_new(source: &Place<'_>, target: &Place<'_>) -> Outcome<()> {
+    match renameat_with(&source.dir, &*source.name, &target.dir, &*target.name, RenameFlags::NOREPLACE) {
+        // Either wrong, or a file system without the flag: then a file that appears there between this look
+        // and the rename is lost.
+        Err(Errno::INVAL) => match attributes::look_at(&target.dir, &target.name) {
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+            Err(Errno::NOENT) => Ok(renameat(&source.dir, &*source.name, &target.dir, &*target.name)?),
+            Err(errno) => Err(errno.into()),
+        },
+        result => Ok(result?),
+    }
+}
+
+/// POSIX `rename` does nothing when both names are links to one file; we promise that the old name goes.
+fn drop_same(source: &Place<'_>, id: FileId) -> Outcome<()> {
+    match attributes::look_at(&source.dir, &source.name) {
+        Ok(stat) if attributes::id_of(&stat) == id => {
+            Ok(unlinkat(&source.dir, &*source.name, AtFlags::empty())?)
+        }
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Links over a file that is there: under a temporary name first, then moved, so that the target's name
+/// always stands for one of the two.
+fn link_over(source: &Place<'_>, target: &Place<'_>) -> Outcome<()> {
+    if attributes::kind_of(&attributes::look_at(&target.dir, &target.name)?) == Kind::Dir {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let temporary = format!("{TEMPORARY_PREFIX}{:x}-{}-{number}", Time::now().0, std::process::id());
+    linkat(&source.dir, &*source.name, &target.dir, &temporary, AtFlags::empty())?;
+    let moved = renameat(&target.dir, &temporary, &target.dir, &*target.name);
+    // Still there when the move failed, or when the target was this very file already.
+    match unlinkat(&target.dir, &temporary, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(moved?),
+        Err(errno) => Err(Failure::from(moved.err().unwrap_or(errno))),
+    }
+}
+
+/// The present path of an open file, as text below the root; `None` when it is gone or elsewhere.
+pub(crate) fn path_now(root: &OwnedFd, file: &OwnedFd) -> Option<VPath> {
+    let link = |fd: &OwnedFd| {
+        let path = ProcPath::of(fd);
+        rustix::fs::readlinkat(rustix::fs::CWD, path.bytes(), Vec::new()).ok()
+    };
+    let (root, file) = (link(root)?, link(file)?);
+    let below = file.to_bytes().strip_prefix(root.to_bytes())?;
+    let below = match root.to_bytes() {
+        b"/" => below,
+        _ => below.strip_prefix(b"/")?,
+    };
+    VPath::parse(&name::from_disk(below)).ok()
+}

@@ -1,0 +1,19 @@
+//! How to serve a directory.
+
+/// How a local directory is served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LocalConfig {
+    /// Every change is refused.
+    pub read_only: bool,
+    /// Each change of a name is on the medium before it is answered: an `fsync` of its directory each time.
+    pub sync_changes: bool,
+    /// Most directories watched for changes. Beyond it, or beyond `fs.inotify.max_user_watches`, the volume
+    /// does not claim to notice all changes.
+    pub watched_dirs_max: usize,
+}
+
+impl Default for LocalConfig {
+    fn default() -> LocalConfig {
+        LocalConfig { read_only: false, sync_changes: false, watched_dirs_max: 1_000_000 }
+    }
+}

@@ -1,0 +1,36 @@
+//! The two system calls that `rustix` has no safe form for: the only unsafe code of this crate.
+
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// Appends up to `buffer`'s spare capacity from `offset`, without waiting for the disk: `AGAIN` when the
+/// first byte is not in memory. Returns how many bytes came.
+pub(crate) fn read_nowait(file: impl AsFd, buffer: &mut Vec<u8>, offset: u64) -> Result<usize, Errno> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| Errno::INVAL)?;
+    let spare = buffer.spare_capacity_mut();
+    let target = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() };
+    // SAFETY: `target` describes the spare capacity of `buffer`, borrowed mutably for the whole call; the
+    // kernel writes at most `iov_len` bytes there.
+    let came =
+        unsafe { libc::preadv2(file.as_fd().as_raw_fd(), &raw const target, 1, offset, libc::RWF_NOWAIT) };
+    let came = usize::try_from(came).map_err(|_| last_errno())?;
+    // SAFETY: the kernel has initialized the first `came` bytes of the spare capacity.
+    unsafe { buffer.set_len(buffer.len() + came) };
+    Ok(came)
+}
+
+/// `FS_IOC_GETVERSION`: the generation of an inode, which tells it from a later one of the same number.
+pub(crate) fn generation(file: impl AsFd) -> Result<u64, Errno> {
+    const FS_IOC_GETVERSION: libc::Ioctl = 0x8008_7601_u32 as libc::Ioctl;
+    let mut generation: libc::c_long = 0;
+    // SAFETY: the kernel writes one `int`, some file systems one `long`, to the place pointed to.
+    let result = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), FS_IOC_GETVERSION, &raw mut generation) };
+    match result {
+        0 => Ok(generation as u64),
+        _ => Err(last_errno()),
+    }
+}

@@ -1,0 +1,320 @@
+//! [`LocalVolume`]: the calls, and what runs where.
+
+use crate::attributes;
+use crate::beneath::{Patience, Root, reopen};
+use crate::config::LocalConfig;
+use crate::error::{Failure, Outcome};
+use crate::file::{LocalFile, Stamp, read_ticket};
+use crate::listing;
+use crate::name;
+use crate::pool::Pool;
+use crate::watching::Watching;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, ftruncate, openat, readlinkat};
+use rustix::io::Errno;
+use std::path::Path;
+use std::sync::Arc;
+use volume::{
+    Access, Applied, Attr, Caps, Change, Create, Cx, Error, ErrorKind, Kind, ListHow, Listing, Namespace,
+    OpenHow, Opened, Result, SetAttr, Space, Ticket, VPath, Volume, Watch,
+};
+
+/// Largest single request, bytes.
+const IO_SIZE: u32 = 8 << 20;
+/// Times an open is tried again when the name comes and goes meanwhile.
+const OPEN_RETRIES: usize = 16;
+/// File systems in which names differ not by case alone: vfat and exfat, by the magic that `statfs` tells.
+const CASELESS: [u64; 2] = [0x4d44, 0x2011_bab0];
+
+/// A directory of this machine as a volume. What it promises stands at the head of this crate.
+pub struct LocalVolume {
+    disk: Arc<Disk>,
+    watching: Watching,
+    caps: Caps,
+}
+
+/// What blocking calls need.
+pub(crate) struct Disk {
+    pub(crate) root: Root,
+    pub(crate) config: LocalConfig,
+    /// Whether the file system has extended attributes of users.
+    pub(crate) extras: bool,
+    /// Held while an extended attribute is read, changed and written.
+    pub(crate) setting_extras: Mutex<()>,
+    pub(crate) pool: Pool,
+}
+
+/// A file opened and looked at.
+struct Found {
+    fd: OwnedFd,
+    attr: Attr,
+    created_in: Option<OwnedFd>,
+}
+
+impl LocalVolume {
+    /// Serves the directory `root`. Needs `openat2` (Linux 5.6) and `/proc`.
+    pub fn open(root: &Path, config: LocalConfig) -> Result<Arc<LocalVolume>> {
+        let told = |failure: Failure| failure.told("serve", root.display());
+        let base = Root::open(root).map_err(told)?;
+        let probe = base.handle(&VPath::root(), Patience::Disk);
+        probe.map_err(|failure| match failure {
+            Failure::Errno(Errno::NOSYS | Errno::PERM) => Error::new(
+                ErrorKind::Unsupported,
+                "serve",
+                "openat2 is refused: Linux 5.6 or later is needed",
+            ),
+            failure => told(failure),
+        })?;
+        reopen(base.fd(), OFlags::PATH | OFlags::DIRECTORY).map_err(|errno| {
+            let why = "/proc/self/fd is not usable: mount /proc";
+            Error::new(ErrorKind::Unsupported, "serve", why).because(std::io::Error::from(errno))
+        })?;
+        let extras = attributes::can_extra(base.fd()).map_err(told)?;
+        let magic = fstatfs(base.fd()).map_err(|errno| told(errno.into()))?.f_type as u64;
+        let caps = Caps {
+            namespace: Namespace::Tree,
+            stable_ids: true,
+            atomic_rename: true,
+            random_write: true,
+            hard_links: true,
+            symlinks: true,
+            set_times: true,
+            dos_attributes: extras,
+            case_sensitive: !CASELESS.contains(&magic),
+            watch: true,
+            read_only: config.read_only,
+            io_size: IO_SIZE,
+        };
+        let pool = Pool::new();
+        let disk = Arc::new(Disk { root: base, config, extras, setting_extras: Mutex::new(()), pool });
+        Ok(Arc::new(LocalVolume { watching: Watching::new(disk.clone()), disk, caps }))
+    }
+
+    /// Runs `work` on a blocking thread and names its failure.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        cx: &Cx,
+        op: &'static str,
+        path: &VPath,
+        work: impl FnOnce(&Disk) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        let disk = self.disk.clone();
+        let done = self.disk.pool.run(cx, op, move || work(&disk)).await?;
+        done.map_err(|failure| failure.told(op, path))
+    }
+
+    fn opened(&self, found: Found, access: Access) -> Opened {
+        let created = found.created_in.is_some();
+        let file = LocalFile {
+            disk: self.disk.clone(),
+            fd: Arc::new(found.fd),
+            id: found.attr.id,
+            access,
+            made_in: Arc::new(Mutex::new(found.created_in)),
+        };
+        Opened { file: Arc::new(file), attr: found.attr, created, first: None }
+    }
+}
+
+fn flags(access: Access) -> OFlags {
+    match (access.contains(Access::READ), access.contains(Access::WRITE)) {
+        (true, true) => OFlags::RDWR,
+        (false, true) => OFlags::WRONLY,
+        (true | false, false) => OFlags::RDONLY,
+    }
+}
+
+impl Disk {
+    pub(crate) fn stat(&self, path: &VPath, patience: Patience) -> Outcome<Attr> {
+        attributes::attr_of(&self.root.handle(path, patience)?, self.extras)
+    }
+
+    fn open(&self, path: &VPath, how: &OpenHow, patience: Patience) -> Outcome<Found> {
+        for _ in 0..OPEN_RETRIES {
+            if how.create != Create::New {
+                match self.open_existing(path, how, patience) {
+                    Err(Failure::Errno(Errno::NOENT)) if how.create == Create::IfMissing => {}
+                    result => return result,
+                }
+            }
+            if how.expect.is_some() {
+                // What is expected is not there; something else with that name is for `AlreadyExists`.
+                let place = self.root.place(path, ErrorKind::IsADirectory)?;
+                return match attributes::look_at(&place.dir, &place.name) {
+                    Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+                    Err(Errno::NOENT) => Err(ErrorKind::Stale.into()),
+                    Err(errno) => Err(errno.into()),
+                };
+            }
+            match self.create(path, how) {
+                Err(Failure::Errno(Errno::EXIST)) if how.create == Create::IfMissing => {}
+                result => return result,
+            }
+        }
+        Err(ErrorKind::Busy.into())
+    }
+
+    /// Opens the very object that was looked at.
+    fn open_existing(&self, path: &VPath, how: &OpenHow, patience: Patience) -> Outcome<Found> {
+        let handle = self.root.handle(path, patience)?;
+        let stat = attributes::look(&handle)?;
+        match attributes::kind_of(&stat) {
+            Kind::File => {}
+            Kind::Dir => return Err(ErrorKind::IsADirectory.into()),
+            Kind::Symlink => return Err(ErrorKind::Loop.into()),
+            Kind::Other => return Err(ErrorKind::Unsupported.into()),
+        }
+        if how.expect.is_some_and(|expected| expected != attributes::id_of(&stat)) {
+            return Err(ErrorKind::Stale.into());
+        }
+        let fd = reopen(&handle, flags(how.access))?;
+        if how.truncate {
+            ftruncate(&fd, 0)?;
+        }
+        let attr = attributes::attr_of(&fd, self.extras)?;
+        Ok(Found { fd, attr, created_in: None })
+    }
+
+    fn create(&self, path: &VPath, how: &OpenHow) -> Outcome<Found> {
+        let place = self.root.place(path, ErrorKind::IsADirectory)?;
+        let flags = flags(how.access) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_bits_truncate(how.mode & 0o7777);
+        let fd = openat(&place.dir, &*place.name, flags, mode)?;
+        if self.extras && !how.dos.is_empty() {
+            self.set(&fd, &SetAttr { dos: Some(how.dos), ..SetAttr::default() })?;
+        }
+        if self.config.sync_changes {
+            crate::changes::sync_dir(&place.dir)?;
+        }
+        let attr = attributes::attr_of(&fd, self.extras)?;
+        Ok(Found { fd, attr, created_in: Some(place.dir) })
+    }
+
+    fn reopen(&self, path: &VPath, stamp: Stamp, access: Access) -> Outcome<Found> {
+        let how = OpenHow { access, ..OpenHow::read() };
+        let found = match self.open_existing(path, &how, Patience::Disk) {
+            Err(failure)
+                if matches!(
+                    failure.kind(),
+                    ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Loop
+                ) =>
+            {
+                return Err(ErrorKind::Stale.into());
+            }
+            result => result?,
+        };
+        match Stamp::of(&found.fd)? == stamp {
+            true => Ok(found),
+            false => Err(ErrorKind::Stale.into()),
+        }
+    }
+
+    fn read_link(&self, path: &VPath) -> Outcome<String> {
+        let handle = self.root.handle(path, Patience::Disk)?;
+        match attributes::kind(&handle)? {
+            Kind::Symlink => {}
+            Kind::File | Kind::Dir | Kind::Other => return Err(ErrorKind::InvalidArgument.into()),
+        }
+        let target = readlinkat(&handle, c"", Vec::new())?;
+        Ok(name::from_disk(target.to_bytes()).into_owned())
+    }
+
+    fn space(&self, path: &VPath) -> Outcome<Space> {
+        let stat = fstatvfs(self.root.handle(path, Patience::Disk)?)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Space {
+            total: bytes(stat.f_blocks),
+            free: bytes(stat.f_bfree),
+            available: bytes(stat.f_bavail),
+            unit: u32::try_from(stat.f_frsize).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// Whether a lookup without waiting found that it would have to.
+fn must_wait<T>(outcome: &Outcome<T>) -> bool {
+    matches!(outcome, Err(Failure::Errno(Errno::AGAIN)))
+}
+
+#[async_trait]
+impl Volume for LocalVolume {
+    fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
+        let cached = self.disk.stat(path, Patience::None);
+        if !must_wait(&cached) {
+            return cached.map_err(|failure| failure.told("stat", path));
+        }
+        let name = path.clone();
+        self.blocking(cx, "stat", path, move |disk| disk.stat(&name, Patience::Disk)).await
+    }
+
+    async fn list(&self, cx: &Cx, dir: &VPath, how: ListHow) -> Result<Listing> {
+        let name = dir.clone();
+        let work = move |disk: &Disk| listing::page(&disk.root.dir(&name)?, how.cursor.as_ref(), disk.extras);
+        self.blocking(cx, "list", dir, work).await
+    }
+
+    async fn open(&self, cx: &Cx, path: &VPath, how: OpenHow) -> Result<Opened> {
+        let writes = how.access.contains(Access::WRITE) || how.create != Create::Never;
+        if self.caps.read_only && writes {
+            return Err(Error::new(ErrorKind::ReadOnly, "open", path));
+        }
+        if how.truncate && !how.access.contains(Access::WRITE) {
+            return Err(Error::new(ErrorKind::InvalidArgument, "open", path));
+        }
+        let access = how.access;
+        if how.create == Create::Never && !how.truncate {
+            let cached = self.disk.open(path, &how, Patience::None);
+            if !must_wait(&cached) {
+                let found = cached.map_err(|failure| failure.told("open", path))?;
+                return Ok(self.opened(found, access));
+            }
+        }
+        let name = path.clone();
+        let work = move |disk: &Disk| disk.open(&name, &how, Patience::Disk);
+        Ok(self.opened(self.blocking(cx, "open", path, work).await?, access))
+    }
+
+    async fn reopen(&self, cx: &Cx, ticket: &Ticket) -> Result<Opened> {
+        let Some((path, stamp, access)) = read_ticket(ticket) else {
+            return Err(Error::new(ErrorKind::Stale, "reopen", "a ticket of another kind"));
+        };
+        if self.caps.read_only && access.contains(Access::WRITE) {
+            return Err(Error::new(ErrorKind::ReadOnly, "reopen", path));
+        }
+        let name = path.clone();
+        let work = move |disk: &Disk| disk.reopen(&name, stamp, access);
+        Ok(self.opened(self.blocking(cx, "reopen", &path, work).await?, access))
+    }
+
+    async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
+        let op = change.name();
+        let what = change.clone();
+        let disk = self.disk.clone();
+        let done = self.disk.pool.run(cx, op, move || disk.apply(&what)).await?;
+        let told = |failure: Failure| {
+            let paths: Vec<_> = change.paths().map(VPath::to_string).collect();
+            failure.told(op, paths.join(" to "))
+        };
+        Ok(Applied { attr: done.map_err(told)? })
+    }
+
+    async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
+        let name = path.clone();
+        self.blocking(cx, "read_link", path, move |disk| disk.read_link(&name)).await
+    }
+
+    async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
+        let name = path.clone();
+        self.blocking(cx, "space", path, move |disk| disk.space(&name)).await
+    }
+
+    async fn watch(&self, _cx: &Cx) -> Result<Watch> {
+        self.watching.subscribe().map_err(|failure| failure.told("watch", "this volume"))
+    }
+}

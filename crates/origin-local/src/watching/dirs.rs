@@ -1,0 +1,107 @@
+//! The watched directories, by watch descriptor. A directory knows its parent and its own name, so that
+//! moving one with all that is below it changes one place.
+
+use crate::name;
+use std::collections::HashMap;
+use volume::VPath;
+
+/// inotify's number for a watched directory.
+pub(super) type Wd = i32;
+
+#[derive(Default)]
+pub(super) struct Dirs {
+    nodes: HashMap<Wd, Node>,
+}
+
+struct Node {
+    /// `None` for the root.
+    place: Option<(Wd, Box<[u8]>)>,
+    children: HashMap<Box<[u8]>, Wd>,
+}
+
+impl Dirs {
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Puts a directory in its place, out of the one where it was before.
+    pub(super) fn put(&mut self, wd: Wd, place: Option<(Wd, &[u8])>) {
+        let place = place.map(|(parent, name)| (parent, Box::from(name)));
+        let node = self.nodes.entry(wd).or_insert(Node { place: None, children: HashMap::new() });
+        let before = std::mem::replace(&mut node.place, place.clone());
+        if let Some((parent, name)) = before {
+            self.forget_child(parent, &name, wd);
+        }
+        if let Some((parent, name)) = place
+            && let Some(parent) = self.nodes.get_mut(&parent)
+        {
+            parent.children.insert(name, wd);
+        }
+    }
+
+    fn forget_child(&mut self, parent: Wd, name: &[u8], wd: Wd) {
+        if let Some(parent) = self.nodes.get_mut(&parent)
+            && parent.children.get(name) == Some(&wd)
+        {
+            parent.children.remove(name);
+        }
+    }
+
+    pub(super) fn child(&self, parent: Wd, name: &[u8]) -> Option<Wd> {
+        self.nodes.get(&parent)?.children.get(name).copied()
+    }
+
+    /// Forgets a directory and all below; returns them.
+    pub(super) fn remove(&mut self, wd: Wd) -> Vec<Wd> {
+        let place = self.nodes.get_mut(&wd).and_then(|node| node.place.take());
+        if let Some((parent, name)) = place {
+            self.forget_child(parent, &name, wd);
+        }
+        let (mut queue, mut removed) = (vec![wd], Vec::new());
+        while let Some(wd) = queue.pop() {
+            if let Some(node) = self.nodes.remove(&wd) {
+                queue.extend(node.children.values());
+                removed.push(wd);
+            }
+        }
+        removed
+    }
+
+    /// The present path of a name in a directory; of the directory itself without a name. `None` for one
+    /// that is not known (any more), or too deep for a path.
+    pub(super) fn path(&self, wd: Wd, name: Option<&[u8]>) -> Option<VPath> {
+        let mut names: Vec<&[u8]> = name.into_iter().collect();
+        let mut node = self.nodes.get(&wd)?;
+        while let Some((parent, name)) = &node.place {
+            names.push(name);
+            node = self.nodes.get(parent)?;
+        }
+        names.iter().rev().try_fold(VPath::root(), |path, name| path.join(&name::from_disk(name)).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(dirs: &Dirs, wd: Wd) -> String {
+        dirs.path(wd, Some(b"f")).map_or("none".to_owned(), |path| path.to_string())
+    }
+
+    #[test]
+    fn a_moved_directory_takes_all_below_along() {
+        let mut dirs = Dirs::default();
+        dirs.put(1, None);
+        dirs.put(2, Some((1, b"a")));
+        dirs.put(3, Some((2, b"b")));
+        dirs.put(4, Some((1, b"z")));
+        assert_eq!((path(&dirs, 1), path(&dirs, 3)), ("f".to_owned(), "a/b/f".to_owned()));
+        dirs.put(2, Some((4, b"new")));
+        assert_eq!(path(&dirs, 3), "z/new/b/f");
+        assert_eq!((dirs.child(1, b"a"), dirs.child(4, b"new")), (None, Some(2)));
+        let mut removed = dirs.remove(4);
+        removed.sort();
+        assert_eq!((removed, dirs.len()), (vec![2, 3, 4], 1));
+        assert_eq!(path(&dirs, 3), "none");
+    }
+}

@@ -1,0 +1,62 @@
+//! The way up: what changes below the root, by whomever, as notices.
+//!
+//! One inotify instance on one thread serves all subscribers. It starts with the first, watches each
+//! directory by descriptor, and ends when the last subscriber or the volume is gone. The promise is
+//! `Freshness::Direct` while directories are still being added, and `Notified` from then on; it falls back to
+//! `Direct` while the kernel has lost events, and for good when there are more directories than can be watched.
+//!
+//! One notice is sent for each name that changed; that the times of its directory change with it goes without
+//! saying. Changes of content and attributes wait until a name is quiet for [`COALESCE_QUIET`], at most for
+//! [`COALESCE_AT_MOST`]; names that come, go and move are told in order with them. A file with several names
+//! is told under the name through which it was changed; writes through `mmap` are told when it is closed.
+
+mod dirs;
+mod pending;
+mod subscribers;
+mod thread;
+
+use crate::error::{Failure, Outcome};
+use crate::volume::Disk;
+use std::sync::Arc;
+use std::time::Duration;
+use subscribers::Subscribers;
+use volume::{ErrorKind, Watch};
+
+/// A name that has not changed for so long is told.
+pub const COALESCE_QUIET: Duration = Duration::from_millis(20);
+/// A change is told after this time even if the name keeps changing.
+pub const COALESCE_AT_MOST: Duration = Duration::from_millis(100);
+
+/// Who watches a volume, and the thread that works for them.
+pub(crate) struct Watching {
+    disk: Arc<Disk>,
+    subscribers: Arc<Subscribers>,
+}
+
+impl Watching {
+    pub(crate) fn new(disk: Arc<Disk>) -> Watching {
+        Watching { disk, subscribers: Arc::new(Subscribers::new()) }
+    }
+
+    /// One more subscriber; the first starts the thread.
+    pub(crate) fn subscribe(&self) -> Outcome<Watch> {
+        let (watch, first) = self.subscribers.add();
+        if first {
+            self.start().inspect_err(|_| self.subscribers.end())?;
+        }
+        Ok(watch)
+    }
+
+    fn start(&self) -> Outcome<()> {
+        let watcher = thread::Watcher::new(self.disk.clone(), self.subscribers.clone())?;
+        let started = std::thread::Builder::new().name("farshare-watch".to_owned()).spawn(|| watcher.run());
+        // Without threads there is no memory or a limit is reached: later it may work.
+        started.map(drop).map_err(|_| Failure::from(ErrorKind::TooManyOpen))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.subscribers.end();
+    }
+}

@@ -1,0 +1,413 @@
+//! The thread that reads inotify and tells what it means.
+//!
+//! A directory is watched first and listed second, so what appears in it meanwhile is seen by one or the
+//! other. A directory that appears is told as changed and, if something was in it already, as unknown below.
+//! Both halves of a move come one after the other; the first is held until the next event, and is a removal
+//! if that is not the second half. Only directories below the root are ever opened, without following links.
+
+use super::dirs::{Dirs, Wd};
+use super::pending::{Key, Pending};
+use super::subscribers::Subscribers;
+use crate::attributes;
+use crate::beneath::{Patience, ProcPath};
+use crate::error::{Failure, Outcome};
+use crate::volume::Disk;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{FileType, RawDir};
+use rustix::io::Errno;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use volume::{Attr, ErrorKind, Freshness, Kind, Notice, VPath};
+
+/// How often an idle thread looks whether somebody still listens.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+/// How long the first half of a move waits for the second, which the kernel sends right behind it.
+const MOVE_HALVES_APART: Duration = Duration::from_millis(10);
+/// Room for one read of events, bytes.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+pub(super) struct Watcher {
+    disk: Arc<Disk>,
+    subscribers: Arc<Subscribers>,
+    inotify: OwnedFd,
+    dirs: Dirs,
+    pending: Pending,
+    held: Option<HeldMove>,
+    /// Some directory could not be watched: not all changes are noticed.
+    blind: bool,
+    /// Events were lost: all that is watched must be looked up again.
+    lost: bool,
+}
+
+/// The first half of a move.
+struct HeldMove {
+    cookie: u32,
+    from: Key,
+    until: Instant,
+}
+
+/// A directory that is watched now.
+struct Added {
+    wd: Wd,
+    /// Names of the directories in it.
+    below: Vec<Box<[u8]>>,
+    empty: bool,
+}
+
+/// An event, out of the buffer it was read into.
+struct Event {
+    wd: Wd,
+    flags: ReadFlags,
+    cookie: u32,
+    name: Option<Box<[u8]>>,
+}
+
+fn new_inotify() -> Result<OwnedFd, Errno> {
+    inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
+}
+
+fn wanted() -> WatchFlags {
+    WatchFlags::CREATE
+        | WatchFlags::DELETE
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::MOVED_TO
+        | WatchFlags::MODIFY
+        | WatchFlags::ATTRIB
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::DELETE_SELF
+        | WatchFlags::EXCL_UNLINK
+        | WatchFlags::ONLYDIR
+}
+
+impl Watcher {
+    pub(super) fn new(disk: Arc<Disk>, subscribers: Arc<Subscribers>) -> Outcome<Watcher> {
+        Ok(Watcher {
+            disk,
+            subscribers,
+            inotify: new_inotify()?,
+            dirs: Dirs::default(),
+            pending: Pending::default(),
+            held: None,
+            blind: false,
+            lost: false,
+        })
+    }
+
+    /// Works until nobody listens any more.
+    pub(super) fn run(mut self) {
+        self.add_tree(None);
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        while !self.subscribers.all_gone() {
+            let events = match self.read_events(&mut buffer) {
+                Ok(events) => events,
+                Err(errno) => {
+                    tracing::error!(%errno, "reading inotify failed: changes are not noticed any more");
+                    self.give_up();
+                    return;
+                }
+            };
+            let idle = events.is_empty();
+            for event in events {
+                self.handle(event);
+            }
+            self.tell_due();
+            if self.lost {
+                self.start_anew();
+            } else if !self.blind {
+                self.subscribers.promise(Freshness::Notified);
+            }
+            if idle {
+                self.wait();
+            }
+        }
+    }
+
+    /// Nothing can be noticed any more: say so, and stay silent.
+    fn give_up(&self) {
+        self.subscribers.promise(Freshness::Direct);
+        self.tell(Notice::Unknown { below: VPath::root() });
+        self.subscribers.end();
+    }
+
+    fn read_events(&self, buffer: &mut Vec<u8>) -> Result<Vec<Event>, Errno> {
+        let mut reader = Reader::new(&self.inotify, buffer.spare_capacity_mut());
+        let mut events = Vec::new();
+        loop {
+            match reader.next() {
+                Ok(event) => events.push(Event {
+                    wd: event.wd(),
+                    flags: event.events(),
+                    cookie: event.cookie(),
+                    name: event.file_name().map(|name| Box::from(name.to_bytes())),
+                }),
+                Err(Errno::AGAIN) => return Ok(events),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+            if reader.is_buffer_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let held = self.held.as_ref().map(|held| held.until);
+        let due = self.pending.due().into_iter().chain(held).min();
+        let pause = due.map_or(IDLE_TICK, |due| due.saturating_duration_since(Instant::now()).min(IDLE_TICK));
+        let timeout = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
+        // Whatever ends the wait, the loop looks at everything again.
+        let _ = poll(&mut [PollFd::new(&self.inotify, PollFlags::IN)], Some(&timeout));
+    }
+
+    fn tell(&self, notice: Notice) {
+        self.subscribers.tell(&notice);
+    }
+
+    /// Tells that a name is now what it is, or gone.
+    fn tell_changed(&self, path: VPath) -> Option<Attr> {
+        let attr = match self.disk.stat(&path, Patience::Disk) {
+            Ok(attr) => Some(attr),
+            Err(failure) if gone(failure) => None,
+            Err(_) => {
+                self.tell(Notice::Unknown { below: path });
+                return None;
+            }
+        };
+        self.tell(Notice::Changed { path, attr });
+        attr
+    }
+
+    fn tell_pending(&mut self) {
+        for (wd, name) in self.pending.take() {
+            let name = (!name.is_empty()).then_some(&*name);
+            if let Some(path) = self.dirs.path(wd, name) {
+                self.tell_changed(path);
+            }
+        }
+    }
+
+    fn tell_due(&mut self) {
+        let now = Instant::now();
+        if self.held.as_ref().is_some_and(|held| held.until <= now) {
+            self.settle_held();
+        }
+        if self.pending.due().is_some_and(|due| due <= now) {
+            self.tell_pending();
+        }
+    }
+
+    /// The second half of a move did not come: it went out of the tree.
+    fn settle_held(&mut self) {
+        if let Some(HeldMove { from, .. }) = self.held.take() {
+            self.removed(from);
+        }
+    }
+
+    fn removed(&mut self, key: Key) {
+        self.pending.remove(&key);
+        self.tell_pending();
+        let (wd, name) = key;
+        let path = self.dirs.path(wd, Some(&name));
+        if let Some(dir) = self.dirs.child(wd, &name) {
+            self.unwatch(dir);
+        }
+        if let Some(path) = path {
+            self.tell(Notice::Changed { path, attr: None });
+        }
+    }
+
+    fn unwatch(&mut self, dir: Wd) {
+        for wd in self.dirs.remove(dir) {
+            // Of a directory that is gone, the kernel has taken the watch away already.
+            let _ = inotify::remove_watch(&self.inotify, wd);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        if event.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+            self.lost = true;
+            return;
+        }
+        let second_half = event.flags.contains(ReadFlags::MOVED_TO)
+            && self.held.as_ref().is_some_and(|held| held.cookie == event.cookie);
+        if !second_half {
+            self.settle_held();
+        }
+        let Some(name) = event.name else { return self.handle_dir_itself(event.wd, event.flags) };
+        let key: Key = (event.wd, name);
+        let is_dir = event.flags.contains(ReadFlags::ISDIR);
+        if event.flags.contains(ReadFlags::MOVED_FROM) {
+            self.pending.remove(&key);
+            self.tell_pending();
+            let until = Instant::now() + MOVE_HALVES_APART;
+            self.held = Some(HeldMove { cookie: event.cookie, from: key, until });
+        } else if event.flags.contains(ReadFlags::MOVED_TO) {
+            match self.held.take() {
+                Some(held) => self.moved(held.from, key, is_dir),
+                None => self.appeared(key, is_dir),
+            }
+        } else if event.flags.contains(ReadFlags::DELETE) {
+            self.removed(key);
+        } else if event.flags.contains(ReadFlags::CREATE) && is_dir {
+            self.appeared(key, true);
+        } else {
+            self.pending.add(key, Instant::now());
+        }
+    }
+
+    /// An event of a watched directory itself. Its parent's watch tells the same under its name, so it
+    /// matters only for the root, and for the end of a watch.
+    fn handle_dir_itself(&mut self, wd: Wd, flags: ReadFlags) {
+        let is_root = self.dirs.path(wd, None).is_some_and(|path| path.is_root());
+        if flags.contains(ReadFlags::IGNORED) {
+            self.dirs.remove(wd);
+        } else if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT) && is_root {
+            self.blind = true;
+            self.subscribers.promise(Freshness::Direct);
+            self.tell(Notice::Unknown { below: VPath::root() });
+        } else if flags.contains(ReadFlags::ATTRIB) && is_root {
+            self.pending.add((wd, Box::default()), Instant::now());
+        }
+    }
+
+    fn appeared(&mut self, key: Key, is_dir: bool) {
+        if !is_dir {
+            self.pending.add(key, Instant::now());
+            return;
+        }
+        self.tell_pending();
+        let Some(path) = self.dirs.path(key.0, Some(&key.1)) else { return };
+        self.tell_changed(path.clone());
+        if self.add_tree(Some(key)) {
+            self.tell(Notice::Unknown { below: path });
+        }
+    }
+
+    fn moved(&mut self, from: Key, to: Key, is_dir: bool) {
+        // What waited under the target's old content is no news any more: the move tells what is there now.
+        self.pending.remove(&to);
+        self.tell_pending();
+        let paths = (self.dirs.path(from.0, Some(&from.1)), self.dirs.path(to.0, Some(&to.1)));
+        let known = self.dirs.child(from.0, &from.1);
+        if let Some(replaced) = self.dirs.child(to.0, &to.1)
+            && Some(replaced) != known
+        {
+            self.unwatch(replaced);
+        }
+        if let Some(wd) = known {
+            self.dirs.put(wd, Some((to.0, &to.1)));
+        }
+        if let (Some(from), Some(to)) = paths {
+            let attr = self.disk.stat(&to, Patience::Disk).ok();
+            self.tell(Notice::Moved { from, to, attr });
+        }
+        if is_dir && known.is_none() {
+            // It appeared and moved before its first event was read.
+            self.appeared(to, true);
+        }
+    }
+
+    /// Events were lost: what is watched is found out again.
+    fn start_anew(&mut self) {
+        tracing::warn!("inotify lost events (fs.inotify.max_queued_events): looking at the whole tree again");
+        self.subscribers.promise(Freshness::Direct);
+        self.tell(Notice::Unknown { below: VPath::root() });
+        match new_inotify() {
+            Ok(inotify) => self.inotify = inotify,
+            Err(errno) => {
+                // The old instance goes on working, without directories that appeared unseen.
+                tracing::warn!(%errno, "no second inotify instance");
+                self.blind = true;
+                self.lost = false;
+                return;
+            }
+        }
+        (self.dirs, self.pending, self.held) = (Dirs::default(), Pending::default(), None);
+        (self.blind, self.lost) = (false, false);
+        self.add_tree(None);
+        self.tell(Notice::Unknown { below: VPath::root() });
+    }
+
+    /// Watches a directory and all below; the root without a key. Says whether there was anything in it.
+    fn add_tree(&mut self, top: Option<Key>) -> bool {
+        let mut queue = vec![top];
+        let mut found_any = false;
+        while let Some(key) = queue.pop() {
+            match self.add_dir(key.as_ref()) {
+                Ok(added) => {
+                    found_any |= !added.empty;
+                    queue.extend(added.below.into_iter().map(|name| Some((added.wd, name))));
+                }
+                Err(failure) if gone(failure) => {}
+                Err(failure) => {
+                    self.cannot_watch(failure);
+                    if self.full(failure) {
+                        break;
+                    }
+                }
+            }
+        }
+        found_any
+    }
+
+    fn full(&self, failure: Failure) -> bool {
+        failure.kind() == ErrorKind::NoSpace
+    }
+
+    fn cannot_watch(&mut self, failure: Failure) {
+        if !std::mem::replace(&mut self.blind, true) {
+            let (watched, allowed) = (self.dirs.len(), self.disk.config.watched_dirs_max);
+            tracing::warn!(
+                watched,
+                allowed,
+                ?failure,
+                "not all directories can be watched: changes by others may go unnoticed, so nothing is \
+                 promised (raise fs.inotify.max_user_watches)"
+            );
+        }
+        self.subscribers.promise(Freshness::Direct);
+    }
+
+    /// Watches one directory, then lists it.
+    fn add_dir(&mut self, key: Option<&Key>) -> Outcome<Added> {
+        let path = match key {
+            Some((parent, name)) => self.dirs.path(*parent, Some(name)).ok_or(ErrorKind::NotFound)?,
+            None => VPath::root(),
+        };
+        if self.dirs.len() >= self.disk.config.watched_dirs_max {
+            return Err(ErrorKind::NoSpace.into());
+        }
+        let dir = self.disk.root.dir(&path)?;
+        let wd = inotify::add_watch(&self.inotify, ProcPath::of(&dir).bytes(), wanted())?;
+        self.dirs.put(wd, key.map(|(parent, name)| (*parent, &**name)));
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        let mut raw = RawDir::new(&dir, buffer.spare_capacity_mut());
+        let (mut below, mut empty) = (Vec::new(), true);
+        while let Some(entry) = raw.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            empty = false;
+            let is_dir = match entry.file_type() {
+                FileType::Directory => true,
+                FileType::Unknown => {
+                    attributes::look_at(&dir, name).is_ok_and(|stat| attributes::kind_of(&stat) == Kind::Dir)
+                }
+                _ => false,
+            };
+            if is_dir {
+                below.push(Box::from(name));
+            }
+        }
+        Ok(Added { wd, below, empty })
+    }
+}
+
+/// Whether the name went away, or became something else, meanwhile: another event tells.
+fn gone(failure: Failure) -> bool {
+    matches!(failure.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Loop)
+}

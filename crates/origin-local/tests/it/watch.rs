@@ -1,0 +1,144 @@
+use crate::{fresh, fresh_with};
+use origin_local::{COALESCE_AT_MOST, LocalConfig, LocalVolume};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+use testkit::{contract, ease};
+use volume::{Freshness, Notice, Volume, Watch};
+
+async fn watching(volume: &LocalVolume) -> Watch {
+    let mut watch = volume.watch(&ease::cx()).await.expect("watch");
+    let promised = watch.freshness.wait_for(|f| *f == Freshness::Notified);
+    ease::within(Duration::from_secs(10), "Notified", promised).await.expect("the watch ended");
+    watch
+}
+
+/// Everything that is told until nothing came for a while.
+async fn told(watch: &mut Watch) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let patience = COALESCE_AT_MOST * 3;
+    while let Ok(Some(notice)) = tokio::time::timeout(patience, watch.notices.recv()).await {
+        notices.push(notice);
+    }
+    notices
+}
+
+fn summary(notices: &[Notice]) -> Vec<String> {
+    let line = |notice: &Notice| match notice {
+        Notice::Changed { path, attr: Some(attr) } => format!("{path} {}", attr.size),
+        Notice::Changed { path, attr: None } => format!("{path} gone"),
+        Notice::Moved { from, to, attr } => format!("{from} to {to} {}", attr.is_some()),
+        Notice::Unknown { below } => format!("{below} unknown"),
+    };
+    notices.iter().map(line).collect()
+}
+
+fn write(path: &Path, content: &str) {
+    std::fs::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn changes_of_others_are_told() {
+    let (dir, volume) = fresh();
+    let other = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+    contract::tells_of_others(&*volume, &*other).await;
+}
+
+#[tokio::test]
+async fn what_is_told_in_which_order() {
+    let (dir, volume) = fresh();
+    std::fs::create_dir(dir.path().join("d")).unwrap();
+    write(&dir.path().join("d/f"), "1");
+    let mut watch = watching(&volume).await;
+    write(&dir.path().join("d/f"), "12");
+    write(&dir.path().join("new"), "123");
+    std::fs::rename(dir.path().join("d"), dir.path().join("e")).unwrap();
+    write(&dir.path().join("e/f"), "1234");
+    std::fs::rename(dir.path().join("e/f"), dir.path().join("g")).unwrap();
+    std::fs::remove_file(dir.path().join("new")).unwrap();
+    let told = summary(&told(&mut watch).await);
+    let at =
+        |what: &str| told.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {told:?}"));
+    assert!(at("d to e true") < at("e/f to g true"), "{told:?}");
+    assert!(at("e/f to g true") < at("new gone"), "{told:?}");
+}
+
+#[tokio::test]
+async fn many_writes_are_one_notice() {
+    let (dir, volume) = fresh();
+    let mut watch = watching(&volume).await;
+    let mut file = std::fs::File::create(dir.path().join("f")).unwrap();
+    for _ in 0..1000 {
+        file.write_all(b"x").unwrap();
+    }
+    drop(file);
+    let told = summary(&told(&mut watch).await);
+    assert!(told.len() <= 3, "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("f 1000"), "the last notice tells how it is now");
+}
+
+#[tokio::test]
+async fn what_was_in_a_directory_before_it_was_watched_is_unknown() {
+    let (dir, volume) = fresh();
+    let aside = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
+    std::fs::create_dir_all(aside.path().join("d/deep")).unwrap();
+    write(&aside.path().join("d/deep/f"), "x");
+    let mut watch = watching(&volume).await;
+    std::fs::rename(aside.path().join("d"), dir.path().join("d")).unwrap();
+    let lines = summary(&told(&mut watch).await);
+    assert!(lines.contains(&"d unknown".to_owned()), "{lines:?}");
+    write(&dir.path().join("d/deep/f"), "xyz");
+    assert!(summary(&told(&mut watch).await).contains(&"d/deep/f 3".to_owned()));
+    std::fs::rename(dir.path().join("d"), aside.path().join("d")).unwrap();
+    assert_eq!(summary(&told(&mut watch).await), ["d gone"]);
+    write(&aside.path().join("d/deep/f"), "outside");
+    assert_eq!(summary(&told(&mut watch).await), [""; 0], "what left is not watched any more");
+}
+
+#[tokio::test]
+async fn trees_that_grow_quickly_are_watched_to_the_last_directory() {
+    let (dir, volume) = fresh();
+    let mut watch = watching(&volume).await;
+    let mut deepest = dir.path().to_owned();
+    for depth in 0..30 {
+        deepest.push(format!("d{depth}"));
+        std::fs::create_dir(&deepest).unwrap();
+    }
+    told(&mut watch).await;
+    write(&deepest.join("f"), "found");
+    let below = deepest.strip_prefix(dir.path()).unwrap().join("f");
+    let path = ease::p(below.to_str().unwrap());
+    ease::notice(
+        &mut watch,
+        "a file in the deepest",
+        |n| matches!(n, Notice::Changed { path: p, .. } if *p == path),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn more_directories_than_can_be_watched_take_the_promise_away() {
+    let (dir, volume) = fresh_with(LocalConfig { watched_dirs_max: 3, ..LocalConfig::default() });
+    std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+    let mut watch = watching(&volume).await;
+    std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
+    let direct = watch.freshness.wait_for(|f| *f == Freshness::Direct);
+    ease::within(Duration::from_secs(10), "Direct", direct).await.unwrap();
+    write(&dir.path().join("f"), "x");
+    assert!(summary(&told(&mut watch).await).contains(&"f 1".to_owned()), "what is watched is still told");
+}
+
+#[tokio::test]
+async fn a_dropped_volume_ends_its_watches_and_subscribers_come_and_go() {
+    let (dir, volume) = fresh();
+    drop(watching(&volume).await);
+    let mut first = watching(&volume).await;
+    let mut second = watching(&volume).await;
+    write(&dir.path().join("f"), "x");
+    for watch in [&mut first, &mut second] {
+        ease::notice(watch, "f", |n| matches!(n, Notice::Changed { .. })).await;
+    }
+    drop(volume);
+    let ended = async { while first.notices.recv().await.is_some() {} };
+    ease::within(Duration::from_secs(10), "the end", ended).await;
+}
