@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
+/// Unanswered probes remembered.
+const MAX_UNANSWERED: usize = 64;
 /// Control frames waiting to be written; a peer that causes more does not read and is cut off.
 const MAX_QUEUED_CONTROL: usize = 4 * crate::config::MAX_PENDING_CALLS;
 
@@ -76,7 +78,10 @@ struct State {
     notices: u64,
     /// Of these, known to have arrived.
     notices_arrived: u64,
-    probe: Option<Probe>,
+    /// Probes made so far; the number of the latest.
+    probes: u64,
+    /// Unanswered ones, oldest first.
+    unanswered: VecDeque<Probe>,
     finishing: bool,
     /// Forgotten by the peer's state: takes nothing more from the pool.
     retired: bool,
@@ -199,21 +204,33 @@ impl Lane {
     /// Queues a probe.
     fn probe(&self, floor: u64) {
         let mut state = self.state.lock();
-        let token = state.probe.map_or(1, |last| last.token + 1);
+        state.probes += 1;
+        let token = state.probes;
         // Probes overtake what is queued, so they prove only the arrival of what has left the queue.
         let notices = if state.queue.has(Class::Interactive) { state.notices_arrived } else { state.notices };
-        state.probe = Some(Probe { token, sent: Instant::now(), notices });
+        if state.unanswered.len() == MAX_UNANSWERED {
+            state.unanswered.pop_front();
+        }
+        state.unanswered.push_back(Probe { token, sent: Instant::now(), notices });
         state.queue.push_control(Control::Ping { token, floor }.encode());
         drop(state);
         self.pushed.notify_one();
     }
 
-    /// Takes the answer to a probe; the round trip when it is the latest one's.
-    pub(crate) fn pong(&self, token: u64) -> Option<Duration> {
+    /// Takes the answer to a probe; the round trip, unless it is too old to be known. Answers may be slower than
+    /// probes follow each other.
+    pub(crate) fn pong(&self, token: u64) -> Result<Option<Duration>, String> {
         let mut state = self.state.lock();
-        let probe = state.probe.filter(|probe| probe.token == token)?;
-        state.notices_arrived = state.notices_arrived.max(probe.notices);
-        Some(probe.sent.elapsed())
+        if token > state.probes {
+            return Err("answer to a probe that was not made".into());
+        }
+        while let Some(probe) = state.unanswered.pop_front_if(|probe| probe.token <= token) {
+            state.notices_arrived = state.notices_arrived.max(probe.notices);
+            if probe.token == token {
+                return Ok(Some(probe.sent.elapsed()));
+            }
+        }
+        Ok(None)
     }
 
     fn next_batch(&self, batch: &mut VecDeque<Bytes>) -> Batch {
@@ -240,4 +257,52 @@ enum Batch {
     Write,
     Wait,
     Finish,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mode;
+    use crate::frame::Start;
+
+    fn lane() -> Lane {
+        let kind = LaneKind { class: Class::Interactive, index: 0 };
+        Lane::new(kind, true, "cubic".into(), Arc::new(Meter::new()), Arc::default())
+    }
+
+    fn notice() -> Outgoing {
+        let start = Start {
+            what: What::Notice,
+            mode: Mode::Repeatable,
+            class: Class::Interactive,
+            id: 1,
+            floor: 0,
+            head_len: 0,
+            body_len: 0,
+        };
+        Outgoing { start, head: Bytes::new(), body: Bytes::new(), space: None, carrier: None }
+    }
+
+    #[test]
+    fn answers_slower_than_the_probes_are_fine_and_invented_ones_are_not() {
+        let lane = lane();
+        lane.probe(0);
+        lane.probe(0);
+        lane.probe(0);
+        assert!(lane.pong(1).expect("the first").is_some());
+        assert!(lane.pong(3).expect("the third, the second skipped").is_some());
+        assert_eq!(lane.pong(2), Ok(None));
+        assert!(lane.pong(4).is_err());
+    }
+
+    #[test]
+    fn a_probe_confirms_only_the_notifications_written_before_it() {
+        let lane = lane();
+        lane.push(notice());
+        lane.probe(0);
+        assert!(lane.pong(1).is_ok() && lane.has_unconfirmed_notices());
+        lane.next_batch(&mut VecDeque::new());
+        lane.probe(0);
+        assert!(lane.pong(2).is_ok() && !lane.has_unconfirmed_notices());
+    }
 }

@@ -275,8 +275,9 @@ impl Remote {
                 lane.push_control(&Control::Pong { token });
             }
             Event::Control(Control::Pong { token }) => {
-                let rtt = lane.pong(token).ok_or("answer to no probe")?;
-                self.publish_rtt(lane, rtt);
+                if let Some(rtt) = lane.pong(token)? {
+                    self.publish_rtt(lane, rtt);
+                }
             }
             Event::Control(Control::Refuse { id, reason }) => {
                 self.answered(id, Err(LinkError::Refused(reason)));
