@@ -1,9 +1,9 @@
 //! A peer's volume whose abilities are known, from the peer or from the last time.
 //!
 //! `Caps` are constant while a volume is served, and layers ask for them when they are stacked. A peer may be out of
-//! reach at that moment; the cache above can still serve what it has. So the abilities are written to
-//! `<state>/volumes/NAME.json` whenever the peer tells them, and taken from there when it cannot. A volume that was
-//! never reached cannot be served: nobody knows what it can do.
+//! reach at that moment, and the node must start all the same, to serve as soon as the peer is back. So the
+//! abilities are written to `<state>/volumes/NAME.json` whenever the peer tells them, and taken from there when it
+//! cannot. A volume that was never reached cannot be served: nobody knows what it can do.
 
 use async_trait::async_trait;
 use origin_peer::PeerVolume;
@@ -71,7 +71,11 @@ impl Acquainted {
             }
             Err(error) if matches!(error.kind, ErrorKind::Offline | ErrorKind::TimedOut) => {
                 let kept = read(&file).filter(|kept| kept.origin == origin).ok_or(error)?;
-                tracing::warn!(volume = name, origin, "out of reach; served from the cache until it is back");
+                tracing::warn!(
+                    volume = name,
+                    origin,
+                    "out of reach; starting with what it could do the last time"
+                );
                 kept.caps()
             }
             Err(error) => return Err(error),

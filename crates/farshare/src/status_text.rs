@@ -27,9 +27,11 @@ pub fn render(status: &Status, now: SystemTime) -> String {
         line(String::new());
         smb_lines(smb).into_iter().for_each(&mut line);
     }
-    for complaint in status.complaints() {
-        line(format!("\n! {complaint}"));
+    let complaints = status.complaints();
+    if !complaints.is_empty() {
+        line(String::new());
     }
+    complaints.into_iter().for_each(|complaint| line(format!("! {complaint}")));
     page
 }
 
@@ -82,7 +84,7 @@ fn freshness(freshness: &FreshnessStatus, now: u64) -> String {
         ("leased", ..) => "leased: told before anything changes".into(),
         ("notified", ..) => "notified: told after anything changed".into(),
         ("polled", Some(ms), _) => format!("polled every {}", short(Duration::from_millis(ms))),
-        ("offline", _, Some(since)) => format!("offline since {} ago", age(now.saturating_sub(since))),
+        ("offline", _, Some(since)) => format!("offline for {}", age(now.saturating_sub(since))),
         (word, ..) => word.to_owned(),
     }
 }
@@ -256,7 +258,7 @@ smb on 0.0.0.0:445: 3 connections, 2 sessions, 14 opens, 0 refused logins
         (peer.up, peer.why, peer.since_unix) = (false, Some("connection refused".into()), 4_000);
         let page = render(&status, at(4_095));
         for expect in [
-            "  freshness   offline since 1 min 35 s ago\n",
+            "  freshness   offline for 1 min 35 s\n",
             "  dc1         down for 1 min 35 s: connection refused\n",
             "\n! volume projects: its origin peer://dc1/projects is out of reach\n",
             "\n! peer dc1: down (connection refused)\n",
