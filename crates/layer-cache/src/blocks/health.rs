@@ -25,9 +25,10 @@ impl Health {
         *trouble = Some(Trouble { reason, retry_at: Instant::now() + DEGRADED_RETRY });
     }
 
-    /// Something was stored.
+    /// Something was stored. What was under way when the disk failed proves nothing.
     pub(crate) fn works(&self) {
-        if self.0.lock().take().is_some() {
+        let over = |trouble: &mut Trouble| Instant::now() >= trouble.retry_at;
+        if self.0.lock().take_if(over).is_some() {
             tracing::info!("the cache disk works again");
         }
     }

@@ -160,22 +160,17 @@ impl Blocks {
         }
     }
 
-    /// A notice named a version: it may be the echo of an own change, or news.
+    /// A notice named a version. It may be news, the echo of an own change, or older than what the content was
+    /// made from: who has it open asks before the next read, unless a later notice names its version.
     pub(crate) fn noticed(&self, attr: &Attr) {
-        let mut table = self.table.lock();
-        let Some(content) = table.by_id.get(&attr.id).cloned() else { return };
+        let Some(content) = self.find(attr.id) else { return };
         let mut state = content.state.lock();
-        let is_news = match &mut state.own {
-            Some(own) => !own.named(attr.version) && own.is_settled(),
-            None => state.version != attr.version,
+        let same = state.version == attr.version && state.size == attr.size;
+        let settled = match &mut state.own {
+            Some(own) => own.named(attr.version) && own.is_settled(),
+            None => true,
         };
-        if !is_news {
-            state.recheck |= state.version != attr.version;
-            return;
-        }
-        drop(state);
-        table.by_id.remove(&attr.id);
-        self.retire(&content);
+        state.recheck = !(same && settled);
     }
 
     /// Anything may have changed: every open content is asked for again before its next read.

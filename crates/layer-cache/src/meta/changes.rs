@@ -150,6 +150,9 @@ impl Tree {
             });
             return;
         };
+        if attr.is_some() {
+            change.paths().for_each(|path| self.know_parent(path));
+        }
         match (change, attr) {
             (Change::MakeDir { path, .. }, Some(attr)) => {
                 self.changed(path, attr, stamp);
@@ -183,6 +186,7 @@ impl Tree {
         let clock = self.tick();
         self.touches.add(clock, path.clone());
         self.echoes.put(path.clone(), asked.at_ms);
+        self.know_parent(path);
         self.changed(path, attr, if overtaken { DOUBT } else { Stamp { clock, ..asked } });
     }
 
@@ -191,9 +195,9 @@ impl Tree {
         let clock = self.tick();
         self.touches.add(clock, path.clone());
         self.echoes.put(path.clone(), now_ms);
-        if let Some(known) = self.known(path) {
-            let attr = Attr { size, mtime: Time::now(), ..known.attr };
-            self.put(path, attr, DOUBT);
+        if let Some(old) = self.known(path).map(|known| known.attr) {
+            self.doubt_links(Some(&old));
+            self.put(path, Attr { size, mtime: Time::now(), ..old }, DOUBT);
         }
     }
 
@@ -203,7 +207,15 @@ impl Tree {
         self.echoes.peek(path).is_some_and(|at| now_ms.saturating_sub(*at) <= window)
     }
 
+    /// Makes room for what is learnt of a name, also where nothing is known of its directory.
+    fn know_parent(&mut self, path: &VPath) {
+        if let Some(parent) = path.parent().filter(|parent| !self.dirs.contains(parent)) {
+            self.put_dir(&parent, Dir::default());
+        }
+    }
+
     fn changed(&mut self, path: &VPath, attr: Attr, stamp: Stamp) {
+        let stamp = self.doubt_other_names(path, &attr, stamp);
         match self.known(path).map(|known| known.attr) {
             Some(old) if old.id != attr.id || old.kind != attr.kind => self.forget_below(path),
             Some(_) if attr.is_dir() => self.doubt_listing(path),
@@ -221,7 +233,8 @@ impl Tree {
 
     fn gone(&mut self, path: &VPath) {
         self.forget_below(path);
-        self.take(path);
+        let old = self.take(path).map(|known| known.attr);
+        self.doubt_links(old.as_ref());
         self.doubt_attr_of_parent(path);
     }
 
@@ -229,6 +242,13 @@ impl Tree {
         if from == to {
             return self.doubt_name(from);
         }
+        let replaced = self.take(to).map(|known| known.attr);
+        let to_known =
+            to.parent().and_then(|dir| self.dirs.peek(&dir)).is_some_and(|dir| dir.complete.is_some());
+        if replaced.is_some() || !to_known {
+            self.doubt_links(replaced.as_ref());
+        }
+        let stamp = attr.as_ref().map_or(stamp, |attr| self.doubt_other_names(from, attr, stamp));
         self.forget_below(to);
         for old in self.dirs_within(from) {
             if let (Some(dir), Some(new)) = (self.take_dir(&old), old.rebase(from, to)) {
@@ -248,6 +268,33 @@ impl Tree {
                 self.doubt_listing_of_parent(to);
                 self.forget_below(to);
             }
+        }
+    }
+
+    /// A file of several names changed under one: what is known under the others is in doubt. Returns the
+    /// stamp for what is learnt under this one.
+    fn doubt_other_names(&mut self, path: &VPath, attr: &Attr, stamp: Stamp) -> Stamp {
+        let old_links = self.known(path).map_or(1, |known| known.attr.links);
+        if !attr.is_file() || attr.links.max(old_links) < 2 {
+            return stamp;
+        }
+        self.doubt_links(Some(&Attr { links: 2, ..*attr }));
+        if stamp == DOUBT { DOUBT } else { Stamp { clock: self.tick(), ..stamp } }
+    }
+
+    /// A name of this file changed or went; `None` when it is not known which file that was.
+    fn doubt_links(&mut self, old: Option<&Attr>) {
+        let clock = self.tick();
+        match old {
+            Some(attr) if !attr.is_file() || attr.links < 2 => {}
+            Some(attr) => {
+                if let Some((other, forgotten)) = self.links.push(attr.id, clock)
+                    && other != attr.id
+                {
+                    self.links_doubted = forgotten;
+                }
+            }
+            None => self.links_doubted = clock,
         }
     }
 

@@ -293,7 +293,7 @@ fn polled_knowledge_is_believed_for_its_time_only() {
     let attr = truth.attr(Kind::File);
     let asked = tree.ask(1000);
     tree.learn(&p("f"), attr, asked);
-    assert_eq!(tree.lookup(&p("f"), Promise::For(2000), 3000), Lookup::Believed(attr));
-    assert_eq!(tree.lookup(&p("f"), Promise::For(2000), 3001), Lookup::Doubtful(attr));
+    assert_eq!(tree.lookup(&p("f"), Promise::For(2000), 2999), Lookup::Believed(attr));
+    assert_eq!(tree.lookup(&p("f"), Promise::For(2000), 3000), Lookup::Doubtful(attr));
     assert_eq!(tree.lookup(&p("f"), Promise::Notices, 9000), Lookup::Believed(attr));
 }

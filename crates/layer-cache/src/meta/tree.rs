@@ -16,12 +16,14 @@ use std::num::NonZeroUsize;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use volume::{Attr, Entry, VPath};
+use volume::{Attr, Entry, FileId, VPath};
 
 /// Directories larger than this are not searched for a name that differs by case, entries.
 const FOLD_SEARCH_MAX: usize = 4096;
 /// Own changes whose echo is awaited.
 const ECHOES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+/// Files of several names of which it is remembered when one changed.
+const LINKS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Memory of one entry beside its name, and of one directory beside its path, bytes (estimates).
 const ENTRY_BYTES: usize = 200;
 const DIR_BYTES: usize = 320;
@@ -91,6 +93,11 @@ pub(crate) struct Tree {
     clock: Arc<AtomicU64>,
     /// What was learnt up to this clock is in doubt, everywhere.
     pub(super) doubted: u64,
+    /// Files of several names that changed under one of them: what was learnt under the others up to this
+    /// clock is in doubt.
+    pub(super) links: LruCache<FileId, u64>,
+    /// The same for all files of several names, because `links` is bounded.
+    pub(super) links_doubted: u64,
     pub(super) entries: usize,
     pub(super) bytes: usize,
     entries_max: usize,
@@ -107,6 +114,8 @@ impl Tree {
             echoes: LruCache::new(ECHOES_MAX),
             clock: Arc::default(),
             doubted: 0,
+            links: LruCache::new(LINKS_MAX),
+            links_doubted: 0,
             entries: 0,
             bytes: 0,
             entries_max,
@@ -131,9 +140,20 @@ impl Tree {
     fn believes(&self, stamp: Stamp, doubted: u64, promise: Promise, now_ms: u64) -> bool {
         let young = match promise {
             Promise::Notices => true,
-            Promise::For(ms) => now_ms.saturating_sub(stamp.at_ms) <= ms,
+            Promise::For(ms) => now_ms.saturating_sub(stamp.at_ms) < ms,
         };
         stamp.clock > doubted.max(self.doubted) && young
+    }
+
+    fn believes_entry(&self, known: &Known, doubted: u64, promise: Promise, now_ms: u64) -> bool {
+        let linked = known.attr.links > 1 && known.attr.is_file();
+        let doubted = match linked {
+            true => {
+                doubted.max(self.links_doubted).max(self.links.peek(&known.attr.id).copied().unwrap_or(0))
+            }
+            false => doubted,
+        };
+        self.believes(known.stamp, doubted, promise, now_ms)
     }
 
     pub(crate) fn lookup(&mut self, path: &VPath, promise: Promise, now_ms: u64) -> Lookup {
@@ -147,7 +167,7 @@ impl Tree {
         self.dirs.promote(&parent);
         let Some(dir) = self.dirs.peek(&parent) else { return Lookup::Unknown };
         match dir.names.get(path.name()) {
-            Some(known) if self.believes(known.stamp, dir.doubted, promise, now_ms) => {
+            Some(known) if self.believes_entry(known, dir.doubted, promise, now_ms) => {
                 Lookup::Believed(known.attr)
             }
             Some(known) => Lookup::Doubtful(known.attr),
@@ -184,7 +204,7 @@ impl Tree {
         let mut entries = Vec::with_capacity(dir.names.len().min(most));
         for (name, known) in rest.by_ref().take(most) {
             // With a believed listing, an entry is as old as the listing or younger: only doubt matters.
-            believed &= self.believes(known.stamp, dir.doubted, Promise::Notices, now_ms);
+            believed &= self.believes_entry(known, dir.doubted, Promise::Notices, now_ms);
             entries.push(Entry { name: name.clone(), attr: known.attr });
         }
         let next = entries.last().filter(|_| rest.next().is_some()).map(|e| e.name.clone());

@@ -1,0 +1,146 @@
+//! Writes through the cache.
+
+use crate::{BLOCK, Site, content, open, read, until, wait_for};
+use bytes::Bytes;
+use std::time::Duration;
+use testkit::Op;
+use testkit::ease::{cx, fails, get, p, put, stat};
+use volume::{Close, Create, ErrorKind, Fresh, OpenHow, SetAttr, Volume};
+
+/// A file of ten blocks that is whole in the cache.
+async fn cached(site: &Site) -> Vec<u8> {
+    let bytes = content(10 * BLOCK, 1);
+    put(&*site.origin, "f", &bytes).await;
+    assert_eq!(get(&*site.cache, "f").await, bytes);
+    wait_for("it is stored", || site.cache.stats().size == 10 * BLOCK as u64).await;
+    bytes
+}
+
+#[tokio::test]
+async fn an_own_write_keeps_the_cache_and_reaches_the_origin() {
+    let site = Site::new().await;
+    let mut bytes = cached(&site).await;
+    let before = site.fetched();
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    for (at, length) in [(3 * BLOCK, BLOCK), (5 * BLOCK + 10, 2000), (10 * BLOCK - 5, 3 * BLOCK)] {
+        let new = content(length, at as u64);
+        file.write_at(&cx(), at as u64, Bytes::from(new.clone())).await.unwrap();
+        bytes.resize(bytes.len().max(at + length), 0);
+        bytes[at..at + length].copy_from_slice(&new);
+        assert_eq!(file.attr(&cx(), Fresh::Cached).await.unwrap().size, bytes.len() as u64);
+        assert_eq!(read(&*file, 0, bytes.len()).await, bytes);
+    }
+    file.close(&cx(), Close::Commit).await.unwrap();
+    drop(file);
+    assert_eq!(get(&*site.origin, "f").await, bytes);
+    assert_eq!(get(&*site.cache, "f").await, bytes);
+    assert_eq!(site.fetched(), before, "nothing was fetched again");
+    assert_eq!(site.cache.stats().corrupt_blocks, 0);
+}
+
+#[tokio::test]
+async fn own_writes_survive_a_restart() {
+    let mut site = Site::new().await;
+    put(&*site.cache, "new", content(3 * BLOCK, 5)).await;
+    site.restart().await;
+    assert_eq!(get(&*site.cache, "new").await, content(3 * BLOCK, 5));
+    assert_eq!(site.fetched(), 0, "what we wrote is here");
+}
+
+#[tokio::test]
+async fn a_foreign_write_between_ours_is_not_lost_from_sight() {
+    for site in [Site::new().await, Site::polled(Duration::ZERO).await] {
+        let mut bytes = cached(&site).await;
+        let ours = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+        let theirs = site.origin.other().open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+        theirs.write_at(&cx(), 7 * BLOCK as u64, Bytes::from_static(b"theirs")).await.unwrap();
+        ours.write_at(&cx(), 2 * BLOCK as u64, Bytes::from_static(b"ours")).await.unwrap();
+        bytes[7 * BLOCK..7 * BLOCK + 6].copy_from_slice(b"theirs");
+        bytes[2 * BLOCK..2 * BLOCK + 4].copy_from_slice(b"ours");
+        ours.close(&cx(), Close::Commit).await.unwrap();
+        until("both are seen", || async { (get(&*site.cache, "f").await == bytes).then_some(()) }).await;
+        assert_eq!(get(&*site.cache, "f").await, bytes);
+    }
+}
+
+#[tokio::test]
+async fn truncating_and_extending_are_seen() {
+    let site = Site::new().await;
+    let mut bytes = cached(&site).await;
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    for size in [7 * BLOCK + 3, BLOCK / 2, 4 * BLOCK] {
+        let attr = file.set_attr(&cx(), &SetAttr::size(size as u64)).await.unwrap();
+        bytes.resize(size, 0);
+        assert_eq!(attr.size, size as u64);
+        assert_eq!(read(&*file, 0, 10 * BLOCK).await, bytes, "{size}");
+    }
+    drop(file);
+    assert_eq!(get(&*site.cache, "f").await, bytes);
+    assert_eq!(stat(&*site.cache, "f").await.size, 4 * BLOCK as u64);
+}
+
+#[tokio::test]
+async fn a_failed_write_leaves_no_claim() {
+    for lost in [false, true] {
+        let site = Site::new().await;
+        cached(&site).await;
+        let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+        match lost {
+            true => site.far.lose_answer(Op::Write, 1, ErrorKind::Io),
+            false => site.far.fail(Op::Write, 1, ErrorKind::NoSpace),
+        }
+        let error = if lost { ErrorKind::Io } else { ErrorKind::NoSpace };
+        fails(file.write_at(&cx(), 100, Bytes::from_static(b"perhaps")).await, error);
+        drop(file);
+        assert_eq!(get(&*site.cache, "f").await, get(&*site.origin, "f").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_its_caller_gave_up_leaves_no_claim() {
+    let site = Site::new().await;
+    cached(&site).await;
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    let gate = site.far.gate(Op::Write);
+    let writer = tokio::spawn({
+        let file = file.clone();
+        async move { file.write_at(&cx(), 100, Bytes::from_static(b"perhaps")).await }
+    });
+    gate.arrived(1).await;
+    writer.abort();
+    assert!(writer.await.is_err());
+    gate.release();
+    drop(file);
+    assert_eq!(get(&*site.cache, "f").await, get(&*site.origin, "f").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_fetched_while_we_write_are_not_kept() {
+    let site = Site::new().await;
+    put(&*site.origin, "f", content(40 * BLOCK, 1)).await;
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    let reader = open(&*site.cache, "f").await;
+    // The request is on its way, with the old bytes, while the write is done.
+    let gate = site.far.gate(Op::Open);
+    let early = tokio::spawn({
+        let reader = reader.clone();
+        async move { read(&*reader, 5 * BLOCK, 100).await }
+    });
+    gate.arrived(1).await;
+    file.write_at(&cx(), 5 * BLOCK as u64, Bytes::from(vec![7; BLOCK])).await.unwrap();
+    gate.release();
+    early.await.unwrap();
+    assert_eq!(read(&*reader, 5 * BLOCK, BLOCK).await, vec![7; BLOCK]);
+    assert_eq!(read(&*file, 5 * BLOCK, BLOCK).await, vec![7; BLOCK]);
+}
+
+#[tokio::test]
+async fn handles_do_what_they_were_opened_for() {
+    let site = Site::new().await;
+    cached(&site).await;
+    let reader = open(&*site.cache, "f").await;
+    fails(reader.write_at(&cx(), 0, Bytes::from_static(b"x")).await, ErrorKind::PermissionDenied);
+    let how = OpenHow { access: volume::Access::WRITE, ..OpenHow::create(Create::IfMissing) };
+    let writer = site.cache.open(&cx(), &p("f"), how).await.unwrap().file;
+    fails(writer.read_at(&cx(), 0, 1).await, ErrorKind::PermissionDenied);
+}
