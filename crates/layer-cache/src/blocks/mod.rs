@@ -165,9 +165,11 @@ impl Blocks {
     pub(crate) fn noticed(&self, attr: &Attr) {
         let Some(content) = self.find(attr.id) else { return };
         let mut state = content.state.lock();
+        let state = &mut *state;
         let same = state.version == attr.version && state.size == attr.size;
         let settled = match &mut state.own {
-            Some(own) => own.named(attr.version) && own.is_settled(),
+            // The version before our changes may be named late; it says nothing about what came between.
+            Some(own) => (attr.version == state.version || own.named(attr.version)) && own.is_settled(),
             None => true,
         };
         state.recheck = !(same && settled);

@@ -6,7 +6,9 @@
 //!   path may be the late echo of something we did before it. What it contradicts is put in doubt instead.
 //! * **Our own changes** are applied with the origin's answer to them, which is an answer like any other.
 //!
-//! That a directory's times change with its entries goes without notice: its attributes are put in doubt.
+//! That a directory's times change with its entries goes without notice: its attributes are put in doubt, and
+//! those that a notice tells of a directory are not believed either, because they may be older than changes
+//! of its entries that are known already.
 
 use super::tree::{Dir, Known, Stamp, Tree};
 use crate::OWN_ECHO;
@@ -103,10 +105,11 @@ impl Tree {
                 // An equal answer that is on its way is as good as the notice; an echo proves nothing.
                 self.touches.add(clock, path.clone());
                 match (attr, same, echo) {
+                    (Some(attr), true, false) if attr.is_dir() => {}
                     (Some(attr), true, false) => self.put(path, *attr, stamp),
                     (_, true, true) => {}
                     (_, false, true) => self.doubt_name(path),
-                    (Some(attr), false, false) => self.changed(path, *attr, stamp),
+                    (Some(attr), false, false) => self.changed(path, *attr, of_notice(attr, stamp)),
                     (None, false, false) => self.gone(path),
                     (None, true, _) => unreachable!("`same` needs attributes"),
                 }
@@ -119,6 +122,7 @@ impl Tree {
                     self.doubt_name(from);
                     self.doubt_name(to);
                 } else {
+                    let stamp = attr.as_ref().map_or(stamp, |attr| of_notice(attr, stamp));
                     self.moved(from, to, *attr, stamp);
                 }
             }
@@ -351,4 +355,9 @@ impl Tree {
             self.doubt_listing(&parent);
         }
     }
+}
+
+/// How far attributes that a notice tells are believed.
+fn of_notice(attr: &Attr, stamp: Stamp) -> Stamp {
+    if attr.is_dir() { DOUBT } else { stamp }
 }

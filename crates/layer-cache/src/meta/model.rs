@@ -211,7 +211,7 @@ fn change(kind: usize, one: &VPath, two: &VPath) -> Change {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn what_is_believed_is_true_once_all_notices_came(
         steps in prop::collection::vec((0usize..14, 0usize..40, 0usize..40), 1..150)
