@@ -4,16 +4,19 @@
 
 use crate::beneath::ProcPath;
 use crate::error::{Failure, Outcome};
+use crate::sys;
 use bytes::{Buf, BufMut};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps, UTIME_OMIT, Uid,
-    XattrFlags, chmod, chownat, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
+    XattrFlags, chmod, chownat, fgetxattr, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
 };
 use rustix::io::Errno;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use volume::{Attr, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Time, Version};
 
-const NAME: &str = "user.farshare.attr";
+const NAME: &CStr = c"user.farshare.attr";
 const FORMAT: u8 = 1;
 const LENGTH: usize = 16;
 const HAS_BTIME: u8 = 1;
@@ -63,7 +66,7 @@ impl Extra {
             Err(errno) => return Err(errno.into()),
         };
         if extra.is_none() {
-            tracing::warn!(xattr = NAME, "a file has attributes in a format of another version: not used");
+            tracing::warn!(xattr = ?NAME, "a file has attributes in a format of another version: not used");
         }
         Ok(extra.unwrap_or_default())
     }
@@ -71,18 +74,14 @@ impl Extra {
     /// Of the object behind a descriptor of any kind.
     pub(crate) fn of(fd: &OwnedFd) -> Outcome<Extra> {
         let mut buffer = [0; LENGTH];
-        let came = getxattr(ProcPath::of(fd).bytes(), NAME, &mut buffer);
+        let came = get(fd, &mut buffer);
         Extra::read(came, &buffer)
     }
 
-    /// Of `dir/name`, with `path` room for building the path.
-    pub(crate) fn of_entry(dir: &OwnedFd, name: &[u8], path: &mut Vec<u8>) -> Outcome<Extra> {
-        path.clear();
-        path.extend_from_slice(ProcPath::of(dir).bytes());
-        path.push(b'/');
-        path.extend_from_slice(name);
+    /// Of `dir/name`.
+    pub(crate) fn of_entry(dir: &OwnedFd, name: &CStr) -> Outcome<Extra> {
         let mut buffer = [0; LENGTH];
-        let came = lgetxattr(&path[..], NAME, &mut buffer);
+        let came = get_at(dir, name, &mut buffer);
         Extra::read(came, &buffer)
     }
 
@@ -98,9 +97,34 @@ impl Extra {
     }
 }
 
+fn get(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    match fgetxattr(fd, NAME, &mut *buffer) {
+        // A mere handle.
+        Err(Errno::BADF) => getxattr(ProcPath::of(fd).bytes(), NAME, buffer),
+        result => result,
+    }
+}
+
+/// By `getxattrat`, or by a path through `/proc` where the kernel, or a filter of system calls, does not know it.
+fn get_at(dir: &OwnedFd, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+    static UNKNOWN: AtomicBool = AtomicBool::new(false);
+    if !UNKNOWN.load(Ordering::Relaxed) {
+        match sys::xattr_at(dir, name, NAME, buffer) {
+            Err(Errno::NOSYS) => UNKNOWN.store(true, Ordering::Relaxed),
+            Err(Errno::PERM) => {}
+            result => return result,
+        }
+    }
+    get_by_path(dir, name, buffer)
+}
+
+fn get_by_path(dir: &OwnedFd, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+    lgetxattr([ProcPath::of(dir).bytes(), b"/", name.to_bytes()].concat(), NAME, buffer)
+}
+
 /// Whether the file system of this directory has extended attributes of users.
 pub(crate) fn can_extra(dir: &OwnedFd) -> Outcome<bool> {
-    match getxattr(ProcPath::of(dir).bytes(), NAME, &mut [0; LENGTH]) {
+    match get(dir, &mut [0; LENGTH]) {
         Ok(_) | Err(Errno::NODATA | Errno::RANGE | Errno::ACCESS | Errno::PERM) => Ok(true),
         Err(Errno::OPNOTSUPP) => Ok(false),
         Err(errno) => Err(errno.into()),
@@ -228,6 +252,24 @@ mod tests {
     fn bytes_as_documented() {
         let extra = Extra { dos: DosAttributes::HIDDEN | DosAttributes::ARCHIVE, btime: Some(Time(1)) };
         assert_eq!(extra.encode(), [1, 1, 0, 0, 0x22, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn both_ways_to_an_entry_lead_to_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let value = Extra { dos: DosAttributes::SYSTEM, btime: None }.encode();
+        std::fs::write(dir.path().join("with"), "").unwrap();
+        std::fs::write(dir.path().join("without"), "").unwrap();
+        setxattr(dir.path().join("with"), NAME, &value, XattrFlags::empty()).unwrap();
+        std::os::unix::fs::symlink("with", dir.path().join("link")).unwrap();
+        let fd = OwnedFd::from(std::fs::File::open(dir.path()).unwrap());
+        let (mut one, mut two) = ([0; LENGTH], [0; LENGTH]);
+        for name in [c"with", c"without", c"link", c"none"] {
+            assert_eq!(get_at(&fd, name, &mut one), get_by_path(&fd, name, &mut two), "{name:?}");
+            assert_eq!(one, two, "{name:?}");
+        }
+        assert_eq!(get_at(&fd, c"with", &mut one), Ok(LENGTH));
+        assert_eq!(one, value);
     }
 
     #[test]

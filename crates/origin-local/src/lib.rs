@@ -24,11 +24,12 @@
 //! bits given for new files are dropped, and setting a creation time is `Unsupported`.
 //!
 //! **Threads.** What only touches memory runs at once: lookups with `RESOLVE_CACHED`, reads with
-//! `RWF_NOWAIT`, writes where the file system takes that flag. All else goes to a bounded number of blocking
-//! threads ([`BLOCKING_CALLS_MAX`]). See `examples/measure.rs` for the figures behind this.
+//! `RWF_NOWAIT`, short writes as long as they are quick. All else goes to a bounded number of blocking threads
+//! ([`BLOCKING_CALLS_MAX`]). See `examples/measure.rs` for the figures behind this.
 
 mod attributes;
 mod beneath;
+mod brisk;
 mod changes;
 mod config;
 mod error;

@@ -1,7 +1,8 @@
-//! The two system calls that `rustix` has no safe form for: the only unsafe code of this crate.
+//! The system calls that `rustix` has no safe form for: the only unsafe code of this crate.
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
+use std::ffi::CStr;
 
 fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
@@ -33,4 +34,34 @@ pub(crate) fn generation(file: impl AsFd) -> Result<u64, Errno> {
         0 => Ok(generation as u64),
         _ => Err(last_errno()),
     }
+}
+
+/// `getxattrat` (Linux 6.13; the same number on all architectures but alpha): an extended attribute of a name in
+/// a directory, of a symlink itself.
+pub(crate) fn xattr_at(dir: impl AsFd, name: &CStr, xattr: &CStr, value: &mut [u8]) -> Result<usize, Errno> {
+    const SYS_GETXATTRAT: libc::c_long = 464;
+    /// `struct xattr_args` of `linux/xattr.h`.
+    #[repr(C, align(8))]
+    struct XattrArgs {
+        value: u64,
+        size: u32,
+        flags: u32,
+    }
+    let size = u32::try_from(value.len()).map_err(|_| Errno::INVAL)?;
+    let args = XattrArgs { value: value.as_mut_ptr().addr() as u64, size, flags: 0 };
+    // What the address in `args` points to is written by the kernel.
+    value.as_mut_ptr().expose_provenance();
+    // SAFETY: both strings end with NUL; `args` and the `size` bytes of `value` live through the call.
+    let came = unsafe {
+        libc::syscall(
+            SYS_GETXATTRAT,
+            dir.as_fd().as_raw_fd(),
+            name.as_ptr(),
+            libc::AT_SYMLINK_NOFOLLOW,
+            xattr.as_ptr(),
+            &raw const args,
+            size_of::<XattrArgs>(),
+        )
+    };
+    usize::try_from(came).map_err(|_| last_errno())
 }

@@ -2,6 +2,7 @@
 
 use crate::attributes;
 use crate::beneath::{Patience, Root, reopen};
+use crate::brisk::Brisk;
 use crate::config::LocalConfig;
 use crate::error::{Failure, Outcome};
 use crate::file::{LocalFile, Stamp, read_ticket};
@@ -44,6 +45,7 @@ pub(crate) struct Disk {
     /// Held while an extended attribute is read, changed and written.
     pub(crate) setting_extras: Mutex<()>,
     pub(crate) pool: Pool,
+    pub(crate) brisk: Brisk,
 }
 
 /// A file opened and looked at.
@@ -87,8 +89,14 @@ impl LocalVolume {
             read_only: config.read_only,
             io_size: IO_SIZE,
         };
-        let pool = Pool::new();
-        let disk = Arc::new(Disk { root: base, config, extras, setting_extras: Mutex::new(()), pool });
+        let disk = Arc::new(Disk {
+            root: base,
+            config,
+            extras,
+            setting_extras: Mutex::new(()),
+            pool: Pool::new(),
+            brisk: Brisk::default(),
+        });
         Ok(Arc::new(LocalVolume { watching: Watching::new(disk.clone()), disk, caps }))
     }
 
