@@ -3,7 +3,8 @@
 //! ```text
 //! throughput certs DIR                                      certificates for the sites dc1 and dc2
 //! throughput serve DIR ADDRESS                              answers as dc1
-//! throughput pull DIR ADDRESS MIB [cubic] [CONNECTIONS]     pulls MIB from dc1 in 256 KiB bulk calls, 4 MiB in flight
+//! throughput pull DIR ADDRESS MIB [cubic] [ordered] [CONNECTIONS]
+//!                                                           pulls MIB in 256 KiB bulk calls, 4 MiB in flight
 //! ```
 
 use async_trait::async_trait;
@@ -13,6 +14,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 const PIECE: usize = 256 * 1024;
 const WINDOW: usize = 4 * 1024 * 1024;
@@ -47,22 +50,33 @@ async fn call(link: &Link, class: Class) -> Result<Message, link::LinkError> {
     link.call(class, Mode::Repeatable, Message::new("give", ""), deadline).await
 }
 
-async fn pull(link: &Link, mib: usize) -> Result<Duration, Failure> {
+/// Keeps the window full: with the next piece when any has come, or (`in_order`) when the oldest has, as a reader
+/// without further read-ahead would.
+async fn pull(link: &Link, mib: usize, in_order: bool) -> Result<Duration, Failure> {
     let begun = Instant::now();
-    let mut window = VecDeque::new();
+    let window = Arc::new(Semaphore::new(WINDOW / PIECE));
+    let mut pieces = VecDeque::new();
     for _ in 0..mib * 1024 * 1024 / PIECE {
-        if window.len() == WINDOW / PIECE {
-            let first: tokio::task::JoinHandle<Result<Message, link::LinkError>> =
-                window.pop_front().ok_or("an empty window")?;
-            assert_eq!(first.await??.body.len(), PIECE);
+        if in_order && pieces.len() == WINDOW / PIECE {
+            arrived(pieces.pop_front()).await?;
         }
-        let link = link.clone();
-        window.push_back(tokio::spawn(async move { call(&link, Class::Bulk).await }));
+        let (link, place) = (link.clone(), window.clone().acquire_owned().await?);
+        pieces.push_back(tokio::spawn(async move {
+            let answer = call(&link, Class::Bulk).await;
+            drop(place);
+            answer
+        }));
     }
-    for piece in window {
-        piece.await??;
+    while !pieces.is_empty() {
+        arrived(pieces.pop_front()).await?;
     }
     Ok(begun.elapsed())
+}
+
+async fn arrived(piece: Option<JoinHandle<Result<Message, link::LinkError>>>) -> Result<(), Failure> {
+    let answer = piece.ok_or("an empty window")?.await??;
+    assert_eq!(answer.body.len(), PIECE);
+    Ok(())
 }
 
 async fn click(link: Link) -> Vec<Duration> {
@@ -80,7 +94,13 @@ async fn click(link: Link) -> Vec<Duration> {
     }
 }
 
-async fn measure(dir: &str, address: &str, mib: usize, config: LinkConfig) -> Result<(), Failure> {
+async fn measure(
+    dir: &str,
+    address: &str,
+    mib: usize,
+    in_order: bool,
+    config: LinkConfig,
+) -> Result<(), Failure> {
     let config = LinkConfig { dial: vec![("dc1".into(), address.into())], ..config };
     let node = node(dir, "dc2", config).await?;
     let link = node.link("dc1");
@@ -89,7 +109,7 @@ async fn measure(dir: &str, address: &str, mib: usize, config: LinkConfig) -> Re
     let first = begun.elapsed();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let clicks = tokio::spawn(click(link.clone()));
-    let time = pull(&link, mib).await?;
+    let time = pull(&link, mib, in_order).await?;
     let stats = link.stats();
     let mut times = clicks.await?;
     times.sort();
@@ -134,7 +154,7 @@ async fn main() -> Result<(), Failure> {
             let connections = options.iter().filter_map(|word| word.parse().ok()).next().unwrap_or(0);
             let config =
                 LinkConfig { bbr: !options.contains(&"cubic"), connections, ..LinkConfig::default() };
-            measure(dir, address, mib.parse()?, config).await?;
+            measure(dir, address, mib.parse()?, options.contains(&"ordered"), config).await?;
         }
         _ => return Err("usage: see the head of crates/link/examples/throughput.rs".into()),
     }
