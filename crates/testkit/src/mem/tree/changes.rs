@@ -1,6 +1,6 @@
 //! Changes of the names in the tree.
 
-use super::{Body, Tree, error, file_id};
+use super::{Body, Tree, error};
 use std::collections::BTreeMap;
 use volume::{DosAttributes, ErrorKind, FileId, Notice, Result, VPath};
 
