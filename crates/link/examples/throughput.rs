@@ -152,8 +152,12 @@ async fn main() -> Result<(), Failure> {
         }
         ["pull", dir, address, mib, options @ ..] => {
             let connections = options.iter().filter_map(|word| word.parse().ok()).next().unwrap_or(0);
-            let config =
-                LinkConfig { bbr: !options.contains(&"cubic"), connections, ..LinkConfig::default() };
+            let config = LinkConfig {
+                bbr: !options.contains(&"cubic"),
+                connections,
+                down_grace: Duration::from_secs(60),
+                ..LinkConfig::default()
+            };
             measure(dir, address, mib.parse()?, options.contains(&"ordered"), config).await?;
         }
         _ => return Err("usage: see the head of crates/link/examples/throughput.rs".into()),
