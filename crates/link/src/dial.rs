@@ -62,7 +62,8 @@ async fn keep(shared: Arc<Shared>, remote: Arc<Remote>, address: String, kind: L
                 another = remote.comes_up();
             }
             Err(reason) => {
-                if remote.dial_failed(&reason) {
+                // One voice per site: the lanes fail alike.
+                if kind.class == Class::Interactive && remote.dial_failed(&reason) {
                     tracing::warn!(site = remote.site(), address, reason, "cannot connect");
                 }
             }

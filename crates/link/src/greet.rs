@@ -137,6 +137,7 @@ impl Greeted {
     pub(crate) async fn live(self) -> End {
         let Greeted { stream, lane, greeting, remote } = self;
         if let Err(reason) = remote.attach(&lane, &greeting) {
+            tracing::warn!(site = remote.site(), reason, "connection not used");
             return End::Lost(reason);
         }
         let end = run(stream, &lane, &remote).await;

@@ -54,6 +54,9 @@ impl Shared {
             return remote.clone();
         }
         let remote = Remote::new(site, self.config.clone(), self.service.clone());
+        if *self.stop.borrow() {
+            remote.begin_close();
+        }
         remotes.insert(site.to_owned(), remote.clone());
         remote
     }

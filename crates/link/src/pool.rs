@@ -96,3 +96,51 @@ impl Pool {
         self.state.lock().messages.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Start;
+    use crate::queue::Carrier;
+    use crate::{Class, Mode};
+    use bytes::Bytes;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    fn request(id: u64) -> (Outgoing, Arc<Carrier>) {
+        let carrier = Arc::new(Carrier::default());
+        let (what, mode, class) = (What::Request, Mode::Once, Class::Bulk);
+        let start = Start { what, mode, class, id, floor: 0, head_len: 0, body_len: 0 };
+        let (head, body) = (Bytes::new(), Bytes::new());
+        (Outgoing { start, head, body, space: None, carrier: Some(carrier.clone()) }, carrier)
+    }
+
+    fn woken(lane: &Notify) -> bool {
+        pin!(lane.notified()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn an_idle_lane_is_woken_and_if_it_ends_another_one() {
+        let (pool, first, second) = (Pool::default(), Arc::default(), Arc::default());
+        assert!(pool.pull(1, &first).is_none());
+        assert!(pool.pull(2, &second).is_none());
+        pool.push(request(1).0);
+        assert_eq!((woken(&first), woken(&second)), (false, true));
+        pool.forget(2);
+        assert!(woken(&first));
+        assert_eq!(pool.pull(1, &first).map(|message| message.start.id), Some(1));
+    }
+
+    #[test]
+    fn a_dropped_request_tells_its_caller_and_an_abandoned_one_nobody() {
+        let pool = Pool::default();
+        let ((kept, carrier), (abandoned, forgotten)) = (request(1), request(2));
+        pool.push(kept);
+        pool.push(abandoned);
+        pool.abandon(2);
+        pool.drop_requests();
+        assert!(pool.is_empty());
+        assert!(carrier.lane().is_some() && forgotten.lane().is_none());
+    }
+}
