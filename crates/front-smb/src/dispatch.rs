@@ -17,7 +17,6 @@ use futures_util::FutureExt;
 use smb_wire::frame::{FRAME_HEADER_LEN, Protocol};
 use smb_wire::transform::{TRANSFORM_HEADER_LEN, TransformHeader};
 use smb_wire::{Command, Flags, Header, NtStatus, split_compound};
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -39,12 +38,14 @@ pub(crate) async fn frame(connection: Arc<Connection>, message: BytesMut) -> Res
         replies: Vec::new(),
         signs: None,
     };
-    for (index, part) in split_compound(message).enumerate() {
+    let mut parts = split_compound(message).enumerate().peekable();
+    while let Some((index, part)) = parts.next() {
         if index >= limits::COMPOUND_MAX {
             return Err(Disconnect(format!("a chain of more than {} requests", limits::COMPOUND_MAX)));
         }
         let (header, message) = part?;
-        exchange.answer(header, message, index > 0).await?;
+        let place = Place { follows: index > 0, last: parts.peek().is_none() };
+        exchange.answer(header, message, place).await?;
     }
     exchange.send()
 }
@@ -64,6 +65,13 @@ fn unseal(connection: &Connection, mut message: BytesMut) -> Result<(Bytes, Chan
     }
 }
 
+/// Where a request stands in its chain.
+#[derive(Clone, Copy)]
+struct Place {
+    follows: bool,
+    last: bool,
+}
+
 /// One frame being answered.
 struct Exchange<'a> {
     connection: &'a Arc<Connection>,
@@ -77,7 +85,7 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Answers one request of the chain.
-    async fn answer(&mut self, header: Header, message: Bytes, follows: bool) -> Result<(), Disconnect> {
+    async fn answer(&mut self, header: Header, message: Bytes, place: Place) -> Result<(), Disconnect> {
         if header.is_response() {
             return Err(Disconnect("a response where a request belongs".to_owned()));
         }
@@ -92,9 +100,9 @@ impl Exchange<'_> {
             _ => 1,
         };
         self.connection.credits.lock().charge(header.message_id, charge)?;
-        let request = Request::new(self.connection, header, message, self.sealed.is_some());
-        let mut answer = match self.admit(request, follows) {
-            Ok(request) => self.run(request).await?,
+        let request = Request::new(self.connection, header, message);
+        let mut answer = match self.admit(request, place.follows) {
+            Ok(request) => self.run(request, place.last).await?,
             Err(refused) => {
                 Answered { answer: Answer::error(refused.status), async_id: None, sign: refused.sign }
             }
@@ -205,7 +213,7 @@ impl Exchange<'_> {
     }
 
     /// Runs a command to its end; sends an interim response when it takes long.
-    async fn run(&mut self, request: Request) -> Result<Answered, Disconnect> {
+    async fn run(&mut self, request: Request, last: bool) -> Result<Answered, Disconnect> {
         let header = request.header;
         let sign = request.sign;
         let answered = |answer, async_id| Answered { answer, async_id, sign };
@@ -217,6 +225,10 @@ impl Exchange<'_> {
             self.chain.note(&request, &answer);
             return Ok(answered(answer, None));
         }
+        if waits_on_purpose && !last {
+            // Only a request at the end of its chain may wait (MS-SMB2 3.3.5.2.7).
+            return Ok(answered(Answer::error(NtStatus::INTERNAL_ERROR), None));
+        }
         let mut place = connection.waiting.enter(header.message_id);
         if !waits_on_purpose {
             tokio::select! {
@@ -225,6 +237,7 @@ impl Exchange<'_> {
                     self.chain.note(&request, &answer);
                     return Ok(answered(answer, None));
                 }
+                () = request.waits_for_others() => {}
                 () = tokio::time::sleep(limits::INTERIM_AFTER) => {}
             }
         }
@@ -260,7 +273,8 @@ impl Exchange<'_> {
     }
 
     fn send_replies(&mut self) -> Result<(), Disconnect> {
-        let replies = std::mem::take(&mut self.replies);
+        let mut replies = std::mem::take(&mut self.replies);
+        let known: Vec<_> = replies.iter_mut().filter_map(|reply| reply.answer.announce.take()).collect();
         let first = replies[0].header;
         let channel = self.sealed.as_ref().or(self.signs.as_ref());
         let seal = self.sealed.is_some();
@@ -269,6 +283,7 @@ impl Exchange<'_> {
             commands::logon::hash_response(self.connection, &first, &outgoing.head[FRAME_HEADER_LEN..]);
         }
         self.connection.outbox.push(outgoing);
+        known.into_iter().for_each(|announcement| announcement.made(self.connection, seal));
         Ok(())
     }
 }
@@ -300,7 +315,3 @@ struct Answered {
     async_id: Option<u64>,
     sign: bool,
 }
-
-/// The future of a command.
-pub(crate) trait Work: Future<Output = Result<Answer, Disconnect>> + Send {}
-impl<F: Future<Output = Result<Answer, Disconnect>> + Send> Work for F {}

@@ -9,10 +9,12 @@
 //! * `connection`: one task per connection; every request a future in it;
 //! * `dispatch`: sealing, signatures, chains of requests, interim responses, cancel;
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
+//! * `breaks`: what clients cache is wanted back;
 //! * `session`: users, their tree connects and opens, over one connection or several.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
 
+mod breaks;
 mod commands;
 mod config;
 mod connection;

@@ -4,6 +4,7 @@
 //! (MS-SMB2 3.3.4.1.3), then sealed as a whole where the request came sealed. The payload of a single READ
 //! stays apart from its head up to the socket.
 
+use crate::breaks::Announcement;
 use crate::outbox::Outgoing;
 use crate::session::Channel;
 use bytes::Bytes;
@@ -21,6 +22,8 @@ pub(crate) struct Answer {
     pub(crate) tree_id: Option<u32>,
     /// Signs this answer instead of the request's own channel: the end of a log-in.
     pub(crate) channel: Option<Channel>,
+    /// An open with caching rights: once the client knows of it, it can be told of breaks.
+    pub(crate) announce: Option<Announcement>,
 }
 
 impl Answer {

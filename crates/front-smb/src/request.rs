@@ -9,6 +9,7 @@ use bytes::Bytes;
 use smb_wire::negotiate::Dialect;
 use smb_wire::{Command, FileId, Header, NtStatus};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
 use volume::{Cx, Priority, Who};
 
 pub(crate) struct Request {
@@ -16,8 +17,6 @@ pub(crate) struct Request {
     pub(crate) header: Header,
     /// The whole message, its header first.
     pub(crate) message: Bytes,
-    /// It came encrypted.
-    pub(crate) sealed: bool,
     /// Its answer is signed.
     pub(crate) sign: bool,
     pub(crate) channel: Option<Channel>,
@@ -26,20 +25,22 @@ pub(crate) struct Request {
     chain_file: Option<Result<FileId, NtStatus>>,
     /// The file that this request worked on: the next of the chain may mean it.
     used_file: OnceLock<FileId>,
+    /// Told when the request waits for somebody, and its client is to know.
+    waits: Notify,
 }
 
 impl Request {
-    pub(crate) fn new(connection: &Arc<Connection>, header: Header, message: Bytes, sealed: bool) -> Request {
+    pub(crate) fn new(connection: &Arc<Connection>, header: Header, message: Bytes) -> Request {
         Request {
             connection: Arc::clone(connection),
             header,
             message,
-            sealed,
             sign: false,
             channel: None,
             tree: None,
             chain_file: None,
             used_file: OnceLock::new(),
+            waits: Notify::new(),
         }
     }
 
@@ -93,6 +94,15 @@ impl Request {
     pub(crate) fn use_file(&self, id: FileId) {
         // A request works on one file; a second mention of it changes nothing.
         let _first = self.used_file.set(id);
+    }
+
+    /// The request waits for another client: its own is told so at once.
+    pub(crate) fn wait_for_others(&self) {
+        self.waits.notify_one();
+    }
+
+    pub(crate) async fn waits_for_others(&self) {
+        self.waits.notified().await;
     }
 
     /// Whether the credits charged cover a payload of `bytes` (MS-SMB2 3.3.5.2.5).

@@ -6,6 +6,7 @@
 //!
 //! Lock order: a session's tables are locked one at a time and never across an await.
 
+use crate::connection::Connection;
 use crate::limits;
 use crate::open::Open;
 use crate::server::Share;
@@ -16,8 +17,8 @@ use smb_core::signing::Signer;
 use smb_wire::AccessMask;
 use smb_wire::negotiate::Dialect;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Which connection, among all of this server's life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -50,7 +51,7 @@ pub(crate) struct Session {
     pub(crate) sealing: Option<Sealing>,
     trees: RwLock<HashMap<u32, Arc<Tree>>>,
     opens: RwLock<HashMap<u64, Arc<Open>>>,
-    channels: Mutex<Vec<ConnectionId>>,
+    channels: Mutex<Vec<(ConnectionId, Weak<Connection>)>>,
     next_tree: AtomicU32,
     gone: AtomicBool,
 }
@@ -86,7 +87,7 @@ pub(crate) struct NewSession {
     pub(crate) encrypt: bool,
     pub(crate) signer: Arc<Signer>,
     pub(crate) sealing: Option<Sealing>,
-    pub(crate) connection: ConnectionId,
+    pub(crate) connection: Arc<Connection>,
 }
 
 impl Session {
@@ -101,7 +102,7 @@ impl Session {
             sealing: new.sealing,
             trees: RwLock::default(),
             opens: RwLock::default(),
-            channels: Mutex::new(vec![new.connection]),
+            channels: Mutex::new(vec![(new.connection.id, Arc::downgrade(&new.connection))]),
             next_tree: AtomicU32::new(1),
             gone: AtomicBool::new(false),
         })
@@ -118,20 +119,29 @@ impl Session {
     }
 
     /// Another connection joins; false when there are too many.
-    pub(crate) fn join(&self, connection: ConnectionId) -> bool {
+    pub(crate) fn join(&self, connection: &Arc<Connection>) -> bool {
         let mut channels = self.channels.lock();
         if channels.len() >= limits::CHANNELS_PER_SESSION_MAX {
             return false;
         }
-        channels.push(connection);
+        channels.push((connection.id, Arc::downgrade(connection)));
         true
     }
 
     /// A connection is gone; true when it was the last.
     pub(crate) fn leave(&self, connection: ConnectionId) -> bool {
         let mut channels = self.channels.lock();
-        channels.retain(|id| *id != connection);
+        channels.retain(|(id, _)| *id != connection);
         channels.is_empty()
+    }
+
+    pub(crate) fn is_channel(&self, connection: ConnectionId) -> bool {
+        self.channels.lock().iter().any(|(id, _)| *id == connection)
+    }
+
+    /// A connection that the client can be told something on.
+    pub(crate) fn any_connection(&self) -> Option<Arc<Connection>> {
+        self.channels.lock().iter().find_map(|(_, connection)| connection.upgrade())
     }
 
     pub(crate) fn add_tree(&self, target: Target, maximal_access: AccessMask) -> Option<Arc<Tree>> {

@@ -4,23 +4,34 @@
 //! file has it alone. The open stands in the registry before the volume is asked, so of two opens that
 //! exclude each other one is refused whatever the volume's pace.
 
+use crate::caching::Caching;
 use crate::carry::Carry;
+use crate::contend::Breaking;
 use crate::core::{Core, Entered};
 use crate::name_lock::NameGuard;
 use crate::notify::Filter;
 use crate::open::Open;
-use crate::registry::{Node, Record};
+use crate::registry::{Admission, Ask, Node, Record};
 use crate::request::ALLOCATION_CHECKED_MIN;
 use crate::resolve::{Lookup, Resolved};
-use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Result, Want};
+use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Result, Tried, Want};
 use std::sync::Arc;
 use volume::{Attr, Change, Create, Cx, DosAttributes, ErrorKind, FileId, Kind, OpenHow, SetAttr, VPath};
 
 /// Times an open starts anew because somebody else changed the name at the origin meanwhile.
 const OPEN_TRIES: usize = 8;
 
-pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: OpenRequest) -> Result<Opened> {
-    check(core, &request)?;
+/// How far one attempt has come.
+enum Turn {
+    Opened(Opened),
+    /// Somebody caches what stands against it.
+    Wait(Breaking),
+    /// It is not what was found any more.
+    Again,
+}
+
+pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Result<Tried> {
+    check(core, request)?;
     let link_itself = request.access.contains(Access::DELETE)
         && !request.access.intersects(Access::READING | Access::WRITING);
     let how = Lookup { case_sensitive: request.case_sensitive, follow: !request.open_link && !link_itself };
@@ -29,8 +40,8 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: OpenRequest) -> Res
         let alone = request.disposition != Disposition::Open;
         let name = core.hold(cx, &request.path, alone).await?;
         let found = core.resolve(cx, &request.path, how).await?;
-        let opened = match found {
-            Resolved { path, attr: Some(attr) } => existing(core, cx, &request, path, attr).await?,
+        let turn = match found {
+            Resolved { path, attr: Some(attr) } => existing(core, cx, request, path, attr).await?,
             Resolved { path, attr: None } => {
                 if !request.disposition.creates() {
                     return Err(Error::NotFound);
@@ -39,8 +50,10 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: OpenRequest) -> Res
                 Carry::new(work).await?
             }
         };
-        if let Some(opened) = opened {
-            return Ok(opened);
+        match turn {
+            Turn::Opened(opened) => return Ok(Tried::Opened(opened)),
+            Turn::Wait(breaking) => return Ok(Tried::Breaking(breaking)),
+            Turn::Again => {}
         }
     }
     Err(Error::Volume(volume::Error::new(ErrorKind::Busy, "open", &request.path)))
@@ -103,14 +116,8 @@ fn admissible(request: &OpenRequest, attr: &Attr) -> Result<Action> {
     })
 }
 
-/// Opens what is there; `None` when it is not what was found any more.
-async fn existing(
-    core: &Arc<Core>,
-    cx: &Cx,
-    request: &OpenRequest,
-    path: VPath,
-    attr: Attr,
-) -> Result<Option<Opened>> {
+/// Opens what is there.
+async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath, attr: Attr) -> Result<Turn> {
     let action = admissible(request, &attr)?;
     if request.delete_on_close && path.is_root() {
         return Err(Error::CannotDelete);
@@ -121,10 +128,13 @@ async fn existing(
         Action::Overwritten => request.access | Access::WRITE_DATA,
         Action::Opened | Action::Created => request.access,
     };
-    let place = Place::take(core, request, path, &attr, needs)?;
+    let place = match Place::take(core, request, path, &attr, needs, empties)? {
+        Taken::Place(place) => place,
+        Taken::Wait(breaking) => return Ok(Turn::Wait(breaking)),
+    };
     let content = request.access.intersects(Access::READING | Access::WRITING);
     if !attr.is_file() || !(content || empties) {
-        return Ok(Some(place.opened(request, None, action, attr, None)));
+        return Ok(Turn::Opened(place.opened(request, None, action, attr, None)));
     }
     if empties {
         check_room(core, cx, request, &place.path, attr.allocated).await?;
@@ -133,7 +143,9 @@ async fn existing(
     let how = OpenHow { expect: Some(attr.id), truncate: empties, ..how(request, Create::Never) };
     let opened = match core.volume.open(cx, &place.path, how).await {
         Ok(opened) => opened,
-        Err(error) if matches!(error.kind, ErrorKind::Stale | ErrorKind::NotFound) => return Ok(None),
+        Err(error) if matches!(error.kind, ErrorKind::Stale | ErrorKind::NotFound) => {
+            return Ok(Turn::Again);
+        }
         Err(error) => return Err(error.into()),
     };
     let mut attr = opened.attr;
@@ -144,17 +156,17 @@ async fn existing(
         }
         core.modified(&place.path, &attr, Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE);
     }
-    Ok(Some(place.opened(request, Some(opened.file), action, attr, opened.first)))
+    Ok(Turn::Opened(place.opened(request, Some(opened.file), action, attr, opened.first)))
 }
 
-/// Makes what is not there; `None` when somebody else was quicker. Carried: what was made is noted.
+/// Makes what is not there; again when somebody else was quicker. Carried: what was made is noted.
 async fn make(
     core: Arc<Core>,
     cx: Cx,
     request: OpenRequest,
     path: VPath,
     _held: (Entered, NameGuard),
-) -> Result<Option<Opened>> {
+) -> Result<Turn> {
     if core.caps.read_only {
         return Err(Error::ReadOnly);
     }
@@ -180,15 +192,18 @@ async fn make(
         Err(error) => {
             return match (error.kind, request.disposition) {
                 (ErrorKind::AlreadyExists, Disposition::Create) => Err(Error::Exists),
-                (ErrorKind::AlreadyExists, _) => Ok(None),
+                (ErrorKind::AlreadyExists, _) => Ok(Turn::Again),
                 (ErrorKind::NotFound | ErrorKind::NotADirectory, _) => Err(Error::PathNotFound),
                 _ => Err(error.into()),
             };
         }
     };
     core.made(&path, &attr);
-    let place = Place::take(&core, &request, path, &attr, request.access)?;
-    Ok(Some(place.opened(&request, file, Action::Created, attr, None)))
+    match Place::take(&core, &request, path, &attr, request.access, false)? {
+        Taken::Place(place) => Ok(Turn::Opened(place.opened(&request, file, Action::Created, attr, None))),
+        // Somebody opened it by another name, as quick as it was made.
+        Taken::Wait(_) => Err(Error::SharingViolation),
+    }
 }
 
 /// Refuses what cannot fit before any of it travels. `freed` bytes will become free besides.
@@ -245,7 +260,13 @@ struct Place {
     file: FileId,
     id: OpenId,
     path: VPath,
+    caching: Caching,
     taken: bool,
+}
+
+enum Taken {
+    Place(Place),
+    Wait(Breaking),
 }
 
 impl Place {
@@ -255,7 +276,8 @@ impl Place {
         path: VPath,
         attr: &Attr,
         needs: Access,
-    ) -> Result<Place> {
+        empties: bool,
+    ) -> Result<Taken> {
         let id = OpenId(core.new_id());
         let record = Record {
             id,
@@ -265,8 +287,22 @@ impl Place {
             path: path.clone(),
             delete_on_close: request.delete_on_close,
         };
-        let node = core.registry.lock().admit(attr.id, attr.is_dir(), record, needs)?;
-        Ok(Place { core: core.clone(), node, file: attr.id, id, path, taken: true })
+        let caching = if attr.is_file() { request.caching & core.cacheable() } else { Caching::empty() };
+        let ask = Ask { needs, empties, caching };
+        let admission =
+            core.decide(|registry, told| registry.admit(attr.id, attr.is_dir(), record, ask, told))?;
+        Ok(match admission {
+            Admission::In(node, caching) => Taken::Place(Place {
+                core: core.clone(),
+                node,
+                file: attr.id,
+                id,
+                path,
+                caching,
+                taken: true,
+            }),
+            Admission::Wait(node) => Taken::Wait(Breaking::new(core, node, attr.id)),
+        })
     }
 
     fn opened(
@@ -280,7 +316,7 @@ impl Place {
         self.taken = false;
         let open =
             Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
-        Opened { open: Arc::new(open), action, attr, first }
+        Opened { open: Arc::new(open), action, attr, first, caching: self.caching }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`names`] | folding, reserved characters (plain functions) |
 //! | `share` | share modes (plain functions) |
 //! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
+//! | `caching` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
 //! | `registry` | opens by file, doomed names, moves of directories (plain state) |
 //! | `index`, `echo` | names of directories; which notices are news (plain state) |
 //! | `notify` | what each watcher is told |
@@ -31,17 +32,21 @@
 //! renaming and linking are carried to their end (`carry`), so that registry and volume never differ. An
 //! [`Open`] that is dropped is closed in the background.
 //!
-//! # Where leases and durable opens will go
+//! # What clients cache
 //!
-//! `registry::Registry::admit` is the only way in and `close::end` the only way out. A lease is a field of
-//! `registry::Record`; its break is what `admit` answers in place of `SharingViolation`, awaited in
-//! `create::existing` before asking again, and what `Core::changed_there` sends. A durable open is a record that
-//! `close::end` does not take away, with the volume's [`volume::Ticket`] in place of the file.
+//! `registry::Registry::admit` is the only way in and `close::end` the only way out; there caching rights are
+//! given and end. An operation that stands against one breaks it (`Registry::contend`): who only cached reads is
+//! told, for the others the operation lets go of all it holds, waits ([`Breaking`]), and starts anew. What the
+//! origin notices goes the same way (`watch`). Leases will be rights with another holder than an open. A durable
+//! open will be a record that `close::end` does not take away, with the volume's [`volume::Ticket`] in place of
+//! the file.
 
 pub mod names;
 
+mod caching;
 mod carry;
 mod close;
+mod contend;
 mod core;
 mod create;
 mod cursor;
@@ -61,6 +66,8 @@ mod share;
 mod vfs;
 mod watch;
 
+pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching};
+pub use contend::Breaking;
 pub use cursor::{DirCursor, DirEntry};
 pub use error::{Error, Result};
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
@@ -70,4 +77,4 @@ pub use request::{
     ALLOCATION_CHECKED_MIN, Access, Action, Disposition, OpenId, OpenRequest, Opened, Owner, RenameHow,
     Share, Want,
 };
-pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Vfs, VfsConfig};
+pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Tried, Vfs, VfsConfig};

@@ -6,6 +6,7 @@
 //! States: open, closed. [`Open::close`] or dropping moves from one to the other once; calls after that answer
 //! `Closed`, calls under way end as the volume lets them.
 
+use crate::caching::{AckRefused, BreakListener, Caching};
 use crate::carry::Carry;
 use crate::close;
 use crate::core::Core;
@@ -133,6 +134,7 @@ impl Open {
         }
         let path = self.path()?;
         let _changing = self.core.changing(&[&path]);
+        let _content = set.size.is_some().then(|| self.content_changes());
         let attr = match &self.file {
             Some(file) => file.set_attr(cx, set).await?,
             None if set.size.is_some() => {
@@ -188,7 +190,37 @@ impl Open {
         }
         self.node.locks.check_io(self.key.id, range, true)?;
         self.written.store(true, Ordering::Release);
+        self.node.written.store(true, Ordering::Release);
+        let _content = self.content_changes();
         Ok(file.write_at(cx, offset, data).await?)
+    }
+
+    /// Takes reading caches away, now and again when the guard goes: one that was filled meanwhile may hold
+    /// what was there before.
+    fn content_changes(&self) -> ContentChanges<'_> {
+        self.core.content_changes(&self.node, self.key.file, self.key.id);
+        ContentChanges(self)
+    }
+
+    /// From now on `listener` is told when what the client caches is to be given back; what had to be told
+    /// before is told at once. For when the client knows of the open.
+    pub fn listen(&self, listener: BreakListener) {
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| registry.listen(file, id, listener, told));
+    }
+
+    /// The client has given back all but `keeps`, as it was told to. Answers what it keeps.
+    ///
+    /// # Errors
+    /// [`AckRefused`]; when it wanted too much the client has lost all.
+    pub fn acknowledge(&self, keeps: Caching) -> Result<Caching, AckRefused> {
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| registry.acknowledge(file, id, keeps, told))
+    }
+
+    /// The client cannot be told any more: what it cached is gone, and nobody waits for it.
+    pub fn give_up_caching(&self) {
+        self.core.registry.lock().give_up_caching(self.key.file, self.key.id);
     }
 
     /// Writes at the end of the file; returns the offset. Appends of all opens come one after another.
@@ -211,12 +243,14 @@ impl Open {
 
     /// Locks a range at once, or `LockNotGranted`.
     pub fn try_lock(&self, range: Range, exclusive: bool) -> Result<()> {
+        self.core.content_changes(&self.node, self.key.file, self.key.id);
         self.node.locks.try_lock(&self.closed, self.lock_of(range, exclusive)?)
     }
 
     /// Locks a range, waiting as long as it takes, in the order of asking. Dropping the future withdraws
     /// the request; `Closed` when the open is closed meanwhile.
     pub async fn lock(&self, range: Range, exclusive: bool) -> Result<()> {
+        self.core.content_changes(&self.node, self.key.file, self.key.id);
         self.node.locks.lock(&self.closed, self.lock_of(range, exclusive)?).await
     }
 
@@ -345,6 +379,16 @@ impl Open {
             return Err(Error::InvalidArgument("directories have no bytes to lock"));
         }
         Ok(RangeLock { owner: self.key.id, range, exclusive })
+    }
+}
+
+/// See [`Open::content_changes`].
+struct ContentChanges<'a>(&'a Open);
+
+impl Drop for ContentChanges<'_> {
+    fn drop(&mut self) {
+        let open = self.0;
+        open.core.content_changes(&open.node, open.key.file, open.key.id);
     }
 }
 

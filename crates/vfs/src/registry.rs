@@ -2,17 +2,20 @@
 //! passes here.
 //!
 //! A file that is open has a slot, found by its [`FileId`]: its opens, and the names of it that are to go
-//! away. A slot lives until its last open has left and its doomed names are removed.
+//! away, and what clients cache of it ([`crate::caching`]). A slot lives until its last open has left and its
+//! doomed names are removed.
 //!
 //! Moving a directory and opening something below it exclude each other: an operation *enters* its path
 //! before it asks the volume, and waits while a directory above is moved; a move is refused while somebody
 //! has entered below. So no open ever comes to stand under a path that is not its own.
 
+use crate::caching::{Caching, CachingTable, Holder, Told};
 use crate::lock_wait::RangeLocks;
 use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names, share};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Mutex as AsyncMutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use volume::{FileId, VPath};
 
 /// What the opens of one file share, reachable without the registry.
@@ -21,6 +24,24 @@ pub(crate) struct Node {
     pub locks: RangeLocks,
     /// Held from finding the end of the file to having written there.
     pub appending: AsyncMutex<()>,
+    /// Clients that cache reads alone; lets content change without the registry while zero.
+    pub readers: AtomicUsize,
+    /// Whether something was written through an open that is there or was.
+    pub written: AtomicBool,
+    /// Told whenever a holder of a caching right has answered a break or is gone.
+    pub settled: Notify,
+}
+
+impl Node {
+    fn new(locks_limit: usize) -> Node {
+        Node {
+            locks: RangeLocks::new(locks_limit),
+            appending: AsyncMutex::new(()),
+            readers: AtomicUsize::new(0),
+            written: AtomicBool::new(false),
+            settled: Notify::new(),
+        }
+    }
 }
 
 /// One open, as the registry knows it.
@@ -35,12 +56,32 @@ pub(crate) struct Record {
 }
 
 #[derive(Debug)]
-struct Slot {
-    node: Arc<Node>,
+pub(crate) struct Slot {
+    pub node: Arc<Node>,
     dir: bool,
-    records: Vec<Record>,
+    pub records: Vec<Record>,
+    pub caching: CachingTable,
     /// Names that go away with their last open.
     doomed: Vec<VPath>,
+}
+
+/// What an open asks of the registry besides its record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// The access that share modes are checked with: more than the open keeps when it empties the file.
+    pub needs: Access,
+    pub empties: bool,
+    /// What it would like to cache.
+    pub caching: Caching,
+}
+
+/// Whether an open has come in.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// With what it may cache.
+    In(Arc<Node>, Caching),
+    /// Somebody caches what stands against it, and was told.
+    Wait(Arc<Node>),
 }
 
 /// The right to work on a path, until [`Registry::exit`].
@@ -48,7 +89,7 @@ pub(crate) type Entry = u64;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
-    slots: HashMap<FileId, Slot>,
+    pub(crate) slots: HashMap<FileId, Slot>,
     /// Folded paths being worked on.
     entered: HashMap<Entry, String>,
     last_entry: Entry,
@@ -93,34 +134,38 @@ impl Registry {
         self.entered.remove(&entry);
     }
 
-    /// Adds an open of `file` if the opens that are there allow it. `needs` is the access that share modes
-    /// are checked with: more than the open keeps when it empties the file.
+    /// Adds an open of `file` if the opens that are there allow it, or will when they have answered.
     pub(crate) fn admit(
         &mut self,
         file: FileId,
         dir: bool,
         record: Record,
-        needs: Access,
-    ) -> Result<Arc<Node>> {
+        ask: Ask,
+        told: &mut Vec<Told>,
+    ) -> Result<Admission> {
         let locks_limit = self.locks_limit;
-        if let Some(slot) = self.slots.get(&file) {
+        if let Some(slot) = self.slots.get_mut(&file) {
             if slot.doomed.iter().any(|doomed| same(doomed, &record.path)) {
                 return Err(Error::DeletePending);
             }
-            let new = (needs, record.share);
-            if slot.records.iter().any(|there| share::conflict((there.access, there.share), new)) {
-                return Err(Error::SharingViolation);
+            if Registry::contend_open(slot, ask.needs, record.share, ask.empties, told)? {
+                return Ok(Admission::Wait(slot.node.clone()));
             }
         }
         let slot = self.slots.entry(file).or_insert_with(|| Slot {
-            node: Arc::new(Node { locks: RangeLocks::new(locks_limit), appending: AsyncMutex::new(()) }),
+            node: Arc::new(Node::new(locks_limit)),
             dir,
             records: Vec::new(),
+            caching: CachingTable::default(),
             doomed: Vec::new(),
         });
+        let others = slot.records.iter().any(|there| there.access.is_more_than_attributes());
+        let locked = slot.node.locks.held() > 0;
+        let caching = slot.caching.grant(Holder::Open(record.id), ask.caching, others, locked);
+        slot.note_readers();
         slot.records.push(record);
         self.opens += 1;
-        Ok(slot.node.clone())
+        Ok(Admission::In(slot.node.clone(), caching))
     }
 
     /// Takes an open away. The answer is a name to be removed at the volume now, after which
@@ -130,6 +175,8 @@ impl Registry {
         let at = slot.records.iter().position(|record| record.id == open)?;
         let record = slot.records.swap_remove(at);
         self.opens -= 1;
+        slot.caching.release(Holder::Open(open));
+        slot.settled();
         let is_doomed = slot.doomed.iter().any(|doomed| same(doomed, &record.path));
         if record.delete_on_close && !is_doomed {
             slot.doomed.push(record.path.clone());
@@ -199,10 +246,12 @@ impl Registry {
         self.slots.get(&file).is_some_and(|slot| !slot.records.is_empty())
     }
 
-    pub(crate) fn has_writer(&self, file: FileId) -> bool {
-        self.slots
-            .get(&file)
-            .is_some_and(|slot| slot.records.iter().any(|record| record.access.intersects(Access::WRITING)))
+    /// Whether an open that is there may have written, and something was written.
+    pub(crate) fn is_being_written(&self, file: FileId) -> bool {
+        self.slots.get(&file).is_some_and(|slot| {
+            slot.node.written.load(Ordering::Acquire)
+                && slot.records.iter().any(|record| record.access.intersects(Access::WRITING))
+        })
     }
 
     /// Whether an open of the directory at `path` excludes another with this access and share mode.
@@ -266,18 +315,19 @@ impl Registry {
                 path: record.path.clone(),
                 access: record.access,
                 share: record.share,
+                caching: slot.caching.held(Holder::Open(record.id)),
                 delete_pending: slot.doomed.iter().any(|doomed| same(doomed, &record.path)),
             })
             .collect()
     }
 }
 
-fn same(a: &VPath, b: &VPath) -> bool {
+pub(crate) fn same(a: &VPath, b: &VPath) -> bool {
     names::same(a.as_str(), b.as_str())
 }
 
 /// Whether `path` is below `dir`, neither folded; without a copy where both are ASCII.
-fn lies_below(path: &str, dir: &str) -> bool {
+pub(crate) fn lies_below(path: &str, dir: &str) -> bool {
     if dir.is_empty() || !path.is_ascii() || !dir.is_ascii() {
         return is_below(&names::fold(path), &names::fold(dir));
     }
@@ -313,7 +363,8 @@ mod tests {
 
     fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {
         let record = record(id, at, Access::READ_DATA, Share::all(), delete_on_close);
-        registry.admit(FILE, false, record, Access::READ_DATA).map(drop)
+        let ask = Ask { needs: Access::READ_DATA, empties: false, caching: Caching::empty() };
+        registry.admit(FILE, false, record, ask, &mut Vec::new()).map(drop)
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Both names are held alone, from finding what they stand for until the registry says so too; a directory is
 //! marked as moving besides, see [`crate::registry`]. Callers carry these futures to their end.
 
+use crate::caching::Contest;
+use crate::contend::Breaking;
 use crate::core::{Core, Moving};
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
@@ -14,13 +16,30 @@ use volume::{Attr, Change, Cx, DosAttributes, ErrorKind, VPath};
 const THE_NAME_ITSELF: Lookup = Lookup { case_sensitive: false, follow: false };
 
 pub(crate) async fn rename(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: RenameHow) -> Result<()> {
-    let target = Target::find(&core, &cx, key, &to, how).await?;
+    while let Some(breaking) = try_rename(&core, &cx, key, &to, how).await? {
+        breaking.settled(&cx).await?;
+    }
+    Ok(())
+}
+
+/// Renames, unless a client that keeps a file in the way open for its cache must be waited for.
+async fn try_rename(
+    core: &Arc<Core>,
+    cx: &Cx,
+    key: OpenKey,
+    to: &VPath,
+    how: RenameHow,
+) -> Result<Option<Breaking>> {
+    let target = match Target::find(core, cx, key, to, how).await? {
+        Found::Target(target) => target,
+        Found::Wait(breaking) => return Ok(Some(breaking)),
+    };
     let Target { from, to, existing, _names, _entered } = &target;
     if from.is_root() {
         return Err(Error::AccessDenied);
     }
     if from == to {
-        return Ok(());
+        return Ok(None);
     }
     if key.is_dir() && to.is_within(from) {
         return Err(Error::InvalidArgument("a directory is not moved below itself"));
@@ -32,10 +51,14 @@ pub(crate) async fn rename(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how
         return Err(Error::AccessDenied);
     }
     if !how.posix {
-        check_parent(&core, to)?;
+        check_parent(core, to)?;
+        let below = |core: &Core| core.decide(|r, told| r.contend_below(from, Contest::Handle, told));
+        if let Some((file, node)) = key.is_dir().then(|| below(core)).flatten() {
+            return Ok(Some(Breaking::new(core, node, file)));
+        }
     }
     let _moving = match key.is_dir() {
-        true => Some(Moving::begin(&core, &cx, from, how.posix).await?),
+        true => Some(Moving::begin(core, cx, from, how.posix).await?),
         false => None,
     };
     let _changing = core.changing(&[from, to]);
@@ -45,17 +68,22 @@ pub(crate) async fn rename(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how
         replace: existing.is_some(),
         expect: Some(key.file),
     };
-    let applied = core.volume.apply(&cx, &change).await.map_err(target_missing)?;
+    let applied = core.volume.apply(cx, &change).await.map_err(target_missing)?;
     core.registry.lock().moved(key.file, from, to, key.is_dir());
     core.renamed(from, to, applied.attr.as_ref(), key.is_dir());
-    Ok(())
+    Ok(None)
 }
 
 pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: RenameHow) -> Result<()> {
     if key.is_dir() {
         return Err(Error::IsADirectory);
     }
-    let target = Target::find(&core, &cx, key, &to, how).await?;
+    let target = loop {
+        match Target::find(&core, &cx, key, &to, how).await? {
+            Found::Target(target) => break target,
+            Found::Wait(breaking) => breaking.settled(&cx).await?,
+        }
+    };
     let Target { from, to, existing, _names, _entered } = &target;
     if from == to {
         return if how.replace { Ok(()) } else { Err(Error::Exists) };
@@ -90,8 +118,15 @@ struct Target {
     _entered: crate::core::Entered,
 }
 
+// One of these lives at a time, on the stack of one operation.
+#[expect(clippy::large_enum_variant)]
+enum Found {
+    Target(Target),
+    Wait(Breaking),
+}
+
 impl Target {
-    async fn find(core: &Arc<Core>, cx: &Cx, key: OpenKey, to: &VPath, how: RenameHow) -> Result<Target> {
+    async fn find(core: &Arc<Core>, cx: &Cx, key: OpenKey, to: &VPath, how: RenameHow) -> Result<Found> {
         if core.caps.read_only {
             return Err(Error::ReadOnly);
         }
@@ -111,26 +146,31 @@ impl Target {
             // Only the case changes: the spelling is the new one.
             (Some(_), Some(parent)) if same_name => (parent.join(to.name())?, None),
             (Some(attr), _) => {
-                check_gives_way(core, &attr, how)?;
+                if let Some(breaking) = check_gives_way(core, &attr, how)? {
+                    return Ok(Found::Wait(breaking));
+                }
                 (path, Some(attr))
             }
             (None, _) => (path, None),
         };
-        Ok(Target { from, to, existing, _names: held, _entered: entered })
+        Ok(Found::Target(Target { from, to, existing, _names: held, _entered: entered }))
     }
 }
 
-/// Whether what is there may be replaced (MS-FSA 2.1.5.15.11).
-fn check_gives_way(core: &Core, attr: &Attr, how: RenameHow) -> Result<()> {
+/// Whether what is there may be replaced (MS-FSA 2.1.5.15.11); a cache that keeps it open is asked to close first.
+fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Option<Breaking>> {
     if !how.replace {
         return Err(Error::Exists);
+    }
+    if let Some(node) = core.decide(|r, told| r.contend(attr.id, None, Contest::Handle, told)) {
+        return Ok(Some(Breaking::new(core, node, attr.id)));
     }
     let is_open = core.registry.lock().is_open(attr.id);
     let kept = attr.dos.contains(DosAttributes::READONLY) || is_open;
     if attr.is_dir() || (kept && !how.posix) {
         return Err(Error::AccessDenied);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Moving a name into a directory opens that directory for adding files, without sharing `DELETE`: opens of

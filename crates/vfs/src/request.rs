@@ -1,6 +1,6 @@
 //! The values of an open: what is asked for, and what was given.
 
-use crate::Open;
+use crate::{Caching, Open};
 use bytes::Bytes;
 use std::sync::Arc;
 use volume::{Attr, DosAttributes, VPath};
@@ -43,6 +43,14 @@ bitflags::bitflags! {
         const READ = 1;
         const WRITE = 2;
         const DELETE = 4;
+    }
+}
+
+impl Access {
+    /// Whether an open with it stands against what others cache: one that only looks at attributes or sets
+    /// them does not (MS-FSA 2.1.5.1.2).
+    pub(crate) fn is_more_than_attributes(self) -> bool {
+        !(Access::READ_ATTRIBUTES | Access::WRITE_ATTRIBUTES | Access::SYNCHRONIZE).contains(self)
     }
 }
 
@@ -136,6 +144,8 @@ pub struct OpenRequest {
     pub allocation: Option<u64>,
     /// The range that will be read first, offset and length in bytes: a far origin may send it along.
     pub first: Option<(u64, u32)>,
+    /// What the client would like to cache, in the sets that an oplock can be; files only.
+    pub caching: Caching,
     pub owner: Owner,
 }
 
@@ -155,6 +165,7 @@ impl OpenRequest {
             mode: 0o644,
             allocation: None,
             first: None,
+            caching: Caching::empty(),
             owner,
         }
     }
@@ -166,6 +177,8 @@ pub struct Opened {
     pub open: Arc<Open>,
     pub action: Action,
     pub attr: Attr,
+    /// What the client may cache. It hears of a break from [`Open::listen`] on.
+    pub caching: Caching,
     /// The bytes at [`OpenRequest::first`], if they came along; short only at the end of the file. For an
     /// answer to the read that follows at once in the same compound, no later.
     pub first: Option<Bytes>,

@@ -1,8 +1,9 @@
 //! The volume as front ends see it, and how it is configured.
 
+use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
-use crate::{Access, OpenId, OpenRequest, Opened, Owner, Result, Share, create, watch};
+use crate::{Access, Caching, OpenId, OpenRequest, Opened, Owner, Result, Share, create, watch};
 use std::sync::Arc;
 use volume::{Attr, Caps, Cx, Freshness, Space, VPath, Volume};
 
@@ -46,6 +47,7 @@ pub struct OpenInfo {
     pub path: VPath,
     pub access: Access,
     pub share: Share,
+    pub caching: Caching,
     pub delete_pending: bool,
 }
 
@@ -59,6 +61,13 @@ pub struct OpensSummary {
     pub locks: usize,
     /// Directories watched.
     pub watchers: usize,
+}
+
+/// What [`Vfs::try_open`] gave.
+#[derive(Debug)]
+pub enum Tried {
+    Opened(Opened),
+    Breaking(Breaking),
 }
 
 /// One volume, served. Cheap to clone; all clones are the same registry of opens.
@@ -86,6 +95,17 @@ impl Vfs {
     /// `DeletePending`, `AccessDenied` (read-only file, attributes that do not match when emptying),
     /// `CannotDelete`, `LinkRefused`, `LimitReached`, `ReadOnly`, and what the volume answers.
     pub async fn open(&self, cx: &Cx, request: OpenRequest) -> Result<Opened> {
+        loop {
+            match self.try_open(cx, &request).await? {
+                Tried::Opened(opened) => return Ok(opened),
+                Tried::Breaking(breaking) => breaking.settled(cx).await?,
+            }
+        }
+    }
+
+    /// The same, without waiting for clients that cache what stands against it: they are told, and the
+    /// caller waits, for [`Breaking::settled`], then tries again.
+    pub async fn try_open(&self, cx: &Cx, request: &OpenRequest) -> Result<Tried> {
         create::open(&self.0, cx, request).await
     }
 

@@ -4,6 +4,7 @@
 //! One task per volume. When the subscription ends it is made again, after a pause that doubles up to
 //! [`PAUSE_MAX`]; what was missed in between is unknown, and watchers are told to list again.
 
+use crate::caching::{Caching, Contest};
 use crate::core::{Core, name_filter};
 use crate::notify::{Filter, NotifyAction};
 use std::sync::{Arc, Weak};
@@ -45,6 +46,7 @@ async fn listen(core: Weak<Core>) {
 
 /// Hands on what one subscription tells, until it ends.
 async fn follow(core: &Weak<Core>, mut watch: Watch) {
+    let mut freshness = watch.freshness.clone();
     match core.upgrade() {
         Some(core) => {
             *core.freshness.lock() = Some(watch.freshness);
@@ -52,10 +54,20 @@ async fn follow(core: &Weak<Core>, mut watch: Watch) {
         }
         None => return,
     }
-    while let Some(notice) = watch.notices.recv().await {
-        match core.upgrade() {
-            Some(core) => core.noticed(notice),
-            None => return,
+    loop {
+        // Of both at once the promise first: it may be less than it was.
+        let notice = tokio::select! {
+            biased;
+            Ok(()) = freshness.changed() => None,
+            notice = watch.notices.recv() => match notice {
+                Some(notice) => Some(notice),
+                None => break,
+            },
+        };
+        match (core.upgrade(), notice) {
+            (Some(core), Some(notice)) => core.noticed(notice),
+            (Some(core), None) => core.promised(),
+            (None, _) => return,
         }
     }
     if let Some(core) = core.upgrade() {
@@ -68,6 +80,19 @@ impl Core {
     fn unknown(&self, below: &VPath) {
         self.indexes.lock().forget_below(below);
         self.hub.unknown(below);
+        self.break_below(below);
+    }
+
+    /// The promise on freshness is another: where the origin does not tell of changes any more, nobody caches.
+    fn promised(&self) {
+        if !self.cacheable().contains(Caching::all()) {
+            self.break_below(&VPath::root());
+        }
+    }
+
+    /// Nobody waits for these answers: what is served is what the origin has, at once.
+    fn break_below(&self, path: &VPath) {
+        self.decide(|registry, told| drop(registry.contend_below(path, Contest::Foreign, told)));
     }
 
     pub(crate) fn noticed(&self, notice: Notice) {
@@ -88,12 +113,14 @@ impl Core {
             indexes.forget(path);
             drop(indexes);
             self.hub.event(NotifyAction::Removed, Filter::FILE_NAME | Filter::DIR_NAME, path);
+            self.break_below(path);
             return;
         };
-        if attr.is_file() && self.registry.lock().has_writer(attr.id) {
+        if attr.is_file() && self.registry.lock().is_being_written(attr.id) {
             // Our own writing, most likely; its close tells.
             return;
         }
+        self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
         let new = self.is_new(path, attr);
         let mut indexes = self.indexes.lock();
         indexes.added(path);
@@ -131,6 +158,10 @@ impl Core {
             }
         }
         let dir = attr.is_none_or(Attr::is_dir);
+        match attr {
+            Some(attr) => self.decide(|r, told| drop(r.contend(attr.id, None, Contest::Foreign, told))),
+            None => self.break_below(from),
+        }
         if let Some(attr) = attr {
             self.registry.lock().moved(attr.id, from, to, dir);
         }

@@ -1,8 +1,9 @@
 //! CREATE: opening and making files, directories and pipes (MS-SMB2 3.3.5.9, MS-FSA 2.1.5.1).
 //!
 //! This file checks what the request says by itself and what the user may do on the share; what the name and
-//! the other opens say is decided by `vfs`. No oplocks and no leases are granted, no handle is durable.
+//! the other opens say is decided by `vfs`. No leases are granted, no handle is durable.
 
+use crate::breaks::{self, Announcement};
 use crate::commands::file_info;
 use crate::open::{FileOpen, Kind, Open};
 use crate::pipe::Pipe;
@@ -18,7 +19,7 @@ use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use vfs::{Access, Action, Disposition, OpenRequest, Owner, Want};
+use vfs::{Access, Action, Disposition, OpenRequest, Opened, Owner, Tried, Want};
 use volume::{Attr, VPath};
 
 /// Attributes that a request may name (MS-FSCC 2.6); others are refused.
@@ -133,14 +134,13 @@ async fn open_file(
     {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let cx = request.cx();
     let wanted = wanted(path, access, decoded, Owner(request.session()?.id));
-    let opened = match vfs.open(&cx, wanted.clone()).await {
+    let opened = match open_or_wait(request, vfs, &wanted).await {
         // A read-only file: whoever asked for all he may have gets all but writing.
         Err(vfs::Error::AccessDenied) if decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED) => {
             access -= AccessMask::WRITE_DATA | AccessMask::APPEND_DATA;
             let less = OpenRequest { access: Access::from_bits_truncate(access.bits()), ..wanted };
-            vfs.open(&cx, less).await.map_err(failed)?
+            open_or_wait(request, vfs, &less).await.map_err(failed)?
         }
         outcome => outcome.map_err(failed)?,
     };
@@ -150,9 +150,25 @@ async fn open_file(
         position: AtomicU64::new(0),
         walk: tokio::sync::Mutex::default(),
     };
-    let id = enter(request, tree, access, Kind::File(Box::new(file)))?;
+    let open = enter(request, tree, access, Kind::File(Box::new(file)))?;
     let contexts = response_contexts(decoded, tree, &opened.attr);
-    Ok(answer(id, action(opened.action), &opened.attr, contexts))
+    let answer = answer(open.id, &opened, contexts);
+    let session = Arc::clone(request.session()?);
+    let announce = (!opened.caching.is_empty()).then_some(Announcement { session, open });
+    Ok(Answer { announce, ..answer })
+}
+
+/// Opens; while another client has to give back what it caches, this one's is told to wait.
+async fn open_or_wait(request: &Request, vfs: &vfs::Vfs, wanted: &OpenRequest) -> vfs::Result<Opened> {
+    loop {
+        match vfs.try_open(&request.cx(), wanted).await? {
+            Tried::Opened(opened) => return Ok(opened),
+            Tried::Breaking(breaking) => {
+                request.wait_for_others();
+                breaking.settled(&request.cx()).await?;
+            }
+        }
+    }
 }
 
 fn wanted(path: VPath, access: AccessMask, decoded: &CreateRequest, owner: Owner) -> OpenRequest {
@@ -177,6 +193,7 @@ fn wanted(path: VPath, access: AccessMask, decoded: &CreateRequest, owner: Owner
         dos: file_info::dos(decoded.file_attributes & !FileAttributes::DIRECTORY),
         mode: if want == Want::Dir { 0o755 } else { 0o644 },
         allocation,
+        caching: breaks::wanted(decoded.oplock_level),
         ..OpenRequest::new(path, Access::from_bits_truncate(access.bits()), owner)
     }
 }
@@ -216,23 +233,30 @@ fn response_contexts(decoded: &CreateRequest, tree: &Tree, attr: &Attr) -> Vec<C
 }
 
 /// Gives an open its id and enters it in the session.
-fn enter(request: &Request, tree: &Arc<Tree>, granted: AccessMask, kind: Kind) -> Result<FileId, NtStatus> {
+fn enter(
+    request: &Request,
+    tree: &Arc<Tree>,
+    granted: AccessMask,
+    kind: Kind,
+) -> Result<Arc<Open>, NtStatus> {
     let number = request.connection.server.next_open_id();
     let id = FileId { persistent: number, volatile: number };
     // When the session has ended meanwhile, dropping the open closes it.
-    if !request.session()?.add_open(Arc::new(Open { id, tree_id: tree.id, granted, kind })) {
+    let open = Arc::new(Open { id, tree_id: tree.id, granted, kind });
+    if !request.session()?.add_open(Arc::clone(&open)) {
         return Err(NtStatus::USER_SESSION_DELETED);
     }
     request.use_file(id);
-    Ok(id)
+    Ok(open)
 }
 
-fn answer(id: FileId, action: CreateAction, attr: &Attr, contexts: Vec<CreateResponseContext>) -> Answer {
+fn answer(id: FileId, opened: &Opened, contexts: Vec<CreateResponseContext>) -> Answer {
+    let attr = &opened.attr;
     let times = file_info::times(attr);
     let response = CreateResponse {
-        oplock_level: OplockLevel::NONE,
+        oplock_level: breaks::level(opened.caching),
         flags: 0,
-        create_action: action,
+        create_action: action(opened.action),
         creation_time: times.creation,
         last_access_time: times.last_access,
         last_write_time: times.last_write,
@@ -249,7 +273,7 @@ fn answer(id: FileId, action: CreateAction, attr: &Attr, contexts: Vec<CreateRes
 fn open_pipe(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Result<Answer, NtStatus> {
     let pipe = Pipe::open(&decoded.name).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let access = granted(decoded.desired_access, tree.maximal_access)?;
-    let id = enter(request, tree, access, Kind::Pipe(pipe))?;
+    let id = enter(request, tree, access, Kind::Pipe(pipe))?.id;
     let response = CreateResponse {
         oplock_level: OplockLevel::NONE,
         flags: 0,

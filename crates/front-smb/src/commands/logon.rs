@@ -230,7 +230,7 @@ async fn establish(
             if !same_user(&session, user) {
                 return Err(NtStatus::ACCESS_DENIED);
             }
-            if session.is_gone() || !session.join(connection.id) {
+            if session.is_gone() || !session.join(connection) {
                 return Err(NtStatus::INSUFFICIENT_RESOURCES);
             }
             tracing::info!(peer = %connection.peer, user, "a further channel");
@@ -284,7 +284,7 @@ fn new_session(
         encrypt,
         signer: Arc::clone(signer),
         sealing,
-        connection: connection.id,
+        connection: Arc::clone(connection),
     }))
 }
 

@@ -13,6 +13,7 @@ mod ioctl;
 mod lock;
 pub(crate) mod logon;
 mod notify;
+mod oplock;
 mod query_info;
 mod set_info;
 mod tree;
@@ -44,8 +45,7 @@ pub(crate) async fn run(request: &Request) -> Result<Answer, Disconnect> {
         Command::ChangeNotify => notify::notify(request).await,
         Command::QueryInfo => Box::pin(query_info::query(request)).await,
         Command::SetInfo => Box::pin(set_info::set(request)).await,
-        // Nothing was granted that could break.
-        Command::OplockBreak => Err(NtStatus::INVALID_OPLOCK_PROTOCOL),
+        Command::OplockBreak => oplock::acknowledge(request),
         Command::Cancel | Command::Other(_) => Err(NtStatus::INVALID_PARAMETER),
     };
     Ok(outcome.unwrap_or_else(|status| {

@@ -1,0 +1,204 @@
+//! Caching rights in the registry: which opens an operation contends with, and waiting for them.
+//!
+//! Breaks are decided under the registry's mutex and told after it ([`Core::decide`]).
+
+use crate::caching::{AckRefused, BreakListener, Caching, Contest, Holder, Told};
+use crate::core::Core;
+use crate::registry::{Node, Registry, Slot, lies_below, same};
+use crate::{Access, Error, OpenId, Result, share};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+use volume::{Cx, ErrorKind, FileId, Freshness, VPath};
+
+/// An operation that waits for holders of caching rights: they were told, and have not answered.
+pub struct Breaking {
+    core: Arc<Core>,
+    node: Arc<Node>,
+    file: FileId,
+}
+
+impl Breaking {
+    pub(crate) fn new(core: &Arc<Core>, node: Arc<Node>, file: FileId) -> Breaking {
+        Breaking { core: core.clone(), node, file }
+    }
+
+    /// Returns when all have answered, gone, or let [`crate::BREAK_TIMEOUT`] pass: time to try again.
+    ///
+    /// # Errors
+    /// `TimedOut` at the deadline of `cx`.
+    pub async fn settled(self, cx: &Cx) -> Result<()> {
+        let deadline = Instant::from(cx.deadline);
+        loop {
+            let mut settled = std::pin::pin!(self.node.settled.notified());
+            settled.as_mut().enable();
+            let now = Instant::now();
+            let until = self.core.registry.lock().breaking_until(self.file, now);
+            let Some(until) = until else { return Ok(()) };
+            if now >= deadline {
+                let path = VPath::root();
+                return Err(Error::Volume(volume::Error::new(ErrorKind::TimedOut, "wait for", path)));
+            }
+            tokio::select! {
+                () = settled => {}
+                () = tokio::time::sleep_until(until.min(deadline)) => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Breaking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Breaking").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Decides something in the registry, then tells of the breaks that came of it.
+    pub(crate) fn decide<T>(&self, f: impl FnOnce(&mut Registry, &mut Vec<Told>) -> T) -> T {
+        let mut told = Vec::new();
+        let answer = f(&mut self.registry.lock(), &mut told);
+        told.into_iter().for_each(Told::tell);
+        answer
+    }
+
+    /// The most that may be cached by clients. Who caches must be told of what others do at the origin:
+    /// `docs/semantics-oplocks.md`.
+    pub(crate) fn cacheable(&self) -> Caching {
+        let freshness = self.freshness.lock().as_ref().map(|freshness| *freshness.borrow());
+        match freshness {
+            Some(Freshness::Leased | Freshness::Notified) => Caching::all(),
+            Some(Freshness::Polled { .. }) => Caching::READ,
+            Some(Freshness::Direct | Freshness::Offline { .. }) | None => Caching::empty(),
+        }
+    }
+
+    /// Content changes, or a range is locked: whoever caches reads is told. One atomic load where nobody
+    /// does.
+    pub(crate) fn content_changes(&self, node: &Node, file: FileId, by: OpenId) {
+        if node.readers.load(Ordering::Acquire) > 0 {
+            self.decide(|registry, told| registry.contend(file, Some(by), Contest::Change, told));
+        }
+    }
+}
+
+impl Registry {
+    /// Breaks what stands against an open that is about to be admitted; true when it must wait.
+    pub(crate) fn contend_open(
+        slot: &mut Slot,
+        needs: Access,
+        share: crate::Share,
+        empties: bool,
+        told: &mut Vec<Told>,
+    ) -> Result<bool> {
+        let now = Instant::now();
+        let mut wait = None;
+        let mut refused = false;
+        for record in &slot.records {
+            if share::conflict((record.access, record.share), (needs, share)) {
+                refused = true;
+                let holder = Holder::Open(record.id);
+                wait = wait.max(slot.caching.contend_with(holder, Contest::Handle, now, told));
+            }
+        }
+        if !refused && (empties || needs.is_more_than_attributes()) {
+            let contest = if empties { Contest::Empty } else { Contest::Open };
+            wait = slot.caching.contend(None, contest, now, told);
+        }
+        slot.note_readers();
+        match (wait, refused) {
+            (Some(_), _) => Ok(true),
+            (None, true) => Err(Error::SharingViolation),
+            (None, false) => Ok(false),
+        }
+    }
+
+    /// Breaks what stands against something done to a file; its node when one must wait.
+    pub(crate) fn contend(
+        &mut self,
+        file: FileId,
+        by: Option<OpenId>,
+        contest: Contest,
+        told: &mut Vec<Told>,
+    ) -> Option<Arc<Node>> {
+        let slot = self.slots.get_mut(&file)?;
+        let wait = slot.caching.contend(by.map(Holder::Open), contest, Instant::now(), told);
+        slot.note_readers();
+        wait.map(|_| slot.node.clone())
+    }
+
+    /// Breaks what stands against moving a directory: handles kept open by caches below it. A file that must
+    /// be waited for.
+    pub(crate) fn contend_below(
+        &mut self,
+        dir: &VPath,
+        contest: Contest,
+        told: &mut Vec<Told>,
+    ) -> Option<(FileId, Arc<Node>)> {
+        let now = Instant::now();
+        let mut wait = None;
+        for (file, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.caching.is_empty()) {
+            let below = |path: &VPath| same(path, dir) || lies_below(path.as_str(), dir.as_str());
+            if slot.records.iter().any(|record| below(&record.path)) {
+                if slot.caching.contend(None, contest, now, told).is_some() {
+                    wait = Some((*file, slot.node.clone()));
+                }
+                slot.note_readers();
+            }
+        }
+        wait
+    }
+
+    pub(crate) fn breaking_until(&mut self, file: FileId, now: Instant) -> Option<Instant> {
+        let slot = self.slots.get_mut(&file)?;
+        let until = slot.caching.breaking_until(now);
+        slot.note_readers();
+        until
+    }
+
+    pub(crate) fn listen(
+        &mut self,
+        file: FileId,
+        open: OpenId,
+        listener: BreakListener,
+        told: &mut Vec<Told>,
+    ) {
+        if let Some(slot) = self.slots.get_mut(&file) {
+            slot.caching.listen(Holder::Open(open), listener, told);
+        }
+    }
+
+    pub(crate) fn acknowledge(
+        &mut self,
+        file: FileId,
+        open: OpenId,
+        keeps: Caching,
+        told: &mut Vec<Told>,
+    ) -> Result<Caching, AckRefused> {
+        self.record(file, open).ok_or(AckRefused::Closed)?;
+        let slot = self.slots.get_mut(&file).ok_or(AckRefused::Closed)?;
+        let outcome = slot.caching.acknowledge(Holder::Open(open), keeps, told);
+        slot.settled();
+        outcome
+    }
+
+    /// The open loses what it cached, and nobody waits for it any more.
+    pub(crate) fn give_up_caching(&mut self, file: FileId, open: OpenId) {
+        if let Some(slot) = self.slots.get_mut(&file) {
+            slot.caching.release(Holder::Open(open));
+            slot.settled();
+        }
+    }
+}
+
+impl Slot {
+    /// For the reading and writing that looks at the node alone.
+    pub(crate) fn note_readers(&self) {
+        self.node.readers.store(self.caching.readers(), Ordering::Release);
+    }
+
+    pub(crate) fn settled(&self) {
+        self.note_readers();
+        self.node.settled.notify_waiters();
+    }
+}
