@@ -65,7 +65,12 @@ async fn many_once_calls_survive_many_cuts() {
 
 #[tokio::test]
 async fn a_stalled_connection_is_noticed_after_three_intervals() {
-    let pair = Pair::with(|config| config.probe_interval = Duration::from_millis(100)).await;
+    let adjust = |config: &mut LinkConfig| {
+        config.probe_interval = Duration::from_millis(100);
+        // A failed attempt to dial would replace the reason looked for.
+        (config.backoff_min, config.backoff_max) = (Duration::from_millis(500), Duration::from_millis(500));
+    };
+    let pair = Pair::with(adjust).await;
     let link = pair.entrypoint.link("dc1");
     pair.proxy.refuse(true);
     pair.proxy.stall(true, true);
