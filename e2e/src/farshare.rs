@@ -35,7 +35,7 @@ pub struct Farshare {
     pub user: String,
     pub password: String,
     pub admin: String,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Farshare {
@@ -46,7 +46,8 @@ impl Farshare {
         command
             .arg("try")
             .arg(dir)
-            .args(["--json", "--smb", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--json", "--smb", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state"])
+            .arg(scratch.path().join("state"))
             .args(words);
         let mut running = Running::start("farshare try", command, &scratch.path().join("log"))?;
         let mut line = String::new();
@@ -69,8 +70,13 @@ impl Farshare {
             user: word("user")?,
             password: word("password")?,
             admin: word("admin")?,
-            _scratch: scratch,
+            scratch,
         })
+    }
+
+    /// Its state directory.
+    pub fn state(&self) -> PathBuf {
+        self.scratch.path().join("state")
     }
 
     pub fn client(&self) -> SmbClient {
@@ -111,9 +117,40 @@ impl Node {
 
     /// Starts it again after it ended or was killed.
     pub fn restart(&mut self) -> Outcome {
+        self.running.end();
         let again = Node::start(&self.config, &self.net, &self.log)?;
         *self = again;
         Ok(())
+    }
+}
+
+/// What differs from the usual pair of nodes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Lines of the gateway's `[volume.data]`, at least `origin = "..."`.
+    pub origin: String,
+    /// Where the entrypoint's cache lies, if not in the rig's own directory.
+    pub cache_dir: Option<PathBuf>,
+    /// Room for the cache.
+    pub cache_size: String,
+    /// How long a call waits for a gateway that does not answer.
+    pub patience: String,
+    /// Further sections of the gateway's configuration.
+    pub gateway_more: String,
+    /// Further sections of the entrypoint's configuration.
+    pub entrypoint_more: String,
+}
+
+impl Plan {
+    pub fn new(origin: &str) -> Plan {
+        Plan {
+            origin: origin.to_owned(),
+            cache_dir: None,
+            cache_size: "20GiB".to_owned(),
+            patience: "5s".to_owned(),
+            gateway_more: String::new(),
+            entrypoint_more: String::new(),
+        }
     }
 }
 
@@ -123,65 +160,56 @@ pub struct Sites {
     pub entrypoint: Node,
     /// Where the entrypoint serves SMB, as seen at its own side.
     pub address: SocketAddr,
+    /// Where the gateway takes links.
+    pub link: SocketAddr,
     net: Net,
-    _scratch: Scratch,
+    cache: PathBuf,
+    scratch: Scratch,
 }
 
 impl Sites {
     /// Both nodes across `wan`. `origin`: lines of the gateway's `[volume.data]`, at least `origin = "..."`.
     pub fn across(wan: &Wan, origin: &str) -> Outcome<Sites> {
-        let gateway = SocketAddr::from((wan.address(Side::A)?, 7440));
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        Sites::start(&wan.net(Side::A), &wan.net(Side::B), gateway, address, origin)
+        Sites::planned(wan, &Plan::new(origin))
     }
 
-    fn start(
-        net_a: &Net,
-        net_b: &Net,
-        gateway: SocketAddr,
-        address: SocketAddr,
-        origin: &str,
-    ) -> Outcome<Sites> {
+    /// Both nodes across `wan`, as `plan` says.
+    pub fn planned(wan: &Wan, plan: &Plan) -> Outcome<Sites> {
         let scratch = Scratch::new()?;
+        let link = SocketAddr::from((wan.address(Side::A)?, 7440));
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let certs = scratch.path().join("certs");
         run(&["certs", "init", "--dir"], &certs)?;
         for name in ["dc1", "dc2"] {
             run(&["certs", "issue", name, "--dir"], &certs)?;
         }
-        let state_a = scratch.dir("dc1")?;
-        let state_b = scratch.dir("dc2")?;
-        let cache = scratch.dir("cache")?;
-        let at_a = scratch.file("dc1.toml", &gateway_config(&state_a, &certs, gateway, origin))?;
-        let at_b =
-            scratch.file("dc2.toml", &entrypoint_config(&state_b, &certs, &cache, gateway, address))?;
+        let cache = plan.cache_dir.clone().unwrap_or_else(|| scratch.path().join("cache"));
+        let at_a = scratch.file("dc1.toml", &gateway_config(&scratch, link, plan))?;
+        let at_b = scratch.file("dc2.toml", &entrypoint_config(&scratch, &cache, link, address, plan))?;
         let password = scratch.file("password", PASSWORD)?;
         fs::set_permissions(&password, Permissions::from_mode(0o600))
             .map_err(|error| format!("{}: {error}", password.display()))?;
         let mut command = Command::new(program());
         command.args(["user", "add", USER, "--password-file"]).arg(&password).arg("--config").arg(&at_b);
         output(command)?;
-        let gateway_node = Node::start(&at_a, net_a, &scratch.path().join("dc1.log"))?;
-        let mut entrypoint = Node::start(&at_b, net_b, &scratch.path().join("dc2.log"))?;
-        let up = wait_until(START_PATIENCE, || !entrypoint.running.is_running() || listens(net_b, address));
-        if !up || !entrypoint.running.is_running() {
-            return Err(format!("the entrypoint did not start:\n{}", entrypoint.running.log()));
-        }
-        let sites =
-            Sites { gateway: gateway_node, entrypoint, address, net: net_b.clone(), _scratch: scratch };
-        sites.wait_for_link()?;
+        let (net_a, net_b) = (wan.net(Side::A), wan.net(Side::B));
+        let gateway = Node::start(&at_a, &net_a, &scratch.path().join("dc1.log"))?;
+        let entrypoint = Node::start(&at_b, &net_b, &scratch.path().join("dc2.log"))?;
+        let mut sites = Sites { gateway, entrypoint, address, link, net: net_b, cache, scratch };
+        sites.wait_for_share()?;
         Ok(sites)
     }
 
-    /// Returns when the entrypoint can list its volume.
-    fn wait_for_link(&self) -> Outcome {
-        let client = self.client();
-        if wait_until(START_PATIENCE, || {
-            client.run("ls zzz-not-there; exit").is_ok() || client.run("ls").is_ok()
-        }) {
+    /// Returns when a client can list the share.
+    pub fn wait_for_share(&mut self) -> Outcome {
+        let (net, address, client) = (self.net.clone(), self.address, self.client());
+        let entrypoint = &mut self.entrypoint.running;
+        let up = wait_until(START_PATIENCE, || !entrypoint.is_running() || listens(&net, address));
+        if up && entrypoint.is_running() && wait_until(START_PATIENCE, || client.run("ls").is_ok()) {
             return Ok(());
         }
         Err(format!(
-            "the link did not come up:\n{}\n{}",
+            "the share is not there:\n{}\n{}",
             self.gateway.running.log(),
             self.entrypoint.running.log()
         ))
@@ -198,6 +226,16 @@ impl Sites {
             options: Vec::new(),
         }
     }
+
+    /// The directory of the entrypoint's caches.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Where both nodes keep state (`dc1`, `dc2`), certificates (`certs`) and configurations.
+    pub fn files(&self) -> &Path {
+        self.scratch.path()
+    }
 }
 
 fn run(words: &[&str], path: &Path) -> Outcome {
@@ -206,29 +244,34 @@ fn run(words: &[&str], path: &Path) -> Outcome {
     output(command).map(drop)
 }
 
-fn gateway_config(state: &Path, certs: &Path, listen: SocketAddr, origin: &str) -> String {
+fn gateway_config(scratch: &Scratch, listen: SocketAddr, plan: &Plan) -> String {
     format!(
-        "[node]\nname = \"dc1\"\nstate = \"{}\"\n[link]\nlisten = \"{listen}\"\ncerts = \"{}\"\n\
-         [volume.data]\n{origin}\nallow = [\"dc2\"]\n",
-        state.display(),
-        certs.display()
+        "[node]\nname = \"dc1\"\nstate = \"{files}/dc1\"\n\
+         [link]\nlisten = \"{listen}\"\ncerts = \"{files}/certs\"\n\
+         [volume.data]\n{origin}\nallow = [\"dc2\"]\n{more}",
+        files = scratch.path().display(),
+        origin = plan.origin,
+        more = plan.gateway_more,
     )
 }
 
 fn entrypoint_config(
-    state: &Path,
-    certs: &Path,
+    scratch: &Scratch,
     cache: &Path,
     gateway: SocketAddr,
     smb: SocketAddr,
+    plan: &Plan,
 ) -> String {
     format!(
-        "[node]\nname = \"dc2\"\nstate = \"{}\"\n[link]\ndial = [\"dc1={gateway}\"]\ncerts = \"{}\"\n\
+        "[node]\nname = \"dc2\"\nstate = \"{files}/dc2\"\n\
+         [link]\ndial = [\"dc1={gateway}\"]\ncerts = \"{files}/certs\"\n\
          [volume.data]\norigin = \"peer://dc1/data\"\n\
-         cache = {{ path = \"{}\", size = \"20GiB\", write = \"through\" }}\n\
-         [smb]\nlisten = \"{smb}\"\n[smb.share.data]\nvolume = \"data\"\n",
-        state.display(),
-        certs.display(),
-        cache.display()
+         cache = {{ path = \"{cache}\", size = \"{size}\", patience = \"{patience}\" }}\n\
+         [smb]\nlisten = \"{smb}\"\n[smb.share.data]\nvolume = \"data\"\n{more}",
+        files = scratch.path().display(),
+        cache = cache.display(),
+        size = plan.cache_size,
+        patience = plan.patience,
+        more = plan.entrypoint_more,
     )
 }

@@ -9,7 +9,7 @@ mod samba;
 mod smbclient;
 mod wan;
 
-pub use farshare::{Farshare, Node, Sites};
+pub use farshare::{Farshare, Node, Plan, Sites, program};
 pub use process::{Cpu, Net, Running, Scratch, free_port, output, wait_until};
 pub use samba::Samba;
 pub use smbclient::{SmbClient, fetch};

@@ -47,9 +47,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `command`; its standard error goes to the file `log`, its standard output to the rig.
+    /// Starts `command`; its standard error is added to the file `log`, its standard output goes to the rig.
     pub fn start(what: &str, mut command: Command, log: &Path) -> Outcome<Running> {
-        let file = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(|error| format!("{}: {error}", log.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -115,6 +119,22 @@ impl Running {
         self.child.kill().ok();
         self.child.wait().ok();
         false
+    }
+
+    /// Waits until it ends by itself; its exit status, where no signal ended it.
+    pub fn wait(&mut self, patience: Duration) -> Outcome<Option<i32>> {
+        let mut status = None;
+        let ended = wait_until(patience, || match self.child.try_wait() {
+            Ok(Some(end)) => {
+                status = end.code();
+                true
+            }
+            _ => false,
+        });
+        match ended {
+            true => Ok(status),
+            false => Err(format!("{} still runs after {patience:?}:\n{}", self.what, self.log())),
+        }
     }
 
     /// Ends it at once, as a power cut would.

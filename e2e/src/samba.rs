@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::process::{Net, Running, Scratch, output, wait_until};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -29,6 +30,8 @@ impl Samba {
         let conf = scratch.file("smb.conf", &configuration)?;
         set_password(&conf, "rig-password")?;
         let mut command = net.command("smbd");
+        // smbd ends its whole process group when it ends: it must be its own.
+        command.process_group(0);
         command.args(["--foreground", "--no-process-group", "--configfile"]).arg(&conf);
         let mut running = Running::start("smbd", command, &scratch.path().join("smbd.log"))?;
         let up = wait_until(Duration::from_secs(20), || !running.is_running() || listens(net, address));

@@ -33,6 +33,12 @@ fn tool() -> PathBuf {
 impl Wan {
     /// Makes the namespaces `NAME-a` and `NAME-b` (a name of at most nine letters and digits).
     pub fn up(name: &str, shape: Shape) -> Outcome<Wan> {
+        // What a run that was killed left behind.
+        if Path::new("/run/wan").join(name).exists() {
+            let mut stale = Command::new(tool());
+            stale.args(["-l", name, "down"]);
+            output(stale)?;
+        }
         let mut command = Command::new(tool());
         command.args(["-l", name, "up", "--tcp-cc", "cubic"]).args(words(shape));
         output(command)?;
