@@ -3,8 +3,10 @@
 //! Each chore is a file; `run.rs` is the one place that starts other programs.
 
 mod bench;
+mod fuzz;
 mod packages;
 mod run;
+mod smbtorture;
 mod test;
 mod tidy;
 
@@ -17,6 +19,9 @@ cargo xtask CHORE
                       smbtorture with its known-fail list, a short run of each fuzz target.
                       Installs the Debian packages that it needs when run as root. --quick: without those
                       that need packages
+  smbtorture [--known-fail FILE]
+                      Samba's protocol tests against a debug build; exactly the known fails may fail
+  fuzz [--seconds N]  every fuzz target for N seconds (10)
   bench lan           one connection on loopback, beside Samba
   bench wan [--rtt-ms N] [--rate-mbit N] [--rounds N] [--full] [--alone]
                       the main job across an emulated WAN (root), beside straight SMB; 100 ms and 100 Mb/s
@@ -31,6 +36,13 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test::all(),
         ["test", "--quick"] => test::quick(),
+        ["smbtorture"] => smbtorture(None),
+        ["smbtorture", "--known-fail", list] => smbtorture(Some(list)),
+        ["fuzz"] => fuzz::check(fuzz::SECONDS),
+        ["fuzz", "--seconds", seconds] => match seconds.parse() {
+            Ok(seconds) => fuzz::check(seconds),
+            Err(_) => Err(format!("--seconds wants a number, not {seconds}")),
+        },
         ["bench", "lan"] => packages::ensure().and_then(|()| bench::lan::bench()),
         ["bench", "wan", options @ ..] => bench_wan(options),
         ["tidy"] => tidy::check(),
@@ -47,6 +59,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn smbtorture(known_fail: Option<&str>) -> run::Outcome {
+    packages::ensure()?;
+    run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"])?;
+    smbtorture::check(known_fail)
 }
 
 fn bench_wan(options: &[&str]) -> run::Outcome {

@@ -1,54 +1,78 @@
-//! What the tests need from outside: Debian packages, Python packages, cargo tools.
-//! Installed when run as root; else what is missing is said, all of it at once.
+//! What the tests need from outside: Debian packages and Python packages. Installed when run as root; else what
+//! is missing is said, all of it at once.
 
 use crate::run::{self, Outcome};
 
 /// A program that must be there, and the Debian package that has it.
-const DEBIAN: [(&str, &[&str], &str); 6] = [
+const DEBIAN: [(&str, &[&str], &str); 8] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
+    ("rpcclient", &["--version"], "smbclient"),
     ("smbtorture", &["--version"], "samba-testsuite"),
     ("ip", &["-V"], "iproute2"),
     ("cc", &["--version"], "gcc"),
     ("nsenter", &["--version"], "util-linux"),
+    ("openssl", &["version"], "openssl"),
 ];
 
-/// Python modules, and the package that has each.
-const PYTHON: [(&str, &str); 2] = [("smbprotocol", "smbprotocol"), ("impacket", "impacket")];
+/// A Python module, and what pip installs for it.
+const PYTHON: [(&str, &str); 2] = [("smbprotocol", "smbprotocol==1.17.0"), ("impacket", "impacket==0.13.1")];
 
 /// The Python that runs the tests' scripts.
 pub const PYTHON_PROGRAM: &str = "python3";
 
 /// Installs what is missing.
 pub fn ensure() -> Outcome {
-    let debian: Vec<&str> = DEBIAN
-        .iter()
-        .filter(|(program, words, _)| !run::there(program, words))
-        .map(|(_, _, package)| *package)
-        .collect();
     let root = run::output("id", &["-u"])?.trim() == "0";
-    if !debian.is_empty() && !root {
+    let (debian, python) = (missing_debian(), missing_python());
+    if debian.is_empty() && python.is_empty() {
+        return Ok(());
+    }
+    if !root {
         return Err(format!(
-            "missing: install the Debian packages {} (or run this as root)",
-            debian.join(" ")
+            "missing: {}; install them or run this as root",
+            [debian, python].concat().join(" ")
         ));
     }
     if !debian.is_empty() {
-        let noninteractive = [("DEBIAN_FRONTEND", "noninteractive")];
-        run::run("apt-get", &["-q", "update"])?;
-        let mut words = vec!["-q", "install", "-y", "--no-install-recommends"];
-        words.extend(&debian);
-        run::run_with("apt-get", &words, &noninteractive)?;
+        apt(&debian)?;
     }
-    let python: Vec<&str> = PYTHON
-        .iter()
-        .filter(|(module, _)| !run::there(PYTHON_PROGRAM, &["-c", &format!("import {module}")]))
-        .map(|(_, package)| *package)
-        .collect();
-    if python.is_empty() {
-        return Ok(());
+    // Only now is it known whether there is a Python at all.
+    let python = missing_python();
+    if python.is_empty() { Ok(()) } else { pip(&python) }
+}
+
+fn missing_debian() -> Vec<&'static str> {
+    let missing = DEBIAN.iter().filter(|(program, words, _)| !run::there(program, words));
+    let mut packages: Vec<&str> = missing.map(|(_, _, package)| *package).collect();
+    if !run::there(PYTHON_PROGRAM, &["-m", "pip", "--version"]) {
+        packages.push("python3-pip");
     }
+    packages.dedup();
+    packages
+}
+
+fn missing_python() -> Vec<&'static str> {
+    let there = |module: &str| run::there(PYTHON_PROGRAM, &["-c", &format!("import {module}")]);
+    PYTHON.iter().filter(|(module, _)| !there(module)).map(|(_, package)| *package).collect()
+}
+
+fn apt(packages: &[&str]) -> Outcome {
+    run::run("apt-get", &["-q", "update"])?;
+    let mut words = vec!["-q", "install", "-y", "--no-install-recommends"];
+    words.extend(packages);
+    run::run_with("apt-get", &words, &[("DEBIAN_FRONTEND", "noninteractive")])
+}
+
+/// A Python that the distribution manages takes packages only when told that this is meant (PEP 668).
+fn pip(packages: &[&str]) -> Outcome {
     let mut words = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    words.extend(&python);
+    words.push("--root-user-action=ignore");
+    let managed = "import os, sys, sysconfig; \
+                   sys.exit(not os.path.exists(sysconfig.get_path('stdlib') + '/EXTERNALLY-MANAGED'))";
+    if run::there(PYTHON_PROGRAM, &["-c", managed]) {
+        words.push("--break-system-packages");
+    }
+    words.extend(packages);
     run::run(PYTHON_PROGRAM, &words)
 }

@@ -12,6 +12,11 @@ pub fn root() -> PathBuf {
     here.parent().expect("xtask lies in the workspace").to_path_buf()
 }
 
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
 /// Runs a program to its end in the workspace's root, its output shown; an error when it fails.
 pub fn run(program: &str, words: &[&str]) -> Outcome {
     run_with(program, words, &[])
@@ -19,19 +24,22 @@ pub fn run(program: &str, words: &[&str]) -> Outcome {
 
 /// The same with further environment.
 pub fn run_with(program: &str, words: &[&str], environment: &[(&str, &str)]) -> Outcome {
+    let mut command = Command::new(program);
+    command.args(words).envs(environment.iter().copied()).current_dir(root());
     eprintln!("xtask: {program} {}", words.join(" "));
+    to_its_end(command)
+}
+
+/// Runs a command to its end; only its program's name is told.
+pub fn to_its_end(mut command: Command) -> Outcome {
+    let program = command.get_program().to_string_lossy().into_owned();
     let begun = Instant::now();
-    let status = Command::new(program)
-        .args(words)
-        .envs(environment.iter().copied())
-        .current_dir(root())
-        .status()
-        .map_err(|error| format!("cannot start {program}: {error}"))?;
+    let status = command.status().map_err(|error| format!("cannot start {program}: {error}"))?;
     if status.success() {
         eprintln!("xtask: done in {:.0} s", begun.elapsed().as_secs_f64());
         return Ok(());
     }
-    Err(format!("{program} {} ended with {status}", words.join(" ")))
+    Err(format!("{program} ended with {status}"))
 }
 
 /// What a program prints; an error when it fails.
