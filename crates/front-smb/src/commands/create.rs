@@ -134,7 +134,10 @@ async fn open_file(
     {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let wanted = wanted(path, access, decoded, Owner(request.session()?.id));
+    let mut wanted = wanted(path, access, decoded, Owner(request.session()?.id));
+    if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
+        wanted.disposition = on_read_only(wanted.disposition)?;
+    }
     let opened = match open_or_wait(request, vfs, &wanted).await {
         // A read-only file: whoever asked for all he may have gets all but writing.
         Err(vfs::Error::AccessDenied) if decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED) => {
@@ -206,6 +209,16 @@ fn disposition(disposition: CreateDisposition) -> Disposition {
         CreateDisposition::OpenIf => Disposition::OpenIf,
         CreateDisposition::Overwrite => Disposition::Overwrite,
         CreateDisposition::OverwriteIf => Disposition::OverwriteIf,
+    }
+}
+
+/// A share that gives no writing makes and empties nothing; what is there is opened.
+fn on_read_only(disposition: Disposition) -> Result<Disposition, NtStatus> {
+    match disposition {
+        Disposition::Open | Disposition::OpenIf => Ok(Disposition::Open),
+        Disposition::Supersede | Disposition::Create | Disposition::Overwrite | Disposition::OverwriteIf => {
+            Err(NtStatus::ACCESS_DENIED)
+        }
     }
 }
 

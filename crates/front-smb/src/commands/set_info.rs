@@ -28,6 +28,10 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
     match decoded.info_type {
         InfoType::FILE => {
             let class = FileClass(decoded.information_class);
+            let of_the_open = matches!(class, FileClass::POSITION | FileClass::MODE);
+            if !of_the_open && !request.tree()?.maximal_access.contains(AccessMask::WRITE_ATTRIBUTES) {
+                return Err(NtStatus::ACCESS_DENIED);
+            }
             let value = SetFileInformation::decode(class, &decoded.data)
                 .map_err(|_| NtStatus::INFO_LENGTH_MISMATCH)?;
             set_file(&request.cx(), &open, file, value).await?;
