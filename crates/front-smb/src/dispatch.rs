@@ -120,6 +120,9 @@ impl Exchange<'_> {
         reply_header.async_id = answer.async_id;
         reply_header.session_id = answer.answer.session_id.unwrap_or(self.chain.session_id_or(&header));
         reply_header.tree_id = answer.answer.tree_id.unwrap_or(self.chain.tree_id_or(&header));
+        if !answer.sign && header.flags.contains(Flags::SIGNED) && says_no_key(answer.answer.status) {
+            reply_header.flags |= Flags::SIGNED;
+        }
         self.replies.push(Reply { header: reply_header, answer: answer.answer, sign: answer.sign });
         Ok(())
     }
@@ -202,14 +205,29 @@ impl Exchange<'_> {
         if let Some(channel) = channel.filter(|channel| !channel.session.is_gone()) {
             if self.sealed.is_none() && request.header.flags.contains(Flags::SIGNED) {
                 if !channel.signer.verify(&request.message) {
-                    return Err(NtStatus::ACCESS_DENIED.into());
+                    return Err(self.refuse_signature(&request, &channel));
                 }
                 request.sign = true;
+            }
+            if self.sealed.is_none() && !request.sign && channel.session.signing_required {
+                return Err(NtStatus::ACCESS_DENIED.into());
             }
             self.signs = Some(channel.clone());
             request.channel = Some(channel);
         }
         Ok(request)
+    }
+
+    /// Somebody who knows the session's key, but not this channel's, is refused with a signature that he can
+    /// check.
+    fn refuse_signature(&mut self, request: &Request, channel: &Channel) -> Refused {
+        let session = &channel.session;
+        let sign = session.signer.verify(&request.message);
+        if sign {
+            let signer = Arc::clone(&session.signer);
+            self.signs = Some(Channel { session: Arc::clone(session), signer });
+        }
+        Refused { status: NtStatus::ACCESS_DENIED, sign }
     }
 
     /// Runs a command to its end; sends an interim response when it takes long.
@@ -286,6 +304,15 @@ impl Exchange<'_> {
         known.into_iter().for_each(|announcement| announcement.made(self.connection, seal));
         Ok(())
     }
+}
+
+/// Statuses that say that there is no key to sign with. As with Windows such an answer to a signed request
+/// bears the flag and no signature; clients that insist on signed answers take it so.
+fn says_no_key(status: NtStatus) -> bool {
+    matches!(
+        status,
+        NtStatus::USER_SESSION_DELETED | NtStatus::REQUEST_OUT_OF_SEQUENCE | NtStatus::NOT_SUPPORTED
+    )
 }
 
 async fn cancelled(place: &crate::waiting::Place<'_>, cancellable: bool) {

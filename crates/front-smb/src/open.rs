@@ -57,10 +57,10 @@ impl Open {
 /// Closes what nobody can name any more. Errors have no reader here; they go to the log.
 pub(crate) async fn close_all(opens: Vec<Arc<Open>>) {
     for open in opens {
-        if let Kind::File(file) = &open.kind {
-            if let Err(error) = file.vfs.close(&Cx::system(Priority::Interactive)).await {
-                tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left");
-            }
+        if let Kind::File(file) = &open.kind
+            && let Err(error) = file.vfs.close(&Cx::system(Priority::Interactive)).await
+        {
+            tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left");
         }
     }
 }

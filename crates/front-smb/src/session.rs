@@ -11,7 +11,7 @@ use crate::limits;
 use crate::open::Open;
 use crate::server::Share;
 use parking_lot::{Mutex, RwLock};
-use smb_core::algorithm::Cipher;
+use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::AccessMask;
@@ -35,7 +35,7 @@ pub(crate) struct Sealing {
 pub(crate) struct Terms {
     pub(crate) dialect: Dialect,
     pub(crate) cipher: Option<Cipher>,
-    pub(crate) client_guid: [u8; 16],
+    pub(crate) signing: SigningAlgorithm,
 }
 
 pub(crate) struct Session {

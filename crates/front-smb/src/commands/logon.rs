@@ -19,6 +19,7 @@ use crate::request::Request;
 use crate::session::{Channel, NewSession, Sealing, Session, Terms};
 use bytes::Bytes;
 use smb_core::acceptor::{Acceptor, Established, Refusal, Step};
+use smb_core::algorithm::SigningAlgorithm;
 use smb_core::kdf::{self, SessionKeys};
 use smb_core::negotiate::Agreement;
 use smb_core::ntlm::{Identity, TargetNames};
@@ -60,7 +61,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
     let agreement = connection.negotiated.get().ok_or("SESSION_SETUP before NEGOTIATE")?;
     let (id, mut logon) = match resume_or_begin(request, &decoded, agreement)? {
         Ok(logon) => logon,
-        Err(status) => return Ok(Err(status)),
+        Err(refused) => return Ok(Ok(*refused)),
     };
     logon.preauth.update(&[&request.message]);
     let users = &connection.server.config.users;
@@ -74,10 +75,15 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
             answer.channel = sign_with;
             Ok(Ok(answer))
         }
-        Step::Refused(refusal) => Ok(Err(refused(connection, &logon, refusal).await)),
+        Step::Refused(refusal) => {
+            let status = refused(connection, &logon, refusal).await;
+            Ok(Ok(Answer { channel: logon.signs_interim(), ..Answer::error(status) }))
+        }
         Step::Done(established) => {
             wait_out_earlier_failures(connection, &established.identity).await;
-            Ok(establish(request, &decoded, agreement, id, logon, established).await)
+            let known = logon.signs_interim();
+            let outcome = establish(request, &decoded, agreement, id, logon, established).await;
+            Ok(Ok(outcome.unwrap_or_else(|status| Answer { channel: known, ..Answer::error(status) })))
         }
     }
 }
@@ -96,7 +102,7 @@ fn resume_or_begin(
     request: &Request,
     decoded: &SessionSetupRequest,
     agreement: &Agreement,
-) -> Result<Result<(u64, Logon), NtStatus>, Disconnect> {
+) -> Result<Result<(u64, Logon), Box<Answer>>, Disconnect> {
     let connection = &request.connection;
     let id = request.header.session_id;
     if let Some(logon) = connection.logons.lock().remove(&id) {
@@ -105,52 +111,70 @@ fn resume_or_begin(
     let purpose = if decoded.flags.contains(SessionSetupFlags::BINDING) {
         match may_bind(request, agreement) {
             Ok(session) => Purpose::Bind(session),
-            Err(status) => return Ok(Err(status)),
+            Err(refused) => return Ok(Err(refused)),
         }
     } else if id == 0 {
         Purpose::New
     } else {
         match &request.channel {
             Some(channel) => Purpose::Again(channel.clone()),
-            None => return Ok(Err(NtStatus::USER_SESSION_DELETED)),
+            None => return Ok(Err(Box::new(Answer::error(NtStatus::USER_SESSION_DELETED)))),
         }
     };
     if connection.logons.lock().len() + connection.live_sessions() >= limits::SESSIONS_PER_CONNECTION_MAX {
-        return Ok(Err(NtStatus::INSUFFICIENT_RESOURCES));
+        return Ok(Err(Box::new(Answer::error(NtStatus::INSUFFICIENT_RESOURCES))));
     }
     let mut challenge = [0; 8];
     getrandom::fill(&mut challenge)?;
     let name = &connection.server.config.server_name;
     let names = TargetNames::standalone(name);
-    let preauth = connection.preauth.lock().clone();
+    let preauth = *connection.preauth.lock();
     let id = if id == 0 { connection.server.new_session_id()? } else { id };
     Ok(Ok((id, Logon { acceptor: Acceptor::new(names, challenge), preauth, purpose })))
 }
 
 /// Whether a connection may become a channel of the session that the request names (MS-SMB2 3.3.5.5, step 4).
-fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, NtStatus> {
-    let connection = &request.connection;
+/// What is refused to somebody who has proved to know the session's key is answered with a signature of it.
+fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Box<Answer>> {
+    let refuse = |status| Box::new(Answer::error(status));
+    let session = request.connection.server.session(request.header.session_id);
+    let session = session.ok_or_else(|| refuse(NtStatus::USER_SESSION_DELETED))?;
+    if let Some(status) = unlike_signing(session.terms.signing, agreement.signing) {
+        return Err(refuse(status));
+    }
+    let signed = request.header.flags.contains(Flags::SIGNED);
+    let proved = signed && session.signer.verify(&request.message);
+    let refuse = |status| {
+        let channel = Channel { session: Arc::clone(&session), signer: Arc::clone(&session.signer) };
+        Box::new(Answer { channel: proved.then_some(channel), ..Answer::error(status) })
+    };
     if agreement.dialect < Dialect::SMB_3_0 || !agreement.capabilities.contains(Capabilities::MULTI_CHANNEL) {
-        return Err(NtStatus::REQUEST_NOT_ACCEPTED);
+        return Err(refuse(NtStatus::REQUEST_NOT_ACCEPTED));
     }
-    let session =
-        connection.server.session(request.header.session_id).ok_or(NtStatus::USER_SESSION_DELETED)?;
-    if !request.header.flags.contains(Flags::SIGNED) {
-        return Err(NtStatus::INVALID_PARAMETER);
+    if !signed {
+        return Err(refuse(NtStatus::INVALID_PARAMETER));
     }
-    if session.terms.client_guid != agreement.client_guid {
-        return Err(NtStatus::USER_SESSION_DELETED);
+    if !proved {
+        return Err(refuse(NtStatus::ACCESS_DENIED));
     }
     if session.terms.dialect != agreement.dialect || session.terms.cipher != agreement.cipher {
-        return Err(NtStatus::INVALID_PARAMETER);
+        return Err(refuse(NtStatus::INVALID_PARAMETER));
     }
-    if connection.channel(session.id).is_some() {
-        return Err(NtStatus::REQUEST_NOT_ACCEPTED);
-    }
-    if !session.signer.verify(&request.message) {
-        return Err(NtStatus::ACCESS_DENIED);
+    if request.connection.channel(session.id).is_some() {
+        return Err(refuse(NtStatus::REQUEST_NOT_ACCEPTED));
     }
     Ok(session)
+}
+
+/// AES-GMAC does not go with another algorithm in one session: its nonces are message ids, and those of the
+/// connections must stay apart. The codes are those of Windows.
+fn unlike_signing(session: SigningAlgorithm, connection: SigningAlgorithm) -> Option<NtStatus> {
+    match (session, connection) {
+        (SigningAlgorithm::AesGmac, SigningAlgorithm::AesGmac) => None,
+        (SigningAlgorithm::AesGmac, _) => Some(NtStatus::REQUEST_OUT_OF_SEQUENCE),
+        (_, SigningAlgorithm::AesGmac) => Some(NtStatus::NOT_SUPPORTED),
+        _ => None,
+    }
 }
 
 /// A log-in that did not succeed: counted, slowed, and told nothing.
@@ -275,11 +299,7 @@ fn new_session(
     Ok(Session::new(NewSession {
         id,
         user: Arc::from(established.identity.user.as_str()),
-        terms: Terms {
-            dialect: agreement.dialect,
-            cipher: agreement.cipher,
-            client_guid: agreement.client_guid,
-        },
+        terms: Terms { dialect: agreement.dialect, cipher: agreement.cipher, signing: agreement.signing },
         signing_required: agreement.signing_required || asked.contains(SecurityMode::SIGNING_REQUIRED),
         encrypt,
         signer: Arc::clone(signer),
@@ -294,10 +314,10 @@ async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, sess
         return;
     }
     let server = &request.connection.server;
-    if let Some(previous) = server.session(decoded.previous_session_id) {
-        if same_user(&previous, &session.user) {
-            server.end_session(&previous).await;
-        }
+    if let Some(previous) = server.session(decoded.previous_session_id)
+        && same_user(&previous, &session.user)
+    {
+        server.end_session(&previous).await;
     }
 }
 
