@@ -73,9 +73,13 @@ impl Tree {
             .filter(|(_, k)| k.attr.is_dir())
             .map(|(name, k)| (name.clone(), k.attr.id))
             .collect();
+        let now = self.tick();
         let keep_newer = |entry: Entry| {
-            let newer = old.names.remove(&entry.name).filter(|known| known.stamp.clock > stamp.clock);
-            (entry.name, newer.unwrap_or(Known { attr: entry.attr, stamp }))
+            let known = old.names.remove(&entry.name);
+            let same = known.as_ref().filter(|known| known.attr.id == entry.attr.id);
+            let since = same.map_or(now, |known| known.since);
+            let newer = known.filter(|known| known.stamp.clock > stamp.clock);
+            (entry.name, newer.unwrap_or(Known { attr: entry.attr, stamp, since }))
         };
         let names: BTreeMap<Arc<str>, Known> = entries.into_iter().map(keep_newer).collect();
         let is_other = |(name, id): &(Arc<str>, _)| names.get(name).is_none_or(|known| known.attr.id != *id);
@@ -105,11 +109,18 @@ impl Tree {
                 // An equal answer that is on its way is as good as the notice; an echo proves nothing.
                 self.touches.add(clock, path.clone());
                 match (attr, same, echo) {
-                    (Some(attr), true, false) if attr.is_dir() => {}
-                    (Some(attr), true, false) => self.put(path, *attr, stamp),
-                    (_, true, true) => {}
+                    (Some(attr), true, false) => {
+                        self.doubt_parent_that_may_lack(path);
+                        if !attr.is_dir() {
+                            self.put(path, *attr, stamp);
+                        }
+                    }
+                    (_, true, true) => self.doubt_parent_that_may_lack(path),
                     (_, false, true) => self.doubt_name(path),
-                    (Some(attr), false, false) => self.changed(path, *attr, of_notice(attr, stamp)),
+                    (Some(attr), false, false) => {
+                        self.doubt_parent_that_may_lack(path);
+                        self.changed(path, *attr, of_notice(attr, stamp));
+                    }
                     (None, false, false) => self.gone(path),
                     (None, true, _) => unreachable!("`same` needs attributes"),
                 }
@@ -221,7 +232,10 @@ impl Tree {
     fn changed(&mut self, path: &VPath, attr: Attr, stamp: Stamp) {
         let stamp = self.doubt_other_names(path, &attr, stamp);
         match self.known(path).map(|known| known.attr) {
-            Some(old) if old.id != attr.id || old.kind != attr.kind => self.forget_below(path),
+            Some(old) if old.id != attr.id || old.kind != attr.kind => {
+                self.forget_below(path);
+                self.doubt_attr_of_parent(path);
+            }
             Some(_) if attr.is_dir() => self.doubt_listing(path),
             Some(_) => {}
             None => {
@@ -341,6 +355,16 @@ impl Tree {
     fn doubt_attr_of_parent(&mut self, path: &VPath) {
         if let Some(parent) = path.parent() {
             self.doubt_attr(&parent);
+        }
+    }
+
+    /// A notice about a known name may tell of its making, when the name is known from an answer that overtook
+    /// the notice. Then what is known of its directory may be older; not if it was asked for afterwards.
+    fn doubt_parent_that_may_lack(&mut self, path: &VPath) {
+        let since = self.known(path).map(|known| known.since);
+        let parent = path.parent().and_then(|parent| self.known(&parent).map(|known| known.stamp.clock));
+        if since.is_some_and(|since| parent.is_some_and(|asked| asked <= since)) {
+            self.doubt_attr_of_parent(path);
         }
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Page {
 pub(super) struct Known {
     pub attr: Attr,
     pub stamp: Stamp,
+    /// Since when, on the tree's clock, the name is known to stand for this file.
+    pub since: u64,
 }
 
 #[derive(Debug, Default)]
@@ -245,15 +247,18 @@ impl Tree {
 
     /// Keeps an entry; makes its directory if it is not known.
     pub(super) fn put(&mut self, path: &VPath, attr: Attr, stamp: Stamp) {
+        let same = self.known(path).filter(|known| known.attr.id == attr.id).map(|known| known.since);
+        let since = same.unwrap_or_else(|| self.tick());
+        let known = Known { attr, stamp, since };
         let Some(parent) = path.parent() else {
-            self.root = Some(Known { attr, stamp });
+            self.root = Some(known);
             return;
         };
         if !self.dirs.contains(&parent) {
             self.put_dir(&parent, Dir::default());
         }
         let Some(dir) = self.dirs.get_mut(&parent) else { return };
-        let old = dir.names.insert(path.name().into(), Known { attr, stamp });
+        let old = dir.names.insert(path.name().into(), known);
         if old.is_none() {
             self.entries += 1;
             self.bytes += ENTRY_BYTES + path.name().len();

@@ -5,6 +5,7 @@ mod disk;
 mod metadata;
 mod offline;
 mod prefetch;
+mod rate;
 mod reading;
 mod writing;
 
