@@ -3,6 +3,10 @@
 use smb_wire::{NtStatus, WireError};
 use volume::{Error, ErrorKind};
 
+/// MS-ERREF 2.3: characters that the server's own character set does not have.
+const ILLEGAL_CHARACTER: NtStatus = NtStatus(0xC000_0161);
+const UNMAPPABLE_CHARACTER: NtStatus = NtStatus(0xC000_0162);
+
 /// Trouble inside this crate, still in the words of SMB.
 #[derive(Debug)]
 pub(crate) enum Trouble {
@@ -44,7 +48,8 @@ impl Trouble {
             E::Protocol { status, .. } => Trouble::of_status(NtStatus(status.0)),
             E::Timeout => Trouble::Slow(error),
             E::CreditStarvation { .. } => Trouble::Full(error),
-            E::InvalidData { .. } | E::SignatureInvalid { .. } => Trouble::Broken(error.into()),
+            E::InvalidData { .. } => Trouble::Broken(error.into()),
+            // SignatureInvalid among them: a server that has ended the session answers unsigned.
             // Disconnected, SessionExpired, SendFailed, ServerUnresponsive ...: whatever else ends a request
             // ends it without an answer, and the session is not to be trusted any more.
             other => Trouble::Lost(other.into()),
@@ -128,9 +133,11 @@ fn kind(status: NtStatus) -> ErrorKind {
         NtStatus::DISK_FULL => ErrorKind::NoSpace,
         NtStatus::QUOTA_EXCEEDED => ErrorKind::QuotaExceeded,
         NtStatus::NAME_TOO_LONG => ErrorKind::NameTooLong,
-        NtStatus::OBJECT_NAME_INVALID | NtStatus::OBJECT_PATH_INVALID | NtStatus::OBJECT_PATH_SYNTAX_BAD => {
-            ErrorKind::InvalidName
-        }
+        NtStatus::OBJECT_NAME_INVALID
+        | NtStatus::OBJECT_PATH_INVALID
+        | NtStatus::OBJECT_PATH_SYNTAX_BAD
+        | ILLEGAL_CHARACTER
+        | UNMAPPABLE_CHARACTER => ErrorKind::InvalidName,
         NtStatus::INVALID_PARAMETER | NtStatus::INFO_LENGTH_MISMATCH | NtStatus::BUFFER_TOO_SMALL => {
             ErrorKind::InvalidArgument
         }

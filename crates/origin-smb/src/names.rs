@@ -3,7 +3,8 @@
 //! SMB reserves characters that a volume's names may have. They travel as code points of the private use area,
 //! the mapping that macOS, Services for Macintosh and the `mapposix` option of Linux share; `vfs::names` speaks
 //! the same one to clients, so a name goes through the whole chain unharmed. A name that already has such a
-//! code point would come back as another one and is refused.
+//! code point would come back as another one and is refused. So are the names of devices: Windows refuses them
+//! or opens the device, Samba lists them under names of its own making.
 
 use smb_wire::name;
 use std::borrow::Cow;
@@ -24,6 +25,10 @@ const MAPPED: [(char, char); 8] = [
     ('\\', '\u{F026}'),
     ('|', '\u{F027}'),
 ];
+/// Names that Windows takes for devices, also with any extension.
+const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+/// With a digit behind them these are devices, too.
+const NUMBERED_DEVICES: [&str; 2] = ["COM", "LPT"];
 const TRAILING_SPACE: char = '\u{F028}';
 const TRAILING_DOT: char = '\u{F029}';
 
@@ -44,7 +49,7 @@ pub(crate) fn to_wire(op: &'static str, root: &VPath, path: &VPath) -> Result<St
     let refuse = |kind| Error::new(kind, op, path);
     let mut wire = String::with_capacity(root.as_str().len() + path.as_str().len() + 1);
     for component in root.components().chain(path.components()) {
-        if component.chars().any(is_private) || is_gone(component) {
+        if component.chars().any(is_private) || is_gone(component) || is_device(component) {
             return Err(refuse(ErrorKind::InvalidName));
         }
         if name::units(component).count() > NAME_MAX_UNITS {
@@ -111,6 +116,19 @@ pub(crate) fn path_from_wire(wire: &str) -> Option<VPath> {
     Some(path)
 }
 
+/// Whether Windows takes a name for a device.
+fn is_device(component: &str) -> bool {
+    let stem = component.split('.').next().unwrap_or(component).trim_end_matches(' ');
+    let is = |device: &str| stem.eq_ignore_ascii_case(device);
+    let numbered = |stem: &str| {
+        let (name, digit) = (stem.get(..3)?, stem.get(3..)?);
+        let is_digit =
+            matches!(digit, "¹" | "²" | "³") || (digit.len() == 1 && digit.as_bytes()[0].is_ascii_digit());
+        Some(is_digit && NUMBERED_DEVICES.iter().any(|device| name.eq_ignore_ascii_case(device)))
+    };
+    DEVICES.into_iter().any(is) || numbered(stem).unwrap_or(false)
+}
+
 fn is_private(c: char) -> bool {
     ('\u{F001}'..='\u{F029}').contains(&c)
 }
@@ -160,7 +178,11 @@ mod tests {
         assert_eq!(to_wire("test", &root, &VPath::root()).unwrap(), "top");
         assert_eq!(to_wire("test", &root, &VPath::parse("a/b:").unwrap()).unwrap(), "top\\a\\b\u{F022}");
         assert_eq!(path_from_wire("a\\b\u{F022}").unwrap().as_str(), "a/b:");
-        for bad in ["a\u{F022}", ".farshare-gone-1", "d/\u{F028}x"] {
+        for good in ["CONSOLE", "com10", "lpt", "nul-1", "com", "日本語"] {
+            assert_eq!(wire(good).unwrap(), good);
+        }
+        let devices = ["con", "NUL.txt", "d/Aux.tar.gz", "COM1", "lpt9.log", "com²", "prn "];
+        for bad in ["a\u{F022}", ".farshare-gone-1", "d/\u{F028}x"].into_iter().chain(devices) {
             assert_eq!(wire(bad).unwrap_err().kind, ErrorKind::InvalidName, "{bad}");
         }
         assert_eq!(wire(&"x".repeat(256)).unwrap_err().kind, ErrorKind::NameTooLong);
