@@ -17,6 +17,7 @@ use crate::outbox::{Outbox, Outgoing};
 use crate::server::State;
 use crate::session::{Channel, ConnectionId};
 use crate::waiting::Waiting;
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::{Mutex, RwLock};
@@ -29,7 +30,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 /// Why a connection is closed by us.
@@ -41,6 +42,9 @@ impl<E: fmt::Display> From<E> for Disconnect {
         Disconnect(why.to_string())
     }
 }
+
+/// How finely room is counted.
+const ROOM_UNIT_BYTES: u32 = 64 * 1024;
 
 /// What all requests of one connection share.
 pub(crate) struct Connection {
@@ -60,6 +64,8 @@ pub(crate) struct Connection {
     /// gone.
     pub(crate) channels: RwLock<HashMap<u64, Channel>>,
     pub(crate) waiting: Waiting,
+    /// Room for what was read and is not sent, in units of [`ROOM_UNIT_BYTES`].
+    room: Arc<Semaphore>,
     known: AtomicBool,
 }
 
@@ -82,6 +88,7 @@ impl Connection {
             logons: Mutex::default(),
             channels: RwLock::default(),
             waiting: Waiting::default(),
+            room: Arc::new(Semaphore::new((limits::READ_ROOM_BYTES / ROOM_UNIT_BYTES) as usize)),
             known: AtomicBool::new(false),
         })
     }
@@ -106,6 +113,17 @@ impl Connection {
         if !self.known.swap(true, Ordering::Relaxed) {
             self.credits.lock().set_limit(limits::CREDITS_MAX);
             self.server.leave_anonymous(self.peer.ip());
+        }
+    }
+
+    /// Room for a payload of `bytes`, kept until it is sent. Waits for it, unless the request stands in a chain:
+    /// that may itself hold what it would wait for.
+    pub(crate) async fn room(&self, bytes: u32, in_chain: bool) -> Option<OwnedSemaphorePermit> {
+        let units = bytes.div_ceil(ROOM_UNIT_BYTES).max(1);
+        let room = Arc::clone(&self.room);
+        match room.clone().try_acquire_many_owned(units) {
+            Err(_) if !in_chain => room.acquire_many_owned(units).await.ok(),
+            taken => taken.ok(),
         }
     }
 
@@ -153,14 +171,16 @@ async fn run(
     let mut work = FuturesUnordered::new();
     let anonymous_until = Instant::now() + limits::LOGON_PATIENCE;
     let mut stopping = *stop.borrow();
+    let mut at_work_bytes = 0;
+    let mut sent_at = Instant::now();
     loop {
-        while work.len() < limits::REQUESTS_AT_WORK_MAX
-            && connection.outbox.waiting_bytes() < limits::OUTBOX_HIGH_BYTES
-            && !stopping
-        {
+        while may_read(connection, work.len(), at_work_bytes) && !stopping {
             inbox.set_limit(connection.message_limit());
             match inbox.next()? {
-                Next::Message(message) => work.push(dispatch::frame(Arc::clone(connection), message)),
+                Next::Message(message) => {
+                    at_work_bytes += message.len();
+                    work.push(answer(Arc::clone(connection), message));
+                }
                 Next::More => break,
                 Next::TooLong(length) => {
                     return Err(Disconnect(format!("a message of {length} bytes is over the limit")));
@@ -172,17 +192,19 @@ async fn run(
             }
             // One poll at once: most requests are done by it, and the next message is looked at after it.
             while let Some(Some(done)) = work.next().now_or_never() {
-                done?;
+                at_work_bytes -= done?;
             }
         }
+        let waited = connection.outbox.waiting_bytes();
         connection.outbox.flush(|slices| stream.try_write_vectored(slices))?;
+        if waited == 0 || connection.outbox.waiting_bytes() < waited {
+            sent_at = Instant::now();
+        }
         if stopping && work.is_empty() && connection.outbox.waiting_bytes() == 0 {
             return Ok(());
         }
         let sending = connection.outbox.waiting_bytes() > 0;
-        let reading = !stopping
-            && work.len() < limits::REQUESTS_AT_WORK_MAX
-            && connection.outbox.waiting_bytes() < limits::OUTBOX_HIGH_BYTES;
+        let reading = !stopping && may_read(connection, work.len(), at_work_bytes);
         tokio::select! {
             ready = stream.readable(), if reading => {
                 ready?;
@@ -191,17 +213,33 @@ async fn run(
                 }
             }
             ready = stream.writable(), if sending => ready?,
-            Some(done) = work.next(), if !work.is_empty() => done?,
+            Some(done) = work.next(), if !work.is_empty() => at_work_bytes -= done?,
             () = connection.outbox.pushed() => {}
             changed = stop.changed(), if !stopping => {
                 stopping = changed.is_err() || *stop.borrow();
                 connection.waiting.cancel_all();
+            }
+            () = tokio::time::sleep_until(sent_at + limits::SEND_PATIENCE), if sending => {
+                return Err(Disconnect("the client takes no answers".to_owned()));
             }
             () = tokio::time::sleep_until(anonymous_until), if !connection.was_known() => {
                 return Err(Disconnect("nobody logged in in time".to_owned()));
             }
         }
     }
+}
+
+/// Answers one frame; gives its length back, so that it can be counted off.
+async fn answer(connection: Arc<Connection>, message: BytesMut) -> Result<usize, Disconnect> {
+    let length = message.len();
+    dispatch::frame(connection, message).await.map(|()| length)
+}
+
+/// Whether one more request fits beside what is under way and what waits to be sent.
+fn may_read(connection: &Connection, at_work: usize, at_work_bytes: usize) -> bool {
+    at_work < limits::REQUESTS_AT_WORK_MAX
+        && at_work_bytes < limits::AT_WORK_MAX_BYTES
+        && connection.outbox.waiting_bytes() < limits::OUTBOX_HIGH_BYTES
 }
 
 /// Reads what has arrived; false at the end of the stream.

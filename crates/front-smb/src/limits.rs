@@ -34,6 +34,12 @@ pub const INTERIM_AFTER: Duration = Duration::from_millis(1000);
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(45);
 /// No further requests are read from a connection while this much waits to be sent to it, bytes.
 pub const OUTBOX_HIGH_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of READ payloads that one connection may have read and not yet sent; further READs wait.
+pub const READ_ROOM_BYTES: u32 = 16 * 1024 * 1024;
+/// Bytes of requests under way on one connection; no further ones are taken from its socket beyond.
+pub const AT_WORK_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// A client that takes nothing of what waits for it for so long is dropped.
+pub const SEND_PATIENCE: Duration = Duration::from_secs(60);
 /// No further requests are read while so many are under way on the connection.
 pub const REQUESTS_AT_WORK_MAX: usize = 8192;
 /// Bytes that one pipe keeps of an answer not read yet.

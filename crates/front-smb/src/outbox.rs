@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// Slices handed to one `writev`.
 const SLICES_MAX: usize = 32;
@@ -19,6 +19,8 @@ pub(crate) struct Outgoing {
     pub(crate) head: Vec<u8>,
     /// What follows it.
     pub(crate) payload: Bytes,
+    /// Room that its content takes up; given back when it is sent and dropped.
+    pub(crate) _room: Vec<OwnedSemaphorePermit>,
 }
 
 #[derive(Default)]
@@ -121,9 +123,17 @@ mod tests {
     fn any_split_of_writes_sends_the_same_bytes() {
         for step in 1..12 {
             let outbox = Outbox::default();
-            outbox.push(Outgoing { head: b"head1".to_vec(), payload: Bytes::from_static(b"payload1") });
-            outbox.push(Outgoing { head: b"h2".to_vec(), payload: Bytes::new() });
-            outbox.push(Outgoing { head: b"h3".to_vec(), payload: Bytes::from_static(b"p3") });
+            outbox.push(Outgoing {
+                head: b"head1".to_vec(),
+                payload: Bytes::from_static(b"payload1"),
+                _room: Vec::new(),
+            });
+            outbox.push(Outgoing { head: b"h2".to_vec(), ..Outgoing::default() });
+            outbox.push(Outgoing {
+                head: b"h3".to_vec(),
+                payload: Bytes::from_static(b"p3"),
+                _room: Vec::new(),
+            });
             assert_eq!(outbox.waiting_bytes(), 19);
             let mut sent = Vec::new();
             while outbox.waiting_bytes() > 0 {

@@ -10,6 +10,7 @@ use crate::session::Channel;
 use bytes::Bytes;
 use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
 use smb_wire::{Flags, HEADER_LEN, Header, NtStatus};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A handler's answer: the body after the SMB2 header, and a payload that follows it.
 #[derive(Default)]
@@ -17,6 +18,8 @@ pub(crate) struct Answer {
     pub(crate) status: NtStatus,
     pub(crate) body: Vec<u8>,
     pub(crate) payload: Bytes,
+    /// Room that the payload takes up until it is sent.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
     /// Set where the answer gives the client a session or a tree connect.
     pub(crate) session_id: Option<u64>,
     pub(crate) tree_id: Option<u32>,
@@ -59,9 +62,11 @@ pub(crate) fn frame(replies: Vec<Reply>, channel: Option<&Channel>, seal: bool) 
     let room = if seal { smb_core::sealing::TRANSFORM_HEADER_LEN } else { 0 };
     let mut head = vec![0; FRAME_HEADER_LEN + room];
     let mut payload = Bytes::new();
+    let mut room = Vec::new();
     let last = replies.len() - 1;
     for (index, mut reply) in replies.into_iter().enumerate() {
         let begin = head.len();
+        room.extend(reply.answer.room.take());
         let length = HEADER_LEN + reply.answer.body.len() + reply.answer.payload.len();
         let padded = if index == last { length } else { length.next_multiple_of(8) };
         reply.header.next_command = if index == last { 0 } else { padded as u32 };
@@ -90,7 +95,7 @@ pub(crate) fn frame(replies: Vec<Reply>, channel: Option<&Channel>, seal: bool) 
     let length = head.len() - FRAME_HEADER_LEN + payload.len();
     head[..FRAME_HEADER_LEN]
         .copy_from_slice(&Frame::message_header(length).map_err(|error| error.to_string())?);
-    Ok(Outgoing { head, payload })
+    Ok(Outgoing { head, payload, _room: room })
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use crate::reply::Answer;
 use crate::session::{Channel, Session, Tree};
 use bytes::Bytes;
 use smb_wire::negotiate::Dialect;
-use smb_wire::{Command, FileId, Header, NtStatus};
+use smb_wire::{Command, FileId, Flags, Header, NtStatus};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
+use tokio::sync::OwnedSemaphorePermit;
 use volume::{Cx, Priority, Who};
 
 pub(crate) struct Request {
@@ -103,6 +104,15 @@ impl Request {
 
     pub(crate) async fn waits_for_others(&self) {
         self.waits.notified().await;
+    }
+
+    /// Room for a payload that the answer will carry.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES` when a chain asks for more than there is.
+    pub(crate) async fn room(&self, bytes: u32) -> Result<OwnedSemaphorePermit, NtStatus> {
+        let in_chain = self.header.next_command != 0 || self.header.flags.contains(Flags::RELATED);
+        self.connection.room(bytes, in_chain).await.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
     }
 
     /// Whether the credits charged cover a payload of `bytes` (MS-SMB2 3.3.5.2.5).

@@ -25,6 +25,7 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
     }
     request.check_charge(decoded.length)?;
     let open = request.open(decoded.file_id)?;
+    let room;
     let data = match &open.kind {
         Kind::Pipe(pipe) => {
             let (data, more) = pipe.read(decoded.length as usize)?;
@@ -37,6 +38,7 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
                 return Err(NtStatus::INVALID_DEVICE_REQUEST);
             }
             check_range(decoded.offset, decoded.length as usize)?;
+            room = request.room(decoded.length).await?;
             file.vfs.read(&request.cx(), decoded.offset, decoded.length).await.map_err(failed)?
         }
     };
@@ -48,7 +50,7 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
         file.position.store(decoded.offset + data.len() as u64, Ordering::Relaxed);
     }
     request.connection.server.counters.read_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-    Ok(data_answer(data))
+    Ok(Answer { room: Some(room), ..data_answer(data) })
 }
 
 fn data_answer(data: Bytes) -> Answer {
