@@ -21,6 +21,8 @@ mod config;
 mod dial;
 mod error;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod greet;
 mod hello;
 mod lane;

@@ -35,6 +35,8 @@ static NEXT_LANE: AtomicU64 = AtomicU64::new(1);
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
+    /// In good order: one of the nodes stops.
+    ShutDown,
     /// For a reason of the network or of one of the nodes.
     Lost(String),
     /// The other side broke the rules.
@@ -44,6 +46,7 @@ pub(crate) enum End {
 impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            End::ShutDown => f.write_str("shut down"),
             End::Lost(why) => f.write_str(why),
             End::Protocol(what) => write!(f, "link protocol broken: {what}"),
         }

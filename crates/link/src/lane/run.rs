@@ -69,7 +69,7 @@ async fn write(mut io: impl AsyncWrite + Unpin, lane: &Lane) -> End {
             }
             Batch::Finish => {
                 let ended = io.shutdown().await;
-                return End::Lost(ended.err().map_or("shut down".into(), |error| error.to_string()));
+                return ended.map_or_else(|error| End::Lost(error.to_string()), |()| End::ShutDown);
             }
         };
         if let Err(error) = written {

@@ -254,7 +254,9 @@ impl Remote {
         self.counters.bytes_out.fetch_add(lane.meter.bytes_out(), Ordering::Relaxed);
         match end {
             End::Protocol(_) => tracing::warn!(site = %self.site, "connection closed: {end}"),
-            End::Lost(_) => tracing::debug!(site = %self.site, kind = ?lane.kind, "connection closed: {end}"),
+            End::Lost(_) | End::ShutDown => {
+                tracing::debug!(site = %self.site, kind = ?lane.kind, "connection closed: {end}")
+            }
         }
         let _in_order = self.events.lock();
         let tell = self.inner.lock().detach(lane, end);
@@ -316,7 +318,10 @@ impl Remote {
             let next = match (&*state, connections) {
                 (LinkState::Down { .. }, 0) => return false,
                 (LinkState::Up { .. }, 0) => {
-                    tracing::warn!(site = %self.site, why = tell.why, "link is down");
+                    match tell.orderly {
+                        true => tracing::info!(site = %self.site, why = tell.why, "link is down"),
+                        false => tracing::warn!(site = %self.site, why = tell.why, "link is down"),
+                    }
                     LinkState::Down { since: now, why: tell.why.clone() }
                 }
                 (LinkState::Down { since, .. }, _) => {
@@ -374,7 +379,7 @@ impl Remote {
             inner.lanes.clone()
         };
         self.slots.close();
-        lanes.iter().for_each(|lane| lane.close(End::Lost("the node is shut down".into())));
+        lanes.iter().for_each(|lane| lane.close(End::ShutDown));
         self.state.send_modify(|_| ());
     }
 

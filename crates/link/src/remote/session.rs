@@ -26,13 +26,15 @@ pub(super) struct Tell {
     pub(super) connections: usize,
     /// Why the link is down, if it is.
     pub(super) why: String,
+    /// Because one of the nodes stops, and said so.
+    pub(super) orderly: bool,
     pub(super) down: Option<Arc<Peer>>,
     pub(super) up: Option<Arc<Peer>>,
 }
 
 impl Inner {
     /// The change from `before` (up, as which peer) to now.
-    fn tell(&self, before: (bool, Arc<Peer>), why: &str) -> Tell {
+    fn tell(&self, before: (bool, Arc<Peer>), why: &str, orderly: bool) -> Tell {
         let (was_up, was) = before;
         let is_up = self.is_up();
         let renewed = was.session != self.peer.session;
@@ -40,6 +42,7 @@ impl Inner {
             session: self.peer.session,
             connections: self.usable().count(),
             why: why.to_owned(),
+            orderly,
             down: (was_up && (!is_up || renewed)).then_some(was),
             up: (is_up && (!was_up || renewed)).then(|| self.peer.clone()),
         }
@@ -76,7 +79,7 @@ impl Inner {
         self.lanes.push(lane.clone());
         self.arrange();
         let again = !self.known.insert((lane.dialed, lane.kind));
-        Ok((self.tell(before, ""), again))
+        Ok((self.tell(before, "", false), again))
     }
 
     /// Begins with a peer process not met before: nothing said to an earlier one counts.
@@ -95,7 +98,7 @@ impl Inner {
         let before = self.before();
         self.remove(at);
         self.arrange();
-        Some(self.tell(before, &end.to_string()))
+        Some(self.tell(before, &end.to_string(), matches!(end, End::ShutDown)))
     }
 
     /// Sends nothing new over this lane.
@@ -103,7 +106,7 @@ impl Inner {
         let before = self.before();
         lane.drain();
         self.arrange();
-        self.tell(before, "the other node is shutting down")
+        self.tell(before, "the other node is shutting down", true)
     }
 
     /// Forgets a lane; the calls that depended on it see that and are sent again.
@@ -232,6 +235,6 @@ impl Inner {
         );
         let before = self.before();
         self.new_session(number);
-        Some(self.tell(before, ""))
+        Some(self.tell(before, "", false))
     }
 }
