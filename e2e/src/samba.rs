@@ -26,7 +26,7 @@ impl Samba {
     pub fn start(dir: &Path, net: &Net, address: SocketAddr, signing: &str) -> Outcome<Samba> {
         let scratch = Scratch::new()?;
         let state = scratch.dir("state")?;
-        let configuration = configuration(dir, &state, address, signing);
+        let configuration = configuration(dir, &state, net, address, signing);
         let conf = scratch.file("smb.conf", &configuration)?;
         set_password(&conf, "rig-password")?;
         let mut command = net.command("smbd");
@@ -49,15 +49,19 @@ impl Samba {
     }
 }
 
-fn configuration(dir: &Path, state: &Path, address: SocketAddr, signing: &str) -> String {
+fn configuration(dir: &Path, state: &Path, net: &Net, address: SocketAddr, signing: &str) -> String {
     let state = state.display();
+    // A WAN's device can do no broadcast, and Samba takes no address of such; a namespace has only our addresses.
+    let interfaces = match net {
+        Net::Host => format!("interfaces = {}\nbind interfaces only = yes\n", address.ip()),
+        Net::Namespace(_) => String::new(),
+    };
     format!(
         "[global]\n\
          server role = standalone server\n\
          netbios name = RIG\n\
          workgroup = RIG\n\
-         interfaces = {ip}\n\
-         bind interfaces only = yes\n\
+         {interfaces}\
          smb ports = {port}\n\
          private dir = {state}\nlock directory = {state}\nstate directory = {state}\n\
          cache directory = {state}\npid directory = {state}\nncalrpc dir = {state}/ncalrpc\n\
@@ -67,7 +71,6 @@ fn configuration(dir: &Path, state: &Path, address: SocketAddr, signing: &str) -
          server min protocol = SMB2_02\nserver signing = {signing}\n\
          map to guest = never\n\
          [data]\npath = {dir}\nread only = no\nforce user = {SYSTEM_USER}\nstore dos attributes = yes\n",
-        ip = address.ip(),
         port = address.port(),
         dir = dir.display(),
     )

@@ -1,13 +1,14 @@
 //! What goes wrong on the way: cut links, killed nodes, rotten and full disks.
 
 use crate::far::{FAR, Far};
-use crate::near::noise_file;
+use crate::near::{noise, noise_file};
 use crate::tell::{Proof, ensure, same_bytes};
 use e2e::{Scratch, fetch, output, wait_until};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const MIB: usize = 1 << 20;
@@ -123,6 +124,89 @@ fn a_killed_entrypoint_starts_with_a_warm_cache() -> Proof {
     let (got, moved, _) = far.cost(|| Ok(fetch(&client, "kept")?))?;
     same_bytes("after the restart", &got, &kept)?;
     ensure(moved < SMALL_TALK, || format!("{moved} bytes were fetched again after a restart"))
+}
+
+/// Puts files one after the other until the rig `breaks`; the names that the server has acknowledged.
+fn put_until(far: &mut Far, prefix: &str, bytes: &[u8], breaks: impl FnOnce(&mut Far)) -> Proof<Vec<String>> {
+    let local = Scratch::new()?;
+    let from = local.path().join("f");
+    fs::write(&from, bytes)?;
+    let (client, data) = (far.client(), far.data.clone());
+    let stop = AtomicBool::new(false);
+    let (names, end) = std::thread::scope(|scope| {
+        let putting = scope.spawn(|| {
+            let mut acknowledged = Vec::new();
+            for nth in 0..500 {
+                let name = format!("{prefix}{nth}");
+                let put = client.run(&format!("put {} {name}", from.display()));
+                if stop.load(Ordering::Relaxed) || put.is_err() {
+                    return (acknowledged, put.err());
+                }
+                acknowledged.push(name);
+            }
+            (acknowledged, None)
+        });
+        wait_until(Duration::from_secs(20), || data.join(format!("{prefix}3")).exists());
+        breaks(far);
+        stop.store(true, Ordering::Relaxed);
+        putting.join().map_err(|_| "the putting thread failed")
+    })?;
+    ensure(names.len() >= 3, || format!("only {names:?} were put: {end:?}\n{}", far.log()))?;
+    Ok(names)
+}
+
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn what_was_acknowledged_is_there_whoever_is_killed() -> Proof {
+    let mut far = Far::new("ackkill", FAR, |_| Ok(()))?;
+    let bytes = noise(11, 100_000);
+    for (entrypoint, prefix) in [(true, "e"), (false, "g")] {
+        let names = put_until(&mut far, prefix, &bytes, |far| {
+            let node = if entrypoint { &mut far.sites.entrypoint } else { &mut far.sites.gateway };
+            node.running.kill();
+        })?;
+        for name in names {
+            same_bytes(&name, &fs::read(far.data.join(&name))?, &bytes)?;
+        }
+        let node = if entrypoint { &mut far.sites.entrypoint } else { &mut far.sites.gateway };
+        node.restart()?;
+        far.sites.wait_for_share()?;
+    }
+    let local = Scratch::new()?;
+    let from = local.path().join("f");
+    fs::write(&from, &bytes)?;
+    // The gateway is looked for once a second.
+    let client = far.client();
+    let put = wait_until(RECOVERY, || client.run(&format!("put {} after", from.display())).is_ok());
+    ensure(put, || format!("nothing can be written after the restarts\n{}", far.log()))?;
+    same_bytes("after", &fs::read(far.data.join("after"))?, &bytes)
+}
+
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn a_short_cut_in_the_middle_of_a_write_is_waited_out() -> Proof {
+    let far = Far::new("cutwrite", FAR, |_| Ok(()))?;
+    let local = Scratch::new()?;
+    let sent = noise_file(&local.path().join("f"), 12, 24 * MIB)?;
+    let commands = format!("put {} put", local.path().join("f").display());
+    let mut command = far.client().command(&local, &commands)?;
+    let before = far.wan.bytes_to_a()?;
+    let mut writer = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let begun = wait_until(Duration::from_secs(10), || {
+        far.wan.bytes_to_a().is_ok_and(|now| now > before + 4 * MIB as u64)
+    });
+    ensure(begun, || "the write did not begin".to_owned())?;
+    far.wan.cut()?;
+    std::thread::sleep(Duration::from_secs(2));
+    far.wan.restore()?;
+    let ended = wait_until(Duration::from_secs(60), || !matches!(writer.try_wait(), Ok(None)));
+    if !ended {
+        writer.kill()?;
+    }
+    let said = writer.wait_with_output()?;
+    let words = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+    ensure(ended && said.status.success(), || format!("the write: {}\n{words}\n{}", said.status, far.log()))?;
+    same_bytes("a write over a cut of 2 s", &fs::read(far.data.join("put"))?, &sent)
 }
 
 /// Regular files below a directory, the largest first.
