@@ -23,6 +23,7 @@
 //! Wire references are to MS-SMB2 and MS-FSCC.
 
 mod attr;
+mod carrier;
 mod change;
 mod config;
 mod core;

@@ -3,6 +3,7 @@
 //! A session lives until it is lost, which is for good: [`Session::is_lost`]. Requests wait their turn when
 //! [`crate::SmbLimits::requests`] are under way.
 
+use crate::carrier::{self, Failure};
 use crate::config::SmbConfig;
 use crate::error::{Outcome, Trouble};
 use bytes::Bytes;
@@ -111,13 +112,16 @@ impl Session {
     /// Already in words for the administrator: `Offline`, `PermissionDenied`, `NotFound`.
     pub(crate) async fn dial(config: &SmbConfig) -> Result<Session, Error> {
         let say = |why: Trouble| why.into_error("connect", config.label());
-        let address = config.address();
         let options = ConnectOptions::with_timeout(config.limits.dial);
-        let dialed = Connection::connect_with(&address, options).await;
-        let mut connection = dialed.map_err(|why| advice::unreachable(config, why))?;
-        connection.set_compression_requested(false);
-        connection.set_response_timeout(Some(config.limits.answer));
-        connection.negotiate().await.map_err(|why| advice::not_smb(config, why))?;
+        let prepare = |connection: &mut Connection| {
+            connection.set_compression_requested(false);
+            connection.set_response_timeout(Some(config.limits.answer));
+        };
+        let negotiated = carrier::negotiated(&config.address(), options, prepare).await;
+        let mut connection = negotiated.map_err(|why| match why {
+            Failure::Unreachable(why) => advice::unreachable(config, why),
+            Failure::NotSmb(why) => advice::not_smb(config, why),
+        })?;
         let (user, password) = (&config.user, config.password.reveal());
         let logon = smb2::Session::setup(&mut connection, user, password, &config.domain).await;
         let logon = logon.map_err(|why| advice::logon_refused(config, why))?;

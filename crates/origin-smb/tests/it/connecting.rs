@@ -69,17 +69,35 @@ async fn what_the_server_asks_of_its_clients_is_given() {
         "mandatory",
         "disabled",
         "default\nserver smb encrypt = required",
+        "default\nserver smb encrypt = required\nserver max protocol = SMB3_02",
         "default\nserver max protocol = SMB2_02",
         "default\nserver max protocol = SMB3_00",
         "default\nsmb2 max credits = 64\nsmb2 max read = 65536",
     ] {
         let rig = Rig::with(settings);
-        let volume = rig.volume().await;
+        let connected = SmbVolume::connect(rig.config()).await;
+        let volume = connected.unwrap_or_else(|why| panic!("with {settings:?}: {why}"));
         let content = testkit::Rng::new(3).bytes(3 << 20);
         put(&*volume, "f", &content).await;
         assert!(get(&*volume, "f").await == content, "with {settings}");
         assert_eq!(testkit::ease::names(&*volume, "").await, ["f"], "with {settings}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs samba: cargo xtask test"]
+async fn a_share_that_wants_encryption_gets_it() {
+    let rig = Rig::with(
+        "default\n[sealed]\npath = DIR\nread only = no\nforce user = root\nserver smb encrypt = required",
+    );
+    let config = SmbConfig { share: "sealed".into(), ..rig.config() };
+    let volume = SmbVolume::connect(config).await.unwrap_or_else(|why| panic!("{why}"));
+    put(&*volume, "f", "sealed").await;
+    assert_eq!(get(&*volume, "f").await, b"sealed");
+    let mut plain = rig.smbclient();
+    plain.share = "sealed".to_owned();
+    plain.options = vec!["--max-protocol=SMB2_10".to_owned()];
+    assert!(plain.run("ls").is_err(), "a dialect without encryption does not get in");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

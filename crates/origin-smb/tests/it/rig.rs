@@ -22,7 +22,8 @@ impl Rig {
         Rig::with("default")
     }
 
-    /// `settings`: what smb.conf says of `server signing`; further lines are further settings.
+    /// `settings`: what smb.conf says of `server signing`; further lines are further settings, in which `DIR`
+    /// stands for the directory of the share.
     pub fn with(settings: &'static str) -> Rig {
         let data = tempfile::tempdir().expect("a directory");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
@@ -33,7 +34,8 @@ impl Rig {
 
     /// Starts the server on the same share and port.
     pub fn start_server(&mut self) {
-        let samba = Samba::start(self.data.path(), &Net::Host, self.address, self.settings);
+        let settings = self.settings.replace("DIR", &self.data.path().display().to_string());
+        let samba = Samba::start(self.data.path(), &Net::Host, self.address, &settings);
         self.samba = Some(samba.expect("smbd"));
     }
 
