@@ -8,7 +8,7 @@
 use crate::connection::Connection;
 use crate::open::Open;
 use crate::reply::{self, Answer, Reply};
-use crate::session::{Channel, Session};
+use crate::session::Session;
 use smb_wire::create::OplockLevel;
 use smb_wire::oplock_break::OplockBreak;
 use smb_wire::{Command, FileId, Header, NtStatus};
@@ -91,10 +91,9 @@ impl Way {
         let header = Header::request(Command::OplockBreak, UNSOLICITED).reply(NtStatus::SUCCESS, 0);
         let answer = Answer::ok(|body| notification.encode(body));
         let seal = session.sealing.is_some() && (self.sealed || session.encrypts());
-        let channel = Channel { session: Arc::clone(session), signer: Arc::clone(&session.signer) };
         // Never signed: no request has given it a nonce (MS-SMB2 3.3.4.1.1).
-        let reply = Reply { header, answer, sign: false };
-        connection.outbox.push(reply::frame(vec![reply], Some(&channel), seal)?);
+        let reply = Reply { header, answer, signer: None };
+        connection.outbox.push(reply::frame(vec![reply], seal.then_some(&**session))?);
         Ok(())
     }
 }

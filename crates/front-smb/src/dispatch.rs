@@ -104,6 +104,7 @@ impl Exchange<'_> {
         let mut answer = match self.admit(request, place.follows) {
             Ok(request) => self.run(request, place.last).await?,
             Err(refused) => {
+                self.chain.refuse();
                 Answered { answer: Answer::error(refused.status), async_id: None, sign: refused.sign }
             }
         };
@@ -123,7 +124,8 @@ impl Exchange<'_> {
         if !answer.sign && header.flags.contains(Flags::SIGNED) && says_no_key(answer.answer.status) {
             reply_header.flags |= Flags::SIGNED;
         }
-        self.replies.push(Reply { header: reply_header, answer: answer.answer, sign: answer.sign });
+        let signer = self.signs.as_ref().filter(|_| answer.sign).map(|channel| Arc::clone(&channel.signer));
+        self.replies.push(Reply { header: reply_header, answer: answer.answer, signer });
         Ok(())
     }
 
@@ -155,7 +157,7 @@ impl Exchange<'_> {
         self.signs = channel.clone();
         let sign = request.sign;
         let refuse = |status| Err(Refused { status, sign });
-        if related && !follows {
+        if related && (!follows || self.chain.is_refused()) {
             return refuse(NtStatus::INVALID_PARAMETER);
         }
         let Some(channel) = channel.filter(|channel| !channel.session.is_gone()) else {
@@ -282,7 +284,7 @@ impl Exchange<'_> {
         if !self.replies.is_empty() {
             self.send_replies()?;
         }
-        self.replies.push(Reply { header: interim, answer: Answer::error(NtStatus::PENDING), sign: false });
+        self.replies.push(Reply { header: interim, answer: Answer::error(NtStatus::PENDING), signer: None });
         self.send_replies()
     }
 
@@ -294,14 +296,13 @@ impl Exchange<'_> {
         let mut replies = std::mem::take(&mut self.replies);
         let known: Vec<_> = replies.iter_mut().filter_map(|reply| reply.answer.announce.take()).collect();
         let first = replies[0].header;
-        let channel = self.sealed.as_ref().or(self.signs.as_ref());
-        let seal = self.sealed.is_some();
-        let outgoing = reply::frame(replies, channel, seal)?;
-        if matches!(first.command, Command::Negotiate | Command::SessionSetup) && !seal {
+        let seal = self.sealed.as_ref().map(|channel| &*channel.session);
+        let outgoing = reply::frame(replies, seal)?;
+        if matches!(first.command, Command::Negotiate | Command::SessionSetup) && seal.is_none() {
             commands::logon::hash_response(self.connection, &first, &outgoing.head[FRAME_HEADER_LEN..]);
         }
         self.connection.outbox.push(outgoing);
-        known.into_iter().for_each(|announcement| announcement.made(self.connection, seal));
+        known.into_iter().for_each(|announcement| announcement.made(self.connection, seal.is_some()));
         Ok(())
     }
 }
@@ -311,7 +312,10 @@ impl Exchange<'_> {
 fn says_no_key(status: NtStatus) -> bool {
     matches!(
         status,
-        NtStatus::USER_SESSION_DELETED | NtStatus::REQUEST_OUT_OF_SEQUENCE | NtStatus::NOT_SUPPORTED
+        NtStatus::USER_SESSION_DELETED
+            | NtStatus::REQUEST_OUT_OF_SEQUENCE
+            | NtStatus::NOT_SUPPORTED
+            | NtStatus::INVALID_PARAMETER
     )
 }
 

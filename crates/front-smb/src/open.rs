@@ -6,7 +6,7 @@ use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::Mutex;
-use volume::{Cx, Priority};
+use volume::{Attr, Cx, Priority, Time};
 
 pub(crate) struct Open {
     pub(crate) id: FileId,
@@ -29,6 +29,73 @@ pub(crate) struct FileOpen {
     pub(crate) position: AtomicU64,
     /// The walk of QUERY_DIRECTORY.
     pub(crate) walk: Mutex<Option<Walk>>,
+    /// What the client has set and the origin does not keep.
+    pub(crate) shown: parking_lot::Mutex<Shown>,
+    pub(crate) lock_replays: parking_lot::Mutex<LockReplays>,
+}
+
+/// Attributes that a client sets and reads back through its open, though no origin keeps them.
+#[derive(Default)]
+pub(crate) struct Shown {
+    /// Room asked for, bytes (MS-FSA 2.1.5.15.1).
+    pub(crate) allocation: u64,
+    /// The change time that was set, and the one that it stands for: true until the file changes again.
+    pub(crate) change: Option<(Time, Time)>,
+}
+
+impl FileOpen {
+    pub(crate) fn new(vfs: Arc<vfs::Open>, mode: u32) -> FileOpen {
+        FileOpen {
+            vfs,
+            mode,
+            position: AtomicU64::new(0),
+            walk: Mutex::default(),
+            shown: parking_lot::Mutex::default(),
+            lock_replays: parking_lot::Mutex::default(),
+        }
+    }
+
+    /// The attributes as this open's client is to see them.
+    pub(crate) async fn attr(&self, cx: &Cx) -> vfs::Result<Attr> {
+        self.vfs.attr(cx).await.map(|attr| self.show(attr))
+    }
+
+    pub(crate) fn show(&self, mut attr: Attr) -> Attr {
+        let shown = self.shown.lock();
+        attr.allocated = attr.allocated.max(shown.allocation);
+        if let Some((set, instead_of)) = shown.change
+            && instead_of == attr.ctime
+        {
+            attr.ctime = set;
+        }
+        attr
+    }
+}
+
+/// Numbers of LOCK requests that were done, so that one sent again after a lost channel is not done twice
+/// (MS-SMB2 3.3.5.14).
+#[derive(Default)]
+pub(crate) struct LockReplays(Vec<(u32, u8)>);
+
+impl LockReplays {
+    /// Buckets of one open.
+    const BUCKETS: u32 = 64;
+
+    /// Whether this very request was done; if not, its bucket is empty now.
+    pub(crate) fn begin(&mut self, bucket: u32, number: u8) -> bool {
+        let done = self.0.contains(&(bucket, number));
+        if !done {
+            self.0.retain(|(other, _)| *other != bucket);
+        }
+        done
+    }
+
+    pub(crate) fn done(&mut self, bucket: u32, number: u8) {
+        if (1..=Self::BUCKETS).contains(&bucket) {
+            self.0.retain(|(other, _)| *other != bucket);
+            self.0.push((bucket, number));
+        }
+    }
 }
 
 /// A walk through a directory, from one QUERY_DIRECTORY to the next.
@@ -62,5 +129,23 @@ pub(crate) async fn close_all(opens: Vec<Arc<Open>>) {
         {
             tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_request_sent_again_is_known_until_its_bucket_is_used_anew() {
+        let mut replays = LockReplays::default();
+        assert!(!replays.begin(1, 5));
+        replays.done(1, 5);
+        assert!(replays.begin(1, 5));
+        assert!(!replays.begin(1, 6));
+        assert!(!replays.begin(1, 5), "the bucket was emptied");
+        replays.done(0, 1);
+        replays.done(65, 1);
+        assert!(!replays.begin(0, 1) && !replays.begin(65, 1));
     }
 }

@@ -6,10 +6,12 @@
 
 use crate::breaks::Announcement;
 use crate::outbox::Outgoing;
-use crate::session::Channel;
+use crate::session::{Channel, Session};
 use bytes::Bytes;
+use smb_core::signing::Signer;
 use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
 use smb_wire::{Flags, HEADER_LEN, Header, NtStatus};
+use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A handler's answer: the body after the SMB2 header, and a payload that follows it.
@@ -53,13 +55,13 @@ impl Answer {
 pub(crate) struct Reply {
     pub(crate) header: Header,
     pub(crate) answer: Answer,
-    /// Whether it is to be signed, when it is not sealed.
-    pub(crate) sign: bool,
+    /// Who signs it, when it is not sealed.
+    pub(crate) signer: Option<Arc<Signer>>,
 }
 
-/// Makes one frame of a chain of replies. `channel` signs; with `seal` its session seals.
-pub(crate) fn frame(replies: Vec<Reply>, channel: Option<&Channel>, seal: bool) -> Result<Outgoing, String> {
-    let room = if seal { smb_core::sealing::TRANSFORM_HEADER_LEN } else { 0 };
+/// Makes one frame of a chain of replies, sealed by `seal` where that is given.
+pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgoing, String> {
+    let room = if seal.is_some() { smb_core::sealing::TRANSFORM_HEADER_LEN } else { 0 };
     let mut head = vec![0; FRAME_HEADER_LEN + room];
     let mut payload = Bytes::new();
     let mut room = Vec::new();
@@ -76,20 +78,18 @@ pub(crate) fn frame(replies: Vec<Reply>, channel: Option<&Channel>, seal: bool) 
         head.reserve(padded);
         reply.header.encode_into(&mut head);
         head.extend_from_slice(&reply.answer.body);
-        if index == last && !seal {
+        if index == last && seal.is_none() {
             payload = reply.answer.payload;
         } else {
             head.extend_from_slice(&reply.answer.payload);
             head.resize(begin + padded, 0);
         }
-        if reply.sign && !seal {
-            let channel = channel.ok_or("a signed reply needs a session")?;
-            channel.signer.sign(&mut head[begin..], &[&payload]).map_err(|error| error.to_string())?;
+        if let Some(signer) = reply.signer.filter(|_| seal.is_none()) {
+            signer.sign(&mut head[begin..], &[&payload]).map_err(|error| error.to_string())?;
         }
     }
-    if seal {
-        let sealing = channel.and_then(|channel| channel.session.sealing.as_ref());
-        let sealing = sealing.ok_or("a sealed reply needs a session with a cipher")?;
+    if let Some(session) = seal {
+        let sealing = session.sealing.as_ref().ok_or("a sealed reply needs a session with a cipher")?;
         sealing.sealer.seal_in_place(&mut head[FRAME_HEADER_LEN..]).map_err(|error| error.to_string())?;
     }
     let length = head.len() - FRAME_HEADER_LEN + payload.len();
@@ -105,12 +105,12 @@ mod tests {
 
     fn reply(message_id: u64, body: usize) -> Reply {
         let header = Header::request(Command::Echo, message_id).reply(NtStatus::SUCCESS, 1);
-        Reply { header, answer: Answer::ok(|out| out.resize(body, 7)), sign: false }
+        Reply { header, answer: Answer::ok(|out| out.resize(body, 7)), signer: None }
     }
 
     #[test]
     fn a_chain_is_padded_and_linked() {
-        let out = frame(vec![reply(1, 5), reply(2, 16), reply(3, 3)], None, false).unwrap();
+        let out = frame(vec![reply(1, 5), reply(2, 16), reply(3, 3)], None).unwrap();
         let message = Bytes::from(out.head).slice(FRAME_HEADER_LEN..);
         assert_eq!(message.len(), 72 + 80 + 67);
         let parts: Vec<_> = smb_wire::split_compound(message).map(Result::unwrap).collect();
@@ -122,7 +122,7 @@ mod tests {
     fn a_payload_stays_apart() {
         let mut one = reply(1, 16);
         one.answer.payload = Bytes::from_static(b"payload");
-        let out = frame(vec![one], None, false).unwrap();
+        let out = frame(vec![one], None).unwrap();
         assert_eq!(out.payload, "payload");
         assert_eq!(out.head[..4], [0, 0, 0, 64 + 16 + 7]);
     }

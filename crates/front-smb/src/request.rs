@@ -131,11 +131,22 @@ pub(crate) struct Chain {
     pub(crate) session_id: Option<u64>,
     pub(crate) tree_id: Option<u32>,
     file: Option<FileId>,
+    /// The request before was not let in: nothing can follow from it.
+    refused: bool,
     /// The CREATE that should have given a file failed so.
     failed: Option<NtStatus>,
 }
 
 impl Chain {
+    /// A request of the chain was not let in.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
     /// Fills a related request from the chain.
     pub(crate) fn relate(&self, request: &mut Request) {
         if let Some(id) = self.session_id {

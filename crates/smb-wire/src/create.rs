@@ -103,6 +103,8 @@ bitflags! {
         const SYNCHRONOUS_IO_NONALERT = 0x0000_0020;
         /// Must not be a directory.
         const NON_DIRECTORY_FILE = 0x0000_0040;
+        /// No meaning over SMB2: refused.
+        const CREATE_TREE_CONNECTION = 0x0000_0080;
         /// Do not wait for an oplock break.
         const COMPLETE_IF_OPLOCKED = 0x0000_0100;
         /// The client does not know extended attributes.

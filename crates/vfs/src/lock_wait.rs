@@ -33,9 +33,9 @@ impl RangeLocks {
         self.held.load(Ordering::Acquire)
     }
 
-    /// `LockConflict` when a lock forbids this read or write.
+    /// `LockConflict` when a lock forbids this read or write; one of no bytes meets none.
     pub(crate) fn check_io(&self, owner: OpenId, range: Range, write: bool) -> Result<()> {
-        if self.held() > 0 && self.inner.lock().table.refuses_io(owner, range, write) {
+        if self.held() > 0 && range.length > 0 && self.inner.lock().table.refuses_io(owner, range, write) {
             return Err(Error::LockConflict);
         }
         Ok(())

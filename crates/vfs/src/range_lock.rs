@@ -45,9 +45,11 @@ pub(crate) struct RangeLock {
 }
 
 impl RangeLock {
-    /// Whether the two cannot be held together. Also of one open: only shared locks stack.
-    fn excludes(&self, other: &RangeLock) -> bool {
-        (self.exclusive || other.exclusive) && self.range.overlaps(other.range)
+    /// Whether this one, held, keeps `new` from being taken. Of one open too, but that it may take a shared
+    /// lock besides its exclusive one (MS-FSA 2.1.5.8).
+    fn excludes(&self, new: &RangeLock) -> bool {
+        let stacks = self.exclusive && !new.exclusive && self.owner == new.owner;
+        (self.exclusive || new.exclusive) && !stacks && self.range.overlaps(new.range)
     }
 }
 
@@ -190,7 +192,7 @@ mod tests {
     fn which_locks_stand_together() {
         for (first, second, granted) in [
             (lock(A, 0, 10, true), lock(B, 5, 1, false), false),
-            (lock(A, 0, 10, true), lock(A, 5, 1, false), false),
+            (lock(A, 0, 10, true), lock(A, 5, 1, false), true),
             (lock(A, 0, 10, true), lock(A, 0, 10, true), false),
             (lock(A, 0, 10, false), lock(B, 5, 10, false), true),
             (lock(A, 0, 10, false), lock(A, 0, 10, false), true),

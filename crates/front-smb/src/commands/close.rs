@@ -14,7 +14,7 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
     let open = request.session()?.take_open(open.id).ok_or(NtStatus::FILE_CLOSED)?;
     let attr = match &open.kind {
         Kind::Pipe(_) => None,
-        Kind::File(file) => file.vfs.close(&request.cx()).await.map_err(failed)?,
+        Kind::File(file) => file.vfs.close(&request.cx()).await.map_err(failed)?.map(|attr| file.show(attr)),
     };
     let attributes =
         decoded.post_query_attributes.then(|| attr.map(|attr| attributes(&attr)).unwrap_or_default());

@@ -18,14 +18,15 @@ use smb_wire::create::{
 use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use vfs::{Access, Action, Disposition, OpenRequest, Opened, Owner, Tried, Want};
 use volume::{Attr, VPath};
 
 /// Attributes that a request may name (MS-FSCC 2.6); others are refused.
 const ATTRIBUTES_KNOWN: u32 = 0x0000_7FB7;
 /// Options that no server grants (MS-SMB2 3.3.5.9).
-const OPTIONS_REFUSED: CreateOptions = CreateOptions::OPEN_BY_FILE_ID.union(CreateOptions::RESERVE_OPFILTER);
+const OPTIONS_REFUSED: CreateOptions = CreateOptions::OPEN_BY_FILE_ID
+    .union(CreateOptions::RESERVE_OPFILTER)
+    .union(CreateOptions::CREATE_TREE_CONNECTION);
 /// Options beyond these are refused.
 const OPTIONS_KNOWN: u32 = 0x00FF_FFFF;
 /// Options that FileModeInformation reports (MS-FSCC 2.4.31).
@@ -54,6 +55,10 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
 
 /// What a request must not say, whatever the file.
 fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
+    let access = decoded.desired_access;
+    if access.bits() & !ACCESS_KNOWN != 0 || access.is_empty() {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
     let options = decoded.create_options;
     if options.intersects(OPTIONS_REFUSED) {
         return Err(NtStatus::NOT_SUPPORTED);
@@ -75,10 +80,6 @@ fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
     );
     if options.contains(CreateOptions::DIRECTORY_FILE) && empties {
         return Err(NtStatus::INVALID_PARAMETER);
-    }
-    let access = decoded.desired_access;
-    if access.bits() & !ACCESS_KNOWN != 0 || access.is_empty() {
-        return Err(NtStatus::ACCESS_DENIED);
     }
     if access.contains(AccessMask::ACCESS_SYSTEM_SECURITY) {
         return Err(NtStatus::PRIVILEGE_NOT_HELD);
@@ -147,12 +148,13 @@ async fn open_file(
         }
         outcome => outcome.map_err(failed)?,
     };
-    let file = FileOpen {
-        vfs: Arc::clone(&opened.open),
-        mode: decoded.create_options.bits() & MODE_OPTIONS,
-        position: AtomicU64::new(0),
-        walk: tokio::sync::Mutex::default(),
-    };
+    let file = FileOpen::new(Arc::clone(&opened.open), decoded.create_options.bits() & MODE_OPTIONS);
+    if let Some(bytes) =
+        wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
+    {
+        file.shown.lock().allocation = bytes;
+    }
+    let opened = Opened { attr: file.show(opened.attr), ..opened };
     let open = enter(request, tree, access, Kind::File(Box::new(file)))?;
     let contexts = response_contexts(decoded, tree, &opened.attr);
     let answer = answer(open.id, &opened, contexts);

@@ -46,6 +46,8 @@ fn begin<'a>(
     file: &FileOpen,
     decoded: &QueryDirectoryRequest,
 ) -> Result<&'a mut Walk, NtStatus> {
+    // Old programs say `*.*` and mean names without a period too.
+    let pattern = if decoded.pattern == "*.*" { "*" } else { &decoded.pattern };
     let reopen = decoded.flags.contains(QueryDirectoryFlags::REOPEN);
     let restart = decoded.flags.contains(QueryDirectoryFlags::RESTART_SCANS);
     match place {
@@ -54,13 +56,13 @@ fn begin<'a>(
                 walk.cursor.restart();
                 walk.found = false;
                 if !decoded.pattern.is_empty() {
-                    walk.pattern = Pattern::new(&decoded.pattern);
+                    walk.pattern = Pattern::new(pattern);
                 }
             }
         }
         _ => {
             let cursor = file.vfs.list().map_err(failed)?;
-            *place = Some(Walk { cursor, pattern: Pattern::new(&decoded.pattern), found: false });
+            *place = Some(Walk { cursor, pattern: Pattern::new(pattern), found: false });
         }
     }
     place.as_mut().ok_or(NtStatus::INVALID_PARAMETER)

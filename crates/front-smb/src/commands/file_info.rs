@@ -4,7 +4,7 @@ use smb_wire::NtStatus;
 use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::file::BasicInformation;
 use smb_wire::time::FileTime;
-use volume::{Attr, DosAttributes, Kind, SetAttr, Time};
+use volume::{Attr, DosAttributes, FileId, Kind, SetAttr, Time};
 
 pub(super) struct Times {
     pub(super) creation: FileTime,
@@ -34,6 +34,15 @@ pub(super) fn attributes(attr: &Attr) -> FileAttributes {
     if bits.is_empty() { FileAttributes::NORMAL } else { bits }
 }
 
+/// Object ids, made of what is known of a file anyway.
+pub(super) fn object_id(id: FileId) -> [u8; 16] {
+    (u128::from(id.hi) << 64 | u128::from(id.lo)).to_le_bytes()
+}
+
+pub(super) fn volume_object_id(id: FileId) -> [u8; 16] {
+    u128::from(id.hi).to_le_bytes()
+}
+
 /// Attributes that a client may ask for, with NORMAL meaning none.
 pub(super) fn dos(attributes: FileAttributes) -> DosAttributes {
     DosAttributes::from_bits_truncate(attributes.bits())
@@ -43,7 +52,8 @@ pub(super) fn end_of_file(attr: &Attr) -> u64 {
     if attr.is_dir() { 0 } else { attr.size }
 }
 
-/// Space taken, as clients expect it: never less than the content would take, in whole units.
+/// Space taken, as clients expect it: never less than the content would take, in whole units; more where room
+/// was kept.
 pub(super) fn allocation(attr: &Attr) -> u64 {
     const UNIT: u64 = 4096;
     if attr.is_dir() {
@@ -52,7 +62,7 @@ pub(super) fn allocation(attr: &Attr) -> u64 {
     if attr.dos.contains(DosAttributes::SPARSE) {
         return attr.allocated;
     }
-    attr.size.checked_next_multiple_of(UNIT).unwrap_or(u64::MAX)
+    attr.size.max(attr.allocated).checked_next_multiple_of(UNIT).unwrap_or(u64::MAX)
 }
 
 pub(super) fn basic(attr: &Attr) -> BasicInformation {

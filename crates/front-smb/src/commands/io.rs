@@ -13,8 +13,6 @@ use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
 use volume::SyncKind;
 
-/// Offset that means "append" (MS-FSA 2.1.5.4).
-const AT_END: u64 = u64::MAX;
 /// Last byte that a file can have.
 const OFFSET_MAX: u64 = i64::MAX as u64;
 
@@ -82,13 +80,12 @@ pub(super) async fn write(request: &Request) -> Result<Answer, NtStatus> {
                 return Err(NtStatus::INVALID_DEVICE_REQUEST);
             }
             let cx = request.cx();
-            if decoded.offset == AT_END {
+            check_range(decoded.offset, length)?;
+            if !open.granted.contains(AccessMask::WRITE_DATA) {
+                // Only appending was granted: it goes to the end wherever it says (MS-FSA 2.1.5.4).
                 file.vfs.append(&cx, decoded.data).await.map_err(failed)?;
-            } else {
-                check_range(decoded.offset, length)?;
-                if length > 0 {
-                    file.vfs.write(&cx, decoded.offset, decoded.data).await.map_err(failed)?;
-                }
+            } else if length > 0 {
+                file.vfs.write(&cx, decoded.offset, decoded.data).await.map_err(failed)?;
             }
             let through = decoded.flags.contains(WriteFlags::WRITE_THROUGH)
                 || file.mode & CreateOptions::WRITE_THROUGH.bits() != 0;

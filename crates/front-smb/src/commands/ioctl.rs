@@ -1,14 +1,14 @@
 //! IOCTL: the FSCTLs that clients need (MS-SMB2 3.3.5.15, MS-FSCC 2.3). What is not served is answered
 //! INVALID_DEVICE_REQUEST, which clients take as "not here" and go on.
 
-use crate::commands::copy_chunk;
+use crate::commands::{copy_chunk, file_info};
 use crate::connection::Disconnect;
 use crate::open::{FileOpen, Kind};
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
 use bytes::Bytes;
-use smb_wire::ioctl::control::encode_snapshots;
+use smb_wire::ioctl::control::{ObjectIdBuffer, encode_snapshots};
 use smb_wire::ioctl::negotiate_info::{ValidateNegotiateRequest, ValidateNegotiateResponse};
 use smb_wire::ioctl::network_interface::{InterfaceCapability, NetworkInterface, encode_network_interfaces};
 use smb_wire::ioctl::sparse::{
@@ -94,6 +94,7 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStat
             encode_snapshots(&[], room as usize, &mut output);
             done(output)
         }
+        Fsctl::CREATE_OR_GET_OBJECT_ID | Fsctl::GET_OBJECT_ID => done(object_id(request, decoded)?),
         Fsctl::GET_REPARSE_POINT => {
             request.open(decoded.file_id)?.file()?;
             Err(NtStatus::NOT_A_REPARSE_POINT)
@@ -113,6 +114,25 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStat
             Err(NtStatus::INVALID_DEVICE_REQUEST)
         }
     }
+}
+
+fn object_id(request: &Request, decoded: &IoctlRequest) -> Result<Vec<u8>, NtStatus> {
+    const OUTPUT_BYTES: u32 = 64;
+    let open = request.open(decoded.file_id)?;
+    let id = open.file()?.vfs.file_id();
+    if decoded.max_output_response < OUTPUT_BYTES {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    let object_id = file_info::object_id(id);
+    let value = ObjectIdBuffer {
+        object_id,
+        birth_volume_id: file_info::volume_object_id(id),
+        birth_object_id: object_id,
+        ..ObjectIdBuffer::default()
+    };
+    let mut output = Vec::new();
+    value.encode(&mut output);
+    Ok(output)
 }
 
 /// The address that the client came to: further ones are the operator's to offer.

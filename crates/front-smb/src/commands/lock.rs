@@ -8,6 +8,7 @@ use crate::request::Request;
 use crate::status::failed;
 use smb_wire::NtStatus;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
+use smb_wire::negotiate::Dialect;
 use vfs::{Open, Range};
 
 pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
@@ -17,10 +18,18 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     if file.vfs.is_dir() {
         return Err(NtStatus::INVALID_PARAMETER);
     }
+    let replay =
+        (request.dialect() >= Dialect::SMB_3_0).then_some((decoded.sequence_index, decoded.sequence_number));
+    if replay.is_some_and(|(bucket, number)| file.lock_replays.lock().begin(bucket, number)) {
+        return Ok(Answer::ok(|body| LockResponse.encode(body)));
+    }
     if decoded.locks[0].flags.contains(LockFlags::UNLOCK) {
         unlock_all(&file.vfs, &decoded.locks)?;
     } else {
         lock_all(&file.vfs, &decoded.locks).await?;
+    }
+    if let Some((bucket, number)) = replay {
+        file.lock_replays.lock().done(bucket, number);
     }
     Ok(Answer::ok(|body| LockResponse.encode(body)))
 }
@@ -32,7 +41,7 @@ fn range(element: &LockElement) -> Range {
 fn unlock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
     for element in elements {
         // An element that locks among those that unlock ends the request; what is unlocked stays so.
-        if element.flags.bits() & !LockFlags::FAIL_IMMEDIATELY.bits() != LockFlags::UNLOCK.bits() {
+        if element.flags != LockFlags::UNLOCK {
             return Err(NtStatus::INVALID_PARAMETER);
         }
         file.unlock(range(element)).map_err(failed)?;

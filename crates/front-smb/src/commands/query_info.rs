@@ -17,8 +17,8 @@ use smb_wire::fscc::file::{
     encode_streams,
 };
 use smb_wire::fscc::file_system::{
-    AttributeInformation, DeviceInformation, FileSystemAttributes, FileSystemClass, SectorSizeInformation,
-    SizeInformation, VolumeInformation,
+    AttributeInformation, ControlInformation, DeviceInformation, FileSystemAttributes, FileSystemClass,
+    ObjectIdInformation, SectorSizeInformation, SizeInformation, VolumeInformation,
 };
 use smb_wire::negotiate::Dialect;
 use smb_wire::query_info::{InfoType, QueryInfoRequest, QueryInfoResponse, SecurityInformation};
@@ -28,6 +28,11 @@ use smb_wire::time::FileTime;
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
 use volume::Attr;
+
+/// Least room for classes that end in a name: their structure with one character of it, padded, as Windows
+/// demands; bytes.
+const VOLUME_MIN_BYTES: usize = 24;
+const ATTRIBUTE_MIN_BYTES: usize = 16;
 
 /// What a class answers: its bytes, and how many of them must fit.
 struct Value {
@@ -121,7 +126,7 @@ async fn file_value(request: &Request, open: &Open, class: FileClass) -> Result<
         FileClass::FULL_EA => return Err(NtStatus::NO_EAS_ON_FILE),
         _ => {}
     }
-    let attr = file.vfs.attr(&request.cx()).await.map_err(failed)?;
+    let attr = file.attr(&request.cx()).await.map_err(failed)?;
     attribute_value(open, file, class, &attr)
 }
 
@@ -243,13 +248,13 @@ async fn file_system_value(
     let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
     match class {
         FileSystemClass::VOLUME => {
-            let attr = file.vfs.attr(&request.cx()).await.map_err(failed)?;
+            let attr = file.attr(&request.cx()).await.map_err(failed)?;
             let value = VolumeInformation {
                 creation_time: FileTime::from_unix_nanos(0),
                 serial_number: (attr.id.hi ^ (attr.id.hi >> 32)) as u32,
                 label: share.name.clone(),
             };
-            Value::of(VolumeInformation::FIXED_LEN, |out| value.encode(out))
+            Value::of(VOLUME_MIN_BYTES, |out| value.encode(out))
         }
         FileSystemClass::SIZE | FileSystemClass::FULL_SIZE => {
             let space = share.vfs.space(&request.cx()).await.map_err(failed)?;
@@ -270,13 +275,26 @@ async fn file_system_value(
                 // Clients choose their behaviour by this name; this one they all know.
                 name: "NTFS".to_owned(),
             };
-            Value::of(AttributeInformation::FIXED_LEN, |out| value.encode(out))
+            Value::of(ATTRIBUTE_MIN_BYTES, |out| value.encode(out))
         }
         FileSystemClass::SECTOR_SIZE => {
             let value = SectorSizeInformation { logical_bytes: 512, physical_bytes: 4096, flags: 3 };
             Value::of(SectorSizeInformation::FIXED_LEN, |out| value.encode(out))
         }
-        FileSystemClass::CONTROL | FileSystemClass::OBJECT_ID => Err(NtStatus::NOT_SUPPORTED),
+        FileSystemClass::CONTROL => {
+            // Nobody has a quota that clients could see or set.
+            let value = ControlInformation {
+                default_quota_threshold: u64::MAX,
+                default_quota_limit: u64::MAX,
+                flags: 0,
+            };
+            Value::of(ControlInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileSystemClass::OBJECT_ID => {
+            let id = file.attr(&request.cx()).await.map_err(failed)?.id;
+            let value = ObjectIdInformation { object_id: file_info::volume_object_id(id) };
+            Value::of(ObjectIdInformation::FIXED_LEN, |out| value.encode(out))
+        }
         _ => Err(NtStatus::INVALID_INFO_CLASS),
     }
 }
@@ -311,7 +329,7 @@ async fn security(request: &Request, open: &Open, asked: SecurityInformation) ->
         return Err(NtStatus::ACCESS_DENIED);
     }
     open.needs_any(AccessMask::READ_CONTROL)?;
-    let attr = file.vfs.attr(&request.cx()).await.map_err(failed)?;
+    let attr = file.attr(&request.cx()).await.map_err(failed)?;
     let everyone = Ace::new(AceType::ACCESS_ALLOWED, request.tree()?.maximal_access, Sid::everyone());
     let descriptor = SecurityDescriptor {
         owner: asked.contains(SecurityInformation::OWNER).then(|| Sid::unix_user(attr.uid)),

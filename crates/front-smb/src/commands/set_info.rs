@@ -12,7 +12,7 @@ use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
 use vfs::RenameHow;
-use volume::{Cx, SetAttr, VPath};
+use volume::{Cx, SetAttr, Time, VPath};
 
 /// Longest file, bytes.
 const SIZE_MAX: u64 = i64::MAX as u64;
@@ -52,6 +52,10 @@ async fn set_file(cx: &Cx, open: &Open, file: &FileOpen, value: SetFileInformati
             if set != SetAttr::default() {
                 vfs.set_attr(cx, &set).await.map_err(failed)?;
             }
+            if let Some(change) = basic.change_time.given_unix_nanos() {
+                let now = vfs.attr(cx).await.map_err(failed)?.ctime;
+                file.shown.lock().change = Some((Time(change), now));
+            }
         }
         SetFileInformation::Rename(how) => {
             open.needs_any(AccessMask::DELETE)?;
@@ -73,6 +77,7 @@ async fn set_file(cx: &Cx, open: &Open, file: &FileOpen, value: SetFileInformati
             open.needs_any(AccessMask::WRITE_DATA)?;
             check_size(vfs, bytes)?;
             vfs.set_allocation(cx, bytes).await.map_err(failed)?;
+            file.shown.lock().allocation = bytes;
         }
         SetFileInformation::EndOfFile(bytes) => {
             open.needs_any(AccessMask::WRITE_DATA)?;
