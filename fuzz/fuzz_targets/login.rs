@@ -1,0 +1,16 @@
+//! A log-in: NTLM tokens, bare or in SPNEGO. Nobody gets in without a password.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use smb_core::acceptor::{Acceptor, Step};
+use smb_core::ntlm::{TargetNames, nt_hash};
+use smb_wire::time::FileTime;
+
+fuzz_target!(|tokens: Vec<&[u8]>| {
+    let mut acceptor = Acceptor::new(TargetNames::standalone("far.example"), [7; 8]);
+    let now = FileTime::from_unix_nanos(1_700_000_000_000_000_000);
+    for token in tokens {
+        let step = acceptor.step(token, now, &mut |_| Some(nt_hash("never guessed")));
+        assert!(!matches!(step, Step::Done(_)), "a log-in without the password");
+    }
+});
