@@ -15,6 +15,7 @@ use crate::users::UserTable;
 use layer_cache::{CacheConfig, CacheVolume};
 use origin_local::{LocalConfig, LocalVolume};
 use origin_peer::{Inbox, PeerVolume};
+use origin_smb::{Password, SmbConfig, SmbVolume};
 use std::path::PathBuf;
 use std::sync::Arc;
 use volume::Volume;
@@ -64,7 +65,16 @@ pub async fn origin(
                 None => Ok(Acquainted::new(inner).await?),
             }
         }
-        Origin::Smb { .. } => Err("smb:// origins are not in this version of farshare".into()),
+        Origin::Smb { host, port, share, below } => {
+            let login = settings.login.as_ref().ok_or("an smb:// origin needs `user` and `password`")?;
+            let password = Password::from(login.password.read()?.as_str());
+            let config = SmbConfig {
+                domain: login.domain.clone(),
+                subdir: (!below.is_empty()).then(|| below.clone()),
+                ..SmbConfig::new(format!("{host}:{port}"), share, &login.user, password)
+            };
+            Ok(SmbVolume::connect(config).await?)
+        }
     }
 }
 
