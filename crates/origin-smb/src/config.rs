@@ -31,10 +31,26 @@ pub struct SmbConfig {
     /// Empty for an account of the server itself.
     pub domain: String,
     pub password: Password,
-    /// Whether the server's change notifications are used. To be switched off where files also change past the
-    /// file server (NFS, local processes): Samba tells nothing of those, so a watch would promise too much.
-    pub watch: bool,
+    /// How far the server's change notifications are believed.
+    pub watch: Watching,
     pub limits: SmbLimits,
+}
+
+/// How far a server's change notifications are believed.
+///
+/// No server says whether it tells everything, and not all do: Samba (4.17) tells of names, sizes and attributes,
+/// but nothing of content that is written in place below the root's own files, and nothing of changes that go
+/// past it (NFS, local processes).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Watching {
+    /// Notices are passed on, and the promise stays `Direct`: whoever keeps something has to ask again.
+    #[default]
+    Hints,
+    /// Notices are taken for complete: the promise is `Notified`. For servers that tell of every write and
+    /// through which alone files change.
+    Trusted,
+    /// None are asked for; the volume says that it has no watch.
+    Off,
 }
 
 /// What the volume may use.
@@ -83,7 +99,7 @@ impl SmbConfig {
             user: user.into(),
             domain: String::new(),
             password: password.into(),
-            watch: true,
+            watch: Watching::default(),
             limits: SmbLimits::default(),
         }
     }

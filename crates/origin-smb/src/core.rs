@@ -1,7 +1,7 @@
 //! What all parts of a volume share: its lanes, its root, what it knows of the server.
 
 use crate::attr::{Ids, Look};
-use crate::config::SmbConfig;
+use crate::config::{SmbConfig, Watching};
 use crate::error::{Outcome, Trouble};
 use crate::handle::{Door, Opens, glance};
 use crate::lane::Lane;
@@ -129,7 +129,7 @@ fn caps(config: &SmbConfig, session: &Session, ids: Ids) -> Caps {
         set_times: true,
         dos_attributes: true,
         case_sensitive: false,
-        watch: config.watch,
+        watch: config.watch != Watching::Off,
         read_only: session.read_only,
         io_size: session.io_size,
     }

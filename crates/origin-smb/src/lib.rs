@@ -40,4 +40,4 @@ mod volume;
 mod watch;
 
 pub use self::volume::SmbVolume;
-pub use config::{Password, SmbConfig, SmbLimits};
+pub use config::{Password, SmbConfig, SmbLimits, Watching};

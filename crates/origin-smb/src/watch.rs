@@ -8,8 +8,9 @@
 //!   the whole volume, and it is live.
 //!
 //! The names of one answer are looked up side by side and told once each, with the attributes that they have
-//! by then. Samba tells only what goes through Samba; see [`crate::SmbConfig::watch`].
+//! by then. What a live watch promises is the administrator's word: see [`Watching`].
 
+use crate::config::Watching;
 use crate::core::Core;
 use crate::error::{Outcome, Trouble};
 use crate::handle::{Door, Entered, Handle, enter};
@@ -50,7 +51,7 @@ pub(crate) async fn watch(core: &Arc<Core>, cx: &Cx) -> Result<Watch> {
     };
     let out = Out { notices: notices_in, freshness: freshness_in, owes_unknown: false };
     if armed.is_some() {
-        out.promise(Freshness::Notified);
+        out.promise(promise(core));
     }
     tokio::spawn(Follower { core: core.clone(), out }.run(armed));
     Ok(Watch { notices, freshness })
@@ -121,6 +122,14 @@ impl Out {
     }
 }
 
+/// What a live watch promises.
+fn promise(core: &Core) -> Freshness {
+    match core.config.watch {
+        Watching::Trusted => Freshness::Notified,
+        Watching::Hints | Watching::Off => Freshness::Direct,
+    }
+}
+
 /// Opens the root and leaves a request there. When it returns, the server has it: it answers a session's
 /// requests in the order in which it begins with them, and a later one has been answered.
 async fn arm(core: &Arc<Core>) -> Outcome<Armed> {
@@ -175,7 +184,7 @@ impl Follower {
                 again = arm_at_last(&self.core) => again,
             };
             self.out.tell(Notice::Unknown { below: VPath::root() });
-            self.out.promise(Freshness::Notified);
+            self.out.promise(promise(&self.core));
             armed = Some(again);
         }
     }

@@ -1,7 +1,7 @@
 //! A Samba server with a share of its own, and volumes on it.
 
 use e2e::{Net, Samba, SmbClient, free_port, wait_until};
-use origin_smb::{SmbConfig, SmbVolume};
+use origin_smb::{SmbConfig, SmbVolume, Watching};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
@@ -58,9 +58,13 @@ impl Rig {
         self.samba.as_ref().expect("a running smbd")
     }
 
+    /// Trusts the server's notices, so that a live watch shows in its promise.
     pub fn config(&self) -> SmbConfig {
         let samba = self.samba();
-        SmbConfig::new(self.address.to_string(), &samba.share, &samba.user, samba.password.as_str())
+        SmbConfig {
+            watch: Watching::Trusted,
+            ..SmbConfig::new(self.address.to_string(), &samba.share, &samba.user, samba.password.as_str())
+        }
     }
 
     /// The whole share.
