@@ -32,7 +32,10 @@ async fn changes_of_smbclient_are_told_with_their_attributes() {
     let put = format!("mkdir d; lcd {}; put source d/file", rig.path().display());
     rig.smbclient().run(&put).expect("smbclient");
     // Samba tells when it is made, which may be before its content is there.
-    let made = |n: &Notice| matches!(n, Notice::Changed { path, attr: Some(attr) } if *path == p("d/file") && attr.is_file());
+    let made = |n: &Notice| match n {
+        Notice::Changed { path, attr: Some(attr) } => *path == p("d/file") && attr.is_file(),
+        _ => false,
+    };
     notice(&mut watch, "the new file", made).await;
     rig.smbclient().run("rename d\\file d\\moved").expect("smbclient");
     let moved = |n: &Notice| match n {
