@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
-use volume::{Attr, Freshness, Result, VPath, Volume};
+use volume::{Attr, Freshness, Result, Space, VPath, Volume};
 
 /// The state behind a cache. Locks: the tree, the siblings and the walk are each held for moments, never
 /// together and never over a wait.
@@ -27,6 +27,8 @@ pub(crate) struct Cache {
     pub listing: Mutex<HashMap<VPath, Arc<tokio::sync::Mutex<()>>>>,
     pub siblings: Mutex<Siblings>,
     pub walk: Mutex<Walk>,
+    /// Room at the origin as it said last; clients ask for it with every listing, also while it is away.
+    pub space: Mutex<Option<Space>>,
     /// What this cache promises; the watch and the state of the link make it.
     pub promise: watch::Sender<Freshness>,
     pub upward: Upward,
@@ -50,6 +52,7 @@ impl Cache {
             listing: Mutex::default(),
             siblings: Mutex::new(Siblings::new()),
             walk: Mutex::default(),
+            space: Mutex::default(),
             upward: Upward::default(),
             started: Instant::now(),
         }))

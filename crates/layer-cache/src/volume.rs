@@ -4,6 +4,7 @@ use crate::CacheConfig;
 use crate::cache::Cache;
 use crate::file::CachedFile;
 use crate::notices;
+use crate::origin::is_out_of_reach;
 use crate::ticket;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -138,7 +139,13 @@ impl Volume for CacheVolume {
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         let cx = self.cache.origin.patient(cx);
-        self.cache.origin.call(&cx, "space", self.cache.origin.inner().space(&cx, path)).await
+        let answer = self.cache.origin.call(&cx, "space", self.cache.origin.inner().space(&cx, path)).await;
+        let mut known = self.cache.space.lock();
+        match answer {
+            Ok(space) => Ok(*known.insert(space)),
+            Err(e) if is_out_of_reach(&e) => known.ok_or(e),
+            Err(e) => Err(e),
+        }
     }
 
     async fn watch(&self, _cx: &Cx) -> Result<Watch> {

@@ -20,11 +20,13 @@ async fn what_is_cached_is_served_and_what_is_not_fails_in_time() {
     put(&*site.origin, "not-here", &bytes).await;
     assert_eq!(get(&*site.cache, "here").await, bytes);
     let listed = names(&*site.cache, "").await;
+    let space = site.cache.space(&cx(), &p("")).await.unwrap();
     wait_for("it is stored", || site.cache.stats().size >= 3 * BLOCK as u64).await;
     site.far.go_offline();
     is_offline(&site).await;
     assert_eq!(get(&*site.cache, "here").await, bytes);
     assert_eq!(names(&*site.cache, "").await, listed);
+    assert_eq!(site.cache.space(&cx(), &p("")).await.unwrap(), space);
     assert_eq!(stat(&*site.cache, "not-here").await.size, bytes.len() as u64);
     let began = Instant::now();
     let file = open(&*site.cache, "not-here").await;
