@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: every parser of bytes from outside, each for a while.
 //!
 //! The stable toolchain serves: cargo-fuzz's coverage needs an unstable flag, its sanitizers an unstable
-//! toolchain, so the flag is let through and the sanitizers are left out; the code has no unsafe parsers.
+//! toolchain, so the flag is let through and the sanitizers are left out; the parsers are safe code.
 
 use crate::run::{self, Outcome};
 use std::process::Command;

@@ -23,6 +23,7 @@ cargo xtask CHORE
                       Samba's protocol tests against a debug build; exactly the known fails may fail
   fuzz [--seconds N]  every fuzz target for N seconds (10)
   bench lan           one connection on loopback, beside Samba
+  bench memory        what two nodes hold with 50 clients on 100,000 files (root)
   bench wan [--rtt-ms N] [--rate-mbit N] [--rounds N] [--full] [--alone]
                       the main job across an emulated WAN (root), beside straight SMB; 100 ms and 100 Mb/s
                       unless told otherwise. --full: the peer's slow measures unabridged (11 minutes a round);
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             Err(_) => Err(format!("--seconds wants a number, not {seconds}")),
         },
         ["bench", "lan"] => packages::ensure().and_then(|()| bench::lan::bench()),
+        ["bench", "memory"] => packages::ensure().and_then(|()| bench::memory::bench()),
         ["bench", "wan", options @ ..] => bench_wan(options),
         ["tidy"] => tidy::check(),
         [] | ["help" | "--help" | "-h"] => {

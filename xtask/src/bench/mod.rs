@@ -5,6 +5,7 @@
 
 mod figures;
 pub mod lan;
+pub mod memory;
 pub mod wan;
 
 use crate::run::{self, Outcome};
