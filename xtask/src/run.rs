@@ -26,8 +26,9 @@ pub fn run(program: &str, words: &[&str]) -> Outcome {
 pub fn run_with(program: &str, words: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let mut command = Command::new(program);
     command.args(words).envs(environment.iter().copied()).current_dir(root());
-    eprintln!("xtask: {program} {}", words.join(" "));
-    to_its_end(command)
+    let line = format!("{program} {}", words.join(" "));
+    eprintln!("xtask: {line}");
+    to_its_end(command).map_err(|why| format!("{line}: {why}"))
 }
 
 /// Runs a command to its end; only its program's name is told.
