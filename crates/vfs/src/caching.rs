@@ -75,7 +75,7 @@ pub enum AckRefused {
     Closed,
     /// Nothing was asked back: `STATUS_INVALID_DEVICE_STATE`.
     NotBreaking,
-    /// It wants to keep what it was told to give back, and has lost all by that:
+    /// It wants to keep what it was told to give back, and has lost all by that; or it held nothing any more:
     /// `STATUS_INVALID_OPLOCK_PROTOCOL`.
     TooMuch,
 }
@@ -287,8 +287,7 @@ impl CachingTable {
     ) -> Result<Caching, AckRefused> {
         let grant = self.grants.iter_mut().find(|grant| grant.holder == holder);
         let outcome = match grant {
-            None if keeps.is_answered() => Err(AckRefused::TooMuch),
-            None => Err(AckRefused::NotBreaking),
+            None => Err(AckRefused::TooMuch),
             Some(grant) => match grant.breaking.take() {
                 None if keeps.is_answered() || (grant.held == Caching::READ && !keeps.is_empty()) => {
                     Err(AckRefused::TooMuch)
@@ -443,7 +442,7 @@ mod tests {
         assert_eq!(table.breaking_until(now), Some(until));
         assert_eq!(table.contend(Some(B), Contest::Open, until, &mut Vec::new()), None);
         assert_eq!((table.held(A), table.breaking_until(until)), (NONE, None));
-        assert_eq!(table.acknowledge(A, R, &mut Vec::new()), Err(AckRefused::NotBreaking));
+        assert_eq!(table.acknowledge(A, R, &mut Vec::new()), Err(AckRefused::TooMuch));
     }
 
     #[test]

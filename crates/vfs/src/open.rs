@@ -162,6 +162,7 @@ impl Open {
     /// yet (MS-FSA 2.1.5.15.1). Needs `WRITE_DATA`.
     pub async fn set_allocation(&self, cx: &Cx, bytes: u64) -> Result<Attr> {
         self.check(Access::WRITE_DATA)?;
+        let _content = self.content_changes();
         let attr = self.attr(cx).await?;
         if bytes < attr.size { self.set_size(cx, bytes).await } else { Ok(attr) }
     }

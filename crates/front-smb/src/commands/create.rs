@@ -17,6 +17,7 @@ use smb_wire::create::{
 };
 use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
+use std::borrow::Cow;
 use std::sync::Arc;
 use vfs::{Access, Action, Disposition, OpenRequest, Opened, Owner, Tried, Want};
 use volume::{Attr, VPath};
@@ -111,7 +112,24 @@ fn path_of(name: &str) -> Result<VPath, NtStatus> {
     {
         return Err(NtStatus::OBJECT_NAME_INVALID);
     }
-    vfs::names::from_smb(path.strip_suffix('\\').unwrap_or(path)).map_err(failed)
+    let path = path.strip_suffix('\\').unwrap_or(path);
+    vfs::names::from_smb(&straightened(path)?).map_err(failed)
+}
+
+/// A path without `..`: each takes back the name before it, by name. One that leads above the share's root is no
+/// path.
+fn straightened(path: &str) -> Result<Cow<'_, str>, NtStatus> {
+    if !path.split('\\').any(|name| name == "..") {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut names = Vec::new();
+    for name in path.split('\\') {
+        match name {
+            ".." => drop(names.pop().ok_or(NtStatus::OBJECT_PATH_SYNTAX_BAD)?),
+            name => names.push(name),
+        }
+    }
+    Ok(Cow::Owned(names.join("\\")))
 }
 
 /// The rights that the open gets: generic ones spelled out, "all I may have" decided by the share.
@@ -195,7 +213,10 @@ fn wanted(path: VPath, access: AccessMask, decoded: &CreateRequest, owner: Owner
         want,
         delete_on_close: options.contains(CreateOptions::DELETE_ON_CLOSE),
         open_link: options.contains(CreateOptions::OPEN_REPARSE_POINT),
-        dos: file_info::dos(decoded.file_attributes & !FileAttributes::DIRECTORY),
+        // A file becomes sparse by an FSCTL alone.
+        dos: file_info::dos(
+            decoded.file_attributes - (FileAttributes::DIRECTORY | FileAttributes::SPARSE_FILE),
+        ),
         mode: if want == Want::Dir { 0o755 } else { 0o644 },
         allocation,
         caching: breaks::wanted(decoded.oplock_level),
@@ -315,11 +336,13 @@ mod tests {
         assert_eq!(path_of(r"a\b").unwrap().as_str(), "a/b");
         assert_eq!(path_of(r"a\b::$DATA").unwrap().as_str(), "a/b");
         assert_eq!(path_of("").unwrap(), VPath::root());
+        assert_eq!(path_of(r"a\b\..\..\c").unwrap().as_str(), "c");
+        assert_eq!(path_of(r"a\..").unwrap(), VPath::root());
         for (bad, status) in [
             (r"\a", NtStatus::INVALID_PARAMETER),
             ("a:stream", NtStatus::OBJECT_NAME_INVALID),
             ("a:stream:$DATA", NtStatus::OBJECT_NAME_INVALID),
-            (r"a\..\b", NtStatus::OBJECT_NAME_INVALID),
+            (r"..\..", NtStatus::OBJECT_PATH_SYNTAX_BAD),
             ("a*", NtStatus::OBJECT_NAME_INVALID),
         ] {
             assert_eq!(path_of(bad), Err(status), "{bad}");

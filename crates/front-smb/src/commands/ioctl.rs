@@ -15,7 +15,7 @@ use smb_wire::ioctl::sparse::{
     FileRange, decode_allocated_ranges_query, decode_set_sparse, decode_zero_data, encode_allocated_ranges,
 };
 use smb_wire::ioctl::{Fsctl, IOCTL_IS_FSCTL, IoctlRequest, IoctlResponse};
-use smb_wire::{AccessMask, NtStatus};
+use smb_wire::{AccessMask, FileId, NtStatus};
 use volume::{Cx, DosAttributes, SetAttr};
 
 /// Speed told for the interface that the client already uses, bits per second.
@@ -79,6 +79,10 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStat
     let done = |output: Vec<u8>| Ok(answer(decoded, NtStatus::SUCCESS, output.into()));
     match decoded.ctl_code {
         Fsctl::DFS_GET_REFERRALS | Fsctl::DFS_GET_REFERRALS_EX => Err(NtStatus::FS_DRIVER_REQUIRED),
+        // It is about the server, not a file (MS-SMB2 3.3.5.15).
+        Fsctl::QUERY_NETWORK_INTERFACE_INFO if decoded.file_id != FileId::RELATED => {
+            Err(NtStatus::INVALID_PARAMETER)
+        }
         Fsctl::QUERY_NETWORK_INTERFACE_INFO => done(interfaces(request, room as usize)?),
         // The pipes that are served are always there.
         Fsctl::PIPE_WAIT => done(Vec::new()),
@@ -98,6 +102,11 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStat
         Fsctl::GET_REPARSE_POINT => {
             request.open(decoded.file_id)?.file()?;
             Err(NtStatus::NOT_A_REPARSE_POINT)
+        }
+        Fsctl::GET_COMPRESSION => done(no_compression(request, decoded)?),
+        Fsctl::SET_COMPRESSION => {
+            set_compression(request, decoded)?;
+            done(Vec::new())
         }
         Fsctl::SET_SPARSE => {
             set_sparse(request, decoded).await?;
@@ -159,10 +168,25 @@ fn transceive(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtSta
     Ok(answer(decoded, status, output))
 }
 
+/// Nothing is stored compressed (MS-FSCC 2.3.10): format 0, two bytes.
+fn no_compression(request: &Request, decoded: &IoctlRequest) -> Result<Vec<u8>, NtStatus> {
+    request.open(decoded.file_id)?.file()?;
+    if decoded.max_output_response < 2 { Err(NtStatus::INVALID_PARAMETER) } else { Ok(vec![0, 0]) }
+}
+
+/// Only to format 0, which it has (MS-FSCC 2.3.59).
+fn set_compression(request: &Request, decoded: &IoctlRequest) -> Result<(), NtStatus> {
+    let open = request.open(decoded.file_id)?;
+    open.file()?;
+    let format = decoded.input.first_chunk::<2>().ok_or(NtStatus::INVALID_PARAMETER)?;
+    open.needs_any(AccessMask::WRITE_DATA)?;
+    if *format == [0, 0] { Ok(()) } else { Err(NtStatus::NOT_SUPPORTED) }
+}
+
 async fn set_sparse(request: &Request, decoded: &IoctlRequest) -> Result<(), NtStatus> {
     let open = request.open(decoded.file_id)?;
     let file = open.file()?;
-    open.needs_any(AccessMask::WRITE_DATA | AccessMask::WRITE_ATTRIBUTES)?;
+    open.needs_any(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA | AccessMask::WRITE_ATTRIBUTES)?;
     if file.vfs.is_dir() {
         return Err(NtStatus::INVALID_PARAMETER);
     }

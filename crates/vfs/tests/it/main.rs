@@ -1,5 +1,6 @@
 //! The core over a volume in memory: what each operation promises, also to several at once.
 
+mod caching;
 mod deleting;
 mod listing;
 mod locking;

@@ -1,0 +1,180 @@
+//! What clients may cache, and what takes it from them.
+
+use crate::tools::{READ, Site, WRITE, ask, site};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::ease::{cx, p};
+use vfs::{
+    AckRefused, BREAK_TIMEOUT, Break, Caching, Disposition, Open, OpenRequest, Range, RenameHow, Share, Tried,
+};
+use volume::{Change, FileId, Volume};
+
+const NONE: Caching = Caching::empty();
+const R: Caching = Caching::READ;
+const RWH: Caching = Caching::all();
+
+/// An open that caches, and what it was told.
+struct Holder {
+    open: Arc<Open>,
+    got: Caching,
+    told: Arc<Mutex<Vec<Break>>>,
+}
+
+impl Holder {
+    fn told(&self) -> Vec<Break> {
+        std::mem::take(&mut *self.told.lock())
+    }
+}
+
+async fn hold(site: &Site, path: &str, wanted: Caching, change: impl FnOnce(&mut OpenRequest)) -> Holder {
+    let opened = site
+        .try_open(path, WRITE, |request| {
+            request.caching = wanted;
+            request.disposition = Disposition::OpenIf;
+            change(request);
+        })
+        .await
+        .unwrap();
+    let told: Arc<Mutex<Vec<Break>>> = Arc::default();
+    let ear = told.clone();
+    opened.open.listen(Arc::new(move |what| ear.lock().push(what)));
+    Holder { open: opened.open, got: opened.caching, told }
+}
+
+/// A served volume that has begun to tell of changes.
+async fn watched() -> Site {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    site
+}
+
+/// Whether opening waits for somebody.
+async fn waits(site: &Site, request: OpenRequest) -> bool {
+    matches!(site.vfs.try_open(&cx(), &request).await, Ok(Tried::Breaking(_)))
+}
+
+#[tokio::test]
+async fn one_alone_gets_all_and_two_read() {
+    let site = watched().await;
+    let first = hold(&site, "file", RWH, |_| {}).await;
+    assert_eq!(first.got, RWH);
+    let look = site.try_open("file", vfs::Access::READ_ATTRIBUTES, |_| {}).await.unwrap();
+    assert!(first.told().is_empty(), "who looks at attributes is in nobody's way");
+    look.open.close(&cx()).await.unwrap();
+
+    let second = tokio::spawn({
+        let (vfs, request) = (site.vfs.clone(), OpenRequest { caching: RWH, ..ask("file", READ) });
+        async move { vfs.open(&cx(), request).await.unwrap() }
+    });
+    while first.told.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(first.told(), [Break { left: R, acknowledge: true }]);
+    assert!(!second.is_finished());
+    assert_eq!(first.open.acknowledge(R), Ok(R));
+    assert_eq!(second.await.unwrap().caching, R);
+    assert_eq!(first.open.acknowledge(NONE), Err(AckRefused::NotBreaking));
+}
+
+#[tokio::test]
+async fn closing_answers_too_also_when_it_removes_the_name() {
+    let site = watched().await;
+    let delete = |request: &mut OpenRequest| {
+        request.access |= vfs::Access::DELETE;
+        request.delete_on_close = true;
+    };
+    let first = hold(&site, "file", RWH, delete).await;
+    let second = tokio::spawn({
+        let vfs = site.vfs.clone();
+        let request = OpenRequest { disposition: Disposition::OpenIf, ..ask("file", READ) };
+        async move { vfs.open(&cx(), request).await.unwrap().action }
+    });
+    while first.told.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    first.open.close(&cx()).await.unwrap();
+    assert_eq!(second.await.unwrap(), vfs::Action::Created);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_is_not_waited_for_longer_than_the_limit() {
+    let site = watched().await;
+    let first = hold(&site, "file", RWH, |_| {}).await;
+    let began = tokio::time::Instant::now();
+    let cx = cx().within(BREAK_TIMEOUT * 2);
+    site.vfs.open(&cx, ask("file", READ)).await.unwrap();
+    assert!(began.elapsed() >= BREAK_TIMEOUT);
+    assert_eq!(first.open.acknowledge(R), Err(AckRefused::TooMuch));
+}
+
+#[tokio::test]
+async fn a_batch_holder_may_close_before_an_open_is_refused_and_an_exclusive_one_is_not_asked() {
+    let site = watched().await;
+    let alone = |request: &mut OpenRequest| request.share = Share::empty();
+    let batch = hold(&site, "batch", RWH, alone).await;
+    assert!(waits(&site, ask("batch", READ)).await);
+    assert_eq!(batch.told(), [Break { left: R, acknowledge: true }]);
+    batch.open.acknowledge(R).unwrap();
+    assert!(matches!(site.vfs.open(&cx(), ask("batch", READ)).await, Err(vfs::Error::SharingViolation)));
+
+    let exclusive = hold(&site, "exclusive", R | Caching::WRITE, alone).await;
+    let refused = site.vfs.open(&cx(), ask("exclusive", READ)).await;
+    assert!(matches!(refused, Err(vfs::Error::SharingViolation)) && exclusive.told().is_empty());
+}
+
+#[tokio::test]
+async fn changing_content_breaks_who_reads_from_a_cache() {
+    let site = watched().await;
+    let broken = [Break { left: NONE, acknowledge: false }];
+    for change in ["write", "size", "lock", "empty"] {
+        let reader = hold(&site, change, R, |_| {}).await;
+        let other = site.open(change, WRITE).await;
+        assert!(reader.told().is_empty());
+        match change {
+            "write" => other.write(&cx(), 0, Bytes::from_static(b"x")).await.unwrap(),
+            "size" => drop(other.set_size(&cx(), 3).await.unwrap()),
+            "lock" => other.try_lock(Range::new(0, 1), true).unwrap(),
+            _ => {
+                let emptied = site.try_open(change, WRITE, |r| r.disposition = Disposition::Overwrite).await;
+                emptied.unwrap();
+            }
+        }
+        assert_eq!(reader.told(), broken, "{change}");
+    }
+    let own = hold(&site, "own", RWH, |_| {}).await;
+    own.open.write(&cx(), 0, Bytes::from_static(b"x")).await.unwrap();
+    assert!(own.told().is_empty(), "who caches alone changes what it wants");
+}
+
+#[tokio::test]
+async fn a_name_that_moves_asks_caches_to_close() {
+    let site = watched().await;
+    site.make_dir("dir").await.close(&cx()).await.unwrap();
+    let below = hold(&site, "dir/file", RWH, |_| {}).await;
+    let dir = site.open("dir", READ | vfs::Access::DELETE).await;
+    let renaming = tokio::spawn(async move { dir.rename(&cx(), &p("other"), RenameHow::default()).await });
+    while below.told.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    below.open.close(&cx()).await.unwrap();
+    renaming.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_change_at_the_origin_breaks_all() {
+    let site = watched().await;
+    let holder = hold(&site, "file", RWH, |_| {}).await;
+    let gone = Change::Remove { path: p("file"), dir: false, expect: None::<FileId> };
+    site.mem.apply(&cx(), &gone).await.unwrap();
+    for _ in 0..1000 {
+        if !holder.told.lock().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(holder.told(), [Break { left: NONE, acknowledge: true }]);
+}
