@@ -200,7 +200,7 @@ impl Cache {
         self.tree.lock().own_change(change, told, asked);
         let applied = answer?;
         match change {
-            Change::Rename { from, to, .. } => self.blocks.renamed(from, to),
+            Change::Rename { from, to, .. } => self.blocks.renamed(from, to, applied.attr.as_ref()),
             Change::MakeDir { .. }
             | Change::Remove { .. }
             | Change::Link { .. }

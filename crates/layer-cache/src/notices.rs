@@ -163,12 +163,15 @@ fn publish(cache: &Cache, word: Option<Freshness>) {
 
 fn take_in(cache: &Cache, notice: &Notice) {
     let now = cache.now_ms();
-    cache.tree.lock().notice(notice, now);
+    let news = cache.tree.lock().notice(notice, now);
     match notice {
         Notice::Changed { attr: Some(attr), .. } if attr.is_file() => cache.blocks.noticed(attr),
         Notice::Changed { .. } => {}
         Notice::Moved { from, to, attr } => {
-            cache.blocks.renamed(from, to);
+            // The echo of our own rename comes late: something else may have the old name by now.
+            if news {
+                cache.blocks.renamed(from, to, attr.as_ref());
+            }
             if let Some(attr) = attr.filter(|attr| attr.is_file()) {
                 cache.blocks.noticed(&attr);
             }

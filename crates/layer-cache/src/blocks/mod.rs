@@ -229,9 +229,12 @@ impl Blocks {
         self.table.lock().by_id.get(&id).cloned()
     }
 
-    /// A file or directory has another name now.
-    pub(crate) fn renamed(&self, from: &VPath, to: &VPath) {
-        let contents: Vec<_> = self.table.lock().by_id.values().cloned().collect();
+    /// A file or directory has another name now; `attr` is what it is.
+    pub(crate) fn renamed(&self, from: &VPath, to: &VPath, attr: Option<&Attr>) {
+        let contents: Vec<_> = match attr.filter(|attr| !attr.is_dir()) {
+            Some(attr) => self.find(attr.id).into_iter().collect(),
+            None => self.table.lock().by_id.values().cloned().collect(),
+        };
         for content in contents {
             let mut state = content.state.lock();
             if let Some(path) = state.path.rebase(from, to) {

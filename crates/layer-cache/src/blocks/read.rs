@@ -233,7 +233,7 @@ impl Blocks {
         let (blocks, content, source, flight) =
             (self.clone(), content.clone(), source.clone(), flight.clone());
         tokio::spawn(async move {
-            blocks.fly(&content, &source, &flight, cx, permit).await;
+            blocks.fly(&content, source, &flight, cx, permit).await;
             content.state.lock().remove_flight(&flight);
         });
     }
@@ -241,7 +241,7 @@ impl Blocks {
     async fn fly(
         self: &Arc<Self>,
         content: &Arc<Content>,
-        source: &Source,
+        source: Arc<Source>,
         flight: &Arc<Flight>,
         cx: Cx,
         permit: Option<OwnedSemaphorePermit>,
@@ -257,6 +257,8 @@ impl Blocks {
         let read = source.read(&patience, content, flight.bytes.start, flight.length() as u32);
         let late = |_| Err(Error::new(ErrorKind::TimedOut, "read", "no answer from the origin"));
         let read = tokio::time::timeout_at(patience.deadline.into(), read).await.unwrap_or_else(late);
+        // Storing needs the origin no more: who reads and closes then has closed.
+        drop(source);
         let arrived = read.as_ref().ok().map(|data| data.len() as u64);
         self.pace.lock().end(began, Instant::now(), arrived);
         let short = arrived.is_some_and(|length| length < flight.length());

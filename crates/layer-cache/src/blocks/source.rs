@@ -1,18 +1,18 @@
 //! The file at the origin behind a content: opened when the first block is missing, in the same round trip.
 //!
-//! All handles of a content share one source; it is closed when the last of them lets go. A handle that was
-//! opened for writing brings its own.
+//! All handles of a content share one source; it goes when the last of them lets go, which closes a file that
+//! was only read without a word. A handle that was opened for writing brings its own.
 
 use super::content::Content;
 use crate::origin::Origin;
 use bytes::Bytes;
 use std::sync::Arc;
-use volume::{Close, Cx, Error, ErrorKind, File, OpenHow, Priority, Result};
+use volume::{Cx, Error, ErrorKind, File, OpenHow, Result};
 
 pub(crate) struct Source {
     origin: Arc<Origin>,
     file: tokio::sync::Mutex<Option<Arc<dyn File>>>,
-    /// The file belongs to a handle, which closes it.
+    /// The file belongs to a handle.
     borrowed: bool,
 }
 
@@ -21,7 +21,7 @@ impl Source {
         Source { origin, file: tokio::sync::Mutex::new(None), borrowed: false }
     }
 
-    /// A file that somebody else opened and will close.
+    /// A file that a handle opened and will close.
     pub(crate) fn of(origin: Arc<Origin>, file: Arc<dyn File>) -> Source {
         Source { origin, file: tokio::sync::Mutex::new(Some(file)), borrowed: true }
     }
@@ -81,20 +81,5 @@ impl Source {
             return Err(Error::new(ErrorKind::Stale, "read", format_args!("{path} changed at the origin")));
         }
         Ok((opened.file, opened.first))
-    }
-}
-
-impl Drop for Source {
-    fn drop(&mut self) {
-        let Some(file) = self.file.get_mut().take().filter(|_| !self.borrowed) else { return };
-        // Outside of a runtime (the process ends) dropping the handle has to do.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let cx = Cx::system(Priority::Background);
-                if let Err(e) = file.close(&cx, Close::Commit).await {
-                    tracing::debug!("closing a file that was only read: {e}");
-                }
-            });
-        }
     }
 }

@@ -145,12 +145,12 @@ fn write_block(
 impl OwnChange {
     /// The origin has `data` at the beginning of the range now. Runs to its end even when the caller goes.
     pub(crate) async fn wrote(self, data: Bytes) {
-        self.to_the_end(|change| async move { change.take_in(data).await }).await;
+        self.finish(|change| async move { change.take_in(data).await }).await;
     }
 
     /// The origin has the file at `size` now.
     pub(crate) async fn resized(self, size: u64) {
-        self.to_the_end(move |change| async move { change.take_size(size).await }).await;
+        self.finish(move |change| async move { change.take_size(size).await }).await;
     }
 
     /// Only attributes changed.
@@ -179,7 +179,7 @@ impl OwnChange {
         self.alone
     }
 
-    async fn to_the_end<F: Future<Output = ()> + Send + 'static>(
+    async fn finish<F: Future<Output = ()> + Send + 'static>(
         self,
         work: impl FnOnce(OwnChange) -> F + Send + 'static,
     ) {

@@ -98,8 +98,8 @@ impl Tree {
         self.learn_listing(&directory.path, Some(directory.attr), directory.entries, asked);
     }
 
-    /// The origin tells a change.
-    pub(crate) fn notice(&mut self, notice: &Notice, now_ms: u64) {
+    /// The origin tells a change. `false` when it may be the echo of one of ours.
+    pub(crate) fn notice(&mut self, notice: &Notice, now_ms: u64) -> bool {
         let clock = self.tick();
         let stamp = Stamp { clock, at_ms: now_ms };
         match notice {
@@ -124,6 +124,7 @@ impl Tree {
                     (None, false, false) => self.gone(path),
                     (None, true, _) => unreachable!("`same` needs attributes"),
                 }
+                !echo
             }
             Notice::Moved { from, to, attr } => {
                 let echo = self.is_echo(from, now_ms) || self.is_echo(to, now_ms);
@@ -136,10 +137,12 @@ impl Tree {
                     let stamp = attr.as_ref().map_or(stamp, |attr| of_notice(attr, stamp));
                     self.moved(from, to, *attr, stamp);
                 }
+                !echo
             }
             Notice::Unknown { below } => {
                 self.touches.add(clock, below.clone());
                 self.doubt_all_below(below);
+                true
             }
         }
     }

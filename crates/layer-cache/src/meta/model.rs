@@ -236,7 +236,7 @@ proptest! {
                     asked.reach_origin(&mut truth);
                     asked.come_back(&mut tree, stamp);
                 },
-                12 => if let Some(notice) = truth.notices.pop_front() { tree.notice(&notice, now) },
+                12 => if let Some(notice) = truth.notices.pop_front() { tree.notice(&notice, now); },
                 _ => {
                     if two == 0 { truth.notices.clear(); tree.notice(&Notice::Unknown { below: VPath::root() }, now); }
                     while let Some(notice) = truth.notices.pop_front() { tree.notice(&notice, now); }
