@@ -27,8 +27,10 @@ use smb_core::preauth::PreauthHash;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
@@ -154,9 +156,11 @@ impl Connection {
 /// Serves a connection to its end.
 pub(crate) async fn serve(connection: Arc<Connection>, stream: TcpStream, stop: watch::Receiver<bool>) {
     let peer = connection.peer;
-    match run(&connection, &stream, stop).await {
-        Ok(()) => tracing::debug!(%peer, "connection closed"),
-        Err(Disconnect(why)) => tracing::warn!(%peer, why, "connection dropped"),
+    // A handler that panics ends its connection, and nothing of it is left behind.
+    match AssertUnwindSafe(run(&connection, &stream, stop)).catch_unwind().await {
+        Ok(Ok(())) => tracing::debug!(%peer, "connection closed"),
+        Ok(Err(Disconnect(why))) => tracing::warn!(%peer, why, "connection dropped"),
+        Err(_) => tracing::error!(%peer, "connection dropped: a fault in this program, see the panic above"),
     }
     drop(stream);
     connection.leave_sessions().await;
@@ -169,7 +173,7 @@ async fn run(
 ) -> Result<(), Disconnect> {
     let mut inbox = Inbox::new(connection.message_limit());
     let mut work = FuturesUnordered::new();
-    let anonymous_until = Instant::now() + limits::LOGON_PATIENCE;
+    let mut nobody_since = Some(Instant::now());
     let mut stopping = *stop.borrow();
     let mut at_work_bytes = 0;
     let mut sent_at = Instant::now();
@@ -203,6 +207,10 @@ async fn run(
         if stopping && work.is_empty() && connection.outbox.waiting_bytes() == 0 {
             return Ok(());
         }
+        nobody_since = match connection.live_sessions() {
+            0 => nobody_since.or_else(|| Some(Instant::now())),
+            _ => None,
+        };
         let sending = connection.outbox.waiting_bytes() > 0;
         let reading = !stopping && may_read(connection, work.len(), at_work_bytes);
         tokio::select! {
@@ -222,10 +230,21 @@ async fn run(
             () = tokio::time::sleep_until(sent_at + limits::SEND_PATIENCE), if sending => {
                 return Err(Disconnect("the client takes no answers".to_owned()));
             }
-            () = tokio::time::sleep_until(anonymous_until), if !connection.was_known() => {
-                return Err(Disconnect("nobody logged in in time".to_owned()));
+            () = until(nobody_since.map(|since| since + limits::LOGON_PATIENCE)) => {
+                return match connection.was_known() {
+                    true => Ok(()),
+                    false => Err(Disconnect("nobody logged in in time".to_owned())),
+                };
             }
         }
+    }
+}
+
+/// Waits for a point in time, or for ever.
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -253,7 +272,7 @@ fn receive(stream: &TcpStream, inbox: &mut Inbox) -> Result<bool, Disconnect> {
     }
 }
 
-/// Waits for connections to end, at most `limits::DRAIN_PATIENCE`; false when some did not.
-pub(crate) async fn drained(all: &mut tokio::task::JoinSet<()>) -> bool {
-    timeout(limits::DRAIN_PATIENCE, async { while all.join_next().await.is_some() {} }).await.is_ok()
+/// Waits for connections to end, at most `patience`; false when some did not.
+pub(crate) async fn drained(all: &mut tokio::task::JoinSet<()>, patience: Duration) -> bool {
+    timeout(patience, async { while all.join_next().await.is_some() {} }).await.is_ok()
 }

@@ -203,6 +203,10 @@ impl Exchange<'_> {
 
     /// A log-in that names a session of this connection is signed with that session's key, when it is signed.
     fn check_logon_signature(&mut self, mut request: Request) -> Result<Request, Refused> {
+        let named = request.header.session_id;
+        if self.sealed.as_ref().is_some_and(|sealed| named != 0 && sealed.session.id != named) {
+            return Err(NtStatus::ACCESS_DENIED.into());
+        }
         let channel = self.connection.channel(request.header.session_id);
         if let Some(channel) = channel.filter(|channel| !channel.session.is_gone()) {
             if self.sealed.is_none() && request.header.flags.contains(Flags::SIGNED) {
@@ -262,7 +266,13 @@ impl Exchange<'_> {
             }
         }
         let Some(async_id) = place.go_async() else {
-            return Ok(answered(Answer::error(NtStatus::INSUFFICIENT_RESOURCES), None));
+            // Too many wait. What only waits is refused; what has begun to work runs to its end, unannounced.
+            if waits_on_purpose {
+                return Ok(answered(Answer::error(NtStatus::INSUFFICIENT_RESOURCES), None));
+            }
+            let answer = work.await?;
+            self.chain.note(&request, &answer);
+            return Ok(answered(answer, None));
         };
         self.send_interim(&header, async_id)?;
         let answer = tokio::select! {

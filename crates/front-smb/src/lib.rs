@@ -30,6 +30,7 @@ mod request;
 mod server;
 mod session;
 mod status;
+mod turns;
 mod waiting;
 
 pub use config::{Encryption, ServerConfig, Share, Signing, Users};

@@ -10,7 +10,7 @@ pub const PAYLOAD_MAX_SMB202_BYTES: u32 = 64 * 1024;
 pub const MESSAGE_OVERHEAD_MAX_BYTES: usize = 64 * 1024;
 /// Longest message before anybody logged in, bytes.
 pub const ANONYMOUS_MESSAGE_MAX_BYTES: usize = 128 * 1024;
-/// A connection on which nobody logged in is closed after this time.
+/// A connection on which nobody is logged in is closed after this time.
 pub const LOGON_PATIENCE: Duration = Duration::from_secs(20);
 /// Connections at a time.
 pub const CONNECTIONS_MAX: usize = 8192;
@@ -44,6 +44,22 @@ pub const SEND_PATIENCE: Duration = Duration::from_secs(60);
 pub const REQUESTS_AT_WORK_MAX: usize = 8192;
 /// Bytes that one pipe keeps of an answer not read yet.
 pub const PIPE_ANSWER_MAX_BYTES: usize = 1024 * 1024;
+/// A silent client is asked for a sign of life after this time ...
+pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
+/// ... then so often ...
+pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// ... and taken for dead after so many questions without an answer.
+pub const KEEP_ALIVE_MISSES: u32 = 6;
+/// Longest delay of a log-in after wrong passwords; well under [`LOGON_PATIENCE`], so that the right one gets in.
+pub const LOGON_DELAY_MAX: Duration = Duration::from_secs(8);
+/// Wrong passwords from one place, for whatever users, before its log-ins are spaced.
+pub const FREE_FAILURES_PER_PLACE: u32 = 10;
+/// Space between two log-ins from a place after that.
+pub const GUESS_SPACING: Duration = Duration::from_millis(500);
+/// Opens that are closed at a time when a client is gone.
+pub const CLOSES_AT_ONCE: usize = 64;
+/// How long stopping takes at most before what is left is closed by force.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(13);
 /// How long a stopping server waits for requests under way.
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// Credits of a connection before anybody logged in.

@@ -1,6 +1,8 @@
 //! An open as SMB sees it: an id, the rights granted, and a file of `vfs` or a pipe behind it.
 
+use crate::limits;
 use crate::pipe::Pipe;
+use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
@@ -121,15 +123,17 @@ impl Open {
     }
 }
 
-/// Closes what nobody can name any more. Errors have no reader here; they go to the log.
+/// Closes what nobody can name any more, many at a time: each may cost a round trip, and the client may be back
+/// before. Errors have no reader here; they go to the log.
 pub(crate) async fn close_all(opens: Vec<Arc<Open>>) {
-    for open in opens {
+    let close = async |open: Arc<Open>| {
         if let Kind::File(file) = &open.kind
             && let Err(error) = file.vfs.close(&Cx::system(Priority::Interactive)).await
         {
             tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left");
         }
-    }
+    };
+    futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
 }
 
 #[cfg(test)]

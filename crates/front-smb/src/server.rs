@@ -7,10 +7,13 @@ use crate::connection::{self, Connection};
 use crate::limits;
 use crate::open;
 use crate::session::{ConnectionId, Session};
+use crate::turns::{Turns, place_of};
+use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use smb_core::negotiate::{EncryptionPolicy, Policy};
 use smb_core::throttle::{Throttle, ThrottlePolicy};
 use smb_wire::negotiate::Capabilities;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +37,11 @@ pub(crate) struct State {
     pub(crate) policy: Policy,
     shares: RwLock<HashMap<String, Arc<Share>>>,
     sessions: RwLock<HashMap<u64, Arc<Session>>>,
+    /// Failed log-ins by user and place.
     pub(crate) throttle: Mutex<Throttle>,
+    /// Failed log-ins by place, whoever the user was said to be.
+    pub(crate) throttle_of_places: Mutex<Throttle>,
+    pub(crate) turns: Turns,
     anonymous: Mutex<HashMap<IpAddr, usize>>,
     pub(crate) counters: Counters,
     last_open: AtomicU64,
@@ -124,11 +131,26 @@ impl Server {
     }
 
     /// Stops: no new connections and requests; those under way end first, for at most
-    /// [`limits::DRAIN_PATIENCE`]. Returns whether all did.
+    /// [`limits::STOP_PATIENCE`]. Returns whether all did.
     pub async fn shutdown(&self) -> bool {
         // Without receivers nobody is left to be told.
         let _told = self.stop.send(true);
-        connection::drained(&mut *self.tasks.lock().await).await
+        let drained = connection::drained(&mut *self.tasks.lock().await, limits::STOP_PATIENCE).await;
+        // What belongs to connections that did not end in time is closed here.
+        let left: Vec<_> = self.state.sessions.read().values().cloned().collect();
+        let end = async |session: Arc<Session>| self.state.end_session(&session).await;
+        let ended = futures_util::stream::iter(left).for_each_concurrent(limits::CLOSES_AT_ONCE, end);
+        tokio::time::timeout(limits::DRAIN_PATIENCE, ended).await.is_ok() && drained
+    }
+
+    /// Ends the sessions of users that `keeps` does not keep: they were removed, or may no more.
+    pub async fn end_sessions(&self, keeps: impl Fn(&str) -> bool) {
+        let gone: Vec<_> =
+            self.state.sessions.read().values().filter(|session| !keeps(&session.user)).cloned().collect();
+        for session in gone {
+            tracing::info!(user = %session.user, "session ended: the user may not log in any more");
+            self.state.end_session(&session).await;
+        }
     }
 }
 
@@ -156,7 +178,7 @@ async fn accept(listener: TcpListener, state: Arc<State>, mut stop: watch::Recei
         }
     }
     drop(listener);
-    if !connection::drained(&mut connections).await {
+    if !connection::drained(&mut connections, limits::DRAIN_PATIENCE).await {
         tracing::warn!(left = connections.len(), "stopped with requests under way");
     }
 }
@@ -172,8 +194,8 @@ fn admit(
         tracing::warn!(%peer, "too many connections");
         return;
     }
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    if let Err(error) = tend(&stream) {
+        tracing::debug!(%peer, %error, "cannot set the socket's options");
     }
     let Ok(local) = stream.local_addr() else {
         // The client is gone again.
@@ -192,6 +214,19 @@ fn admit(
             state.leave_anonymous(peer.ip());
         }
     });
+}
+
+/// No delay for small answers; and a client that lost its power is noticed, so that its opens and locks do not
+/// stand in the way of others for ever.
+fn tend(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new()
+        .with_time(limits::KEEP_ALIVE_AFTER)
+        .with_interval(limits::KEEP_ALIVE_EVERY)
+        .with_retries(limits::KEEP_ALIVE_MISSES);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keep_alive)?;
+    socket.set_tcp_user_timeout(Some(limits::SEND_PATIENCE))
 }
 
 impl State {
@@ -213,7 +248,17 @@ impl State {
             policy,
             shares: RwLock::new(by_name(shares)),
             sessions: RwLock::default(),
-            throttle: Mutex::new(Throttle::new(ThrottlePolicy::default())),
+            throttle: Mutex::new(Throttle::new(ThrottlePolicy {
+                max_delay: limits::LOGON_DELAY_MAX,
+                ..ThrottlePolicy::default()
+            })),
+            throttle_of_places: Mutex::new(Throttle::new(ThrottlePolicy {
+                free_failures: limits::FREE_FAILURES_PER_PLACE,
+                first_delay: limits::GUESS_SPACING,
+                max_delay: limits::GUESS_SPACING,
+                ..ThrottlePolicy::default()
+            })),
+            turns: Turns::default(),
             anonymous: Mutex::default(),
             counters: Counters::default(),
             last_open: AtomicU64::new(0),
@@ -267,7 +312,7 @@ impl State {
 
     fn enter_anonymous(&self, address: IpAddr) -> bool {
         let mut all = self.anonymous.lock();
-        let count = all.entry(address).or_default();
+        let count = all.entry(place_of(address)).or_default();
         if *count >= limits::ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX {
             return false;
         }
@@ -278,10 +323,10 @@ impl State {
     /// A connection from there has logged in, or ended without.
     pub(crate) fn leave_anonymous(&self, address: IpAddr) {
         let mut all = self.anonymous.lock();
-        if let Some(count) = all.get_mut(&address) {
+        if let Some(count) = all.get_mut(&place_of(address)) {
             *count -= 1;
             if *count == 0 {
-                all.remove(&address);
+                all.remove(&place_of(address));
             }
         }
     }

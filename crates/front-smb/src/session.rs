@@ -188,10 +188,10 @@ impl Session {
         self.opens.read().len() < limits::OPENS_PER_SESSION_MAX
     }
 
-    /// Enters an open; false when the session has ended meanwhile.
+    /// Enters an open; false when the session or the tree connect has ended meanwhile.
     pub(crate) fn add_open(&self, open: Arc<Open>) -> bool {
         let mut opens = self.opens.write();
-        if self.is_gone() {
+        if self.is_gone() || !self.trees.read().contains_key(&open.tree_id) {
             return false;
         }
         opens.insert(open.id.volatile, open);

@@ -8,7 +8,7 @@ use crate::limits;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(crate) struct Waiting {
     /// AsyncId to MessageId.
     interim: Mutex<HashMap<u64, u64>>,
     last_async_id: AtomicU64,
+    /// Whoever comes is cancelled at once.
+    stopping: AtomicBool,
 }
 
 /// A request's place among the waiting; leaves when dropped.
@@ -30,6 +32,9 @@ pub(crate) struct Place<'a> {
 impl Waiting {
     pub(crate) fn enter(&self, message_id: u64) -> Place<'_> {
         let cancel = Arc::new(Notify::new());
+        if self.stopping.load(Ordering::Relaxed) {
+            cancel.notify_one();
+        }
         self.requests.lock().insert(message_id, Arc::clone(&cancel));
         Place { waiting: self, message_id, async_id: None, cancel }
     }
@@ -48,7 +53,9 @@ impl Waiting {
         }
     }
 
+    /// Cancels all that wait, now and later.
     pub(crate) fn cancel_all(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         self.requests.lock().values().for_each(|cancel| cancel.notify_one());
     }
 }

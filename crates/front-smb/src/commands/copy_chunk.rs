@@ -1,5 +1,6 @@
 //! Server-side copy (MS-SMB2 3.3.5.15.6): the client names ranges, the bytes never reach it.
 
+use super::io;
 use crate::open::{FileOpen, Open};
 use crate::request::Request;
 use crate::status::failed;
@@ -99,6 +100,8 @@ async fn copy_all(
 }
 
 async fn copy_one(cx: &Cx, source: &FileOpen, target: &FileOpen, chunk: &CopyChunk) -> Result<(), NtStatus> {
+    io::check_range(chunk.source_offset, chunk.length as usize)?;
+    io::check_range(chunk.target_offset, chunk.length as usize)?;
     let data = source.vfs.read(cx, chunk.source_offset, chunk.length).await.map_err(failed)?;
     if data.len() < chunk.length as usize {
         return Err(NtStatus::INVALID_VIEW_SIZE);

@@ -57,7 +57,7 @@ fn data_answer(data: Bytes) -> Answer {
 }
 
 /// No byte of a file lies at or beyond 2^63.
-fn check_range(offset: u64, length: usize) -> Result<(), NtStatus> {
+pub(super) fn check_range(offset: u64, length: usize) -> Result<(), NtStatus> {
     match offset.checked_add(length as u64) {
         Some(end) if end <= OFFSET_MAX => Ok(()),
         _ => Err(NtStatus::INVALID_PARAMETER),

@@ -17,6 +17,7 @@ use crate::negotiate;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::{Channel, NewSession, Sealing, Session, Terms};
+use crate::turns::Turn;
 use bytes::Bytes;
 use smb_core::acceptor::{Acceptor, Established, Refusal, Step};
 use smb_core::algorithm::SigningAlgorithm;
@@ -43,7 +44,11 @@ pub(crate) struct Logon {
     /// Hash over NEGOTIATE and all legs so far (3.1.1).
     preauth: PreauthHash,
     purpose: Purpose,
+    begun: Instant,
 }
+
+/// Stands for every user in the table of failures by place.
+const ANYBODY: &str = "";
 
 enum Purpose {
     New,
@@ -66,7 +71,9 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
     logon.preauth.update(&[&request.message]);
     let users = &connection.server.config.users;
     let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
+    let turn = take_turn(connection).await;
     let step = logon.acceptor.step(&decoded.security_buffer, now(), &mut lookup);
+    drop(turn);
     match step {
         Step::Continue(token) => {
             let sign_with = logon.signs_interim();
@@ -97,6 +104,15 @@ fn answer(session_id: u64, status: NtStatus, session_flags: SessionFlags, token:
     Answer { session_id: Some(session_id), ..Answer::with(status, |body| response.encode(body)) }
 }
 
+/// Waits until this client's place may try: one at a time, and spaced after many wrong passwords.
+async fn take_turn(connection: &Connection) -> Turn<'_> {
+    let source = connection.peer.ip();
+    let turn = connection.server.turns.take(source).await;
+    let wait = connection.server.throttle_of_places.lock().delay(Instant::now(), ANYBODY, source);
+    sleep(wait).await;
+    turn
+}
+
 /// The log-in that this leg belongs to, under its session's id.
 fn resume_or_begin(
     request: &Request,
@@ -106,7 +122,10 @@ fn resume_or_begin(
     let connection = &request.connection;
     let id = request.header.session_id;
     if let Some(logon) = connection.logons.lock().remove(&id) {
-        return Ok(Ok((id, logon)));
+        return Ok(match logon.is_signed(request) {
+            true => Ok((id, logon)),
+            false => Err(Box::new(Answer::error(NtStatus::ACCESS_DENIED))),
+        });
     }
     let purpose = if decoded.flags.contains(SessionSetupFlags::BINDING) {
         match may_bind(request, agreement) {
@@ -121,6 +140,7 @@ fn resume_or_begin(
             None => return Ok(Err(Box::new(Answer::error(NtStatus::USER_SESSION_DELETED)))),
         }
     };
+    connection.logons.lock().retain(|_, logon| logon.begun.elapsed() < limits::LOGON_PATIENCE);
     if connection.logons.lock().len() + connection.live_sessions() >= limits::SESSIONS_PER_CONNECTION_MAX {
         return Ok(Err(Box::new(Answer::error(NtStatus::INSUFFICIENT_RESOURCES))));
     }
@@ -130,7 +150,7 @@ fn resume_or_begin(
     let names = TargetNames::standalone(name);
     let preauth = *connection.preauth.lock();
     let id = if id == 0 { connection.server.new_session_id()? } else { id };
-    Ok(Ok((id, Logon { acceptor: Acceptor::new(names, challenge), preauth, purpose })))
+    Ok(Ok((id, Logon { acceptor: Acceptor::new(names, challenge), preauth, purpose, begun: Instant::now() })))
 }
 
 /// Whether a connection may become a channel of the session that the request names (MS-SMB2 3.3.5.5, step 4).
@@ -185,6 +205,7 @@ async fn refused(connection: &Connection, logon: &Logon, refusal: Refusal) -> Nt
     let wait = {
         let mut throttle = connection.server.throttle.lock();
         let source = connection.peer.ip();
+        connection.server.throttle_of_places.lock().failed(Instant::now(), ANYBODY, source);
         throttle.delay(Instant::now(), user, source).max(throttle.failed(Instant::now(), user, source))
     };
     sleep(wait).await;
@@ -211,6 +232,17 @@ async fn sleep(wait: Duration) {
 }
 
 impl Logon {
+    /// Whether this leg proves to come from the session's client: every leg of a binding is signed with the key
+    /// of the session that it binds to.
+    fn is_signed(&self, request: &Request) -> bool {
+        match &self.purpose {
+            Purpose::New | Purpose::Again(_) => true,
+            Purpose::Bind(session) => {
+                request.header.flags.contains(Flags::SIGNED) && session.signer.verify(&request.message)
+            }
+        }
+    }
+
     /// Who signs the answers before the last: of a binding the session that is bound to.
     fn signs_interim(&self) -> Option<Channel> {
         match &self.purpose {
