@@ -55,6 +55,16 @@ impl Origin {
         });
     }
 
+    /// Waits for an origin that is out of reach: true when it is back before it was away for all of the patience.
+    pub(crate) async fn comes_back(&self) -> bool {
+        let mut down = self.down.subscribe();
+        let Some(since) = *down.borrow() else { return true };
+        let left = self.patience.saturating_sub(since.elapsed().unwrap_or_default());
+        let up = tokio::time::timeout(left, down.wait_for(Option::is_none)).await;
+        // The sender lives in `self`.
+        up.is_ok_and(|up| up.is_ok())
+    }
+
     /// The context for a call to the origin: no longer than the patience.
     pub(crate) fn patient(&self, cx: &Cx) -> Cx {
         let end = Instant::now() + self.patience;

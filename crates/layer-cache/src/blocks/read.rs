@@ -254,7 +254,7 @@ impl Blocks {
         } else {
             cx.within(FETCH_PATIENCE)
         };
-        let read = source.read(&patience, content, flight.bytes.start, flight.length() as u32);
+        let read = self.read_over_cuts(&patience, content, &source, flight);
         let late = |_| Err(Error::new(ErrorKind::TimedOut, "read", "no answer from the origin"));
         let read = tokio::time::timeout_at(patience.deadline.into(), read).await.unwrap_or_else(late);
         // Storing needs the origin no more: who reads and closes then has closed.
@@ -275,6 +275,23 @@ impl Blocks {
                 self.store(content, flight, data).await;
             }
             Err(e) => self.fail(content, flight, e),
+        }
+    }
+
+    /// Reads from the origin, and again when it comes back in time: a short cut costs a wait and no error.
+    async fn read_over_cuts(
+        &self,
+        cx: &Cx,
+        content: &Content,
+        source: &Source,
+        flight: &Flight,
+    ) -> Result<Bytes> {
+        loop {
+            let read = source.read(cx, content, flight.bytes.start, flight.length() as u32).await;
+            let away = read.as_ref().is_err_and(|e| e.kind == ErrorKind::Offline);
+            if !away || !self.origin.comes_back().await {
+                return read;
+            }
         }
     }
 

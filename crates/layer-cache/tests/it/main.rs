@@ -13,7 +13,7 @@ use layer_cache::{BLOCK_BYTES, CacheConfig, CacheVolume};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
-use volume::{File, OpenHow, Volume};
+use volume::{File, Notice, OpenHow, Volume};
 
 pub const BLOCK: usize = BLOCK_BYTES as usize;
 
@@ -50,6 +50,15 @@ impl Site {
         let cache = CacheVolume::open(far.clone(), config).await.unwrap();
         far.counts().reset();
         Site { origin, far, cache, dir }
+    }
+
+    /// Waits until the cache has heard of everything that was done at the origin so far.
+    pub async fn heard(&self) {
+        let mut watch = self.cache.watch(&testkit::ease::cx()).await.unwrap();
+        testkit::ease::put(&*self.origin, "marker", b"").await;
+        testkit::ease::remove(&*self.origin, "marker").await;
+        let gone = |notice: &Notice| matches!(notice, Notice::Changed { attr: None, .. });
+        testkit::ease::notice(&mut watch, "the marker", gone).await;
     }
 
     /// Stops the cache in good order and opens it again.

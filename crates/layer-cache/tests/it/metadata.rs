@@ -3,16 +3,18 @@
 use crate::{Site, content, until};
 use std::time::Duration;
 use testkit::ease::{apply, cx, exists, fails, mkdir, names, p, put, remove, rename, stat};
-use testkit::{MemConfig, MemVolume, Op};
+use testkit::{MemConfig, Op};
 use volume::{Change, ErrorKind, Freshness, ListHow, Notice, SetAttr, Volume};
 
-async fn tree(origin: &MemVolume, dirs: usize, files: usize) {
+async fn tree(site: &Site, dirs: usize, files: usize) {
+    let origin = &*site.origin;
     for dir in 0..dirs {
         mkdir(origin, &format!("d{dir:03}")).await;
         for file in 0..files {
             put(origin, &format!("d{dir:03}/f{file:02}"), b"x").await;
         }
     }
+    site.heard().await;
 }
 
 /// Lists all directories from `dir` down, one after another, as `ls -lR` does; returns how many entries.
@@ -36,7 +38,7 @@ async fn walk(volume: &dyn Volume) -> usize {
 #[tokio::test]
 async fn a_walk_of_a_tree_is_one_request_and_then_none() {
     let site = Site::new().await;
-    tree(&site.origin, 100, 20).await;
+    tree(&site, 100, 20).await;
     assert_eq!(walk(&*site.cache).await, 2100);
     assert_eq!(site.far.counts().total(), 1, "{:?}", site.far.counts());
     assert_eq!(walk(&*site.cache).await, 2100);
@@ -48,17 +50,18 @@ async fn a_walk_of_a_tree_is_one_request_and_then_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_walk_is_run_ahead_of_where_the_origin_sends_nothing_along() {
     let site = Site::with(MemConfig { sends_along: false, ..MemConfig::default() }, |_| {}).await;
-    tree(&site.origin, 60, 3).await;
-    for dir in ["", "d000"] {
-        names(&*site.cache, dir).await;
-    }
+    tree(&site, 60, 3).await;
     let gate = site.far.gate(Op::List);
     let cache = site.cache.clone();
     let walker = tokio::spawn(async move { walk(&*cache).await });
-    gate.arrived(1).await;
-    gate.let_pass(1);
-    // The third listing makes it a walk: the next directories are asked for before the client comes to them.
-    gate.arrived(4).await;
+    // While it is no walk yet, one request waits at a time; then several do, and none is let pass any more.
+    until("several are asked for at a time", || async {
+        if gate.waiting() == 1 {
+            gate.let_pass(1);
+        }
+        (gate.waiting() >= 4).then_some(())
+    })
+    .await;
     gate.release();
     assert_eq!(walker.await.unwrap(), 240);
     assert_eq!(site.calls(Op::List), 61, "each directory once");
@@ -67,7 +70,7 @@ async fn a_walk_is_run_ahead_of_where_the_origin_sends_nothing_along() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_list_one_directory_are_one_request() {
     let site = Site::new().await;
-    tree(&site.origin, 1, 5).await;
+    tree(&site, 1, 5).await;
     let gate = site.far.gate(Op::List);
     let listers: Vec<_> = (0..50)
         .map(|_| {
@@ -86,7 +89,7 @@ async fn many_who_list_one_directory_are_one_request() {
 #[tokio::test]
 async fn long_listings_come_in_pages_and_whole() {
     let site = Site::with(MemConfig { page_entries: 7, ..MemConfig::default() }, |_| {}).await;
-    tree(&site.origin, 1, 50).await;
+    tree(&site, 1, 50).await;
     assert_eq!(names(&*site.cache, "d000").await.len(), 50);
     fails(
         site.cache.list(&cx(), &p("d000"), ListHow { cursor: Some("?".into()), ahead: 0 }).await,
@@ -98,7 +101,7 @@ async fn long_listings_come_in_pages_and_whole() {
 async fn notices_keep_what_is_known_true() {
     let site = Site::new().await;
     let others = site.origin.other();
-    tree(&site.origin, 3, 3).await;
+    tree(&site, 3, 3).await;
     walk(&*site.cache).await;
     let mut watch = site.cache.watch(&cx()).await.unwrap();
     put(&*others, "d000/new", b"12345").await;
@@ -153,7 +156,7 @@ async fn an_answer_that_was_overtaken_by_a_notice_is_not_believed() {
 #[tokio::test]
 async fn own_changes_are_seen_at_once_and_cost_one_request_each() {
     let site = Site::new().await;
-    tree(&site.origin, 2, 3).await;
+    tree(&site, 2, 3).await;
     walk(&*site.cache).await;
     site.far.counts().reset();
     mkdir(&*site.cache, "d000/sub").await;

@@ -39,6 +39,21 @@ async fn what_is_cached_is_served_and_what_is_not_fails_in_time() {
 }
 
 #[tokio::test]
+async fn a_read_waits_for_an_origin_that_is_away_for_less_than_the_patience() {
+    let site = Site::new().await;
+    let bytes = content(3 * BLOCK, 1);
+    put(&*site.origin, "f", &bytes).await;
+    let file = open(&*site.cache, "f").await;
+    site.far.go_offline();
+    is_offline(&site).await;
+    let (read, ()) = tokio::join!(read(&*file, 0, 3 * BLOCK), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        site.far.go_online();
+    });
+    assert_eq!(read, bytes);
+}
+
+#[tokio::test]
 async fn after_a_cut_changes_are_found() {
     let site = Site::new().await;
     put(&*site.origin, "f", b"old").await;
