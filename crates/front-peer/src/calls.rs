@@ -1,36 +1,28 @@
 //! One call of a peer: from a request to the volume, and back to an answer.
 
 use crate::ahead;
-use crate::feed::Feed;
-use crate::server::Offered;
+use crate::offers::{Offers, Served};
 use crate::session::{Session, close_unheard};
 use peer_wire::{Answer, Ask, Failure, Request};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use volume::{Access, Cx, Error, ErrorKind, File, OpenHow, Opened, Result, Ticket, VPath, Volume, Who};
 
-/// A volume with its feed, as it is served.
-pub(crate) struct Served {
-    pub offered: Offered,
-    pub feed: Arc<Feed>,
-}
-
 /// What a call works with.
 pub(crate) struct Call<'a> {
-    pub volumes: &'a HashMap<String, Served>,
+    pub offers: &'a Offers,
     pub session: &'a Session,
     cx: Cx,
 }
 
 impl<'a> Call<'a> {
-    pub fn new(volumes: &'a HashMap<String, Served>, session: &'a Session, request: &Request) -> Call<'a> {
+    pub fn new(offers: &'a Offers, session: &'a Session, request: &Request) -> Call<'a> {
         let cx = Cx {
             who: Who::Site(session.site.clone()),
             priority: request.priority,
             deadline: Instant::now() + request.patience,
         };
-        Call { volumes, session, cx }
+        Call { offers, session, cx }
     }
 
     pub async fn answer(self, ask: Ask) -> Answer {
@@ -47,13 +39,13 @@ impl<'a> Call<'a> {
             Ask::VolumeInfo { volume } => Answer::Info(self.volume(op, &volume)?.caps()),
             Ask::Stat { volume, path } => Answer::Attr(self.volume(op, &volume)?.stat(cx, &path).await?),
             Ask::List { volume, dir, how } => {
-                Answer::Listing(ahead::list(self.volume(op, &volume)?, cx, &dir, &how).await?)
+                Answer::Listing(ahead::list(&*self.volume(op, &volume)?, cx, &dir, &how).await?)
             }
             Ask::Open { volume, path, handle, how } => {
-                self.open(self.volume(op, &volume)?, handle, Door::Path(path, how)).await?
+                self.open(op, &volume, handle, Door::Path(path, how)).await?
             }
             Ask::Reopen { volume, ticket, handle } => {
-                self.open(self.volume(op, &volume)?, handle, Door::Ticket(ticket)).await?
+                self.open(op, &volume, handle, Door::Ticket(ticket)).await?
             }
             Ask::Apply { volume, change } => {
                 Answer::Applied(self.volume(op, &volume)?.apply(cx, &change).await?.attr)
@@ -62,9 +54,7 @@ impl<'a> Call<'a> {
                 Answer::Target(self.volume(op, &volume)?.read_link(cx, &path).await?)
             }
             Ask::Space { volume, path } => Answer::Space(self.volume(op, &volume)?.space(cx, &path).await?),
-            Ask::Watch { volume, subscription } => {
-                self.session.watch(cx, subscription, &self.served(op, &volume)?.feed).await?
-            }
+            Ask::Watch { volume, subscription } => self.watch(op, &volume, subscription).await?,
             Ask::Check { subscription } => self.session.check(subscription)?,
             Ask::Unwatch { subscription } => {
                 self.session.unwatch(subscription);
@@ -103,9 +93,11 @@ impl<'a> Call<'a> {
         })
     }
 
-    async fn open(&self, volume: &dyn Volume, handle: u64, door: Door) -> Result<Answer> {
+    async fn open(&self, op: &'static str, name: &str, handle: u64, door: Door) -> Result<Answer> {
         let cx = &self.cx;
-        let place = self.session.handles.begin(handle).map_err(|refused| refused.into_error("open"))?;
+        // In this order: whoever takes the right away afterwards finds the place.
+        let place = self.session.handles.begin(handle, name).map_err(|refused| refused.into_error(op))?;
+        let volume = self.volume(op, name)?;
         let (opened, wanted) = match door {
             Door::Path(path, how) => {
                 let wanted = how.first.filter(|_| how.access.contains(Access::READ));
@@ -131,16 +123,22 @@ impl<'a> Call<'a> {
         Ok(Answer::Opened { attr, created, ticket: file.ticket(), first })
     }
 
-    fn volume(&self, op: &'static str, name: &str) -> Result<&'a dyn Volume> {
-        self.served(op, name).map(|served| &*served.offered.volume)
+    async fn watch(&self, op: &'static str, name: &str, subscription: u64) -> Result<Answer> {
+        let feed = &self.served(op, name)?.feed;
+        let answer = self.session.watch(&self.cx, subscription, name, feed).await?;
+        if !self.offers.allows(&self.session.site, name) {
+            // The right was taken away meanwhile.
+            self.session.unwatch(subscription);
+        }
+        Ok(answer)
     }
 
-    /// A volume that is offered to this peer. One that is not looks like one that does not exist.
-    fn served(&self, op: &'static str, name: &str) -> Result<&'a Served> {
-        self.volumes
-            .get(name)
-            .filter(|served| served.offered.allow.iter().any(|site| **site == *self.session.site))
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, op, format!("volume {name}")))
+    fn volume(&self, op: &'static str, name: &str) -> Result<Arc<dyn Volume>> {
+        self.served(op, name).map(|served| served.volume.clone())
+    }
+
+    fn served(&self, op: &'static str, name: &str) -> Result<Arc<Served>> {
+        self.offers.of(op, &self.session.site, name)
     }
 }
 

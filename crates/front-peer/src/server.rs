@@ -1,7 +1,7 @@
 //! The service of the link: whose call it is, and which session it belongs to.
 
-use crate::calls::{Call, Served};
-use crate::feed::Feed;
+use crate::calls::Call;
+use crate::offers::{Offered, Offers};
 use crate::session::{PeerLimits, Session};
 use async_trait::async_trait;
 use link::{Class, Link, Message, Peer, Service};
@@ -10,19 +10,11 @@ use peer_wire::{Answer, Failure, Frame, Request};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Weak};
-use volume::{ErrorKind, Volume};
-
-/// A volume, and the sites that may use it.
-#[derive(Clone)]
-pub struct Offered {
-    pub volume: Arc<dyn Volume>,
-    /// Names of sites, as certified.
-    pub allow: Vec<String>,
-}
+use volume::ErrorKind;
 
 /// Serves volumes to other sites.
 pub struct PeerServer {
-    volumes: HashMap<String, Served>,
+    offers: Offers,
     limits: PeerLimits,
     /// By site.
     peers: Mutex<HashMap<String, Known>>,
@@ -50,16 +42,19 @@ pub struct PeerStatus {
 impl PeerServer {
     /// Serves `volumes`, by name. Must live inside a tokio runtime.
     pub fn new(volumes: HashMap<String, Offered>, limits: PeerLimits) -> Arc<PeerServer> {
-        let serve = |(name, offered): (String, Offered)| {
-            let feed = Feed::new(offered.volume.clone());
-            (name, Served { offered, feed })
-        };
-        Arc::new_cyclic(|own| PeerServer {
-            volumes: volumes.into_iter().map(serve).collect(),
-            limits,
-            peers: Mutex::default(),
-            own: own.clone(),
-        })
+        let offers = Offers::default();
+        offers.replace(volumes);
+        Arc::new_cyclic(|own| PeerServer { offers, limits, peers: Mutex::default(), own: own.clone() })
+    }
+
+    /// Offers `volumes` instead of those before. Of a volume that a site may no longer use, its files are closed
+    /// with `Close::Abort` and its subscriptions end; calls under way finish.
+    pub fn offer(&self, volumes: HashMap<String, Offered>) {
+        self.offers.replace(volumes);
+        let sessions: Vec<_> = self.peers.lock().values().map(|known| known.session.clone()).collect();
+        for session in sessions {
+            session.keep_only(|volume| self.offers.allows(&session.site, volume));
+        }
     }
 
     /// The sites that were seen, in order of their names.
@@ -108,7 +103,7 @@ impl Service for PeerServer {
             }
             Ok(request) => match self.session_of(from) {
                 Some(session) => {
-                    let call = Call::new(&self.volumes, &session, &request);
+                    let call = Call::new(&self.offers, &session, &request);
                     Box::pin(call.answer(request.ask)).await
                 }
                 None => Answer::Failed(Failure::new(ErrorKind::Stale, "request", "a session that has ended")),

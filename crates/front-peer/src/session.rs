@@ -16,7 +16,10 @@ use volume::{Close, Cx, Error, ErrorKind, File, Freshness, Priority, Result};
 /// Limits that a [`crate::PeerServer`] keeps, for each peer.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerLimits {
-    /// Handles open at once; further opens answer `TooManyOpen`.
+    /// Handles open at once; further opens answer `TooManyOpen`. As many as a `Vfs` allows opens for a volume, so
+    /// that one user of an entrypoint cannot use up the room of all. A handle takes about 200 bytes here, 50 MiB
+    /// for the default, and what the origin keeps for an open file: at `file://` a descriptor, of which a process
+    /// has `RLIMIT_NOFILE`.
     pub handles: usize,
     /// Subscriptions at once; further ones answer `TooManyOpen`.
     pub subscriptions: usize,
@@ -29,7 +32,7 @@ pub struct PeerLimits {
 impl Default for PeerLimits {
     fn default() -> PeerLimits {
         PeerLimits {
-            handles: 16 * 1024,
+            handles: 256 * 1024,
             subscriptions: 64,
             session_grace: Duration::from_secs(300),
             handle_patience: Duration::from_millis(500),
@@ -55,6 +58,7 @@ struct Subscriptions {
 }
 
 struct Subscription {
+    volume: Box<str>,
     /// Pushes sent so far.
     sequence: Arc<AtomicU64>,
     freshness: Arc<Mutex<Freshness>>,
@@ -97,7 +101,7 @@ impl Session {
     }
 
     /// Begins to push what `feed` tells. The same number again is the same subscription.
-    pub async fn watch(&self, cx: &Cx, number: u64, feed: &Arc<Feed>) -> Result<Answer> {
+    pub async fn watch(&self, cx: &Cx, number: u64, volume: &str, feed: &Arc<Feed>) -> Result<Answer> {
         let known = self.check(number);
         if known.is_ok() {
             return known;
@@ -113,7 +117,9 @@ impl Session {
             return Err(Refused::TooMany { limit: self.limits.subscriptions }.into_error("watch"));
         }
         let task = tokio::spawn(push_all(number, receiver, sequence.clone(), self.link.subscribe()));
-        subscriptions.running.insert(number, Subscription { sequence, freshness, task });
+        subscriptions
+            .running
+            .insert(number, Subscription { volume: volume.into(), sequence, freshness, task });
         Ok(Answer::Watching { sequence: 0, freshness: now })
     }
 
@@ -130,6 +136,16 @@ impl Session {
 
     pub fn unwatch(&self, number: u64) {
         self.subscriptions.lock().running.remove(&number);
+    }
+
+    /// Closes what belongs to volumes other than those that `may` stay.
+    pub fn keep_only(&self, may: impl Fn(&str) -> bool) {
+        self.subscriptions.lock().running.retain(|_, subscription| may(&subscription.volume));
+        let files = self.handles.keep_only(&may);
+        if !files.is_empty() {
+            tracing::info!(site = %self.site, files = files.len(), "files of volumes that it may no longer use");
+        }
+        files.into_iter().for_each(close_unheard);
     }
 
     /// Closes everything. Calls under way finish; new ones find nothing.
@@ -184,6 +200,7 @@ impl Refused {
             Refused::TooMany { limit } => {
                 Error::new(ErrorKind::TooManyOpen, op, format!("{limit} are open for this site"))
             }
+            Refused::Closed => Error::new(ErrorKind::Stale, op, "the handle was closed before it was opened"),
             Refused::Ended => Error::new(ErrorKind::Stale, op, "the session of this site has ended"),
         }
     }

@@ -14,7 +14,7 @@ use volume::{Close, Create, ErrorKind, ListHow, OpenHow, Priority, SetAttr, Volu
 const GRACE: Duration = Duration::from_secs(300);
 
 fn serve(volume: Arc<dyn Volume>) -> Arc<PeerServer> {
-    let offered = Offered { volume, allow: vec!["dc2".into()] };
+    let offered = Offered { volume: Some(volume), allow: vec!["dc2".into()] };
     PeerServer::new(HashMap::from([("v".into(), offered)]), PeerLimits::default())
 }
 
@@ -177,7 +177,7 @@ async fn a_new_process_of_the_peer_begins_with_nothing() {
 async fn handles_of_one_site_are_none_of_anothers_business() {
     let memory = MemVolume::new();
     put(&*memory, "f", "content").await;
-    let offered = Offered { volume: memory, allow: vec!["dc2".into(), "dc3".into()] };
+    let offered = Offered { volume: Some(memory), allow: vec!["dc2".into(), "dc3".into()] };
     let limits = PeerLimits { handle_patience: Duration::ZERO, ..PeerLimits::default() };
     let server = PeerServer::new(HashMap::from([("v".into(), offered)]), limits);
     ask(&server, open("f", 7, OpenHow::read())).await;
@@ -232,4 +232,47 @@ async fn errors_come_back_as_they_are() {
     ask(&server, open("f", 7, OpenHow::read_write())).await;
     let set = Ask::SetAttr { handle: 7, set: SetAttr::size(1 << 40) };
     assert_eq!(failed(ask(&server, set).await), ErrorKind::QuotaExceeded);
+}
+
+/// Two connections may turn a close and its open around, and the open then comes too late for the close to wait.
+#[tokio::test(start_paused = true)]
+async fn an_open_that_comes_after_its_close_opens_nothing() {
+    let (_, faults, server) = with_file().await;
+    let close = Ask::Close { handle: 7, how: Close::Commit };
+    assert_eq!(ask(&server, close).await, Answer::UnknownHandle);
+    assert_eq!(failed(ask(&server, open("f", 7, OpenHow::read())).await), ErrorKind::Stale);
+    assert_eq!((server.peers()[0].handles, faults.counts().of(Op::Open)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_loses_its_right_loses_its_files() {
+    let (_, faults, server) = with_file().await;
+    let offer = |volume, site: &str| {
+        server.offer(HashMap::from([("v".into(), Offered { volume, allow: vec![site.into()] })]));
+    };
+    ask(&server, open("f", 7, OpenHow::read_write())).await;
+    let watch = || Ask::Watch { volume: "v".into(), subscription: 3 };
+    assert!(matches!(ask(&server, watch()).await, Answer::Watching { .. }));
+    offer(Some(faults.clone()), "dc2");
+    assert!(matches!(ask(&server, read(7)).await, Answer::Data(_)), "nothing has changed for it");
+    offer(Some(faults.clone()), "dc3");
+    tokio::task::yield_now().await;
+    assert_eq!((server.peers()[0].handles, server.peers()[0].subscriptions), (0, 0));
+    assert_eq!(faults.counts().of(Op::Close), 1);
+    assert_eq!(ask(&server, read(7)).await, Answer::UnknownHandle);
+    assert_eq!(failed(ask(&server, open("f", 8, OpenHow::read())).await), ErrorKind::NotFound);
+    assert_eq!(failed(ask(&server, watch()).await), ErrorKind::NotFound);
+}
+
+/// `NotFound` would let caches forget what they have.
+#[tokio::test]
+async fn a_volume_that_was_never_reached_is_offline_until_it_is() {
+    let (_, faults, server) = with_file().await;
+    let offer = |volume| Offered { volume, allow: vec!["dc2".into()] };
+    let info = || Ask::VolumeInfo { volume: "v".into() };
+    server.offer(HashMap::from([("v".into(), offer(None))]));
+    assert_eq!(failed(ask(&server, info()).await), ErrorKind::Offline);
+    assert_eq!(failed(ask_as(&server, &peer("dc3", 1), info()).await), ErrorKind::NotFound);
+    server.offer(HashMap::from([("v".into(), offer(Some(faults)))]));
+    assert!(matches!(ask(&server, info()).await, Answer::Info(_)));
 }

@@ -37,7 +37,7 @@ impl Pair {
     }
 
     pub async fn with(volume: Arc<dyn Volume>, limits: PeerLimits) -> Pair {
-        let offer = |allow: &str| Offered { volume: volume.clone(), allow: vec![allow.to_owned()] };
+        let offer = |allow: &str| Offered { volume: Some(volume.clone()), allow: vec![allow.to_owned()] };
         let offered =
             HashMap::from([("projects".to_owned(), offer("dc2")), ("secret".to_owned(), offer("dc3"))]);
         let server = PeerServer::new(offered.clone(), limits);
