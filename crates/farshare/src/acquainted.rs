@@ -1,30 +1,139 @@
-//! A peer's volume whose abilities are known, from the peer or from the last time.
+//! A far volume whose abilities are known, from the origin or from the last time.
 //!
-//! `Caps` are constant while a volume is served, and layers ask for them when they are stacked. A peer may be out of
-//! reach at that moment, and the node must start all the same, to serve as soon as the peer is back. So the
-//! abilities are written to `<state>/volumes/NAME.json` whenever the peer tells them, and taken from there when it
-//! cannot. A volume that was never reached cannot be served: nobody knows what it can do.
+//! `Caps` are constant while a volume is served, and layers ask for them when they are stacked. A peer or a file
+//! server may be out of reach at that moment, and the node must start all the same, to serve as soon as it is back.
+//! So the abilities are written to `<state>/volumes/NAME.json` whenever the origin tells them, and taken from there
+//! when it cannot. Until it is reached the volume answers `Offline`.
+//!
+//! A volume that was never reached cannot be served: nobody knows what it can do. The node starts without it and
+//! takes it up when it comes (`node/places.rs`).
 
+use crate::config::Login;
 use async_trait::async_trait;
 use origin_peer::PeerVolume;
+use origin_smb::{Password, SmbConfig, SmbVolume};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use volume::{
-    Applied, Attr, Caps, Change, Cx, ErrorKind, ListHow, Listing, Namespace, OpenHow, Opened, Priority,
-    Result, Space, Ticket, VPath, Volume, Watch,
+    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, ListHow, Listing, Namespace, OpenHow, Opened,
+    Priority, Result, Space, Ticket, VPath, Volume, Watch,
 };
 
-/// How long the peer has for its first answer: dialing and a handshake over a slow link.
-const FIRST_ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long an origin has for its first answer: dialing and a handshake over a slow link.
+const FIRST_ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// Pauses between attempts to reach an origin; the first doubles up to the last.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Pause after a refused log-in: trying a wrong password again and again locks accounts.
+const PAUSE_REFUSED: Duration = Duration::from_secs(60);
 
-/// A peer's volume with constant abilities.
+/// A way to a far volume.
+#[async_trait]
+pub trait Way: Send + Sync + 'static {
+    /// One attempt. The volume's abilities are known when it succeeds.
+    async fn reach(&self) -> Result<Arc<dyn Volume>>;
+
+    /// The volume as it may be used before it was reached, if it can be.
+    fn at_once(&self) -> Option<Arc<dyn Volume>>;
+}
+
+/// To a volume of another node. It finds its own way there, however long that takes.
+pub struct ToPeer(pub Arc<PeerVolume>);
+
+#[async_trait]
+impl Way for ToPeer {
+    async fn reach(&self) -> Result<Arc<dyn Volume>> {
+        self.0.known(&Cx::system(Priority::Interactive).within(FIRST_ANSWER_PATIENCE)).await?;
+        Ok(self.0.clone())
+    }
+
+    fn at_once(&self) -> Option<Arc<dyn Volume>> {
+        Some(self.0.clone())
+    }
+}
+
+/// To a file server, with a log-in whose password is read anew for each attempt. Once it was reached, its
+/// connections come and go by themselves.
+pub struct ToFileServer {
+    /// Without the password.
+    pub config: SmbConfig,
+    pub login: Login,
+}
+
+#[async_trait]
+impl Way for ToFileServer {
+    async fn reach(&self) -> Result<Arc<dyn Volume>> {
+        let label = || format!("smb://{}/{}", self.config.server, self.config.share);
+        let password = self.login.password.read().map_err(|why| {
+            Error::new(ErrorKind::PermissionDenied, "connect", label()).because(why.to_string())
+        })?;
+        let config = SmbConfig { password: Password::from(password.as_str()), ..self.config.clone() };
+        match tokio::time::timeout(FIRST_ANSWER_PATIENCE, Box::pin(SmbVolume::connect(config))).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => {
+                let what = format!("no answer within {} s", FIRST_ANSWER_PATIENCE.as_secs());
+                Err(Error::new(ErrorKind::Offline, "connect", label()).because(what))
+            }
+        }
+    }
+
+    fn at_once(&self) -> Option<Arc<dyn Volume>> {
+        None
+    }
+}
+
+/// Pauses between attempts to reach an origin.
+#[derive(Default)]
+pub struct Pauses(Option<Duration>);
+
+impl Pauses {
+    /// How long to wait after this failure.
+    pub fn after(&mut self, why: &Error) -> Duration {
+        if why.kind == ErrorKind::PermissionDenied {
+            return PAUSE_REFUSED;
+        }
+        let pause = self.0.map_or(PAUSE_MIN, |before| PAUSE_MAX.min(before * 2));
+        self.0 = Some(pause);
+        pause
+    }
+}
+
+/// Where abilities are remembered.
+pub struct Memory {
+    file: PathBuf,
+    /// For another origin the file says nothing.
+    origin: String,
+}
+
+impl Memory {
+    pub fn of(state: &Path, volume: &str, origin: &str) -> Memory {
+        let file = state.join("volumes").join(format!("{volume}.json"));
+        Memory { file, origin: origin.to_owned() }
+    }
+
+    fn keep(&self, caps: Caps) {
+        if let Err(cause) = write(&self.file, &Kept::new(&self.origin, caps)) {
+            let file = self.file.display();
+            tracing::warn!(%file, %cause, "not remembered for a start without the origin");
+        }
+    }
+
+    fn recall(&self) -> Option<Caps> {
+        read(&self.file).filter(|kept| kept.origin == self.origin).map(|kept| kept.caps())
+    }
+}
+
+/// A far volume with constant abilities.
 pub struct Acquainted {
-    inner: Arc<PeerVolume>,
+    /// Empty until it can be used.
+    inner: OnceLock<Arc<dyn Volume>>,
     caps: Caps,
+    /// Why it was not reached the last time.
+    why: Mutex<String>,
 }
 
 /// What is kept in the file.
@@ -47,40 +156,75 @@ struct Kept {
 }
 
 impl Acquainted {
-    /// Asks the peer.
-    pub async fn new(inner: Arc<PeerVolume>) -> Result<Arc<Acquainted>> {
-        let cx = Cx::system(Priority::Interactive).within(FIRST_ANSWER_PATIENCE);
-        let caps = inner.known(&cx).await?;
-        Ok(Arc::new(Acquainted { inner, caps }))
+    /// Asks the origin, or `memory`, which learns from the answer. With the memory's word the origin is reached later,
+    /// by a task that ends with the volume. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Why the origin was not reached when there is no memory of it, and whatever it refuses.
+    pub async fn meet(way: impl Way, memory: Option<Memory>) -> Result<Arc<Acquainted>> {
+        let error = match way.reach().await {
+            Ok(volume) => {
+                let caps = volume.caps();
+                memory.iter().for_each(|memory| memory.keep(caps));
+                return Ok(Arc::new(Acquainted {
+                    inner: OnceLock::from(volume),
+                    caps,
+                    why: Mutex::default(),
+                }));
+            }
+            Err(error) => error,
+        };
+        let away = matches!(error.kind, ErrorKind::Offline | ErrorKind::TimedOut);
+        let (Some(memory), true) = (memory, away) else { return Err(error) };
+        let Some(caps) = memory.recall() else { return Err(error) };
+        let origin = &memory.origin;
+        tracing::warn!(origin, why = %error, "out of reach; starting with what it could do the last time");
+        let inner = way.at_once().map(OnceLock::from).unwrap_or_default();
+        let volume = Arc::new(Acquainted { inner, caps, why: Mutex::new(error.to_string()) });
+        tokio::spawn(meet_later(Arc::downgrade(&volume), way, memory));
+        Ok(volume)
     }
 
-    /// Asks the peer, or the file in the state directory. `Offline` when neither knows.
-    pub async fn remembered(
-        inner: Arc<PeerVolume>,
-        state: &Path,
-        name: &str,
-        origin: &str,
-    ) -> Result<Arc<Acquainted>> {
-        let file = state.join("volumes").join(format!("{name}.json"));
-        let caps = match Acquainted::new(inner.clone()).await {
-            Ok(known) => {
-                if let Err(cause) = write(&file, &Kept::new(origin, known.caps)) {
-                    tracing::warn!(file = %file.display(), %cause, "not remembered for a start without the peer");
+    fn inner(&self, op: &'static str, what: impl std::fmt::Display) -> Result<&Arc<dyn Volume>> {
+        self.inner.get().ok_or_else(|| {
+            let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Error::new(ErrorKind::Offline, op, what.to_string()).because(why)
+        })
+    }
+}
+
+async fn meet_later(volume: Weak<Acquainted>, way: impl Way, memory: Memory) {
+    let mut pauses = Pauses::default();
+    let mut pause = PAUSE_MIN;
+    loop {
+        tokio::time::sleep(pause).await;
+        if volume.strong_count() == 0 {
+            return;
+        }
+        let reached = way.reach().await;
+        let Some(volume) = volume.upgrade() else { return };
+        match reached {
+            Ok(reached) => {
+                let caps = reached.caps();
+                if caps != volume.caps {
+                    tracing::warn!(
+                        origin = memory.origin,
+                        ?caps,
+                        "it can do other things now; restart to use them"
+                    );
                 }
-                return Ok(known);
+                memory.keep(caps);
+                // A peer's volume was put there before.
+                volume.inner.get_or_init(|| reached);
+                tracing::info!(origin = memory.origin, "reached");
+                return;
             }
-            Err(error) if matches!(error.kind, ErrorKind::Offline | ErrorKind::TimedOut) => {
-                let kept = read(&file).filter(|kept| kept.origin == origin).ok_or(error)?;
-                tracing::warn!(
-                    volume = name,
-                    origin,
-                    "out of reach; starting with what it could do the last time"
-                );
-                kept.caps()
+            Err(error) => {
+                tracing::debug!(origin = memory.origin, why = %error, "not reached yet");
+                pause = pauses.after(&error);
+                *volume.why.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
             }
-            Err(error) => return Err(error),
-        };
-        Ok(Arc::new(Acquainted { inner, caps }))
+        }
     }
 }
 
@@ -143,63 +287,131 @@ impl Volume for Acquainted {
     }
 
     async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
-        self.inner.stat(cx, path).await
+        self.inner("stat", path)?.stat(cx, path).await
     }
 
     async fn list(&self, cx: &Cx, dir: &VPath, how: ListHow) -> Result<Listing> {
-        self.inner.list(cx, dir, how).await
+        self.inner("list", dir)?.list(cx, dir, how).await
     }
 
     async fn open(&self, cx: &Cx, path: &VPath, how: OpenHow) -> Result<Opened> {
-        self.inner.open(cx, path, how).await
+        self.inner("open", path)?.open(cx, path, how).await
     }
 
     async fn reopen(&self, cx: &Cx, ticket: &Ticket) -> Result<Opened> {
-        self.inner.reopen(cx, ticket).await
+        self.inner("reopen", "a ticket")?.reopen(cx, ticket).await
     }
 
     async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
-        self.inner.apply(cx, change).await
+        self.inner(change.name(), "the volume")?.apply(cx, change).await
     }
 
     async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
-        self.inner.read_link(cx, path).await
+        self.inner("readlink", path)?.read_link(cx, path).await
     }
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
-        self.inner.space(cx, path).await
+        self.inner("space", path)?.space(cx, path).await
     }
 
     async fn watch(&self, cx: &Cx) -> Result<Watch> {
-        self.inner.watch(cx).await
+        self.inner("watch", "the volume")?.watch(cx).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use origin_local::{LocalConfig, LocalVolume};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const CAPS: Caps = Caps {
+        namespace: Namespace::Tree,
+        stable_ids: true,
+        atomic_rename: false,
+        random_write: true,
+        hard_links: false,
+        symlinks: true,
+        set_times: false,
+        dos_attributes: true,
+        case_sensitive: false,
+        watch: true,
+        read_only: false,
+        io_size: 4096,
+    };
+
+    /// A way that ends at a directory once `open` is set.
+    struct Gate {
+        open: Arc<AtomicBool>,
+        dir: PathBuf,
+        refusal: ErrorKind,
+    }
+
+    #[async_trait]
+    impl Way for Gate {
+        async fn reach(&self) -> Result<Arc<dyn Volume>> {
+            match self.open.load(Ordering::SeqCst) {
+                true => Ok(LocalVolume::open(&self.dir, LocalConfig::default())?),
+                false => Err(Error::new(self.refusal, "connect", "the gate")),
+            }
+        }
+
+        fn at_once(&self) -> Option<Arc<dyn Volume>> {
+            None
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_met_once_is_served_before_it_is_reached_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = Arc::new(AtomicBool::new(false));
+        let gate = |refusal| Gate { open: open.clone(), dir: dir.path().to_owned(), refusal };
+        let memory = |origin| Some(Memory::of(dir.path(), "v", origin));
+        let meet = |origin, refusal| Acquainted::meet(gate(refusal), memory(origin));
+        let kind = |met: Result<Arc<Acquainted>>| met.err().map(|error| error.kind);
+        assert_eq!(kind(meet("smb://a/b", ErrorKind::Offline).await), Some(ErrorKind::Offline), "a stranger");
+        open.store(true, Ordering::SeqCst);
+        let caps = meet("smb://a/b", ErrorKind::Offline).await.unwrap().caps();
+        open.store(false, Ordering::SeqCst);
+        assert_eq!(
+            kind(meet("smb://a/c", ErrorKind::Offline).await),
+            Some(ErrorKind::Offline),
+            "another one"
+        );
+        let refused = kind(meet("smb://a/b", ErrorKind::PermissionDenied).await);
+        assert_eq!(refused, Some(ErrorKind::PermissionDenied), "it is there and does not want us");
+
+        let volume = meet("smb://a/b", ErrorKind::Offline).await.unwrap();
+        assert_eq!(volume.caps(), caps);
+        let cx = Cx::system(Priority::Interactive);
+        let root = VPath::root();
+        let stat = || volume.stat(&cx, &root);
+        assert_eq!(stat().await.map_err(|error| error.kind), Err(ErrorKind::Offline));
+        open.store(true, Ordering::SeqCst);
+        tokio::time::sleep(PAUSE_MAX).await;
+        assert!(stat().await.is_ok());
+    }
+
+    #[test]
+    fn a_refused_log_in_is_not_repeated_soon() {
+        let mut pauses = Pauses::default();
+        let mut after = |kind| pauses.after(&Error::new(kind, "connect", "x"));
+        assert_eq!(after(ErrorKind::Offline), PAUSE_MIN);
+        assert_eq!(after(ErrorKind::Offline), PAUSE_MIN * 2);
+        assert_eq!(after(ErrorKind::PermissionDenied), PAUSE_REFUSED);
+        for _ in 0..10 {
+            after(ErrorKind::TimedOut);
+        }
+        assert_eq!(after(ErrorKind::Offline), PAUSE_MAX);
+    }
 
     #[test]
     fn what_is_written_comes_back() {
-        let caps = Caps {
-            namespace: Namespace::Tree,
-            stable_ids: true,
-            atomic_rename: false,
-            random_write: true,
-            hard_links: false,
-            symlinks: true,
-            set_times: false,
-            dos_attributes: true,
-            case_sensitive: false,
-            watch: true,
-            read_only: false,
-            io_size: 4096,
-        };
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("volumes/v.json");
         assert_eq!(read(&file), None);
-        write(&file, &Kept::new("peer://dc1/v", caps)).unwrap();
-        assert_eq!(read(&file).map(|kept| kept.caps()), Some(caps));
+        write(&file, &Kept::new("peer://dc1/v", CAPS)).unwrap();
+        assert_eq!(read(&file).map(|kept| kept.caps()), Some(CAPS));
         std::fs::write(&file, "{}").unwrap();
         assert_eq!(read(&file), None);
     }

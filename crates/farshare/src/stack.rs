@@ -8,17 +8,18 @@
 //!
 //! Peers are served the top of the same stack, so that they and the SMB clients of this node see one state.
 
-use crate::acquainted::Acquainted;
+use crate::acquainted::{Acquainted, Memory, ToFileServer, ToPeer};
 use crate::config::{CacheSettings, Dialect, Encryption, Origin, Signing, SmbSettings, VolumeSettings};
 use crate::failure::Failure;
 use crate::users::UserTable;
 use layer_cache::{CacheConfig, CacheVolume};
 use origin_local::{LocalConfig, LocalVolume};
 use origin_peer::{Inbox, PeerVolume};
-use origin_smb::{Password, SmbConfig, SmbVolume};
-use std::path::PathBuf;
+use origin_smb::SmbConfig;
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use volume::Volume;
+use volume::{ErrorKind, Volume};
 
 /// A volume with all its layers.
 pub struct Stack {
@@ -33,19 +34,45 @@ pub struct Peers {
     pub node: link::Node,
     /// The service of `node`.
     pub inbox: Arc<Inbox>,
-    /// The state directory, where what peers can do is remembered; `None` remembers nothing.
-    pub state: Option<PathBuf>,
 }
 
-/// Builds a volume. `peers` is needed for `peer://`.
-pub async fn build(settings: &VolumeSettings, peers: Option<&Peers>) -> Result<Stack, Failure> {
-    let named = |cause: &dyn std::fmt::Display| {
-        Failure::failed(format_args!("volume {} ({}): {cause}", settings.name, settings.origin))
-    };
-    let origin = origin(settings, peers).await.map_err(|cause| named(&cause))?;
+/// Why a volume cannot be served.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Its origin lies elsewhere and was not reached, or refuses us. That may change without us.
+    Unreached(volume::Error),
+    /// Waiting mends nothing.
+    Wrong(volume::Error),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Unreached(cause) | Trouble::Wrong(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+impl Trouble {
+    /// Of a volume, as the end of the program.
+    pub fn of(self, settings: &VolumeSettings) -> Failure {
+        Failure::failed(format_args!("volume {} ({}): {self}", settings.name, settings.origin))
+    }
+}
+
+/// Builds a volume. `peers` is needed for `peer://`. `state` is the directory where abilities of far volumes are
+/// remembered; without it nothing is.
+pub async fn build(
+    settings: &VolumeSettings,
+    peers: Option<&Peers>,
+    state: Option<&Path>,
+) -> Result<Stack, Trouble> {
+    let origin = origin(settings, peers, state).await?;
     let Some(cache) = &settings.cache else { return Ok(Stack { top: origin, cache: None }) };
     let config = cache_config(cache, &settings.origin);
-    let cache = CacheVolume::open(origin, config).await.map_err(|cause| named(&cause))?;
+    let cache = CacheVolume::open(origin, config).await.map_err(Trouble::Wrong)?;
     Ok(Stack { top: cache.clone(), cache: Some(cache) })
 }
 
@@ -53,27 +80,31 @@ pub async fn build(settings: &VolumeSettings, peers: Option<&Peers>) -> Result<S
 pub async fn origin(
     settings: &VolumeSettings,
     peers: Option<&Peers>,
-) -> Result<Arc<dyn Volume>, Box<dyn std::error::Error + Send + Sync>> {
+    state: Option<&Path>,
+) -> Result<Arc<dyn Volume>, Trouble> {
+    let missing = |what| Trouble::Wrong(volume::Error::new(ErrorKind::InvalidArgument, "configure", what));
+    let memory = || state.map(|state| Memory::of(state, &settings.name, &settings.origin.to_string()));
     match &settings.origin {
-        Origin::File { root } => Ok(LocalVolume::open(root, LocalConfig::default())?),
+        Origin::File { root } => {
+            let volume = LocalVolume::open(root, LocalConfig::default()).map_err(Trouble::Wrong)?;
+            Ok(volume)
+        }
         Origin::Peer { peer, volume } => {
-            let peers = peers.ok_or("a peer:// origin needs a [link] section")?;
-            let inner = PeerVolume::new(peers.node.link(&peer.0), volume, peers.inbox.clone())?;
-            let origin = settings.origin.to_string();
-            match &peers.state {
-                Some(state) => Ok(Acquainted::remembered(inner, state, &settings.name, &origin).await?),
-                None => Ok(Acquainted::new(inner).await?),
-            }
+            let peers = peers.ok_or_else(|| missing("a peer:// origin needs a [link] section"))?;
+            let inner = PeerVolume::new(peers.node.link(&peer.0), volume, peers.inbox.clone());
+            let way = ToPeer(inner.map_err(Trouble::Wrong)?);
+            Ok(Acquainted::meet(way, memory()).await.map_err(Trouble::Unreached)?)
         }
         Origin::Smb { host, port, share, below } => {
-            let login = settings.login.as_ref().ok_or("an smb:// origin needs `user` and `password`")?;
-            let password = Password::from(login.password.read()?.as_str());
+            let login = settings.login.as_ref();
+            let login = login.ok_or_else(|| missing("an smb:// origin needs `user` and `password`"))?.clone();
             let config = SmbConfig {
                 domain: login.domain.clone(),
                 subdir: (!below.is_empty()).then(|| below.clone()),
-                ..SmbConfig::new(format!("{host}:{port}"), share, &login.user, password)
+                ..SmbConfig::new(format!("{host}:{port}"), share, &login.user, "")
             };
-            Ok(SmbVolume::connect(config).await?)
+            let way = ToFileServer { config, login };
+            Ok(Acquainted::meet(way, memory()).await.map_err(Trouble::Unreached)?)
         }
     }
 }

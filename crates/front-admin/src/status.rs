@@ -28,6 +28,8 @@ pub struct VolumeStatus {
     /// The origin's URL as configured; it holds no password.
     pub origin: String,
     pub freshness: FreshnessStatus,
+    /// Why it is not served: its origin was never reached so far.
+    pub waiting: Option<String>,
     /// Acknowledged to a client and not yet at the origin, bytes. Zero while writes go through.
     pub unsent_bytes: u64,
     /// `None` without a cache.
@@ -144,10 +146,13 @@ pub struct ShareStatus {
 impl Status {
     /// Why this node does not serve all it should; empty when it does.
     pub fn complaints(&self) -> Vec<String> {
-        let offline =
-            self.volumes.iter().filter(|volume| volume.freshness.word == "offline").map(|volume| {
-                format!("volume {}: its origin {} is out of reach", volume.name, volume.origin)
-            });
+        let offline = self.volumes.iter().filter(|volume| volume.freshness.word == "offline").map(|volume| {
+            let VolumeStatus { name, origin, .. } = volume;
+            match &volume.waiting {
+                Some(why) => format!("volume {name}: not served, its origin was never reached: {why}"),
+                None => format!("volume {name}: its origin {origin} is out of reach"),
+            }
+        });
         let down = self.link.iter().flat_map(|link| &link.peers).filter(|peer| !peer.up).map(|peer| {
             let why = peer.why.as_deref().unwrap_or("not connected yet");
             format!("peer {}: down ({why})", peer.name)

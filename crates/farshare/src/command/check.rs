@@ -178,7 +178,7 @@ async fn dial(table: &mut Table, config: &Config, link: &LinkSettings) -> Option
     for peer in undialed.filter(|peer| !link.dial.iter().any(|dial| dial.peer.0 == *peer)) {
         table.warn(format_args!("peer {peer}"), "dials this node; not known while the node does not run");
     }
-    Some(Peers { node, inbox, state: None })
+    Some(Peers { node, inbox })
 }
 
 async fn check_volume(
@@ -212,7 +212,7 @@ async fn look(
     peers: Option<&Peers>,
 ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let cx = Cx::system(Priority::Interactive).within(PATIENCE);
-    let origin = stack::origin(settings, peers).await?;
+    let origin = stack::origin(settings, peers, None).await?;
     origin.stat(&cx, &VPath::root()).await?;
     origin.list(&cx, &VPath::root(), ListHow::default()).await?;
     let space = origin.space(&cx, &VPath::root()).await?;

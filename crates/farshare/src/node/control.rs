@@ -1,6 +1,7 @@
 //! What the node can be told while it runs: stop, reload, tend a cache.
 
-use super::{Node, Served, shares, status::cache_status};
+use super::places::{Place, offers};
+use super::{Node, shares, status::cache_status};
 use crate::config::{Config, Size};
 use crate::status_text::cache_lines;
 use async_trait::async_trait;
@@ -28,22 +29,26 @@ impl Control for Node {
         let mut done = Reloaded::default();
         self.reload_certificates(&mut done)?;
         self.reload_shares(&new, &mut done);
+        self.reload_rights(&new, &mut done);
         done.needs_restart = self.differences(&new);
         Ok(done)
     }
 
     async fn cache(&self, action: CacheAction, request: CacheRequest) -> Result<Done, Refused> {
-        let served = self.volumes.iter().find(|served| served.settings.name == request.volume);
-        let served = served.ok_or_else(|| {
-            let known: Vec<_> = self.volumes.iter().map(|served| served.settings.name.as_str()).collect();
+        let place = self.volumes.iter().find(|place| place.name() == request.volume);
+        let place = place.ok_or_else(|| {
+            let known: Vec<_> = self.volumes.iter().map(|place| place.name()).collect();
             Refused::NotFound(format!("no volume {:?}; there is: {}", request.volume, known.join(", ")))
         })?;
-        let Some(cache) = &served.stack.cache else {
+        if let Some(waiting) = place.waiting() {
+            return Err(Refused::Failed(format!("{} is not served yet: {}", request.volume, waiting.why)));
+        }
+        let Some(cache) = place.served.get().and_then(|served| served.stack.cache.as_ref()) else {
             return Err(Refused::NotFound(format!("the volume {} has no cache", request.volume)));
         };
         let path = VPath::parse(&request.path)
             .map_err(|error| Refused::Invalid(format!("{:?}: {error}", request.path)))?;
-        let message = tend(served, cache, action, &path, request.bytes).await;
+        let message = tend(place, cache, action, &path, request.bytes).await;
         message.map(|message| Done { message }).map_err(|error| match error.kind {
             volume::ErrorKind::NotFound => Refused::NotFound(error.to_string()),
             _ => Refused::Failed(error.to_string()),
@@ -52,7 +57,7 @@ impl Control for Node {
 }
 
 async fn tend(
-    served: &Served,
+    place: &Place,
     cache: &CacheVolume,
     action: CacheAction,
     path: &VPath,
@@ -60,7 +65,7 @@ async fn tend(
 ) -> volume::Result<String> {
     Ok(match action {
         CacheAction::Stat => {
-            cache_status(served).map(|cache| cache_lines(&cache).join("\n")).unwrap_or_default()
+            cache_status(place).map(|cache| cache_lines(&cache).join("\n")).unwrap_or_default()
         }
         CacheAction::Pin => {
             cache.pin(path).await?;
@@ -84,7 +89,7 @@ impl Node {
         let (Some(link), Some(settings)) = (&self.link, self.config().link) else { return Ok(()) };
         let identity = certs::load_site(&settings.certs, &self.config().name.0);
         let identity = identity.map_err(|error| Refused::Invalid(error.to_string()))?;
-        link.reload(identity).map_err(|error| Refused::Failed(error.to_string()))?;
+        link.peers.node.reload(identity).map_err(|error| Refused::Failed(error.to_string()))?;
         done.applied.push("certificates, for new connections".into());
         Ok(())
     }
@@ -94,7 +99,7 @@ impl Node {
         let (Some(server), Some(wanted)) = (&self.smb, &new.smb) else { return };
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(present) = config.smb.as_mut() else { return };
-        let known = |name: &str| self.volumes.iter().any(|served| served.settings.name == name);
+        let known = |name: &str| self.volumes.iter().any(|place| place.name() == name);
         let can: Vec<_> = wanted.shares.iter().filter(|share| known(&share.volume)).cloned().collect();
         if can == present.shares {
             return;
@@ -103,6 +108,25 @@ impl Node {
         let names: Vec<_> = can.iter().map(|share| share.name.as_str()).collect();
         done.applied.push(format!("shares: {}", names.join(", ")));
         present.shares = can;
+    }
+
+    /// Who may use a volume over the link.
+    fn reload_rights(&self, new: &Config, done: &mut Reloaded) {
+        let Some(link) = &self.link else { return };
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Vec::new();
+        for present in &mut config.volumes {
+            if let Some(wanted) = new.volume(&present.name)
+                && wanted.allow != present.allow
+            {
+                present.allow.clone_from(&wanted.allow);
+                changed.push(present.name.clone());
+            }
+        }
+        if !changed.is_empty() {
+            link.server.offer(offers(&config, &self.volumes));
+            done.applied.push(format!("who may use {}", changed.join(", ")));
+        }
     }
 
     /// What of `new` is not in force.

@@ -1,21 +1,24 @@
 //! A running node: volumes, link, SMB server. What is started when, and what is stopped when.
 //!
 //! Start: volumes that need no link; the link, which offers them to peers; volumes that lie at peers; the SMB
-//! server last, so that no client sees half of it. Stop: the SMB server drains first, then the caches write their
-//! index, then the link ends. A step that fails undoes nothing by itself: the process ends.
+//! server last, so that no client sees half of it. A volume whose origin was never reached comes later
+//! (`places.rs`). Stop: the SMB server drains first, then the caches write their index, then the link ends. A step
+//! that fails undoes nothing by itself: the process ends.
 
 mod control;
+mod places;
 mod status;
 
 use crate::config::{Config, ShareSettings, VolumeSettings};
 use crate::failure::Failure;
-use crate::stack::{self, Peers, Stack};
+use crate::stack::{self, Peers};
 use crate::users::UserTable;
-use front_peer::{Offered, PeerLimits, PeerServer};
+use front_peer::{PeerLimits, PeerServer};
 use link::{LinkConfig, certs};
 use origin_peer::Inbox;
+use places::Place;
 use rustix::fs::FlockOperation;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -24,7 +27,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use vfs::{Vfs, VfsConfig};
 use volume::{Cx, Priority, VPath};
 
 /// How long a volume may take to answer at the start before the node starts without it.
@@ -37,27 +39,20 @@ pub struct Node {
     /// In force now.
     config: Mutex<Config>,
     started: Instant,
-    volumes: Vec<Served>,
-    link: Option<link::Node>,
+    volumes: Vec<Arc<Place>>,
+    link: Option<Linked>,
     smb: Option<front_smb::Server>,
+    /// Those who wait for an origin that was never reached.
+    late: Mutex<JoinSet<()>>,
     stop: watch::Sender<bool>,
     /// Held as long as the node lives: one process per state directory.
     _lock: File,
 }
 
-/// A volume with its layers.
-struct Served {
-    settings: VolumeSettings,
-    stack: Stack,
-    vfs: Vfs,
-}
-
-impl Served {
-    fn new(settings: &VolumeSettings, stack: Stack) -> Served {
-        let list_ahead = if stack.cache.is_some() { layer_cache::LIST_AHEAD_ENTRIES } else { 0 };
-        let config = VfsConfig { list_ahead, ..VfsConfig::default() };
-        Served { settings: settings.clone(), vfs: Vfs::new(stack.top.clone(), config), stack }
-    }
+/// The link, and what is offered over it.
+struct Linked {
+    peers: Peers,
+    server: Arc<PeerServer>,
 }
 
 impl Node {
@@ -65,15 +60,12 @@ impl Node {
     pub async fn start(config: Config, file: Option<PathBuf>) -> Result<Arc<Node>, Failure> {
         let lock = lock_state(&config.state)?;
         let users = UserTable::open(&config.state).map_err(Failure::usage)?;
-        let mut volumes = Vec::with_capacity(config.volumes.len());
-        for settings in config.volumes.iter().filter(|volume| !volume.is_remote()) {
-            volumes.push(Served::new(settings, stack::build(settings, None).await?));
-        }
-        let peers = start_link(&config, &volumes).await?;
-        for settings in config.volumes.iter().filter(|volume| volume.is_remote()) {
-            volumes.push(Served::new(settings, stack::build(settings, peers.as_ref()).await?));
-        }
-        let link = peers.map(|peers| peers.node);
+        let here = config.volumes.iter().filter(|volume| !volume.is_remote());
+        let mut volumes = places::fill(here, None, &config.state).await?;
+        let link = start_link(&config, &volumes).await?;
+        let peers = link.as_ref().map(|link| &link.peers);
+        let elsewhere = config.volumes.iter().filter(|volume| volume.is_remote());
+        volumes.extend(places::fill(elsewhere, peers, &config.state).await?);
         first_look(&volumes).await;
         let mut smb = None;
         if let Some(settings) = &config.smb {
@@ -88,7 +80,10 @@ impl Node {
         let config = Mutex::new(config);
         let (stop, _) = watch::channel(false);
         let started = Instant::now();
-        Ok(Arc::new(Node { file, config, started, volumes, link, smb, stop, _lock: lock }))
+        let late = Mutex::default();
+        let node = Arc::new(Node { file, config, started, volumes, link, smb, late, stop, _lock: lock });
+        node.wait_for_origins();
+        Ok(node)
     }
 
     /// Where SMB is served, with the ports that were given for port 0.
@@ -98,13 +93,13 @@ impl Node {
 
     /// Where peers dial in.
     pub fn link_address(&self) -> Option<SocketAddr> {
-        self.link.as_ref().and_then(link::Node::local_addr)
+        self.link.as_ref().and_then(|link| link.peers.node.local_addr())
     }
 
     /// Waits until `peer` is connected, at most `patience`; says why it is not.
     pub async fn wait_for_peer(&self, peer: &str, patience: Duration) -> Result<(), String> {
-        let Some(node) = &self.link else { return Err("this node has no link".into()) };
-        let mut state = node.link(peer).state();
+        let Some(link) = &self.link else { return Err("this node has no link".into()) };
+        let mut state = link.peers.node.link(peer).state();
         let up = tokio::time::timeout(patience, state.wait_for(link::LinkState::is_up)).await.is_ok();
         match (up, &*state.borrow()) {
             (false, link::LinkState::Down { why, .. }) => Err(why.clone()),
@@ -120,20 +115,22 @@ impl Node {
 
     /// Lets work under way end and stops. The node is of no use afterwards.
     pub async fn shutdown(&self) {
+        let mut late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
+        late.shutdown().await;
         if let Some(smb) = &self.smb
             && !smb.shutdown().await
         {
             tracing::warn!("SMB: requests were cut off that did not end in time");
         }
         for volume in &self.volumes {
-            if let Some(cache) = &volume.stack.cache
+            if let Some(cache) = volume.served.get().and_then(|served| served.stack.cache.as_ref())
                 && let Err(cause) = cache.shut_down().await
             {
-                tracing::warn!(volume = volume.settings.name, %cause, "the cache's index is not up to date");
+                tracing::warn!(volume = volume.name(), %cause, "the cache's index is not up to date");
             }
         }
         if let Some(link) = &self.link {
-            link.shutdown().await;
+            link.peers.node.shutdown().await;
         }
     }
 
@@ -189,15 +186,11 @@ fn server_guid(state: &Path) -> Result<[u8; 16], Failure> {
 }
 
 /// Certificates first: nothing listens before they are known to be good.
-async fn start_link(config: &Config, volumes: &[Served]) -> Result<Option<Peers>, Failure> {
+async fn start_link(config: &Config, volumes: &[Arc<Place>]) -> Result<Option<Linked>, Failure> {
     let Some(settings) = &config.link else { return Ok(None) };
     let identity = certs::load_site(&settings.certs, &config.name.0).map_err(Failure::usage)?;
-    let offered = volumes.iter().filter(|volume| !volume.settings.allow.is_empty()).map(|volume| {
-        let allow = volume.settings.allow.iter().map(|peer| peer.0.clone()).collect();
-        (volume.settings.name.clone(), Offered { volume: volume.stack.top.clone(), allow })
-    });
-    let server = PeerServer::new(offered.collect::<HashMap<_, _>>(), PeerLimits::default());
-    let inbox = Inbox::around(server);
+    let server = PeerServer::new(places::offers(config, volumes), PeerLimits::default());
+    let inbox = Inbox::around(server.clone());
     let link = LinkConfig {
         listen: settings.listen,
         dial: settings.dial.iter().map(|dial| (dial.peer.0.clone(), dial.address.clone())).collect(),
@@ -206,15 +199,16 @@ async fn start_link(config: &Config, volumes: &[Served]) -> Result<Option<Peers>
         ..LinkConfig::default()
     };
     let node = link::Node::start(identity, link, inbox.clone()).await.map_err(Failure::failed)?;
-    Ok(Some(Peers { node, inbox, state: Some(config.state.clone()) }))
+    Ok(Some(Linked { peers: Peers { node, inbox }, server }))
 }
 
 /// Asks each volume for its root, so that a log tells at the start what is out of reach. A far origin may be down
 /// for now: that is no reason not to start.
-async fn first_look(volumes: &[Served]) {
+async fn first_look(volumes: &[Arc<Place>]) {
     let mut looks = JoinSet::new();
     for volume in volumes {
-        let (top, name) = (volume.stack.top.clone(), volume.settings.name.clone());
+        let Some(served) = volume.served.get() else { continue };
+        let (top, name) = (served.stack.top.clone(), volume.name().to_owned());
         let origin = volume.settings.origin.to_string();
         looks.spawn(async move {
             let cx = Cx::system(Priority::Interactive).within(FIRST_LOOK_PATIENCE);
@@ -227,13 +221,13 @@ async fn first_look(volumes: &[Served]) {
     looks.join_all().await;
 }
 
-/// The shares, each on the `Vfs` of its volume.
-fn shares(volumes: &[Served], settings: &[ShareSettings]) -> Vec<front_smb::Share> {
+/// The shares, each on the `Vfs` of its volume. One whose volume is not served yet is left out.
+fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::Share> {
     let with_volume = settings.iter().filter_map(|share| {
-        let served = volumes.iter().find(|served| served.settings.name == share.volume)?;
-        Some((share, served))
+        let place = volumes.iter().find(|place| place.name() == share.volume)?;
+        Some((share, place.served.get()?))
     });
-    let share = |(share, served): (&ShareSettings, &Served)| front_smb::Share {
+    let share = |(share, served): (&ShareSettings, &places::Served)| front_smb::Share {
         comment: share.comment.clone(),
         read_only: share.read_only,
         users: share.users.clone(),

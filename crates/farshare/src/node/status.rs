@@ -1,6 +1,8 @@
 //! What the node says of itself.
 
-use super::{Node, Served};
+use super::Node;
+use super::places::{Place, Served};
+use crate::config::Config;
 use front_admin::{
     CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, SessionStatus, ShareStatus, SmbStatus, Status,
     VolumeStatus,
@@ -12,13 +14,14 @@ use volume::Freshness;
 impl Node {
     /// Everything, at this moment.
     pub(super) fn look(&self) -> Status {
+        let config = self.config();
         Status {
-            node: self.config().name.0,
+            node: config.name.0.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            volumes: self.volumes.iter().map(volume_status).collect(),
-            link: self.link.as_ref().map(|link| self.link_status(link)),
+            volumes: self.volumes.iter().map(|place| volume_status(place, &config)).collect(),
+            link: self.link.as_ref().map(|link| self.link_status(&link.peers.node)),
             smb: self.smb.as_ref().map(|smb| self.smb_status(smb)),
         }
     }
@@ -56,26 +59,39 @@ impl Node {
     }
 }
 
-fn volume_status(served: &Served) -> VolumeStatus {
-    let freshness = match &served.stack.cache {
-        Some(cache) => cache.freshness(),
-        None => served.vfs.freshness().unwrap_or(Freshness::Direct),
+fn volume_status(place: &Place, config: &Config) -> VolumeStatus {
+    let waiting = place.waiting();
+    let freshness = match (place.served.get(), &waiting) {
+        (Some(served), _) => freshness_of(served),
+        (None, waiting) => {
+            let since = waiting.as_ref().map_or(UNIX_EPOCH, |waiting| waiting.since);
+            Freshness::Offline { since }
+        }
     };
+    let allow = config.volume(place.name()).map(|volume| volume.allow.as_slice()).unwrap_or_default();
     VolumeStatus {
-        name: served.settings.name.clone(),
-        origin: served.settings.origin.to_string(),
+        name: place.name().to_owned(),
+        origin: place.settings.origin.to_string(),
         freshness: freshness_status(freshness),
+        waiting: waiting.map(|waiting| waiting.why),
         // Writes go through: what is acknowledged, the origin has.
         unsent_bytes: 0,
-        cache: cache_status(served),
-        allow: served.settings.allow.iter().map(|peer| peer.0.clone()).collect(),
+        cache: cache_status(place),
+        allow: allow.iter().map(|peer| peer.0.clone()).collect(),
+    }
+}
+
+fn freshness_of(served: &Served) -> Freshness {
+    match &served.stack.cache {
+        Some(cache) => cache.freshness(),
+        None => served.vfs.freshness().unwrap_or(Freshness::Direct),
     }
 }
 
 /// The cache of a volume, if it has one.
-pub(super) fn cache_status(served: &Served) -> Option<CacheStatus> {
-    let stats = served.stack.cache.as_ref()?.stats();
-    let settings = served.settings.cache.as_ref()?;
+pub(super) fn cache_status(place: &Place) -> Option<CacheStatus> {
+    let stats = place.served.get()?.stack.cache.as_ref()?.stats();
+    let settings = place.settings.cache.as_ref()?;
     Some(CacheStatus {
         path: settings.directory.display().to_string(),
         limit_bytes: stats.limit,

@@ -1,6 +1,7 @@
 //! The program as its users meet it: exit status, words, files.
 
 mod served;
+mod unreached;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
