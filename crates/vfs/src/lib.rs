@@ -72,7 +72,7 @@ pub use cursor::{DirCursor, DirEntry};
 pub use error::{Error, Result};
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
 pub use open::Open;
-pub use range_lock::Range;
+pub use range_lock::{Range, WAITING_LOCKS_PER_FILE_MAX, WAITING_LOCKS_PER_OPEN_MAX};
 pub use request::{
     ALLOCATION_CHECKED_MIN, Access, Action, Disposition, OpenId, OpenRequest, Opened, Owner, RenameHow,
     Share, Want,

@@ -54,7 +54,7 @@ impl RangeLocks {
         lock.range.check()?;
         let asked = self.change(|inner| {
             self.admit(inner, closed)?;
-            Ok::<_, Error>(inner.table.lock_or_wait(lock).map(|ticket| {
+            Ok::<_, Error>(inner.table.lock_or_wait(lock)?.map(|ticket| {
                 let (wake, woken) = oneshot::channel();
                 inner.wake.insert(ticket, wake);
                 (ticket, woken)
@@ -71,15 +71,19 @@ impl RangeLocks {
 
     pub(crate) fn unlock(&self, owner: OpenId, range: Range) -> Result<()> {
         range.check()?;
-        self.change(|inner| inner.table.unlock(owner, range))
+        self.change(|inner| {
+            let granted = inner.table.unlock(owner, range)?;
+            inner.tell_all(granted, || Ok(()));
+            Ok(())
+        })
     }
 
     /// Ends everything of an open; its waiting requests answer `Closed`.
     pub(crate) fn release(&self, owner: OpenId) {
         self.change(|inner| {
-            for ticket in inner.table.release(owner) {
-                inner.tell(ticket, Err(Error::Closed));
-            }
+            let released = inner.table.release(owner);
+            inner.tell_all(released.ended, || Err(Error::Closed));
+            inner.tell_all(released.granted, || Ok(()));
         });
     }
 
@@ -98,19 +102,16 @@ impl RangeLocks {
     fn change<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner.lock();
         let answer = f(&mut inner);
-        for ticket in inner.table.grant() {
-            inner.tell(ticket, Ok(()));
-        }
         self.held.store(inner.table.held(), Ordering::Release);
         answer
     }
 }
 
 impl Inner {
-    fn tell(&mut self, ticket: Ticket, answer: Result<()>) {
-        if let Some(wake) = self.wake.remove(&ticket) {
+    fn tell_all(&mut self, tickets: Vec<Ticket>, answer: impl Fn() -> Result<()>) {
+        for wake in tickets.iter().filter_map(|ticket| self.wake.remove(ticket)) {
             // Nobody listens when the request is being dropped just now; its `Drop` takes the lock back.
-            let _ = wake.send(answer);
+            let _ = wake.send(answer());
         }
     }
 }
@@ -130,9 +131,9 @@ impl Drop for Request<'_> {
         }
         self.locks.change(|inner| {
             inner.wake.remove(&self.ticket);
-            if !inner.table.withdraw(self.ticket) {
-                inner.table.revoke(self.lock);
-            }
+            let withdrawn = inner.table.withdraw(self.ticket);
+            let granted = withdrawn.unwrap_or_else(|| inner.table.revoke(self.lock));
+            inner.tell_all(granted, || Ok(()));
         });
     }
 }

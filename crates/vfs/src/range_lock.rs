@@ -53,15 +53,43 @@ impl RangeLock {
     }
 }
 
-/// A waiting request.
+/// Most requests of one open that wait for locks of one file.
+pub const WAITING_LOCKS_PER_OPEN_MAX: usize = 64;
+/// Most requests of all opens together that wait for locks of one file.
+pub const WAITING_LOCKS_PER_FILE_MAX: usize = 512;
+
+/// A request, waiting or granted.
 pub(crate) type Ticket = u64;
 
 /// The locks of one file, and who waits.
+///
+/// Each waiting request knows one other that is in its way: a held lock, or a request that waits longer. While
+/// that one is there the request cannot be granted, so it is looked at again only when that one goes. Being
+/// granted takes nobody out of another's way.
 #[derive(Debug, Default)]
 pub(crate) struct LockTable {
-    held: Vec<RangeLock>,
-    waiting: VecDeque<(Ticket, RangeLock)>,
+    /// In the order of granting.
+    held: Vec<(Ticket, RangeLock)>,
+    /// In the order of asking.
+    waiting: VecDeque<Waiting>,
     last_ticket: Ticket,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    ticket: Ticket,
+    lock: RangeLock,
+    behind: Ticket,
+}
+
+/// What came of the end of an open.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) struct Released {
+    /// Its waiting requests, which are over.
+    pub ended: Vec<Ticket>,
+    /// Requests of others, granted now.
+    pub granted: Vec<Ticket>,
 }
 
 impl LockTable {
@@ -76,194 +104,121 @@ impl LockTable {
     /// Whether reading or writing there is refused to `owner`: another's exclusive lock refuses both, any
     /// shared lock refuses writing, one's own too (MS-FSA 2.1.4.10).
     pub(crate) fn refuses_io(&self, owner: OpenId, range: Range, write: bool) -> bool {
-        let meets = |lock: &&RangeLock| lock.range.overlaps(range);
-        self.held.iter().filter(meets).any(|lock| match lock.exclusive {
-            true => lock.owner != owner,
-            false => write,
+        self.held.iter().filter(|(_, lock)| lock.range.overlaps(range)).any(|(_, lock)| {
+            match lock.exclusive {
+                true => lock.owner != owner,
+                false => write,
+            }
         })
     }
 
     /// Locks now or not at all.
     pub(crate) fn try_lock(&mut self, lock: RangeLock) -> Result<()> {
-        if self.held.iter().any(|held| held.excludes(&lock)) {
+        if self.held.iter().any(|(_, held)| held.excludes(&lock)) {
             return Err(Error::LockNotGranted);
         }
-        self.held.push(lock);
+        let ticket = self.next_ticket();
+        self.held.push((ticket, lock));
         Ok(())
     }
 
-    /// Locks now (`None`), or stands in line.
-    pub(crate) fn lock_or_wait(&mut self, lock: RangeLock) -> Option<Ticket> {
-        let queued = self.waiting.iter().any(|(_, other)| other.excludes(&lock));
-        if !queued && self.try_lock(lock).is_ok() {
-            return None;
+    /// Locks now (`None`), or stands in line. `LimitReached` where too many do.
+    pub(crate) fn lock_or_wait(&mut self, lock: RangeLock) -> Result<Option<Ticket>> {
+        let Some(behind) = self.in_the_way(self.waiting.len(), &lock) else {
+            let ticket = self.next_ticket();
+            self.held.push((ticket, lock));
+            return Ok(None);
+        };
+        if self.waiting.len() >= WAITING_LOCKS_PER_FILE_MAX {
+            return Err(Error::LimitReached("requests that wait for locks of one file"));
         }
-        self.last_ticket += 1;
-        self.waiting.push_back((self.last_ticket, lock));
-        Some(self.last_ticket)
+        let mine = self.waiting.iter().filter(|waiting| waiting.lock.owner == lock.owner).count();
+        if mine >= WAITING_LOCKS_PER_OPEN_MAX {
+            return Err(Error::LimitReached("requests of one open that wait for locks"));
+        }
+        let ticket = self.next_ticket();
+        self.waiting.push_back(Waiting { ticket, lock, behind });
+        Ok(Some(ticket))
     }
 
-    /// Takes a request out of the line. False when it is not there any more: granted, or ended.
-    pub(crate) fn withdraw(&mut self, ticket: Ticket) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|(waiting, _)| *waiting != ticket);
-        self.waiting.len() < before
+    /// Takes a request out of the line; returns which are granted by that. `None` when it is not there any
+    /// more: granted, or ended.
+    pub(crate) fn withdraw(&mut self, ticket: Ticket) -> Option<Vec<Ticket>> {
+        let at = self.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
+        self.waiting.remove(at);
+        Some(self.gone(&[ticket]))
     }
 
     /// Unlocks one lock of exactly this range: an exclusive one if there is, else the last shared one
-    /// (MS-FSA 2.1.5.9).
-    pub(crate) fn unlock(&mut self, owner: OpenId, range: Range) -> Result<()> {
+    /// (MS-FSA 2.1.5.9). Returns which requests are granted by that.
+    pub(crate) fn unlock(&mut self, owner: OpenId, range: Range) -> Result<Vec<Ticket>> {
         let mine = |lock: &RangeLock| lock.owner == owner && lock.range == range;
-        let exclusive = self.held.iter().position(|lock| mine(lock) && lock.exclusive);
-        let at = exclusive.or_else(|| self.held.iter().rposition(mine)).ok_or(Error::RangeNotLocked)?;
-        self.held.remove(at);
-        Ok(())
+        let exclusive = self.held.iter().position(|(_, lock)| mine(lock) && lock.exclusive);
+        let last = || self.held.iter().rposition(|(_, lock)| mine(lock));
+        let at = exclusive.or_else(last).ok_or(Error::RangeNotLocked)?;
+        Ok(self.remove_held(at))
     }
 
-    /// Takes back a lock that nobody was told of.
-    pub(crate) fn revoke(&mut self, lock: RangeLock) {
-        if let Some(at) = self.held.iter().rposition(|held| *held == lock) {
-            self.held.remove(at);
-        }
+    /// Takes back a lock that nobody was told of; returns which requests are granted by that.
+    #[must_use]
+    pub(crate) fn revoke(&mut self, lock: RangeLock) -> Vec<Ticket> {
+        let at = self.held.iter().rposition(|(_, held)| *held == lock);
+        at.map_or_else(Vec::new, |at| self.remove_held(at))
     }
 
-    /// Drops all locks of `owner`; returns its waiting requests, which are over.
-    pub(crate) fn release(&mut self, owner: OpenId) -> Vec<Ticket> {
-        self.held.retain(|lock| lock.owner != owner);
-        let ended = self.waiting.iter().filter(|(_, lock)| lock.owner == owner).map(|(t, _)| *t).collect();
-        self.waiting.retain(|(_, lock)| lock.owner != owner);
-        ended
+    /// Drops all locks and requests of `owner`.
+    pub(crate) fn release(&mut self, owner: OpenId) -> Released {
+        let (mut gone, mut ended) = (Vec::new(), Vec::new());
+        self.held.retain(|(ticket, lock)| keep_or_note(lock.owner != owner, *ticket, &mut gone));
+        self.waiting.retain(|waiting| keep_or_note(waiting.lock.owner != owner, waiting.ticket, &mut ended));
+        gone.extend(&ended);
+        gone.sort_unstable();
+        Released { ended, granted: self.gone(&gone) }
     }
 
-    /// Grants what has become possible; to be called after locks or requests went away.
-    pub(crate) fn grant(&mut self) -> Vec<Ticket> {
+    fn next_ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    fn remove_held(&mut self, at: usize) -> Vec<Ticket> {
+        let (ticket, _) = self.held.remove(at);
+        self.gone(&[ticket])
+    }
+
+    /// One that keeps `lock` from being granted to somebody with `ahead` requests before him.
+    fn in_the_way(&self, ahead: usize, lock: &RangeLock) -> Option<Ticket> {
+        let waiting = self.waiting.iter().take(ahead).map(|waiting| (waiting.ticket, &waiting.lock));
+        let held = self.held.iter().map(|(ticket, lock)| (*ticket, lock));
+        waiting.chain(held).find(|(_, other)| other.excludes(lock)).map(|(ticket, _)| ticket)
+    }
+
+    /// Grants what has become possible since these (sorted) are not there any more.
+    fn gone(&mut self, tickets: &[Ticket]) -> Vec<Ticket> {
         let mut granted = Vec::new();
-        let mut still: VecDeque<(Ticket, RangeLock)> = VecDeque::with_capacity(self.waiting.len());
-        for (ticket, lock) in std::mem::take(&mut self.waiting) {
-            let behind = still.iter().any(|(_, other)| other.excludes(&lock));
-            if !behind && self.try_lock(lock).is_ok() {
-                granted.push(ticket);
+        let mut at = 0;
+        while let Some(&Waiting { ticket, lock, behind }) = self.waiting.get(at) {
+            if tickets.binary_search(&behind).is_err() {
+                at += 1;
+            } else if let Some(other) = self.in_the_way(at, &lock) {
+                self.waiting[at].behind = other;
+                at += 1;
             } else {
-                still.push_back((ticket, lock));
+                self.waiting.remove(at);
+                self.held.push((ticket, lock));
+                granted.push(ticket);
             }
         }
-        self.waiting = still;
         granted
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: OpenId = OpenId(1);
-    const B: OpenId = OpenId(2);
-    const C: OpenId = OpenId(3);
-
-    fn lock(owner: OpenId, offset: u64, length: u64, exclusive: bool) -> RangeLock {
-        RangeLock { owner, range: Range { offset, length }, exclusive }
+fn keep_or_note(keep: bool, ticket: Ticket, gone: &mut Vec<Ticket>) -> bool {
+    if !keep {
+        gone.push(ticket);
     }
-
-    #[test]
-    fn ranges_that_meet() {
-        let max = u64::MAX;
-        for (a, b, meet) in [
-            ((0, 10), (9, 1), true),
-            ((0, 10), (10, 1), false),
-            ((max, 1), (0, max), false),
-            ((max, 1), (max - 1, 2), true),
-            ((max, 1), (max, 1), true),
-            ((10, 0), (5, 10), true),
-            ((10, 0), (10, 10), false),
-            ((10, 0), (5, 5), false),
-            ((10, 0), (10, 0), false),
-            ((0, 0), (0, 10), false),
-            ((0, 0), (0, 0), false),
-        ] {
-            let (x, y) = (Range::new(a.0, a.1), Range::new(b.0, b.1));
-            assert_eq!((x.overlaps(y), y.overlaps(x)), (meet, meet), "{a:?} and {b:?}");
-        }
-        assert!(Range::new(max, 1).check().is_ok() && Range::new(max, 0).check().is_ok());
-        assert!(matches!(Range::new(max, 2).check(), Err(Error::RangeInvalid)));
-        assert!(Range::new(1, max).check().is_ok());
-    }
-
-    #[test]
-    fn which_locks_stand_together() {
-        for (first, second, granted) in [
-            (lock(A, 0, 10, true), lock(B, 5, 1, false), false),
-            (lock(A, 0, 10, true), lock(A, 5, 1, false), true),
-            (lock(A, 0, 10, true), lock(A, 0, 10, true), false),
-            (lock(A, 0, 10, false), lock(B, 5, 10, false), true),
-            (lock(A, 0, 10, false), lock(A, 0, 10, false), true),
-            (lock(A, 0, 10, false), lock(A, 0, 10, true), false),
-            (lock(A, 0, 10, true), lock(B, 10, 10, true), true),
-        ] {
-            let mut table = LockTable::default();
-            table.try_lock(first).unwrap();
-            assert_eq!(table.try_lock(second).is_ok(), granted, "{first:?}, {second:?}");
-        }
-    }
-
-    #[test]
-    fn reads_and_writes_that_meet_locks() {
-        let mut table = LockTable::default();
-        table.try_lock(lock(A, 0, 10, true)).unwrap();
-        table.try_lock(lock(A, 20, 10, false)).unwrap();
-        for (owner, offset, write, refused) in [
-            (A, 5, false, false),
-            (A, 5, true, false),
-            (B, 5, false, true),
-            (B, 5, true, true),
-            (B, 10, true, false),
-            (B, 25, false, false),
-            (B, 25, true, true),
-            (A, 25, true, true),
-        ] {
-            let got = table.refuses_io(owner, Range::new(offset, 1), write);
-            assert_eq!(got, refused, "{owner:?} at {offset}, write {write}");
-        }
-    }
-
-    #[test]
-    fn unlocking_is_exact_and_takes_the_exclusive_one_first() {
-        let mut table = LockTable::default();
-        table.try_lock(lock(A, 5, 0, false)).unwrap();
-        table.try_lock(lock(A, 5, 0, true)).unwrap();
-        assert!(table.unlock(A, Range::new(5, 1)).is_err());
-        assert!(table.unlock(B, Range::new(5, 0)).is_err());
-        table.unlock(A, Range::new(5, 0)).unwrap();
-        assert_eq!(table.held, [lock(A, 5, 0, false)]);
-        table.unlock(A, Range::new(5, 0)).unwrap();
-        assert!(matches!(table.unlock(A, Range::new(5, 0)), Err(Error::RangeNotLocked)));
-    }
-
-    #[test]
-    fn those_who_wait_are_served_in_their_order() {
-        let mut table = LockTable::default();
-        table.try_lock(lock(A, 0, 10, false)).unwrap();
-        let first = table.lock_or_wait(lock(B, 0, 10, true)).expect("must wait");
-        // A shared lock would fit beside A's, but B asked before; elsewhere nobody is in the way.
-        let second = table.lock_or_wait(lock(C, 0, 10, false)).expect("must wait behind B");
-        assert!(table.lock_or_wait(lock(C, 50, 1, true)).is_none());
-        assert!(table.grant().is_empty());
-        table.unlock(A, Range::new(0, 10)).unwrap();
-        assert_eq!(table.grant(), [first]);
-        assert!(table.release(B).is_empty());
-        assert_eq!(table.grant(), [second]);
-    }
-
-    #[test]
-    fn who_withdraws_or_closes_lets_the_next_pass() {
-        let mut table = LockTable::default();
-        table.try_lock(lock(A, 0, 10, false)).unwrap();
-        let writer = table.lock_or_wait(lock(B, 0, 10, true)).unwrap();
-        let reader = table.lock_or_wait(lock(C, 0, 10, false)).unwrap();
-        assert!(table.withdraw(writer));
-        assert!(!table.withdraw(writer));
-        assert_eq!(table.grant(), [reader]);
-        let again = table.lock_or_wait(lock(B, 0, 10, true)).unwrap();
-        assert_eq!(table.release(B), [again]);
-        assert_eq!((table.held(), table.waiting()), (2, 0));
-    }
+    keep
 }
+
+#[cfg(test)]
+mod tests;
