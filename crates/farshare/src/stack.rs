@@ -9,13 +9,15 @@
 //! Peers are served the top of the same stack, so that they and the SMB clients of this node see one state.
 
 use crate::acquainted::{Acquainted, Memory, ToFileServer, ToPeer};
-use crate::config::{CacheSettings, Dialect, Encryption, Origin, Signing, SmbSettings, VolumeSettings};
+use crate::config::{
+    CacheSettings, Dialect, Encryption, Origin, Signing, SmbSettings, VolumeSettings, Watch,
+};
 use crate::failure::Failure;
 use crate::users::UserTable;
 use layer_cache::{CacheConfig, CacheVolume};
 use origin_local::{LocalConfig, LocalVolume};
 use origin_peer::{Inbox, PeerVolume};
-use origin_smb::SmbConfig;
+use origin_smb::{SmbConfig, Watching};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -86,8 +88,8 @@ pub async fn origin(
     let memory = || state.map(|state| Memory::of(state, &settings.name, &settings.origin.to_string()));
     match &settings.origin {
         Origin::File { root } => {
-            let volume = LocalVolume::open(root, LocalConfig::default()).map_err(Trouble::Wrong)?;
-            Ok(volume)
+            let config = LocalConfig { sync_changes: settings.sync_changes, ..LocalConfig::default() };
+            Ok(LocalVolume::open(root, config).map_err(Trouble::Wrong)?)
         }
         Origin::Peer { peer, volume } => {
             let peers = peers.ok_or_else(|| missing("a peer:// origin needs a [link] section"))?;
@@ -100,6 +102,11 @@ pub async fn origin(
             let login = login.ok_or_else(|| missing("an smb:// origin needs `user` and `password`"))?.clone();
             let config = SmbConfig {
                 domain: login.domain.clone(),
+                watch: match settings.watch {
+                    Watch::Hints => Watching::Hints,
+                    Watch::Trusted => Watching::Trusted,
+                    Watch::Off => Watching::Off,
+                },
                 subdir: (!below.is_empty()).then(|| below.clone()),
                 ..SmbConfig::new(format!("{host}:{port}"), share, &login.user, "")
             };

@@ -61,9 +61,23 @@ pub struct VolumeSettings {
     pub origin: Origin,
     /// For `smb://`.
     pub login: Option<Login>,
+    /// How far an `smb://` server's notices are believed.
+    pub watch: Watch,
+    /// At `file://`: each change of a name is on the medium before it is acknowledged.
+    pub sync_changes: bool,
     /// Nodes that may use this volume over the link.
     pub allow: Vec<NodeName>,
     pub cache: Option<CacheSettings>,
+}
+
+/// `[volume.NAME] watch`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Watch {
+    #[default]
+    Hints,
+    Trusted,
+    Off,
 }
 
 /// Who we are at an origin.
@@ -185,7 +199,15 @@ impl Config {
 impl VolumeSettings {
     /// A volume over `origin` and nothing else.
     pub fn plain(name: impl Into<String>, origin: Origin) -> VolumeSettings {
-        VolumeSettings { name: name.into(), origin, login: None, allow: Vec::new(), cache: None }
+        VolumeSettings {
+            name: name.into(),
+            origin,
+            login: None,
+            watch: Watch::default(),
+            sync_changes: false,
+            allow: Vec::new(),
+            cache: None,
+        }
     }
 
     /// Whether another node has it.

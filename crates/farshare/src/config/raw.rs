@@ -47,6 +47,8 @@ pub struct Volume {
     pub user: Option<Spanned<String>>,
     pub domain: Option<Spanned<String>>,
     pub password: Option<Spanned<SecretFile>>,
+    pub watch: Option<Spanned<super::Watch>>,
+    pub sync_changes: Option<Spanned<bool>>,
     #[serde(default)]
     pub allow: Vec<Spanned<NodeName>>,
     pub cache: Option<Cache>,
@@ -94,8 +96,7 @@ pub struct Share {
     pub read_only: bool,
     #[serde(default)]
     pub hidden: bool,
-    #[serde(default)]
-    pub users: Vec<String>,
+    pub users: Option<Spanned<Vec<String>>>,
 }
 
 #[derive(Deserialize)]

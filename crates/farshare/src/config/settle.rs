@@ -109,6 +109,18 @@ fn settle_volume(
         }
     }
     let login = settle_login(source, &raw)?;
+    let watch = match raw.watch {
+        Some(watch) if !matches!(raw.origin.get_ref(), Origin::Smb { .. }) => {
+            return source.wrong(watch.span(), "watch is for smb:// origins; take it out");
+        }
+        watch => watch.map(Spanned::into_inner).unwrap_or_default(),
+    };
+    let sync_changes = match raw.sync_changes {
+        Some(sync) if !matches!(raw.origin.get_ref(), Origin::File { .. }) => {
+            return source.wrong(sync.span(), "sync_changes is for file:// origins; take it out");
+        }
+        sync => sync.is_some_and(Spanned::into_inner),
+    };
     let mut allow = Vec::with_capacity(raw.allow.len());
     for peer in raw.allow {
         if link.is_none() {
@@ -125,7 +137,8 @@ fn settle_volume(
         allow.push(peer.into_inner());
     }
     let cache = raw.cache.map(|cache| settle_cache(source, &name, cache)).transpose()?.flatten();
-    Ok(VolumeSettings { name, origin: raw.origin.into_inner(), login, allow, cache })
+    let origin = raw.origin.into_inner();
+    Ok(VolumeSettings { name, origin, login, watch, sync_changes, allow, cache })
 }
 
 fn settle_login(source: &Source<'_>, raw: &raw::Volume) -> Result<Option<Login>, ConfigError> {
@@ -244,13 +257,20 @@ fn settle_shares(
             let message = format!("no [volume.{}]; there is: {}", share.volume.get_ref(), known.join(", "));
             return source.wrong(share.volume.span(), message);
         }
+        let users = match share.users {
+            Some(users) if users.get_ref().is_empty() => {
+                let mend = "leave `users` out for everybody who can log in, or take out the share";
+                return source.wrong(users.span(), format!("nobody could connect to this share; {mend}"));
+            }
+            users => users.map(Spanned::into_inner).unwrap_or_default(),
+        };
         shares.push(ShareSettings {
             name,
             volume: share.volume.into_inner(),
             comment: share.comment,
             read_only: share.read_only,
             hidden: share.hidden,
-            users: share.users,
+            users,
         });
     }
     Ok(shares)

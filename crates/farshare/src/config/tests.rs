@@ -113,6 +113,10 @@ fn what_one_key_demands_of_another() {
     check("\"127.0.0.1:7441\"", "\"0.0.0.0:7441\"", 16, "add token");
     check("cache  =", "allow = [\"dc3\"]\ncache =", 10, "let dc1 offer it, and dc3 dial there");
     check("cache  =", "user = \"x\"\ncache =", 10, "takes no user, domain or password");
+    check("cache  =", "watch = \"hints\"\ncache =", 10, "watch is for smb:// origins");
+    check("cache  =", "sync_changes = true\ncache =", 10, "sync_changes is for file:// origins");
+    let nobody = "volume = \"projects\"\nusers = []";
+    check("volume = \"projects\"", nobody, 15, "leave `users` out for everybody");
     let two = "listen = \"0.0.0.0:445\"\nmin_dialect = \"3.0\"\nmax_dialect = \"2.1\"";
     check("listen = \"0.0.0.0:445\"", two, 14, "no client could connect");
     let twice = "[smb.share.PROJECTS]\nvolume = \"projects\"\n[smb.share.projects]";
@@ -151,7 +155,7 @@ fn secrets_stand_in_files_that_only_the_owner_reads() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pw");
     std::fs::write(&path, "swordfish\n").unwrap();
-    let given = format!("{smb}\nuser = \"svc\"\npassword = {{ file = {path:?} }}");
+    let given = format!("{smb}\nuser = \"svc\"\npassword = {{ file = {path:?} }}\nwatch = \"trusted\"");
     let mode = |mode| {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -162,6 +166,7 @@ fn secrets_stand_in_files_that_only_the_owner_reads() {
     let config = parse(&ENTRYPOINT.replacen(origin, &given, 1)).unwrap();
     let login = config.volumes[0].login.clone().unwrap();
     assert_eq!((login.user.as_str(), login.password.0.as_path()), ("svc", path.as_path()));
+    assert_eq!(config.volumes[0].watch, Watch::Trusted);
     assert!(!format!("{config:?}").contains("swordfish"));
 }
 
