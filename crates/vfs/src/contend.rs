@@ -62,15 +62,9 @@ impl Core {
         answer
     }
 
-    /// The most that may be cached by clients. Who caches must be told of what others do at the origin:
-    /// `docs/semantics-oplocks.md`.
+    /// The most that may be cached by clients now.
     pub(crate) fn cacheable(&self) -> Caching {
-        let freshness = self.freshness.lock().as_ref().map(|freshness| *freshness.borrow());
-        match freshness {
-            Some(Freshness::Leased | Freshness::Notified) => Caching::all(),
-            Some(Freshness::Polled { .. }) => Caching::READ,
-            Some(Freshness::Direct | Freshness::Offline { .. }) | None => Caching::empty(),
-        }
+        cacheable_under(self.freshness.lock().as_ref().map(|freshness| *freshness.borrow()))
     }
 
     /// Content changes, or a range is locked: whoever caches reads is told. One atomic load where nobody
@@ -78,6 +72,18 @@ impl Core {
     pub(crate) fn content_changes(&self, node: &Node, file: FileId, by: OpenId) {
         if node.readers.load(Ordering::Acquire) > 0 {
             self.decide(|registry, told| registry.contend(file, Some(by), Contest::Change, told));
+        }
+    }
+}
+
+/// The most that may be cached by clients under a promise on freshness. Who caches must be told of what others
+/// do at the origin: a client asks nothing while it has its own copy, so a copy that nothing breaks is older
+/// than any bound that the volume keeps to.
+fn cacheable_under(promise: Option<Freshness>) -> Caching {
+    match promise {
+        Some(Freshness::Leased | Freshness::Notified) => Caching::all(),
+        Some(Freshness::Polled { .. } | Freshness::Direct | Freshness::Offline { .. }) | None => {
+            Caching::empty()
         }
     }
 }
@@ -200,5 +206,25 @@ impl Slot {
     pub(crate) fn settled(&self) {
         self.note_readers();
         self.node.settled.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn clients_cache_only_where_changes_are_told() {
+        for (promise, most) in [
+            (Some(Freshness::Leased), Caching::all()),
+            (Some(Freshness::Notified), Caching::all()),
+            (Some(Freshness::Polled { every: Duration::from_secs(2) }), Caching::empty()),
+            (Some(Freshness::Direct), Caching::empty()),
+            (Some(Freshness::Offline { since: SystemTime::UNIX_EPOCH }), Caching::empty()),
+            (None, Caching::empty()),
+        ] {
+            assert_eq!(cacheable_under(promise), most, "{promise:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! file has it alone. The open stands in the registry before the volume is asked, so of two opens that
 //! exclude each other one is refused whatever the volume's pace.
 
-use crate::caching::Caching;
+use crate::caching::{Caching, Contest};
 use crate::carry::Carry;
 use crate::contend::Breaking;
 use crate::core::{Core, Entered};
@@ -291,6 +291,10 @@ impl Place {
         let ask = Ask { needs, empties, caching };
         let admission =
             core.decide(|registry, told| registry.admit(attr.id, attr.is_dir(), record, ask, told))?;
+        if !core.cacheable().contains(caching) {
+            // The promise on freshness was taken back since, and what was granted under it broken before this.
+            core.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
+        }
         Ok(match admission {
             Admission::In(node, caching) => Taken::Place(Place {
                 core: core.clone(),

@@ -4,7 +4,7 @@
 //! One task per volume. When the subscription ends it is made again, after a pause that doubles up to
 //! [`PAUSE_MAX`]; what was missed in between is unknown, and watchers are told to list again.
 
-use crate::caching::{Caching, Contest};
+use crate::caching::Contest;
 use crate::core::{Core, name_filter};
 use crate::notify::{Filter, NotifyAction};
 use std::sync::{Arc, Weak};
@@ -85,7 +85,7 @@ impl Core {
 
     /// The promise on freshness is another: where the origin does not tell of changes any more, nobody caches.
     fn promised(&self) {
-        if !self.cacheable().contains(Caching::all()) {
+        if self.cacheable().is_empty() {
             self.break_below(&VPath::root());
         }
     }
