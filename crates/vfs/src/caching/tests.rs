@@ -1,0 +1,143 @@
+use super::*;
+use parking_lot::Mutex;
+
+const A: Holder = Holder::Open(OpenId(1));
+const B: Holder = Holder::Open(OpenId(2));
+const NONE: Caching = Caching::empty();
+const R: Caching = Caching::READ;
+const RW: Caching = Caching::READ.union(Caching::WRITE);
+const RWH: Caching = Caching::all();
+
+/// A table in which `A` holds `held` and hears of breaks.
+fn held(held: Caching) -> (CachingTable, Arc<Mutex<Vec<Break>>>) {
+    let mut table = CachingTable::default();
+    assert_eq!(table.grant(A, held, false, false), held);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = heard.clone();
+    table.listen(A, Arc::new(move |what| ear.lock().push(what)), &mut Vec::new());
+    (table, heard)
+}
+
+fn tell(told: Vec<Told>) {
+    told.into_iter().for_each(Told::tell);
+}
+
+#[test]
+fn who_gets_what() {
+    for (wanted, others, locked, got) in [
+        (RWH, false, false, RWH),
+        (RW, false, false, RW),
+        (R, false, false, R),
+        (R | Caching::HANDLE, false, false, R),
+        (Caching::WRITE, false, false, NONE),
+        (RWH, true, false, R),
+        (RWH, true, true, NONE),
+        (R, false, true, NONE),
+        (RWH, false, true, RWH),
+    ] {
+        assert_eq!(CachingTable::default().grant(A, wanted, others, locked), got, "{wanted:?}");
+    }
+    let (mut table, _) = held(RW);
+    assert_eq!(table.grant(B, RWH, false, false), NONE, "somebody keeps writes back");
+    let (mut table, _) = held(R);
+    assert_eq!(table.grant(B, RWH, false, false), R);
+}
+
+#[test]
+fn what_breaks_to_what() {
+    use Contest::*;
+    // The contest, what is held, what is left, whether one waits for the answer.
+    for (contest, has, left, waits) in [
+        (Open, R, R, false),
+        (Open, RW, R, true),
+        (Open, RWH, R, true),
+        (Empty, R, NONE, false),
+        (Empty, RW, NONE, true),
+        (Empty, RWH, NONE, true),
+        (Handle, R, R, false),
+        (Handle, RW, RW, false),
+        (Handle, RWH, R, true),
+        (Change, R, NONE, false),
+        (Change, RWH, NONE, true),
+        (Foreign, R, NONE, false),
+        (Foreign, RW, NONE, true),
+        (Foreign, RWH, NONE, true),
+    ] {
+        let (mut table, heard) = held(has);
+        let (mut told, now) = (Vec::new(), Instant::now());
+        let wait = table.contend(Some(B), contest, now, &mut told);
+        tell(told);
+        assert_eq!(wait, waits.then(|| now + BREAK_TIMEOUT), "{contest:?} against {has:?}");
+        let expect = (left != has).then_some(Break { left, acknowledge: waits });
+        assert_eq!(heard.lock().first().copied(), expect, "{contest:?} against {has:?}");
+        assert_eq!(table.held(A), if waits { has } else { left });
+    }
+}
+
+#[test]
+fn ones_own_doing_breaks_level_two_alone() {
+    for (has, stays) in [(RWH, RWH), (RW, RW), (R, NONE)] {
+        let (mut table, _) = held(has);
+        table.contend(Some(A), Contest::Change, Instant::now(), &mut Vec::new());
+        assert_eq!(table.held(A), stays);
+    }
+}
+
+#[test]
+fn acknowledgements() {
+    for (contest, keeps, outcome, stays) in [
+        (Some(Contest::Open), R, Ok(R), R),
+        (Some(Contest::Open), NONE, Ok(NONE), NONE),
+        (Some(Contest::Open), RW, Err(AckRefused::TooMuch), NONE),
+        (Some(Contest::Empty), R, Err(AckRefused::TooMuch), NONE),
+        (Some(Contest::Empty), NONE, Ok(NONE), NONE),
+        (None, R, Err(AckRefused::NotBreaking), RWH),
+        (None, RWH, Err(AckRefused::TooMuch), RWH),
+    ] {
+        let (mut table, _) = held(RWH);
+        if let Some(contest) = contest {
+            assert!(table.contend(Some(B), contest, Instant::now(), &mut Vec::new()).is_some());
+        }
+        assert_eq!(table.acknowledge(A, keeps, &mut Vec::new()), outcome, "{contest:?}, {keeps:?}");
+        assert_eq!(table.held(A), stays, "{contest:?}, {keeps:?}");
+    }
+}
+
+#[test]
+fn who_does_not_answer_in_time_has_lost_all() {
+    let (mut table, _) = held(RWH);
+    let now = Instant::now();
+    let until = table.contend(Some(B), Contest::Open, now, &mut Vec::new()).unwrap();
+    assert_eq!(table.breaking_until(now), Some(until));
+    assert_eq!(table.contend(Some(B), Contest::Open, until, &mut Vec::new()), None);
+    assert_eq!((table.held(A), table.breaking_until(until)), (NONE, None));
+    assert_eq!(table.acknowledge(A, R, &mut Vec::new()), Err(AckRefused::TooMuch));
+}
+
+#[test]
+fn a_second_reason_during_a_break_is_told_after_the_answer() {
+    let (mut table, heard) = held(RWH);
+    let (mut told, now) = (Vec::new(), Instant::now());
+    table.contend(Some(B), Contest::Open, now, &mut told);
+    table.contend(None, Contest::Foreign, now, &mut told);
+    assert_eq!(table.acknowledge(A, R, &mut told), Ok(R));
+    tell(told);
+    let expect = [Break { left: R, acknowledge: true }, Break { left: NONE, acknowledge: false }];
+    assert_eq!(*heard.lock(), expect);
+    assert!(table.is_empty());
+}
+
+#[test]
+fn a_break_before_the_client_knows_its_open_is_told_when_it_does() {
+    let mut table = CachingTable::default();
+    table.grant(A, R, false, false);
+    let mut told = Vec::new();
+    table.contend(Some(B), Contest::Change, Instant::now(), &mut told);
+    assert!(told.is_empty() && table.readers() == 0);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = heard.clone();
+    table.listen(A, Arc::new(move |what| ear.lock().push(what)), &mut told);
+    tell(told);
+    assert_eq!(*heard.lock(), [Break { left: NONE, acknowledge: false }]);
+    assert!(table.is_empty());
+}
