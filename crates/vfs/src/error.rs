@@ -41,8 +41,8 @@ pub enum Error {
     RangeNotLocked,
     /// A lock range beyond 2^64: `STATUS_INVALID_LOCK_RANGE`.
     RangeInvalid,
-    /// A limit of [`crate::Limits`] is reached: `STATUS_INSUFFICIENT_RESOURCES` (for opens
-    /// `STATUS_TOO_MANY_OPENED_FILES`). The word says which.
+    /// A limit is reached, of [`crate::Limits`] or on what may wait: `STATUS_INSUFFICIENT_RESOURCES`, for
+    /// opens too. The word says which.
     LimitReached(&'static str),
     /// The volume is served read-only: `STATUS_MEDIA_WRITE_PROTECTED`.
     ReadOnly,

@@ -4,7 +4,7 @@ use crate::{Attr, VPath};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 
-/// Notices that may wait for a slow reader; at this many the source sends `AllUnknown` instead.
+/// Notices that may wait for a slow reader; at this many the source sends [`Notice::Unknown`] instead.
 pub const NOTICES_MAX: usize = 16 * 1024;
 
 /// Something changed at the origin, by whomever. Our own changes may be reported too: the version in `attr`
