@@ -123,8 +123,10 @@ impl Open {
     }
 
     /// Sets attributes; returns them as they are then. A size needs `WRITE_DATA`; the right to the others is
-    /// the front end's to check.
+    /// the front end's to check. The time of birth is left out where the volume keeps no attributes to note it
+    /// in: clients set all four times at once, and three of them can be set.
     pub async fn set_attr(&self, cx: &Cx, set: &SetAttr) -> Result<Attr> {
+        let set = &SetAttr { btime: set.btime.filter(|_| self.core.caps.dos_attributes), ..*set };
         self.check(if set.size.is_some() { Access::WRITE_DATA } else { Access::empty() })?;
         if set.is_empty() {
             return self.attr(cx).await;

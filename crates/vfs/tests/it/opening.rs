@@ -1,4 +1,4 @@
-use crate::tools::{DELETE, LOOK, READ, WRITE, site, word};
+use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use testkit::ease::{cx, get, mkdir, p, put};
@@ -208,4 +208,20 @@ async fn errors_of_the_volume_come_through() {
     fault.fail(Op::Close, 1, ErrorKind::NoSpace);
     assert_eq!(word(open.close(&cx()).await), "NoSpace");
     assert_eq!(vfs.opens().opens, 0, "it is closed all the same");
+}
+
+#[tokio::test]
+async fn a_time_of_birth_that_cannot_be_set_is_left_out() {
+    let mut config = MemConfig::default();
+    config.caps.dos_attributes = false;
+    let mem = MemVolume::with(config);
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
+    let file = site.create("file").await;
+    let born = file.attr(&cx()).await.unwrap().btime;
+    let then = Some(volume::Time(5));
+    let set = SetAttr { mtime: then, atime: then, btime: then, ..SetAttr::default() };
+    let attr = file.set_attr(&cx(), &set).await.unwrap();
+    assert_eq!((Some(attr.mtime), Some(attr.atime), attr.btime), (then, then, born));
+    let only = SetAttr { btime: then, ..SetAttr::default() };
+    assert_eq!(file.set_attr(&cx(), &only).await.unwrap().btime, born);
 }
