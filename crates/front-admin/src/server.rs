@@ -22,7 +22,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-/// Connections served at the same time; further ones wait in the backlog.
+/// Connections that each of the two doors serves at the same time; further ones wait in the backlog. Each has its own,
+/// so that nobody on the network keeps the administrator out of the unix socket.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// Time a caller has for sending its request.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
@@ -79,7 +80,6 @@ pub struct Server {
 struct Shared {
     control: Arc<dyn Control>,
     token: Arc<Option<Token>>,
-    slots: Arc<Semaphore>,
 }
 
 impl Server {
@@ -91,8 +91,7 @@ impl Server {
             let why = format!("{tcp} is not a loopback address: set [admin] token");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let slots = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
-        let shared = Shared { control, token: Arc::new(config.token), slots };
+        let shared = Shared { control, token: Arc::new(config.token) };
         let mut server = Server { tasks: JoinSet::new(), tcp: None, socket: None };
         if let Some(address) = config.tcp {
             let listener = TcpListener::bind(address).await?;
@@ -147,9 +146,10 @@ async fn bind_socket(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn serve_tcp(listener: TcpListener, loopback: bool, shared: Shared) {
+    let slots = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let slot = shared.slots.clone().acquire_owned().await;
+        let slot = slots.clone().acquire_owned().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let shared = shared.clone();
@@ -166,9 +166,10 @@ async fn serve_tcp(listener: TcpListener, loopback: bool, shared: Shared) {
 
 async fn serve_socket(listener: UnixListener, shared: Shared) {
     let own = rustix::process::geteuid().as_raw();
+    let slots = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let slot = shared.slots.clone().acquire_owned().await;
+        let slot = slots.clone().acquire_owned().await;
         match listener.accept().await {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if peer.uid() == own || peer.uid() == 0 => {

@@ -133,3 +133,23 @@ async fn an_open_address_without_a_token_is_refused() {
     assert!(refused.to_string().contains("[admin] token"), "{refused}");
     assert!(Token::new(b"short".to_vec()).is_err());
 }
+
+#[tokio::test]
+async fn a_full_tcp_door_leaves_the_socket_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("admin.sock");
+    let tcp = Some(([127, 0, 0, 1], 0).into());
+    let config = ServerConfig { socket: Some(socket.clone()), tcp, token: None };
+    let server = Server::start(config, Arc::new(Node::default())).await.unwrap();
+    let mut silent = Vec::new();
+    // One more than are served: the last waits, and so all others have been accepted.
+    for _ in 0..=front_admin::ADMIN_CONNECTIONS_MAX {
+        silent.push(tokio::net::TcpStream::connect(server.local_addr().unwrap()).await.unwrap());
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        let client = Client::new(&socket);
+        let asked = tokio::time::timeout(front_admin::REQUEST_PATIENCE / 2, client.status()).await;
+        assert_eq!(asked.expect("not kept waiting").unwrap().node, "dc2");
+    }
+}
