@@ -8,8 +8,8 @@ use crate::sys;
 use bytes::{Buf, BufMut};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps, UTIME_OMIT, Uid,
-    XattrFlags, chmod, chownat, fgetxattr, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
+    AtFlags, FileType, Mode, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
+    chmod, fgetxattr, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
 };
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -20,6 +20,8 @@ const NAME: &CStr = c"user.farshare.attr";
 const FORMAT: u8 = 1;
 const LENGTH: usize = 16;
 const HAS_BTIME: u8 = 1;
+/// What callers may say of a mode: setuid, setgid and sticky stay with the administrator of this machine.
+pub(crate) const PERMISSIONS: u32 = 0o777;
 /// `st_blocks` counts in these, whatever the file system's block is.
 const BLOCK_BYTES: u64 = 512;
 
@@ -207,13 +209,15 @@ pub(crate) fn attr_of(fd: &OwnedFd, extras: bool) -> Outcome<Attr> {
     Ok(attr(&stat, extra))
 }
 
-/// Sets everything but the size. The caller holds the lock that keeps two changes of extras apart.
+/// Sets everything but the size; an owner cannot be set. A directory keeps its setgid and sticky bits. The caller holds the lock that keeps two changes of extras apart.
 pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, extras: bool) -> Outcome<()> {
     if set.uid.is_some() || set.gid.is_some() {
-        chownat(fd, c"", set.uid.map(Uid::from_raw), set.gid.map(Gid::from_raw), AtFlags::EMPTY_PATH)?;
+        return Err(Failure::Kind(ErrorKind::Unsupported));
     }
     if let Some(mode) = set.mode {
-        chmod(ProcPath::of(fd).bytes(), Mode::from_bits_truncate(mode & 0o7777))?;
+        let stat = look(fd)?;
+        let kept = if kind_of(&stat) == Kind::Dir { u32::from(stat.stx_mode) & 0o7000 } else { 0 };
+        chmod(ProcPath::of(fd).bytes(), Mode::from_bits_truncate(kept | mode & PERMISSIONS))?;
     }
     if set.dos.is_some() || set.btime.is_some() {
         if !extras || !can_have_extra(kind(fd)?) {

@@ -1,6 +1,6 @@
 //! Changes of the namespace: blocking, each on names in directories held by descriptor.
 
-use crate::attributes;
+use crate::attributes::{self, PERMISSIONS};
 use crate::beneath::{Patience, Place, ProcPath, reopen};
 use crate::error::{Failure, Outcome};
 use crate::name;
@@ -27,7 +27,7 @@ impl Disk {
         match change {
             Change::MakeDir { path, mode, dos } => {
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
-                mkdirat(&place.dir, &*place.name, Mode::from_bits_truncate(mode & 0o7777))?;
+                mkdirat(&place.dir, &*place.name, Mode::from_bits_truncate(mode & PERMISSIONS))?;
                 if self.extras && !dos.is_empty() {
                     let made = handle_at(&place)?;
                     self.set(&made, &SetAttr { dos: Some(*dos), ..SetAttr::default() })?;
@@ -40,6 +40,9 @@ impl Disk {
             }
             Change::Link { from, to, replace, expect } => self.link(from, to, *replace, *expect).map(Some),
             Change::Symlink { path, target } => {
+                if leads_out(path, target) {
+                    return Err(ErrorKind::InvalidArgument.into());
+                }
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
                 symlinkat(&*name::to_disk(target)?, &place.dir, &*place.name)?;
                 self.named(&place).map(Some)
@@ -143,6 +146,16 @@ fn expected(expect: Option<FileId>, id: FileId) -> Outcome<()> {
     }
 }
 
+/// Whether a link at `path` could lead out of the root: an absolute one, one that climbs above it, and one that climbs
+/// after a name, which may be another link. farshare follows none of them out, but processes of this machine would.
+fn leads_out(path: &VPath, target: &str) -> bool {
+    let above = path.components().count().saturating_sub(1);
+    let climbs = |part: &&str| matches!(*part, "." | ".." | "");
+    let start = target.split('/').take_while(climbs).filter(|part| *part == "..").count();
+    let later = target.split('/').skip_while(climbs).any(|part| part == "..");
+    target.starts_with('/') || start > above || later
+}
+
 /// A handle of a name in a directory, a symlink as itself.
 fn handle_at(place: &Place<'_>) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -217,4 +230,26 @@ pub(crate) fn path_now(root: &OwnedFd, file: &OwnedFd) -> Option<VPath> {
         _ => below.strip_prefix(b"/")?,
     };
     VPath::parse(&name::from_disk(below)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_could_lead_out() {
+        let check = |path: &str, target: &str, expect: bool| {
+            assert_eq!(leads_out(&VPath::parse(path).unwrap(), target), expect, "{path} -> {target}");
+        };
+        for (path, target) in
+            [("l", "a"), ("l", "a/b"), ("l", "."), ("d/l", ".."), ("d/e/l", "./..//../x"), ("l", "..x")]
+        {
+            check(path, target, false);
+        }
+        for (path, target) in
+            [("l", "/etc"), ("l", "//"), ("l", ".."), ("d/l", "../.."), ("d/l", "x/.."), ("d/l", "./../../x")]
+        {
+            check(path, target, true);
+        }
+    }
 }

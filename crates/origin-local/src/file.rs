@@ -16,6 +16,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{fdatasync, fsync};
 use rustix::io::{Errno, pread, pwrite};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use volume::{
     Access, Attr, Close, Cx, ErrorKind, File, FileId, Fresh, Result, SetAttr, SyncKind, Ticket, VPath,
 };
@@ -37,6 +38,9 @@ pub(crate) struct LocalFile {
     pub(crate) access: Access,
     /// The directory in which this handle made the file, until a `sync` brought its name to the medium.
     pub(crate) made_in: Arc<Mutex<Option<OwnedFd>>>,
+    /// A sync has failed: what was written since the last success may be lost, and the kernel tells of it only
+    /// once. From then on every sync and the close fail, so that nobody takes it for stored.
+    pub(crate) lost: Arc<AtomicBool>,
 }
 
 impl LocalFile {
@@ -44,6 +48,16 @@ impl LocalFile {
         match self.access.contains(access) {
             true => Ok(()),
             false => Err(ErrorKind::PermissionDenied.into()),
+        }
+    }
+
+    fn not_lost(&self, op: &'static str) -> Result<()> {
+        match self.lost.load(Ordering::Acquire) {
+            true => {
+                Err(self.told(op)(ErrorKind::Io.into())
+                    .because("an earlier sync of it failed: data may be lost"))
+            }
+            false => Ok(()),
         }
     }
 
@@ -98,6 +112,19 @@ fn write_rest(fd: &OwnedFd, data: &[u8], offset: u64) -> Outcome<()> {
             Err(errno) => return Err(errno.into()),
         }
     }
+    Ok(())
+}
+
+fn sync_all(fd: &OwnedFd, kind: SyncKind, made_in: &Mutex<Option<OwnedFd>>) -> Outcome<()> {
+    match kind {
+        SyncKind::Data => fdatasync(fd)?,
+        SyncKind::Full => fsync(fd)?,
+    }
+    let mut made_in = made_in.lock();
+    if let Some(dir) = &*made_in {
+        sync_dir(dir)?;
+    }
+    *made_in = None;
     Ok(())
 }
 
@@ -170,23 +197,21 @@ impl File for LocalFile {
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
-        let (fd, made_in) = (self.fd.clone(), self.made_in.clone());
+        self.not_lost("sync")?;
+        let (fd, made_in, lost) = (self.fd.clone(), self.made_in.clone(), self.lost.clone());
         let work = move || {
-            match kind {
-                SyncKind::Data => fdatasync(&fd)?,
-                SyncKind::Full => fsync(&fd)?,
-            }
-            let mut made_in = made_in.lock();
-            if let Some(dir) = &*made_in {
-                sync_dir(dir)?;
-            }
-            *made_in = None;
-            Ok(())
+            // Here and not after the wait: the caller may be gone by then, the failure is not.
+            let synced = sync_all(&fd, kind, &made_in);
+            lost.fetch_or(synced.is_err(), Ordering::AcqRel);
+            synced
         };
         self.disk.pool.run(cx, "sync", work).await?.map_err(self.told("sync"))
     }
 
-    async fn close(&self, _cx: &Cx, _how: Close) -> Result<Attr> {
+    async fn close(&self, _cx: &Cx, how: Close) -> Result<Attr> {
+        if how == Close::Commit {
+            self.not_lost("close")?;
+        }
         attributes::attr_of(&self.fd, self.disk.extras).map_err(self.told("close"))
     }
 
@@ -238,4 +263,33 @@ pub(crate) fn read_ticket(ticket: &Ticket) -> Option<(VPath, Stamp, Access)> {
     let id = FileId { hi: bytes.get_u64(), lo: bytes.get_u64() };
     let stamp = Stamp { id, born: bytes.get_i64(), generation: bytes.get_u64() };
     Some((VPath::parse(std::str::from_utf8(bytes).ok()?).ok()?, stamp, access))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LocalConfig, LocalVolume};
+    use volume::Priority;
+
+    #[tokio::test]
+    async fn a_sync_that_failed_is_never_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+        // A pipe cannot be synced.
+        let file = LocalFile {
+            disk: volume.disk.clone(),
+            fd: Arc::new(std::io::pipe().unwrap().1.into()),
+            id: FileId { hi: 0, lo: 1 },
+            access: Access::WRITE,
+            made_in: Arc::default(),
+            lost: Arc::default(),
+        };
+        let cx = Cx::system(Priority::Interactive);
+        assert!(file.close(&cx, Close::Commit).await.is_ok());
+        let kind = |result: Result<()>| result.unwrap_err().kind;
+        assert_eq!(kind(file.sync(&cx, SyncKind::Data).await), ErrorKind::InvalidArgument);
+        assert_eq!(kind(file.sync(&cx, SyncKind::Full).await), ErrorKind::Io);
+        assert_eq!(kind(file.close(&cx, Close::Commit).await.map(drop)), ErrorKind::Io);
+        assert!(file.close(&cx, Close::Abort).await.is_ok());
+    }
 }

@@ -9,7 +9,8 @@
 //! end of this process, not a power cut. `File::sync` returns when content and size are on the medium, and,
 //! for a file that this handle made, its name too. Other changes of names reach the medium in the order the
 //! file system writes its journal, or before `apply` returns with [`LocalConfig::sync_changes`]. A failed
-//! `sync` is reported once and never retried: what was written since the last success may be lost.
+//! `sync` is never retried, and remembered by its handle: what was written since the last success may be lost, so
+//! every later `sync` and the `close` of that handle answer `Io`.
 //!
 //! **`expect`** is checked just before the change, in the directory held by descriptor. A writer outside
 //! farshare that replaces the file in between (microseconds) is not noticed; for `open` and `SetAttr` there
@@ -18,7 +19,9 @@
 //! **Versions** are change time, write time and size. From Linux 6.13 on the kernel gives each change that
 //! somebody looked at its own time; before, two changes within one tick (1 to 10 ms) can share one.
 //!
-//! **New files** belong to the user of this process, and its umask applies. Times are the kernel's; a
+//! **New files** belong to the user of this process, and its umask applies. Callers can set neither owner
+//! (`Unsupported`) nor setuid, setgid and sticky bits (left out), nor make a symlink that could lead out of the root
+//! (`InvalidArgument`): other processes of this machine would believe them. Times are the kernel's; a
 //! creation time that was set, and the attribute bits of MS-FSCC, live in one extended attribute
 //! (`docs/formats/local-attributes.md`). On a file system without such, `caps().dos_attributes` is false,
 //! bits given for new files are dropped, and setting a creation time is `Unsupported`.

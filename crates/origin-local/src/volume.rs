@@ -31,7 +31,7 @@ const CASELESS: [u64; 2] = [0x4d44, 0x2011_bab0];
 
 /// A directory of this machine as a volume. What it promises stands at the head of this crate.
 pub struct LocalVolume {
-    disk: Arc<Disk>,
+    pub(crate) disk: Arc<Disk>,
     watching: Watching,
     caps: Caps,
 }
@@ -121,6 +121,7 @@ impl LocalVolume {
             id: found.attr.id,
             access,
             made_in: Arc::new(Mutex::new(found.created_in)),
+            lost: Arc::default(),
         };
         Opened { file: Arc::new(file), attr: found.attr, created, first: None }
     }
@@ -188,7 +189,7 @@ impl Disk {
     fn create(&self, path: &VPath, how: &OpenHow) -> Outcome<Found> {
         let place = self.root.place(path, ErrorKind::IsADirectory)?;
         let flags = flags(how.access) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_bits_truncate(how.mode & 0o7777);
+        let mode = Mode::from_bits_truncate(how.mode & attributes::PERMISSIONS);
         let fd = openat(&place.dir, &*place.name, flags, mode)?;
         if self.extras && !how.dos.is_empty() {
             self.set(&fd, &SetAttr { dos: Some(how.dos), ..SetAttr::default() })?;

@@ -133,6 +133,29 @@ async fn times_and_modes_reach_the_file() {
 }
 
 #[tokio::test]
+async fn what_the_machine_would_believe_is_not_for_callers_to_say() {
+    let (dir, volume) = fresh();
+    let how = OpenHow { mode: 0o6755, ..OpenHow::create(Create::New) };
+    volume.open(&ease::cx(), &ease::p("f"), how).await.unwrap();
+    ease::apply(&*volume, Change::MakeDir { path: ease::p("d"), mode: 0o7777, dos: DosAttributes::empty() })
+        .await;
+    let special = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7000;
+    assert_eq!((special("f"), special("d")), (0, 0));
+    let set = |path: &str, set| Change::SetAttr { path: ease::p(path), set, expect: None };
+    let mode = SetAttr { mode: Some(0o4711), ..SetAttr::default() };
+    ease::apply(&*volume, set("f", mode)).await;
+    let all = std::fs::metadata(dir.path().join("f")).unwrap().mode() & 0o7777;
+    assert_eq!(all, 0o711);
+    let shared = std::os::unix::fs::PermissionsExt::from_mode(0o2775);
+    std::fs::set_permissions(dir.path().join("d"), shared).unwrap();
+    ease::apply(&*volume, set("d", mode)).await;
+    assert_eq!(special("d"), 0o2000, "what the administrator set stays");
+    for owner in [SetAttr { uid: Some(0), ..mode }, SetAttr { gid: Some(0), ..mode }] {
+        ease::fails(volume.apply(&ease::cx(), &set("f", owner)).await, ErrorKind::Unsupported);
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_format_of_the_attribute_is_not_guessed_at() {
     let (dir, volume) = fresh();
     ease::put(&*volume, "f", "x").await;

@@ -122,6 +122,18 @@ async fn one_round(volume: &dyn Volume, number: u64) -> Vec<bool> {
 }
 
 #[tokio::test]
+async fn links_that_lead_out_are_not_made() {
+    let (dir, volume) = fresh();
+    ease::mkdir(&*volume, "d").await;
+    let link = |path: &str, target: &str| Change::Symlink { path: ease::p(path), target: target.to_owned() };
+    for target in ["/etc", "../../x", "f/../../.."] {
+        ease::fails(volume.apply(&ease::cx(), &link("d/l", target)).await, ErrorKind::InvalidArgument);
+        assert!(dir.path().join("d/l").symlink_metadata().is_err());
+    }
+    ease::apply(&*volume, link("d/l", "../f")).await;
+}
+
+#[tokio::test]
 async fn links_are_never_followed() {
     let (dir, volume) = fresh();
     let outside = tempfile::tempdir().unwrap();
