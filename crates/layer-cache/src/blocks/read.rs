@@ -21,6 +21,8 @@ use volume::{Cx, Error, ErrorKind, Priority, Result};
 
 /// How often a read starts over because a block was bad or another's request failed.
 const TRIES: usize = 3;
+/// Pause before a request that was refused as offline is sent again, when nobody knows of a loss.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How long one request for data may take.
 const FETCH_PATIENCE: Duration = Duration::from_secs(30);
 /// Reads up to this size are tried on the asynchronous thread when the page cache has them, bytes.
@@ -289,8 +291,13 @@ impl Blocks {
         loop {
             let read = source.read(cx, content, flight.bytes.start, flight.length() as u32).await;
             let away = read.as_ref().is_err_and(|e| e.kind == ErrorKind::Offline);
-            if !away || !self.origin.comes_back().await {
+            // An origin that refuses though it is not known to be away is asked again, but not at once or for ever.
+            let noticed = self.origin.down_since().is_some();
+            if !away || Instant::now() >= cx.deadline || !self.origin.comes_back().await {
                 return read;
+            }
+            if !noticed {
+                tokio::time::sleep(AGAIN_AFTER).await;
             }
         }
     }
