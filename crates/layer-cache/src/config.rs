@@ -29,6 +29,8 @@ pub const CACHED_FILES_MAX: usize = 250_000;
 /// How long after one of our own changes a notice that contradicts it is taken as its echo and checked at the
 /// origin instead of being believed.
 pub const OWN_ECHO: Duration = Duration::from_secs(5);
+/// How long the origin may have been away until reads of content fail: a shorter cut costs a wait and no error.
+pub const CUT_PATIENCE: Duration = Duration::from_secs(15);
 /// How often an origin that cannot be reached is tried.
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often what changed in memory is written to the index.

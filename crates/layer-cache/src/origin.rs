@@ -5,6 +5,7 @@
 //! and a look at the root each [`crate::PROBE_EVERY`] finds out when it is back. Then nothing that was learnt
 //! before is believed until it was asked again.
 
+use crate::config::CUT_PATIENCE;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -55,11 +56,12 @@ impl Origin {
         });
     }
 
-    /// Waits for an origin that is out of reach: true when it is back before it was away for all of the patience.
+    /// Waits for an origin that is out of reach: true when it is back before it was away for
+    /// [`CUT_PATIENCE`], or for the patience where that is longer.
     pub(crate) async fn comes_back(&self) -> bool {
         let mut down = self.down.subscribe();
         let Some(since) = *down.borrow() else { return true };
-        let left = self.patience.saturating_sub(since.elapsed().unwrap_or_default());
+        let left = self.patience.max(CUT_PATIENCE).saturating_sub(since.elapsed().unwrap_or_default());
         let up = tokio::time::timeout(left, down.wait_for(Option::is_none)).await;
         // The sender lives in `self`.
         up.is_ok_and(|up| up.is_ok())
