@@ -1,10 +1,11 @@
 //! The end of an open, and the removal of names that go with it.
 //!
-//! [`end`] is the one way out of the registry. The order matters: locks first (others may go on), then the
-//! volume's file (so that the next opener finds what was written), then the share mode, then the name.
+//! [`end`] is the one way out of the registry. The order matters: what the open still has on its way to the volume
+//! lands first (`landing`), then locks go (others may go on), then the volume's file (so that the next opener finds what was written), then the share mode, then the name.
 
 use crate::carry::Carry;
 use crate::core::Core;
+use crate::landing::Landings;
 use crate::notify::{Filter, Watcher};
 use crate::open::{Open, OpenKey};
 use crate::registry::Node;
@@ -20,14 +21,16 @@ pub(crate) struct Ended {
     pub file: Option<Arc<dyn volume::File>>,
     pub watcher: Option<Arc<Watcher>>,
     pub written: bool,
+    pub landings: Arc<Landings>,
 }
 
 pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
-    let Ended { core, node, key, file, watcher, written } = ended;
-    node.locks.release(key.id);
+    let Ended { core, node, key, file, watcher, written, landings } = ended;
     if let Some(watcher) = &watcher {
         core.hub.remove(watcher);
     }
+    landings.all_landed().await;
+    node.locks.release(key.id);
     let path = core.path_of(key.file, key.id)?;
     let closed = match file {
         Some(file) => {

@@ -41,6 +41,10 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
         let name = core.hold(cx, &request.path, alone).await?;
         let found = core.resolve(cx, &request.path, how).await?;
         let turn = match found {
+            Resolved { path, attr: Some(attr) } if request.disposition.empties() => {
+                let work = emptied(core.clone(), cx.clone(), request.clone(), path, attr, (entered, name));
+                Carry::new(work).await?
+            }
             Resolved { path, attr: Some(attr) } => existing(core, cx, request, path, attr).await?,
             Resolved { path, attr: None } => {
                 if !request.disposition.creates() {
@@ -157,6 +161,19 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         core.modified(&place.path, &attr, Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE);
     }
     Ok(Turn::Opened(place.opened(request, Some(opened.file), action, attr, opened.first)))
+}
+
+/// Opens and empties what is there. Carried: it holds the name and its place in the registry until the volume has
+/// done it, so it never lands on what a later opener wrote.
+async fn emptied(
+    core: Arc<Core>,
+    cx: Cx,
+    request: OpenRequest,
+    path: VPath,
+    attr: Attr,
+    _held: (Entered, NameGuard),
+) -> Result<Turn> {
+    existing(&core, &cx, &request, path, attr).await
 }
 
 /// Makes what is not there; again when somebody else was quicker. Carried: what was made is noted.

@@ -16,6 +16,8 @@
 //! | `notify` | what each watcher is told |
 //! | `resolve` | from a client's spelling to the origin's name |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
+//! | `attributes` | looking at attributes and setting them |
+//! | `landing` | changes of an open that are on their way to the volume |
 //! | `watch` | what the origin tells by itself |
 //!
 //! # Order of locks
@@ -28,9 +30,10 @@
 //!
 //! # Cancelling
 //!
-//! Dropping the future of a read, a write, a lock or a notify withdraws it. Opening that makes a name, closing,
-//! renaming and linking are carried to their end (`carry`), so that registry and volume never differ. An
-//! [`Open`] that is dropped is closed in the background.
+//! Dropping the future of a read, a lock or a notify withdraws it. What changes something is carried to its end
+//! (`carry`): writing, setting attributes, opening that makes a name or empties a file, closing, renaming and
+//! linking. So registry and volume never differ, and an open ends after its last change has landed (`landing`).
+//! An [`Open`] that is dropped is closed in the background.
 //!
 //! # What clients cache
 //!
@@ -43,6 +46,7 @@
 
 pub mod names;
 
+mod attributes;
 mod caching;
 mod carry;
 mod close;
@@ -53,6 +57,7 @@ mod cursor;
 mod echo;
 mod error;
 mod index;
+mod landing;
 mod lock_wait;
 mod name_lock;
 mod notify;

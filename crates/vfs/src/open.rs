@@ -4,13 +4,16 @@
 //! while there are none) and at nothing that opens of other files share.
 //!
 //! States: open, closed. [`Open::close`] or dropping moves from one to the other once; calls after that answer
-//! `Closed`, calls under way end as the volume lets them.
+//! `Closed`, calls under way end as the volume lets them. What changes the file is carried to its end, also when
+//! nobody waits for it any more, and the open ends after it (`landing`).
 
+use crate::attributes;
 use crate::caching::{AckRefused, BreakListener, Caching};
 use crate::carry::Carry;
 use crate::close;
 use crate::core::Core;
 use crate::cursor::DirCursor;
+use crate::landing::{Landing, Landings};
 use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
 use crate::range_lock::{Range, RangeLock};
 use crate::registry::Node;
@@ -21,7 +24,8 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use volume::{Attr, Change, Cx, ErrorKind, FileId, Fresh, Kind, SetAttr, SyncKind, VPath};
+use tokio::sync::OwnedMutexGuard;
+use volume::{Attr, Cx, FileId, Fresh, Kind, SetAttr, SyncKind, VPath};
 
 /// An open file or directory. Dropping it without [`Open::close`] closes it in the background, and an error of
 /// that is only logged.
@@ -35,6 +39,7 @@ pub struct Open {
     closed: AtomicBool,
     /// Whether something was written that watchers were not told of.
     written: AtomicBool,
+    landings: Arc<Landings>,
     watcher: Mutex<Option<Arc<Watcher>>>,
 }
 
@@ -71,6 +76,7 @@ impl Open {
             file,
             closed: AtomicBool::new(false),
             written: AtomicBool::new(false),
+            landings: Arc::default(),
             watcher: Mutex::new(None),
         }
     }
@@ -114,12 +120,7 @@ impl Open {
         if let Some(file) = &self.file {
             return Ok(file.attr(cx, Fresh::Cached).await?);
         }
-        let path = self.path()?;
-        let attr = self.core.volume.stat(cx, &path).await?;
-        if attr.id != self.key.file {
-            return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "stat", path)));
-        }
-        Ok(attr)
+        attributes::stat(&self.core, cx, self.key, self.path()?).await
     }
 
     /// Sets attributes; returns them as they are then. A size needs `WRITE_DATA`; the right to the others is
@@ -134,25 +135,14 @@ impl Open {
         if self.core.caps.read_only {
             return Err(Error::ReadOnly);
         }
-        let path = self.path()?;
-        let _changing = self.core.changing(&[&path]);
-        let _content = set.size.is_some().then(|| self.content_changes());
-        let attr = match &self.file {
-            Some(file) => file.set_attr(cx, set).await?,
-            None if set.size.is_some() => {
-                return Err(Error::InvalidArgument("only files have a size to set"));
-            }
-            None => {
-                let expect = Some(self.key.file);
-                let change = Change::SetAttr { path: path.clone(), set: *set, expect };
-                match self.core.volume.apply(cx, &change).await?.attr {
-                    Some(attr) => attr,
-                    None => self.attr(cx).await?,
-                }
-            }
-        };
-        self.core.modified(&path, &attr, what_is_set(set));
-        Ok(attr)
+        let landing = self.landing(set.size.is_some())?;
+        let work =
+            attributes::set(self.core.clone(), cx.clone(), self.key, self.path()?, self.file.clone(), *set);
+        Carry::new(async move {
+            let _landing = landing;
+            work.await
+        })
+        .await
     }
 
     /// Sets the length of the file, bytes.
@@ -164,7 +154,7 @@ impl Open {
     /// yet (MS-FSA 2.1.5.15.1). Needs `WRITE_DATA`.
     pub async fn set_allocation(&self, cx: &Cx, bytes: u64) -> Result<Attr> {
         self.check(Access::WRITE_DATA)?;
-        let _content = self.content_changes();
+        let _content = self.landing(true)?;
         let attr = self.attr(cx).await?;
         if bytes < attr.size { self.set_size(cx, bytes).await } else { Ok(attr) }
     }
@@ -180,10 +170,21 @@ impl Open {
     }
 
     /// Writes all of `data`. Needs `WRITE_DATA` or `APPEND_DATA`; that an open with only the latter writes
-    /// at the end alone is the front end's to check.
+    /// at the end alone is the front end's to check. Once begun it runs to its end, also when the future is
+    /// dropped.
     pub async fn write(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
+        self.write_holding(cx, offset, data, None).await
+    }
+
+    async fn write_holding(
+        &self,
+        cx: &Cx,
+        offset: u64,
+        data: Bytes,
+        appending: Option<OwnedMutexGuard<()>>,
+    ) -> Result<()> {
         self.check(Access::WRITING)?;
-        let file = self.content()?;
+        let (file, cx) = (self.content()?.clone(), cx.clone());
         let range = Range::new(offset, data.len() as u64);
         if range.check().is_err() {
             return Err(Error::InvalidArgument("a write beyond 2^64"));
@@ -194,15 +195,20 @@ impl Open {
         self.node.locks.check_io(self.key.id, range, true)?;
         self.written.store(true, Ordering::Release);
         self.node.written.store(true, Ordering::Release);
-        let _content = self.content_changes();
-        Ok(file.write_at(cx, offset, data).await?)
+        let landing = self.landing(true)?;
+        Carry::new(async move {
+            let _held = (landing, appending);
+            Ok(file.write_at(&cx, offset, data).await?)
+        })
+        .await
     }
 
-    /// Takes reading caches away, now and again when the guard goes: one that was filled meanwhile may hold
-    /// what was there before.
-    fn content_changes(&self) -> ContentChanges<'_> {
-        self.core.content_changes(&self.node, self.key.file, self.key.id);
-        ContentChanges(self)
+    /// Begins a change of the file. `Closed` when the open is: looked at when the change is counted, so that
+    /// the end of the open either waits for it or keeps it from beginning.
+    fn landing(&self, content: bool) -> Result<Landing> {
+        let landing = Landing::begin(&self.core, &self.node, self.key, content, &self.landings);
+        self.check(Access::empty())?;
+        Ok(landing)
     }
 
     /// From now on `listener` is told when what the client caches is to be given back; what had to be told
@@ -229,9 +235,9 @@ impl Open {
     /// Writes at the end of the file; returns the offset. Appends of all opens come one after another.
     pub async fn append(&self, cx: &Cx, data: Bytes) -> Result<u64> {
         self.check(Access::WRITING)?;
-        let _appending = self.node.appending.lock().await;
+        let appending = self.node.appending.clone().lock_owned().await;
         let end = self.content()?.attr(cx, Fresh::Cached).await?.size;
-        self.write(cx, end, data).await?;
+        self.write_holding(cx, end, data, Some(appending)).await?;
         Ok(end)
     }
 
@@ -348,7 +354,7 @@ impl Open {
 
     /// Moves to closed, once.
     fn end(&self) -> Option<close::Ended> {
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if self.closed.swap(true, Ordering::SeqCst) {
             return None;
         }
         Some(close::Ended {
@@ -358,12 +364,13 @@ impl Open {
             file: self.file.clone(),
             watcher: self.watcher.lock().take(),
             written: self.written.load(Ordering::Acquire),
+            landings: self.landings.clone(),
         })
     }
 
     /// `Closed`, or `AccessDenied` when the open has none of `needs`.
     fn check(&self, needs: Access) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
         if needs.is_empty() || self.access.intersects(needs) { Ok(()) } else { Err(Error::AccessDenied) }
@@ -383,26 +390,6 @@ impl Open {
         }
         Ok(RangeLock { owner: self.key.id, range, exclusive })
     }
-}
-
-/// See [`Open::content_changes`].
-struct ContentChanges<'a>(&'a Open);
-
-impl Drop for ContentChanges<'_> {
-    fn drop(&mut self) {
-        let open = self.0;
-        open.core.content_changes(&open.node, open.key.file, open.key.id);
-    }
-}
-
-fn what_is_set(set: &SetAttr) -> Filter {
-    let said = |is_set: bool, filter| if is_set { filter } else { Filter::empty() };
-    said(set.size.is_some(), Filter::SIZE | Filter::LAST_WRITE)
-        | said(set.mtime.is_some(), Filter::LAST_WRITE)
-        | said(set.atime.is_some(), Filter::LAST_ACCESS)
-        | said(set.btime.is_some(), Filter::CREATION)
-        | said(set.dos.is_some(), Filter::ATTRIBUTES)
-        | said(set.mode.is_some() || set.uid.is_some() || set.gid.is_some(), Filter::SECURITY)
 }
 
 impl fmt::Debug for Open {

@@ -23,7 +23,7 @@ use volume::{FileId, VPath};
 pub(crate) struct Node {
     pub locks: RangeLocks,
     /// Held from finding the end of the file to having written there.
-    pub appending: AsyncMutex<()>,
+    pub appending: Arc<AsyncMutex<()>>,
     /// Clients that cache reads alone; lets content change without the registry while zero.
     pub readers: AtomicUsize,
     /// Whether something was written through an open that is there or was.
@@ -36,7 +36,7 @@ impl Node {
     fn new(locks_limit: usize) -> Node {
         Node {
             locks: RangeLocks::new(locks_limit),
-            appending: AsyncMutex::new(()),
+            appending: Arc::default(),
             readers: AtomicUsize::new(0),
             written: AtomicBool::new(false),
             settled: Notify::new(),

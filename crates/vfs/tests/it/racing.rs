@@ -246,3 +246,69 @@ async fn an_open_that_is_cancelled_leaves_nothing_open() {
         }
     }
 }
+
+/// A client goes away with a change on its way: whoever opens the file after it finds the change done, or is kept
+/// out until it is.
+#[tokio::test]
+async fn a_change_of_a_client_that_is_gone_lands_before_the_next_may_write() {
+    let alone = |path| OpenRequest { share: Share::empty(), ..request(path, Disposition::Open) };
+    for what in ["write", "append", "size", "empty"] {
+        let mem = MemVolume::new();
+        put(&*mem, "file", "old content").await;
+        let fault = FaultVolume::new(mem.clone());
+        let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+        let gate = fault.gate(match what {
+            "size" => Op::SetAttr,
+            "empty" => Op::Open,
+            _ => Op::Write,
+        });
+        let gone = tokio::spawn({
+            let vfs = vfs.clone();
+            async move {
+                if what == "empty" {
+                    let request = OpenRequest { disposition: Disposition::Overwrite, ..alone("file") };
+                    vfs.open(&cx(), request).await.unwrap();
+                    return;
+                }
+                let open = vfs.open(&cx(), alone("file")).await.unwrap().open;
+                match what {
+                    "write" => open.write(&cx(), 0, Bytes::from_static(b"late")).await.unwrap(),
+                    "append" => drop(open.append(&cx(), Bytes::from_static(b"late")).await.unwrap()),
+                    _ => drop(open.set_size(&cx(), 0).await.unwrap()),
+                }
+            }
+        });
+        gate.arrived(1).await;
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        let next = tokio::spawn({
+            let vfs = vfs.clone();
+            async move {
+                loop {
+                    match vfs.open(&cx(), alone("file")).await {
+                        Ok(opened) => break opened.open,
+                        Err(Error::SharingViolation) => tokio::task::yield_now().await,
+                        Err(error) => panic!("{what}: {error}"),
+                    }
+                }
+            }
+        });
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!next.is_finished(), "{what}: opened while the change is on its way");
+        gate.release();
+        let next = next.await.unwrap();
+        next.write(&cx(), 0, Bytes::from_static(b"new")).await.unwrap();
+        next.close(&cx()).await.unwrap();
+        let landed = match what {
+            "write" => "newecontent",
+            "append" => "new contentlate",
+            _ => "new",
+        };
+        assert_eq!(get(&*mem, "file").await, landed.as_bytes(), "{what}");
+    }
+}

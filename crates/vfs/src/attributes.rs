@@ -1,0 +1,54 @@
+//! Attributes of what is open: looking at them and setting them at the volume.
+
+use crate::core::Core;
+use crate::notify::Filter;
+use crate::open::OpenKey;
+use crate::{Error, Result};
+use std::sync::Arc;
+use volume::{Attr, Change, Cx, ErrorKind, SetAttr, VPath};
+
+/// Attributes of an object that has no content open.
+pub(crate) async fn stat(core: &Core, cx: &Cx, key: OpenKey, path: VPath) -> Result<Attr> {
+    let attr = core.volume.stat(cx, &path).await?;
+    if attr.id != key.file {
+        return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "stat", path)));
+    }
+    Ok(attr)
+}
+
+/// Sets attributes, of content that is open or of the name.
+pub(crate) async fn set(
+    core: Arc<Core>,
+    cx: Cx,
+    key: OpenKey,
+    path: VPath,
+    file: Option<Arc<dyn volume::File>>,
+    set: SetAttr,
+) -> Result<Attr> {
+    let _changing = core.changing(&[&path]);
+    let attr = match file {
+        Some(file) => file.set_attr(&cx, &set).await?,
+        None if set.size.is_some() => {
+            return Err(Error::InvalidArgument("only files have a size to set"));
+        }
+        None => {
+            let change = Change::SetAttr { path: path.clone(), set, expect: Some(key.file) };
+            match core.volume.apply(&cx, &change).await?.attr {
+                Some(attr) => attr,
+                None => stat(&core, &cx, key, path.clone()).await?,
+            }
+        }
+    };
+    core.modified(&path, &attr, what_is_set(&set));
+    Ok(attr)
+}
+
+fn what_is_set(set: &SetAttr) -> Filter {
+    let said = |is_set: bool, filter| if is_set { filter } else { Filter::empty() };
+    said(set.size.is_some(), Filter::SIZE | Filter::LAST_WRITE)
+        | said(set.mtime.is_some(), Filter::LAST_WRITE)
+        | said(set.atime.is_some(), Filter::LAST_ACCESS)
+        | said(set.btime.is_some(), Filter::CREATION)
+        | said(set.dos.is_some(), Filter::ATTRIBUTES)
+        | said(set.mode.is_some() || set.uid.is_some() || set.gid.is_some(), Filter::SECURITY)
+}

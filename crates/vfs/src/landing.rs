@@ -1,0 +1,76 @@
+//! Changes of a file on their way to the volume.
+//!
+//! Who asked for a change may be gone before the volume has made it, and the change goes on: a system call or a
+//! request to a far origin is not taken back. So it is carried to its end (`carry`), and counted by its open until
+//! then. The open keeps its locks and its share mode as long ([`crate::close::end`]): a change of a client that is
+//! gone never lands on what a later one wrote.
+
+use crate::core::Core;
+use crate::open::OpenKey;
+use crate::registry::Node;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// How many changes of one open are on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Landings {
+    count: AtomicUsize,
+    landed: Notify,
+}
+
+impl Landings {
+    /// Returns when none is on its way. Meant for an open that is closed, and begins none any more.
+    pub(crate) async fn all_landed(&self) {
+        loop {
+            let mut landed = std::pin::pin!(self.landed.notified());
+            landed.as_mut().enable();
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            landed.await;
+        }
+    }
+}
+
+/// A change on its way; moves into the work that is carried.
+pub(crate) struct Landing {
+    core: Arc<Core>,
+    node: Arc<Node>,
+    key: OpenKey,
+    content: bool,
+    counted: Arc<Landings>,
+}
+
+impl Landing {
+    /// Where `content` changes, reading caches are taken away, now and again when the guard goes: one that was
+    /// filled meanwhile may hold what was there before.
+    pub(crate) fn begin(
+        core: &Arc<Core>,
+        node: &Arc<Node>,
+        key: OpenKey,
+        content: bool,
+        landings: &Arc<Landings>,
+    ) -> Landing {
+        landings.count.fetch_add(1, Ordering::SeqCst);
+        let (core, node) = (core.clone(), node.clone());
+        let landing = Landing { core, node, key, content, counted: landings.clone() };
+        landing.take_caches();
+        landing
+    }
+
+    fn take_caches(&self) {
+        if self.content {
+            self.core.content_changes(&self.node, self.key.file, self.key.id);
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.take_caches();
+        if self.counted.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.counted.landed.notify_waiters();
+        }
+    }
+}
