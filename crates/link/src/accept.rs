@@ -1,12 +1,12 @@
 //! Accepting connections.
 
 use crate::greet::accepted;
+use crate::half_open::Place;
 use crate::node::Shared;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Pause after a failure of accept itself (out of file descriptors).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -19,9 +19,9 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
             () = shared.stopped() => return,
         };
         match accepted {
-            Ok((tcp, from)) => match shared.half_open.clone().try_acquire_owned() {
-                Ok(permit) => shared.spawn(welcome(shared.clone(), tcp, from, permit)),
-                Err(_) => tracing::warn!(%from, "too many connections in their handshake; closed"),
+            Ok((tcp, from)) => match shared.half_open.enter(from.ip()) {
+                Some(place) => shared.spawn(welcome(shared.clone(), tcp, from, place)),
+                None => tracing::warn!(%from, "too many connections in their handshake; closed"),
             },
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections");
@@ -31,7 +31,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-async fn welcome(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, half_open: OwnedSemaphorePermit) {
+async fn welcome(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, half_open: Place) {
     let handshake = tokio::time::timeout(shared.config.handshake_timeout, accepted(&shared, tcp));
     let greeted = tokio::select! {
         greeted = handshake => greeted.unwrap_or_else(|_| Err("no greeting in time".into())),

@@ -12,6 +12,9 @@ pub const BULK_CONNECTIONS_WITH_BBR: usize = 4;
 pub const MAX_BULK_CONNECTIONS: usize = 64;
 /// Connections that have not finished their handshake; further ones are closed at once.
 pub const MAX_HALF_OPEN: usize = 256;
+/// Connections of one address (of one /64 in IPv6) that have not finished their handshake; further ones are closed at
+/// once, so that others find room. Peers come again soon.
+pub const MAX_HALF_OPEN_PER_ADDRESS: usize = 16;
 /// Calls of one peer that may wait for answers; further callers wait.
 pub const MAX_PENDING_CALLS: usize = 4096;
 /// Bytes of requests kept for sending again, per peer; further callers wait.
@@ -49,6 +52,8 @@ pub struct LinkConfig {
     pub bbr: bool,
     /// TCP connect, TLS and greeting must be done within this time.
     pub handshake_timeout: Duration,
+    /// Who connects must begin TLS within this time: it needs no round trip that the connection did not need.
+    pub hello_timeout: Duration,
     /// One attempt to connect by TCP. Short, so that a returned link is noticed soon.
     pub connect_timeout: Duration,
     /// Silence after which a waiting connection is probed, and time between probes.
@@ -77,6 +82,7 @@ impl Default for LinkConfig {
             connections: 0,
             bbr: true,
             handshake_timeout: Duration::from_secs(10),
+            hello_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
             probe_interval: Duration::from_secs(1),
             probes_missed: 2,
@@ -113,7 +119,13 @@ impl LinkConfig {
         if self.versions.0 > self.versions.1 {
             return refuse(format!("versions {}..={} is empty", self.versions.0, self.versions.1));
         }
-        let times = [self.handshake_timeout, self.connect_timeout, self.probe_interval, self.idle_interval];
+        let times = [
+            self.handshake_timeout,
+            self.hello_timeout,
+            self.connect_timeout,
+            self.probe_interval,
+            self.idle_interval,
+        ];
         if times.iter().chain([&self.backoff_min, &self.backoff_max]).any(Duration::is_zero) {
             return refuse("timeouts and intervals must be longer than zero".into());
         }

@@ -7,11 +7,12 @@ use crate::meter::{Meter, Metered};
 use crate::node::Shared;
 use crate::remote::Remote;
 use crate::socket;
+use rustls::server::Acceptor;
 use rustls_pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 /// Records that TLS holds until the socket takes them, bytes: one batch of the writer with its headers.
 const TLS_BUFFER: usize = 80 * 1024;
@@ -93,8 +94,10 @@ pub(crate) async fn dialed(
 pub(crate) async fn accepted(shared: &Shared, tcp: TcpStream) -> Result<Greeted, String> {
     let congestion = socket::prepare(&tcp, shared.bbr);
     let meter = Arc::new(Meter::new());
-    let acceptor = TlsAcceptor::from(shared.identity().server());
-    let mut tls = acceptor.accept(Metered::new(tcp, meter.clone())).await.map_err(text)?;
+    let acceptor = LazyConfigAcceptor::new(Acceptor::default(), Metered::new(tcp, meter.clone()));
+    let hello = tokio::time::timeout(shared.config.hello_timeout, acceptor).await;
+    let hello = hello.map_err(|_| "TLS was not begun in time")?.map_err(text)?;
+    let mut tls = hello.into_stream(shared.identity().server()).await.map_err(text)?;
     let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let site = site_of(certificate.ok_or("no certificate")?).map_err(|error| error.to_string())?;
     tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));

@@ -24,6 +24,7 @@ mod frame;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod greet;
+mod half_open;
 mod hello;
 mod lane;
 mod link;

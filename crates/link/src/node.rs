@@ -1,14 +1,15 @@
 //! A site's end of all its links: the listener, the dialers, the shutdown.
 
+use crate::half_open::HalfOpen;
 use crate::remote::Remote;
-use crate::{Identity, Link, LinkConfig, LinkError, MAX_HALF_OPEN, Service, accept, dial, socket};
+use crate::{Identity, Link, LinkConfig, LinkError, Service, accept, dial, socket};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// How often a shutdown looks whether everything is done.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
@@ -34,7 +35,7 @@ pub(crate) struct Shared {
     remotes: Mutex<HashMap<String, Arc<Remote>>>,
     local_addr: Option<SocketAddr>,
     /// Connections in their handshake.
-    pub(crate) half_open: Arc<Semaphore>,
+    pub(crate) half_open: Arc<HalfOpen>,
     stop: watch::Sender<bool>,
     /// Each task holds a clone; gone when the shutdown begins.
     alive: Mutex<Option<mpsc::Sender<()>>>,
@@ -108,7 +109,7 @@ impl Node {
             boot: u64::from_le_bytes(boot) | 1,
             remotes: Mutex::default(),
             local_addr,
-            half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
+            half_open: Arc::default(),
             stop: watch::Sender::new(false),
             alive: Mutex::new(Some(alive)),
             ended: Mutex::new(Some(ended)),

@@ -7,6 +7,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -168,12 +169,43 @@ async fn garbage_closes_the_connection() {
 #[tokio::test]
 async fn who_says_nothing_is_shown_the_door() {
     let dir = authority();
-    let config = LinkConfig { handshake_timeout: std::time::Duration::from_millis(50), ..listening() };
+    let config = LinkConfig { handshake_timeout: Duration::from_millis(50), ..listening() };
     let gateway = Node::start(identity(&dir, "dc1"), config, Counting::new()).await.expect("start");
     let mut tcp = TcpStream::connect(gateway.local_addr().expect("listening")).await.expect("connect");
     let mut answer = Vec::new();
     let read = tokio::time::timeout(SOON, tcp.read_to_end(&mut answer)).await.expect("closed in time");
     assert!(read.is_ok() && answer.is_empty());
+}
+
+#[tokio::test]
+async fn who_does_not_begin_tls_is_shown_the_door_sooner() {
+    let dir = authority();
+    let config =
+        LinkConfig { hello_timeout: Duration::from_millis(50), handshake_timeout: 2 * SOON, ..listening() };
+    let gateway = Node::start(identity(&dir, "dc1"), config, Counting::new()).await.expect("start");
+    let mut tcp = TcpStream::connect(gateway.local_addr().expect("listening")).await.expect("connect");
+    // Half a record.
+    tcp.write_all(&[22, 3, 1, 2]).await.expect("sent");
+    drop(tokio::time::timeout(SOON, tcp.read_to_end(&mut Vec::new())).await.expect("closed in time"));
+}
+
+#[tokio::test]
+async fn one_address_does_not_keep_the_others_out() {
+    let dir = authority();
+    let (gateway, _) = gateway(&dir).await;
+    let address = gateway.local_addr().expect("listening");
+    let from = async |last| {
+        let socket = tokio::net::TcpSocket::new_v4().expect("socket");
+        socket.bind(([127, 0, 0, last], 0).into()).expect("bind");
+        socket.connect(address).await.expect("connect")
+    };
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(from(2).await);
+    }
+    let mut last = silent.pop().expect("one of them");
+    drop(tokio::time::timeout(Duration::from_secs(1), last.read(&mut [0])).await.expect("closed at once"));
+    assert!(tls(&dir, Some("dc2"), address).await.is_ok());
 }
 
 #[tokio::test]
