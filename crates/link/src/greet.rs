@@ -86,6 +86,7 @@ pub(crate) async fn dialed(
             greeting.versions.1
         ));
     }
+    remote.admit(greeting.boot).await?;
     let lane = Arc::new(Lane::new(kind, true, congestion, meter, remote.pool()));
     Ok(Greeted { stream, lane, greeting, remote: remote.clone() })
 }
@@ -107,7 +108,11 @@ pub(crate) async fn accepted(shared: &Shared, tcp: TcpStream) -> Result<Greeted,
         other => return Err(format!("{other:?} instead of a Hello")),
     };
     let remote = shared.remote(&site);
-    match judge(shared, &site, &greeting) {
+    let judged = match judge(shared, &site, &greeting) {
+        Ok(version) => remote.admit(greeting.boot).await.map(|()| version),
+        refused => refused,
+    };
+    match judged {
         Ok(version) => {
             let welcome = our_greeting(shared, &remote, greeting.lane, (version, version));
             Packet::Welcome(welcome).send(&mut stream).await.map_err(text)?;

@@ -204,8 +204,13 @@ impl Lane {
         self.pushed.notify_one();
     }
 
+    /// Whether the connection is over; its task may not have noticed yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
     /// Queues a probe.
-    fn probe(&self, floor: u64) {
+    pub(crate) fn probe(&self, floor: u64) {
         let mut state = self.state.lock();
         state.probes += 1;
         let token = state.probes;

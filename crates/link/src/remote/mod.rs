@@ -10,6 +10,7 @@
 
 mod call;
 mod pending;
+mod rival;
 mod serve;
 mod session;
 
@@ -44,6 +45,8 @@ pub(crate) struct Remote {
     up: Notify,
     slots: Limits,
     counters: Counters,
+    /// The process that was refused last because another one is this site; 0 is none.
+    last_rival: AtomicU64,
 }
 
 /// Everything that makes senders wait.
@@ -183,6 +186,7 @@ impl Remote {
             up: Notify::new(),
             slots: limits,
             counters: Counters::default(),
+            last_rival: AtomicU64::new(0),
         })
     }
 

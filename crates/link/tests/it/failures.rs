@@ -101,6 +101,26 @@ async fn without_a_connection_calls_fail_after_the_grace() {
 }
 
 #[tokio::test]
+async fn a_second_node_with_one_certificate_is_refused_as_long_as_the_first_answers() {
+    let pair = Pair::with(|config| config.probe_interval = Duration::from_millis(200)).await;
+    let link = pair.entrypoint.link("dc1");
+    let before = link.state().borrow().session();
+    let config = dialing("dc1", pair.gateway.local_addr().expect("listening"));
+    let twin = Node::start(identity(&pair.dir, "dc2"), config, Counting::new()).await.expect("start");
+    until_down(&twin.link("dc1"), "another node with the certificate of dc2 is connected and answers").await;
+    for _ in 0..20 {
+        assert!(pair.call(Mode::Once, "echo").await.is_ok());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(link.state().borrow().session(), before);
+    assert_eq!(pair.at_gateway.sessions().len(), 1, "the first was never thrown out");
+    // The first falls silent without a word, and the second is its successor.
+    pair.proxy.stall(true, true);
+    until_state(&twin.link("dc1"), "up", LinkState::is_up).await;
+    assert!(call(&twin.link("dc1"), Mode::Once, "echo").await.is_ok());
+}
+
+#[tokio::test]
 async fn a_site_never_met_is_down() {
     let pair = Pair::with(|config| config.down_grace = Duration::from_millis(1)).await;
     let link = pair.gateway.link("dc3");
