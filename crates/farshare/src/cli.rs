@@ -122,6 +122,13 @@ pub enum CertsCommand {
     },
     /// List the certificates and when they end
     Show(CertsDir),
+    /// Take back all certificates of a node's key
+    Revoke {
+        /// The node's name
+        name: String,
+        #[command(flatten)]
+        dir: CertsDir,
+    },
     /// Give certificates a new life with the same key
     Renew {
         /// The node's name [default: all]

@@ -40,7 +40,7 @@ async fn welcome(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, half_ope
     drop(half_open);
     match greeted {
         // Its end is logged where the peer's state forgets it.
-        Ok(greeted) => drop(greeted.live().await),
+        Ok(greeted) => drop(greeted.live(&shared).await),
         Err(reason) => tracing::warn!(%from, reason, "connection refused"),
     }
 }

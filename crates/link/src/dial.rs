@@ -56,7 +56,7 @@ async fn keep(shared: Arc<Shared>, remote: Arc<Remote>, address: String, kind: L
         match greeted {
             Ok(greeted) => {
                 let begun = Instant::now();
-                let end = greeted.live().await;
+                let end = greeted.live(&shared).await;
                 tracing::debug!(site = remote.site(), ?kind, %end, "dialed connection ended");
                 backoff.lived(begun.elapsed());
                 another = remote.comes_up();

@@ -1,6 +1,6 @@
 //! From a TCP connection to a lane: TLS, the greeting, and then the life of the connection.
 
-use crate::certs::site_of;
+use crate::certs::{PeerCertificate, site_of};
 use crate::hello::{FEATURE_BBR, Greeting, LaneKind, Packet, agree};
 use crate::lane::{End, Lane, LinkStream, run};
 use crate::meter::{Meter, Metered};
@@ -67,6 +67,9 @@ pub(crate) async fn dialed(
     let connector = TlsConnector::from(shared.identity().client());
     // rustls checks that the certificate is of our authority and of this very site.
     let mut tls = connector.connect(name, Metered::new(tcp, meter.clone())).await.map_err(text)?;
+    let shown = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let certificate = PeerCertificate::new(shown.ok_or("no certificate")?)?;
+    shared.identity().judge(&certificate).map_err(|why| format!("{}: {why}", remote.site()))?;
     tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     let mut stream = LinkStream::from(tls);
     let hello = our_greeting(shared, remote, kind, shared.config.versions);
@@ -87,7 +90,7 @@ pub(crate) async fn dialed(
         ));
     }
     remote.admit(greeting.boot).await?;
-    let lane = Arc::new(Lane::new(kind, true, congestion, meter, remote.pool()));
+    let lane = Arc::new(Lane::new(kind, true, congestion, certificate, meter, remote.pool()));
     Ok(Greeted { stream, lane, greeting, remote: remote.clone() })
 }
 
@@ -99,8 +102,10 @@ pub(crate) async fn accepted(shared: &Shared, tcp: TcpStream) -> Result<Greeted,
     let hello = tokio::time::timeout(shared.config.hello_timeout, acceptor).await;
     let hello = hello.map_err(|_| "TLS was not begun in time")?.map_err(text)?;
     let mut tls = hello.into_stream(shared.identity().server()).await.map_err(text)?;
-    let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let site = site_of(certificate.ok_or("no certificate")?).map_err(|error| error.to_string())?;
+    let shown = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let shown = shown.ok_or("no certificate")?;
+    let site = site_of(shown).map_err(|error| error.to_string())?;
+    let certificate = PeerCertificate::new(shown)?;
     tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     let mut stream = LinkStream::from(tls);
     let greeting = match Packet::receive(&mut stream).await.map_err(text)? {
@@ -108,7 +113,8 @@ pub(crate) async fn accepted(shared: &Shared, tcp: TcpStream) -> Result<Greeted,
         other => return Err(format!("{other:?} instead of a Hello")),
     };
     let remote = shared.remote(&site);
-    let judged = match judge(shared, &site, &greeting) {
+    let known = shared.identity().judge(&certificate);
+    let judged = match known.and_then(|()| judge(shared, &site, &greeting)) {
         Ok(version) => remote.admit(greeting.boot).await.map(|()| version),
         refused => refused,
     };
@@ -122,7 +128,7 @@ pub(crate) async fn accepted(shared: &Shared, tcp: TcpStream) -> Result<Greeted,
             return Err(format!("refused {site} ({}): {reason}", greeting.software));
         }
     }
-    let lane = Arc::new(Lane::new(greeting.lane, false, congestion, meter, remote.pool()));
+    let lane = Arc::new(Lane::new(greeting.lane, false, congestion, certificate, meter, remote.pool()));
     Ok(Greeted { stream, lane, greeting, remote })
 }
 
@@ -142,11 +148,15 @@ fn judge(shared: &Shared, certified: &str, greeting: &Greeting) -> Result<u16, S
 
 impl Greeted {
     /// Uses the connection until it ends; the reason.
-    pub(crate) async fn live(self) -> End {
+    pub(crate) async fn live(self, shared: &Shared) -> End {
         let Greeted { stream, lane, greeting, remote } = self;
         if let Err(reason) = remote.attach(&lane, &greeting) {
             tracing::warn!(site = remote.site(), reason, "connection not used");
             return End::Lost(reason);
+        }
+        // A reload that came since the handshake has not seen this lane.
+        if let Err(why) = shared.identity().judge(&lane.certificate) {
+            lane.close(End::Lost(why));
         }
         let end = run(stream, &lane, &remote).await;
         remote.detach(&lane, &end);

@@ -47,6 +47,10 @@ impl Meter {
     }
 
     fn hear(&self, bytes: usize) {
+        if bytes == 0 {
+            // The end is no sign of life.
+            return;
+        }
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         self.heard.store(self.opened.elapsed().as_micros() as u64, Ordering::Relaxed);
     }

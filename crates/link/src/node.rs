@@ -131,7 +131,8 @@ impl Node {
         self.shared.local_addr
     }
 
-    /// Uses another identity for connections made from now on (after `certs renew`). Connections that exist stay.
+    /// Uses another identity for connections made from now on (after `certs renew`). Connections that exist stay, except
+    /// those of peers whose certificates are not good any more: of another authority, ended, or revoked.
     ///
     /// # Errors
     /// `Certificate` when it names another site.
@@ -141,7 +142,9 @@ impl Node {
             let (new, old) = (identity.site(), current.site());
             return Err(LinkError::Certificate(format!("is of site {new}; this node is {old}")));
         }
-        *current = identity;
+        *current = identity.clone();
+        drop(current);
+        self.shared.remotes().iter().for_each(|remote| remote.recheck(&identity));
         Ok(())
     }
 

@@ -26,6 +26,16 @@ pub fn run(command: &CertsCommand) -> Result<(), Failure> {
             );
         }
         CertsCommand::Show(dir) => show(&certs::show(&directory(dir)?).map_err(failed)?),
+        CertsCommand::Revoke { name, dir } => {
+            let dir = directory(dir)?;
+            let revoked = certs::revoke(&dir, name).map_err(failed)?;
+            println!("{name} is revoked: its key stands in {}", dir.join(certs::REVOKED).display());
+            println!("next: copy that file beside ca.crt on each node and run `farshare reload` there");
+            println!(
+                "to let {name} in again: remove {} and its key, then farshare certs issue {name}",
+                revoked.path.display()
+            );
+        }
         CertsCommand::Renew { name, dir } => {
             let dir = directory(dir)?;
             let renewed = match name {
@@ -62,6 +72,9 @@ fn show(all: &[CertInfo]) {
 
 /// How long it is still good.
 pub fn left(cert: &CertInfo) -> String {
+    if cert.revoked {
+        return "REVOKED".to_owned();
+    }
     match cert.not_after.duration_since(SystemTime::now()) {
         Ok(left) => age(left.as_secs()),
         Err(_) => "ENDED".to_owned(),

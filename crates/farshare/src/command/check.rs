@@ -116,6 +116,10 @@ fn check_certificates(table: &mut Table, config: &Config, link: &LinkSettings) -
         let what = format!("certificate {}", cert.name);
         let remaining = cert.not_after.duration_since(std::time::SystemTime::now()).unwrap_or_default();
         match remaining {
+            _ if cert.revoked && cert.name == config.name.0 => {
+                table.wrong(what, "is revoked; farshare certs issue, after removing it and its key");
+            }
+            _ if cert.revoked => table.ok(what, "is revoked"),
             _ if remaining.is_zero() => table.wrong(what, "has ended; farshare certs renew"),
             _ if remaining < certs::WARN_BEFORE_END => {
                 table.warn(what, format_args!("good for {} only; farshare certs renew", left(&cert)));

@@ -90,7 +90,7 @@ impl Node {
         let identity = certs::load_site(&settings.certs, &self.config().name.0);
         let identity = identity.map_err(|error| Refused::Invalid(error.to_string()))?;
         link.peers.node.reload(identity).map_err(|error| Refused::Failed(error.to_string()))?;
-        done.applied.push("certificates, for new connections".into());
+        done.applied.push("certificates".into());
         Ok(())
     }
 

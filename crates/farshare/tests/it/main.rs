@@ -97,6 +97,9 @@ fn certificates_from_authority_to_renewal() {
     check(&run(dir.path(), "certs show --dir c"), 0, "dc1              node", "");
     check(&run(dir.path(), "certs renew dc1 --dir c"), 0, "farshare reload", "");
     assert_eq!(mode(&dir.path().join("c/dc1.key")), 0o600);
+    check(&run(dir.path(), "certs revoke dc1 --dir c"), 0, "its key stands in c/revoked", "");
+    check(&run(dir.path(), "certs show --dir c"), 0, "REVOKED", "");
+    check(&run(dir.path(), "certs renew dc1 --dir c"), 1, "", "is revoked");
     let text = "[node]\nname = \"dc1\"\nstate = \"s\"\n[link]\ncerts = \"c\"\n";
     std::fs::write(dir.path().join("f.toml"), text).unwrap();
     check(&run(dir.path(), "certs show --config f.toml"), 0, "authority", "");

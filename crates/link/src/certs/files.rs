@@ -72,6 +72,16 @@ pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, LinkError>
         .map_err(|error| file_error(path, format_args!("not a PEM key: {error:?}")))
 }
 
+/// A text of lines; empty when there is no such file.
+pub(super) fn read_list(path: &Path) -> Result<String, LinkError> {
+    if !path.try_exists().map_err(|error| file_error(path, error))? {
+        return Ok(String::new());
+    }
+    let (text, _) = read(path)?;
+    let text = std::str::from_utf8(&text).map_err(|_| file_error(path, "not text"))?;
+    Ok(text.to_owned())
+}
+
 fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), LinkError> {
     let mend = match path.file_stem().and_then(|stem| stem.to_str()) {
         Some(CA) => "make it with `farshare certs init`, or copy it here from where that was done",

@@ -3,6 +3,7 @@
 //! Both roles demand a certificate of our authority. The dialing role also demands the name it dialed, so a site
 //! cannot pass for another; the accepting role takes the name from the certificate ([`site_of`]).
 
+use super::trust::{PeerCertificate, Revoked, Trust};
 use super::{WARN_BEFORE_END, check_site_name, file_error, files, hex};
 use crate::LinkError;
 use rustls::client::Resumption;
@@ -25,6 +26,7 @@ pub struct Identity {
     not_after: SystemTime,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+    trust: Arc<Trust>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -52,14 +54,22 @@ impl Identity {
         self.client.clone()
     }
 
+    /// Whether a peer's certificate is good now; else why not.
+    pub(crate) fn judge(&self, certificate: &PeerCertificate) -> Result<(), String> {
+        self.trust.judge(certificate)
+    }
+
     pub(super) fn open(dir: &Path, site: &str) -> Result<Identity, LinkError> {
         let (ca_path, cert_path) = (dir.join("ca.crt"), dir.join(format!("{site}.crt")));
         let key_path = dir.join(format!("{site}.key"));
         let ca = files::read_cert(&ca_path)?;
         let cert = files::read_cert(&cert_path)?;
         let key = files::read_key(&key_path)?;
-        let not_after = facts(&cert, &cert_path)?.not_after;
+        let Facts { not_after, revoked, .. } = facts(dir, &cert, &cert_path)?;
         check(&cert, site, &ca).map_err(|what| file_error(&cert_path, what))?;
+        if revoked {
+            return Err(file_error(&cert_path, "is revoked; issue a new key and certificate"));
+        }
         let left = not_after.duration_since(SystemTime::now()).unwrap_or_default();
         if left < WARN_BEFORE_END {
             let days = left.as_secs() / 86_400;
@@ -68,7 +78,8 @@ impl Identity {
         let roles = Roles::new(&ca, cert, key).map_err(|error| {
             file_error(&key_path, format_args!("unusable with {site}.crt and ca.crt beside it: {error}"))
         })?;
-        Ok(Identity { site: site.into(), not_after, server: roles.server, client: roles.client })
+        let trust = Arc::new(Trust::open(dir, ca)?);
+        Ok(Identity { site: site.into(), not_after, server: roles.server, client: roles.client, trust })
     }
 }
 
@@ -128,14 +139,16 @@ fn provider() -> CryptoProvider {
 pub(super) struct Facts {
     pub(super) not_after: SystemTime,
     pub(super) serial: String,
+    pub(super) revoked: bool,
 }
 
-pub(super) fn facts(der: &[u8], path: &Path) -> Result<Facts, LinkError> {
+pub(super) fn facts(dir: &Path, der: &[u8], path: &Path) -> Result<Facts, LinkError> {
     let cert = X509Certificate::from_der(der).map_err(|error| file_error(path, error))?.1;
     let not_after = u64::try_from(cert.validity().not_after.timestamp()).unwrap_or(0);
     Ok(Facts {
         not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(not_after),
         serial: hex(cert.raw_serial()),
+        revoked: Revoked::read(dir)?.check(&cert, der).is_err(),
     })
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! ca.crt  ca.key        the authority, 10 years; ca.key is needed only where certificates are issued
 //! NAME.crt  NAME.key    site NAME, 1 year; belongs on the node of that site, together with ca.crt
+//! revoked               what was taken back, if there is such; belongs on every node
 //! ```
 //!
 //! Keys are ECDSA P-256 in PKCS #8 PEM (RFC 5958), certificates X.509 v3 PEM (RFC 5280). The site name is the one
@@ -13,9 +14,12 @@
 mod files;
 mod identity;
 mod issue;
+mod trust;
 
 pub use identity::Identity;
 pub(crate) use identity::site_of;
+pub(crate) use trust::PeerCertificate;
+pub use trust::REVOKED;
 
 use crate::LinkError;
 use std::path::{Path, PathBuf};
@@ -55,6 +59,8 @@ pub struct CertInfo {
     pub serial: String,
     /// SHA-256 of the certificate, lower-case hexadecimal.
     pub fingerprint: String,
+    /// It was taken back.
+    pub revoked: bool,
     /// Where it lies.
     pub path: PathBuf,
 }
@@ -96,10 +102,13 @@ pub fn issue(dir: &Path, site: &str) -> Result<CertInfo, LinkError> {
 /// Nodes use it after [`Node::reload`](crate::Node::reload).
 ///
 /// # Errors
-/// `Certificate` when the site has none in `dir` or the authority's key is missing.
+/// `Certificate` when the site has none in `dir`, was revoked, or the authority's key is missing.
 pub fn renew(dir: &Path, name: &str) -> Result<CertInfo, LinkError> {
     let authority = issue::Authority::open(dir)?;
     let path = dir.join(format!("{name}.crt"));
+    if name != CA && info(dir, name)?.revoked {
+        return Err(file_error(&path, "is revoked; remove it and its key, and issue a new one"));
+    }
     let cert = if name == CA {
         issue::authority(authority.key())?
     } else {
@@ -110,14 +119,29 @@ pub fn renew(dir: &Path, name: &str) -> Result<CertInfo, LinkError> {
     info(dir, name)
 }
 
-/// Renews all sites in `dir`, and the authority first when it would end before them.
+/// Takes back all certificates of a site's key, in the list `revoked` of `dir`. The list comes into force on each node
+/// where it is copied to, with the next [`Node::reload`](crate::Node::reload).
+///
+/// # Errors
+/// `Certificate` when the site has no certificate in `dir`, or the list cannot be read or written.
+pub fn revoke(dir: &Path, site: &str) -> Result<CertInfo, LinkError> {
+    check_site_name(site)?;
+    let path = dir.join(format!("{site}.crt"));
+    trust::add(dir, site, &files::read_cert(&path)?, &path)?;
+    info(dir, site)
+}
+
+/// Renews all sites in `dir` that are not revoked, and the authority first when it would end before them.
 ///
 /// # Errors
 /// As [`renew`]; certificates before the failing one are renewed.
 pub fn renew_all(dir: &Path) -> Result<Vec<CertInfo>, LinkError> {
     let ends_early = |cert: &CertInfo| cert.not_after < SystemTime::now() + 2 * SITE_LIFETIME;
     let all = show(dir)?;
-    let due = all.iter().filter(|cert| cert.role == CertRole::Site || ends_early(cert));
+    let due = all.iter().filter(|cert| match cert.role {
+        CertRole::Site => !cert.revoked,
+        CertRole::Authority => ends_early(cert),
+    });
     due.map(|cert| renew(dir, &cert.name)).collect()
 }
 
@@ -159,7 +183,7 @@ pub fn load(dir: &Path) -> Result<Identity, LinkError> {
 ///
 /// # Errors
 /// `Certificate` for missing or malformed files, a key that others can read or that belongs to another
-/// certificate, a certificate that has ended, is of another site or another authority.
+/// certificate, a certificate that has ended, is revoked, is of another site or another authority.
 pub fn load_site(dir: &Path, site: &str) -> Result<Identity, LinkError> {
     check_site_name(site)?;
     Identity::open(dir, site)
@@ -181,17 +205,22 @@ pub(crate) fn check_site_name(site: &str) -> Result<(), LinkError> {
 fn info(dir: &Path, name: &str) -> Result<CertInfo, LinkError> {
     let path = dir.join(format!("{name}.crt"));
     let der = files::read_cert(&path)?;
-    let facts = identity::facts(&der, &path)?;
+    let facts = identity::facts(dir, &der, &path)?;
     let role = if name == CA { CertRole::Authority } else { CertRole::Site };
-    let fingerprint = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
     Ok(CertInfo {
         name: name.to_owned(),
         role,
         not_after: facts.not_after,
         serial: facts.serial,
-        fingerprint: hex(fingerprint.as_ref()),
+        fingerprint: sha256(&der),
+        revoked: facts.revoked,
         path,
     })
+}
+
+/// Lower-case hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -12,6 +12,7 @@ pub(crate) use read::{Event, Received};
 pub(crate) use run::{LinkStream, run};
 
 use crate::Class;
+use crate::certs::PeerCertificate;
 use crate::frame::{Control, What};
 use crate::hello::LaneKind;
 use crate::meter::Meter;
@@ -63,6 +64,8 @@ pub(crate) struct Lane {
     pub(crate) dialed: bool,
     /// Congestion control in use.
     pub(crate) congestion: String,
+    /// What the peer proved to be with.
+    pub(crate) certificate: PeerCertificate,
     pub(crate) meter: Arc<Meter>,
     state: Mutex<State>,
     /// Something was pushed here or to the pool.
@@ -103,6 +106,7 @@ impl Lane {
         kind: LaneKind,
         dialed: bool,
         congestion: String,
+        certificate: PeerCertificate,
         meter: Arc<Meter>,
         pool: Arc<Pool>,
     ) -> Lane {
@@ -111,6 +115,7 @@ impl Lane {
             kind,
             dialed,
             congestion,
+            certificate,
             meter,
             state: Mutex::default(),
             pushed: Arc::default(),
@@ -275,7 +280,7 @@ mod tests {
 
     fn lane() -> Lane {
         let kind = LaneKind { class: Class::Interactive, index: 0 };
-        Lane::new(kind, true, "cubic".into(), Arc::new(Meter::new()), Arc::default())
+        Lane::new(kind, true, "cubic".into(), PeerCertificate::none(), Arc::new(Meter::new()), Arc::default())
     }
 
     fn notice() -> Outgoing {

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -103,10 +103,13 @@ async fn write_all(io: &mut (impl AsyncWrite + Unpin), batch: &mut VecDeque<Byte
     io.flush().await
 }
 
-/// Probes the connection and notices its death.
+/// Probes the connection and notices its death, and the end of the peer's certificate.
 async fn watch_over(handle: OwnedFd, lane: &Lane, remote: &Remote) -> End {
     let mut liveness = Liveness::new(remote.config(), Instant::now());
     loop {
+        if lane.certificate.has_ended(SystemTime::now()) {
+            return End::Lost("the certificate of the other side has ended".into());
+        }
         let waiting = remote.has_pending() || lane.has_unconfirmed_notices() || !lane.is_flushed();
         let backlog = socket::backlog(handle.as_fd());
         let acknowledged = lane.meter.bytes_out().saturating_sub(backlog as u64);

@@ -12,7 +12,7 @@ use crate::hello::Greeting;
 use crate::lane::{End, Lane};
 use crate::queue::Outgoing;
 use crate::served::Served;
-use crate::{Class, LinkError, LinkState, Message, Mode, Peer};
+use crate::{Class, Identity, LinkError, LinkState, Message, Mode, Peer};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Instant;
@@ -187,6 +187,16 @@ impl Remote {
             }
         }
         Err(self.down_error())
+    }
+
+    /// Closes the connections whose certificate `identity` does not believe.
+    pub(crate) fn recheck(&self, identity: &Identity) {
+        let lanes = self.inner.lock().lanes.clone();
+        for lane in lanes {
+            if let Err(why) = identity.judge(&lane.certificate) {
+                lane.close(End::Lost(why));
+            }
+        }
     }
 
     /// The error for "no connection".

@@ -86,6 +86,34 @@ fn errors_name_the_file_and_the_mend() {
 }
 
 #[test]
+fn what_was_revoked_is_neither_used_nor_renewed() {
+    let dir = authority();
+    let list = dir.path().join("revoked");
+    assert!(error(certs::revoke(dir.path(), "dc9")).contains("dc9.crt: not found"));
+    assert!(certs::revoke(dir.path(), "dc2").expect("revoke").revoked);
+    let once = fs::read_to_string(&list).expect("the list");
+    certs::revoke(dir.path(), "dc2").expect("again");
+    assert_eq!(fs::read_to_string(&list).expect("the list"), once);
+    assert!(error(certs::load_site(dir.path(), "dc2")).contains("dc2.crt: is revoked; issue a new key"));
+    assert!(error(certs::renew(dir.path(), "dc2")).contains("is revoked"));
+    assert_eq!(certs::renew_all(dir.path()).expect("the others").len(), 2);
+    assert!(certs::load_site(dir.path(), "dc1").is_ok());
+    // By hand: a serial number or the SHA-256 of a certificate, as `openssl x509` prints them.
+    let dc1 =
+        certs::show(dir.path()).expect("show").into_iter().find(|cert| cert.name == "dc1").expect("dc1");
+    let colons = |hex: &str| {
+        hex.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair)).collect::<Vec<_>>().join(":")
+    };
+    for entry in [dc1.serial.clone(), colons(&dc1.fingerprint).to_uppercase(), format!("00{}", dc1.serial)] {
+        fs::write(&list, format!("# by hand\n\n{entry}  # lost\n")).expect("write");
+        assert!(error(certs::load_site(dir.path(), "dc1")).contains("is revoked"), "{entry}");
+        assert!(certs::load_site(dir.path(), "dc2").is_ok());
+    }
+    fs::write(&list, "dc1\nlaptop\n").expect("write");
+    assert!(error(certs::load_site(dir.path(), "dc3")).contains("revoked: line 2: not a serial"));
+}
+
+#[test]
 fn a_node_needs_only_its_own_files() {
     let all = authority();
     let node = tempfile::tempdir().expect("temporary directory");

@@ -230,3 +230,39 @@ async fn renewed_certificates_are_used_after_a_reload() {
     pair.proxy.cut();
     assert!(pair.call(link::Mode::Once, "echo").await.is_ok());
 }
+
+#[tokio::test]
+async fn a_reload_closes_what_is_revoked_or_of_another_authority() {
+    let pair = Pair::start().await;
+    let link = pair.gateway.link("dc2");
+    pair.gateway.reload(identity(&pair.dir, "dc1")).expect("nothing new");
+    assert_eq!(link.stats().connections, 3);
+    certs::revoke(pair.dir.path(), "dc2").expect("revoke");
+    pair.gateway.reload(identity(&pair.dir, "dc1")).expect("reload");
+    until_down(&link, "the certificate is revoked").await;
+    until_down(&pair.entrypoint.link("dc1"), "refused by dc1: the certificate is revoked").await;
+
+    std::fs::remove_file(pair.dir.path().join("revoked")).expect("remove");
+    pair.gateway.reload(identity(&pair.dir, "dc1")).expect("reload");
+    until_connections(&link, 3).await;
+    pair.gateway.reload(identity(&authority(), "dc1")).expect("reload");
+    until_down(&link, "the certificate is of another authority").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_takes_its_connections_along() {
+    let dir = authority();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("read");
+    let pem = |name: &str| rcgen::KeyPair::from_pem(&read(name)).expect("key");
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("ca.crt"), pem("ca.key")).expect("authority");
+    let mut params = rcgen::CertificateParams::new(["dc2".to_owned()]).expect("parameters");
+    params.not_after = (std::time::SystemTime::now() + Duration::from_secs(3)).into();
+    let short = params.signed_by(&pem("dc2.key"), &issuer).expect("signed");
+    std::fs::write(dir.path().join("dc2.crt"), short.pem()).expect("write");
+    let (gateway, _) = gateway(&dir).await;
+    let config = dialing("dc1", gateway.local_addr().expect("listening"));
+    let entrypoint = Node::start(identity(&dir, "dc2"), config, Counting::new()).await.expect("start");
+    until_connections(&gateway.link("dc2"), 3).await;
+    until_down(&gateway.link("dc2"), "the certificate of the other side has ended").await;
+    until_down(&entrypoint.link("dc1"), "refuse").await;
+}
