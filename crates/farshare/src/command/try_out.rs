@@ -244,7 +244,7 @@ fn link(certificates: &Path) -> LinkSettings {
 
 fn smb(args: &TryArgs, shared: &[Shared]) -> SmbSettings {
     let share = |one: &Shared| ShareSettings {
-        comment: format!("{} by farshare try", one.dir.display()),
+        comment: "farshare try".to_owned(),
         ..ShareSettings::new(one.share.clone(), one.volume.clone())
     };
     let address = args.smb.unwrap_or_else(|| {

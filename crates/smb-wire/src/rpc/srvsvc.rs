@@ -29,6 +29,8 @@ const NETR_SHARE_ENUM: u16 = 15;
 const NETR_SHARE_GET_INFO: u16 = 16;
 const NETR_SERVER_GET_INFO: u16 = 21;
 const NETR_REMOTE_TOD: u16 = 28;
+/// As the plain one: shares here are all kept through a restart (MS-SRVS 3.1.4.9).
+const NETR_SHARE_ENUM_STICKY: u16 = 36;
 
 /// Calls the operation with this number.
 pub(super) fn call<'a>(
@@ -38,7 +40,7 @@ pub(super) fn call<'a>(
     result: &mut NdrWriter<'a>,
 ) -> Result<(), Fault> {
     match opnum {
-        NETR_SHARE_ENUM => share_enum(arguments, facts, result),
+        NETR_SHARE_ENUM | NETR_SHARE_ENUM_STICKY => share_enum(arguments, facts, result),
         NETR_SHARE_GET_INFO => share_get_info(arguments, facts, result),
         NETR_SERVER_GET_INFO => server_get_info(arguments, facts, result),
         NETR_REMOTE_TOD => remote_time_of_day(arguments, facts, result),
