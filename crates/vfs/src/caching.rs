@@ -100,6 +100,8 @@ pub(crate) enum Contest {
     Change,
     /// Somebody changed it at the origin.
     Foreign,
+    /// Somebody may have, while we wrote: who keeps writes back has most likely heard of his own.
+    Doubtful,
 }
 
 impl Contest {
@@ -108,8 +110,9 @@ impl Contest {
         match self {
             Contest::Open if held.contains(Caching::WRITE) => Caching::READ,
             Contest::Handle if held.contains(Caching::HANDLE) => Caching::READ,
+            Contest::Doubtful if held.contains(Caching::WRITE) => held,
             Contest::Open | Contest::Handle => held,
-            Contest::Empty | Contest::Change | Contest::Foreign => Caching::empty(),
+            Contest::Empty | Contest::Change | Contest::Foreign | Contest::Doubtful => Caching::empty(),
         }
     }
 }
@@ -195,6 +198,10 @@ impl CachingTable {
         self.grants.iter().filter(|grant| grant.held == Caching::READ).count()
     }
 
+    pub(crate) fn keeps_writes_back(&self) -> bool {
+        self.grants.iter().any(|grant| grant.held.contains(Caching::WRITE))
+    }
+
     pub(crate) fn held(&self, holder: Holder) -> Caching {
         self.find(holder).map_or(Caching::empty(), |grant| grant.held)
     }
@@ -212,8 +219,7 @@ impl CachingTable {
         if beside {
             held &= Caching::READ;
         }
-        let exclusive = self.grants.iter().any(|grant| grant.held.contains(Caching::WRITE));
-        if exclusive || (locked && held == Caching::READ) || held.is_empty() {
+        if self.keeps_writes_back() || (locked && held == Caching::READ) || held.is_empty() {
             return Caching::empty();
         }
         self.grants.push(Grant { holder, held, breaking: None, listener: None, untold: None });

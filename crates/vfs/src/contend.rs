@@ -111,7 +111,7 @@ impl Registry {
             let contest = if empties { Contest::Empty } else { Contest::Open };
             wait = slot.caching.contend(None, contest, now, told);
         }
-        slot.note_readers();
+        slot.note_caching();
         match (wait, refused) {
             (Some(_), _) => Ok(true),
             (None, true) => Err(Error::SharingViolation),
@@ -129,7 +129,7 @@ impl Registry {
     ) -> Option<Arc<Node>> {
         let slot = self.slots.get_mut(&file)?;
         let wait = slot.caching.contend(by.map(Holder::Open), contest, Instant::now(), told);
-        slot.note_readers();
+        slot.note_caching();
         wait.map(|_| slot.node.clone())
     }
 
@@ -149,7 +149,7 @@ impl Registry {
                 if slot.caching.contend(None, contest, now, told).is_some() {
                     wait = Some((*file, slot.node.clone()));
                 }
-                slot.note_readers();
+                slot.note_caching();
             }
         }
         wait
@@ -158,7 +158,7 @@ impl Registry {
     pub(crate) fn breaking_until(&mut self, file: FileId, now: Instant) -> Option<Instant> {
         let slot = self.slots.get_mut(&file)?;
         let until = slot.caching.breaking_until(now);
-        slot.note_readers();
+        slot.note_caching();
         until
     }
 
@@ -199,12 +199,13 @@ impl Registry {
 
 impl Slot {
     /// For the reading and writing that looks at the node alone.
-    pub(crate) fn note_readers(&self) {
+    pub(crate) fn note_caching(&self) {
         self.node.readers.store(self.caching.readers(), Ordering::Release);
+        self.node.kept_back.store(self.caching.keeps_writes_back(), Ordering::Release);
     }
 
     pub(crate) fn settled(&self) {
-        self.note_readers();
+        self.note_caching();
         self.node.settled.notify_waiters();
     }
 }

@@ -12,7 +12,7 @@
 //! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
 //! | `caching` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
 //! | `registry` | opens by file, doomed names, moves of directories (plain state) |
-//! | `index`, `echo` | names of directories; which notices are news (plain state) |
+//! | `index`, `echo`, `own_writes` | names of directories; which notices are news (plain state) |
 //! | `notify` | what each watcher is told |
 //! | `resolve` | from a client's spelling to the origin's name |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
@@ -25,8 +25,8 @@
 //! Async, held while the volume works, in this order: entry to a path (`Core::enter`), the lock of a name or
 //! of two in the order of their keys (`NameLocks`), the move of a directory (`Moving`), the append lock of a file.
 //! Nobody waits for an earlier kind while holding a later one; an entry waits for moves only, and is taken before
-//! any name. All other locks are leaves: a few instructions, never two, never across an await. Reading and
-//! writing take none of them while nobody holds a byte-range lock on the file.
+//! any name. All other locks are leaves: a few instructions, never two, never across an await. Reading takes none
+//! of them while nobody holds a byte-range lock on the file, and writing one of the file itself.
 //!
 //! # Cancelling
 //!
@@ -62,6 +62,7 @@ mod lock_wait;
 mod name_lock;
 mod notify;
 mod open;
+mod own_writes;
 mod range_lock;
 mod registry;
 mod rename;

@@ -15,6 +15,7 @@ use crate::core::Core;
 use crate::cursor::DirCursor;
 use crate::landing::{Landing, Landings};
 use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
+use crate::own_writes::OwnWrite;
 use crate::range_lock::{Range, RangeLock};
 use crate::registry::Node;
 use crate::rename;
@@ -196,8 +197,9 @@ impl Open {
         self.written.store(true, Ordering::Release);
         self.node.written.store(true, Ordering::Release);
         let landing = self.landing(true)?;
+        let own = OwnWrite::begin(&self.core, &self.node, &file);
         Carry::new(async move {
-            let _held = (landing, appending);
+            let _held = (own, landing, appending);
             Ok(file.write_at(&cx, offset, data).await?)
         })
         .await

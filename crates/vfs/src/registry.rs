@@ -11,7 +11,9 @@
 
 use crate::caching::{Caching, CachingTable, Holder, Told};
 use crate::lock_wait::RangeLocks;
+use crate::own_writes::OwnWrites;
 use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names, share};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,6 +28,9 @@ pub(crate) struct Node {
     pub appending: Arc<AsyncMutex<()>>,
     /// Clients that cache reads alone; lets content change without the registry while zero.
     pub readers: AtomicUsize,
+    /// Whether somebody keeps writes back.
+    pub kept_back: AtomicBool,
+    pub own_writes: Mutex<OwnWrites>,
     /// Whether something was written through an open that is there or was.
     pub written: AtomicBool,
     /// Told whenever a holder of a caching right has answered a break or is gone.
@@ -38,6 +43,8 @@ impl Node {
             locks: RangeLocks::new(locks_limit),
             appending: Arc::default(),
             readers: AtomicUsize::new(0),
+            kept_back: AtomicBool::new(false),
+            own_writes: Mutex::default(),
             written: AtomicBool::new(false),
             settled: Notify::new(),
         }
@@ -162,7 +169,7 @@ impl Registry {
         let others = slot.records.iter().any(|there| there.access.is_more_than_attributes());
         let locked = slot.node.locks.held() > 0;
         let caching = slot.caching.grant(Holder::Open(record.id), ask.caching, others, locked);
-        slot.note_readers();
+        slot.note_caching();
         slot.records.push(record);
         self.opens += 1;
         Ok(Admission::In(slot.node.clone(), caching))
@@ -246,12 +253,12 @@ impl Registry {
         self.slots.get(&file).is_some_and(|slot| !slot.records.is_empty())
     }
 
-    /// Whether an open that is there may have written, and something was written.
-    pub(crate) fn is_being_written(&self, file: FileId) -> bool {
-        self.slots.get(&file).is_some_and(|slot| {
-            slot.node.written.load(Ordering::Acquire)
-                && slot.records.iter().any(|record| record.access.intersects(Access::WRITING))
-        })
+    /// The node of a file, if an open that is there may have written, and something was written.
+    pub(crate) fn being_written(&self, file: FileId) -> Option<Arc<Node>> {
+        let slot = self.slots.get(&file)?;
+        let written = slot.node.written.load(Ordering::Acquire)
+            && slot.records.iter().any(|record| record.access.intersects(Access::WRITING));
+        written.then(|| slot.node.clone())
     }
 
     /// Whether an open of the directory at `path` excludes another with this access and share mode.

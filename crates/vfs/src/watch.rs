@@ -7,6 +7,7 @@
 use crate::caching::Contest;
 use crate::core::{Core, name_filter};
 use crate::notify::{Filter, NotifyAction};
+use crate::own_writes::{self, Origin};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use volume::{Attr, Cx, Notice, Priority, VPath, Watch};
@@ -116,8 +117,7 @@ impl Core {
             self.break_below(path);
             return;
         };
-        if attr.is_file() && self.registry.lock().is_being_written(attr.id) {
-            // Our own writing, most likely; its close tells.
+        if attr.is_file() && self.explained_by_writing(attr) {
             return;
         }
         self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
@@ -135,6 +135,18 @@ impl Core {
                 self.hub.event(NotifyAction::Modified, what, path);
             }
         }
+    }
+
+    /// Whether a notice tells of our own writing, whose close tells; in doubt reading caches are taken away.
+    fn explained_by_writing(&self, attr: &Attr) -> bool {
+        let node = self.registry.lock().being_written(attr.id);
+        let Some(node) = node else { return false };
+        let origin = node.own_writes.lock().judge(attr.ctime, attr.version);
+        if origin == Origin::Doubtful {
+            self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Doubtful, told)));
+            own_writes::look_later(&node);
+        }
+        origin != Origin::Foreign
     }
 
     /// Whether a name that was reported as changed has come to be. Known from the directory's index, else

@@ -62,6 +62,9 @@ fn what_breaks_to_what() {
         (Foreign, R, NONE, false),
         (Foreign, RW, NONE, true),
         (Foreign, RWH, NONE, true),
+        (Doubtful, R, NONE, false),
+        (Doubtful, RW, RW, false),
+        (Doubtful, RWH, RWH, false),
     ] {
         let (mut table, heard) = held(has);
         let (mut told, now) = (Vec::new(), Instant::now());

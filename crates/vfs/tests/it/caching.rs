@@ -178,3 +178,50 @@ async fn a_change_at_the_origin_breaks_all() {
     }
     assert_eq!(holder.told(), [Break { left: NONE, acknowledge: true }]);
 }
+
+/// Waits for what the origin's notices bring, which nobody tells the end of.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..5000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[tokio::test]
+async fn a_foreign_change_of_a_file_that_was_written_here_breaks_and_our_own_does_not() {
+    let site = watched().await;
+    let holder = hold(&site, "file", RWH, |_| {}).await;
+    let dir = site.open("", READ).await;
+    let noticed = tokio::spawn(async move { dir.notify(vfs::Filter::SIZE, false).await });
+    tokio::task::yield_now().await;
+    let looked = |times| {
+        let counts = site.mem.counts();
+        move || counts.of(testkit::Op::Attr) >= times
+    };
+    for round in 1..4 {
+        holder.open.write(&cx(), 0, Bytes::from(vec![1; round])).await.unwrap();
+        until("the state after writing is looked at", looked(round as u64)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(holder.told().is_empty(), "the echo of its own writing");
+    }
+    assert!(!noticed.is_finished(), "our own writing is told by its close");
+    testkit::ease::put(&*site.mem.other(), "file", "theirs").await;
+    until("the holder is told", || !holder.told.lock().is_empty()).await;
+    assert_eq!(holder.told(), [Break { left: NONE, acknowledge: true }]);
+    until("the watcher is told", || noticed.is_finished()).await;
+}
+
+#[tokio::test]
+async fn a_foreign_change_breaks_readers_of_a_file_that_is_being_written_here() {
+    let site = watched().await;
+    let writer = hold(&site, "file", NONE, |_| {}).await;
+    writer.open.write(&cx(), 0, Bytes::from_static(b"ours")).await.unwrap();
+    let reader = hold(&site, "file", R, |_| {}).await;
+    assert_eq!(reader.got, R);
+    testkit::ease::put(&*site.mem.other(), "file", "theirs").await;
+    until("the reader is told", || !reader.told.lock().is_empty()).await;
+    assert_eq!(reader.told(), [Break { left: NONE, acknowledge: false }]);
+}
