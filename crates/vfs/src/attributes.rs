@@ -7,8 +7,31 @@ use crate::{Error, Result};
 use std::sync::Arc;
 use volume::{Attr, Change, Cx, ErrorKind, SetAttr, VPath};
 
-/// Attributes of an object that has no content open.
-pub(crate) async fn stat(core: &Core, cx: &Cx, key: OpenKey, path: VPath) -> Result<Attr> {
+/// Attributes of an object that has no content open, found by its name.
+pub(crate) async fn of_name(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<Attr> {
+    match stat(core, cx, key, core.path_of(key.file, key.id)?).await {
+        Err(error) if is_missing(&error) => {}
+        answer => return answer,
+    }
+    // A directory above may be on the move just now: once more, while none is.
+    loop {
+        let path = core.path_of(key.file, key.id)?;
+        let _entered = core.enter(cx, &path).await?;
+        if core.path_of(key.file, key.id)? == path {
+            return stat(core, cx, key, path).await;
+        }
+    }
+}
+
+fn is_missing(error: &Error) -> bool {
+    match error {
+        Error::NotFound | Error::NotADirectory => true,
+        Error::Volume(error) => error.kind == ErrorKind::Stale,
+        _ => false,
+    }
+}
+
+async fn stat(core: &Core, cx: &Cx, key: OpenKey, path: VPath) -> Result<Attr> {
     let attr = core.volume.stat(cx, &path).await?;
     if attr.id != key.file {
         return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "stat", path)));

@@ -121,7 +121,7 @@ impl Open {
         if let Some(file) = &self.file {
             return Ok(file.attr(cx, Fresh::Cached).await?);
         }
-        attributes::stat(&self.core, cx, self.key, self.path()?).await
+        attributes::of_name(&self.core, cx, self.key).await
     }
 
     /// Sets attributes; returns them as they are then. A size needs `WRITE_DATA`; the right to the others is
