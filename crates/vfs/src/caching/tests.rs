@@ -1,3 +1,5 @@
+//! Who gets what, what breaks to what, and how breaks are answered.
+
 use super::*;
 use parking_lot::Mutex;
 

@@ -1,3 +1,5 @@
+//! Which ranges meet, which locks stand together, who is served when; random steps against the plain rules.
+
 use super::*;
 use std::time::{Duration, Instant};
 use testkit::Rng;
