@@ -17,7 +17,7 @@ use volume::{Attr, Cx, Fresh, Priority, Time, Version};
 
 /// Whose change a notice tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Origin {
+pub(crate) enum Whose {
     Ours,
     /// Ours, or one that somebody else made while we wrote.
     Doubtful,
@@ -68,12 +68,12 @@ impl OwnWrites {
         }
     }
 
-    pub(crate) fn judge(&self, changed: Time, version: Version) -> Origin {
+    pub(crate) fn judge(&self, changed: Time, version: Version) -> Whose {
         match self.seen {
-            _ if self.unseen => Origin::Doubtful,
-            Some(seen) if seen == (changed, version) => Origin::Ours,
-            Some((at, _)) if changed < at => Origin::Doubtful,
-            Some(_) | None => Origin::Foreign,
+            _ if self.unseen => Whose::Doubtful,
+            Some(seen) if seen == (changed, version) => Whose::Ours,
+            Some((at, _)) if changed < at => Whose::Doubtful,
+            Some(_) | None => Whose::Foreign,
         }
     }
 }
@@ -140,7 +140,7 @@ mod tests {
         (Time(number), Version { hi: 0, lo: number as u64 })
     }
 
-    fn judge(own: &OwnWrites, number: i64) -> Origin {
+    fn judge(own: &OwnWrites, number: i64) -> Whose {
         let (changed, version) = at(number);
         own.judge(changed, version)
     }
@@ -148,18 +148,18 @@ mod tests {
     #[test]
     fn what_is_older_than_the_state_after_writing_may_be_ours_and_what_is_newer_is_not() {
         let mut own = OwnWrites::default();
-        assert_eq!(judge(&own, 1), Origin::Foreign);
+        assert_eq!(judge(&own, 1), Whose::Foreign);
         own.begin(None);
-        assert_eq!(judge(&own, 9), Origin::Doubtful, "a write is on its way");
+        assert_eq!(judge(&own, 9), Whose::Doubtful, "a write is on its way");
         assert!(own.begin_look().is_none());
         own.end();
-        assert_eq!(judge(&own, 9), Origin::Doubtful, "nobody has looked");
+        assert_eq!(judge(&own, 9), Whose::Doubtful, "nobody has looked");
         let (look, _) = own.begin_look().unwrap();
         assert!(own.begin_look().is_none(), "one at a time");
         own.end_look(look, Some(at(5)));
-        assert_eq!([4, 5, 6].map(|n| judge(&own, n)), [Origin::Doubtful, Origin::Ours, Origin::Foreign]);
+        assert_eq!([4, 5, 6].map(|n| judge(&own, n)), [Whose::Doubtful, Whose::Ours, Whose::Foreign]);
         let (changed, _) = at(5);
-        assert_eq!(own.judge(changed, at(7).1), Origin::Foreign, "at the same tick of the clock");
+        assert_eq!(own.judge(changed, at(7).1), Whose::Foreign, "at the same tick of the clock");
     }
 
     #[test]
@@ -171,9 +171,9 @@ mod tests {
         own.begin(None);
         own.end_look(look, Some(at(5)));
         own.end();
-        assert_eq!(judge(&own, 9), Origin::Doubtful);
+        assert_eq!(judge(&own, 9), Whose::Doubtful);
         let (look, _) = own.begin_look().unwrap();
         own.end_look(look, None);
-        assert_eq!(judge(&own, 9), Origin::Foreign);
+        assert_eq!(judge(&own, 9), Whose::Foreign);
     }
 }

@@ -7,7 +7,7 @@
 use crate::caching::Contest;
 use crate::core::{Core, name_filter};
 use crate::notify::{Filter, NotifyAction};
-use crate::own_writes::{self, Origin};
+use crate::own_writes::{self, Whose};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use volume::{Attr, Cx, Notice, Priority, VPath, Watch};
@@ -141,12 +141,12 @@ impl Core {
     fn explained_by_writing(&self, attr: &Attr) -> bool {
         let node = self.registry.lock().being_written(attr.id);
         let Some(node) = node else { return false };
-        let origin = node.own_writes.lock().judge(attr.ctime, attr.version);
-        if origin == Origin::Doubtful {
+        let whose = node.own_writes.lock().judge(attr.ctime, attr.version);
+        if whose == Whose::Doubtful {
             self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Doubtful, told)));
             own_writes::look_later(&node);
         }
-        origin != Origin::Foreign
+        whose != Whose::Foreign
     }
 
     /// Whether a name that was reported as changed has come to be. Known from the directory's index, else
