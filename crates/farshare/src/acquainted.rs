@@ -17,10 +17,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, watch};
 use volume::{
-    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, ListHow, Listing, Namespace, OpenHow, Opened,
-    Priority, Result, Space, Ticket, VPath, Volume, Watch,
+    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, Freshness, ListHow, Listing, Namespace, OpenHow,
+    Opened, Priority, Result, Space, Ticket, VPath, Volume, Watch,
 };
 
 /// How long an origin has for its first answer: dialing and a handshake over a slow link.
@@ -134,6 +135,9 @@ pub struct Acquainted {
     caps: Caps,
     /// Why it was not reached the last time.
     why: Mutex<String>,
+    /// When this was made; nobody is reached since then, until `met` is true.
+    away: SystemTime,
+    met: watch::Sender<bool>,
 }
 
 /// What is kept in the file.
@@ -166,11 +170,7 @@ impl Acquainted {
             Ok(volume) => {
                 let caps = volume.caps();
                 memory.iter().for_each(|memory| memory.keep(caps));
-                return Ok(Arc::new(Acquainted {
-                    inner: OnceLock::from(volume),
-                    caps,
-                    why: Mutex::default(),
-                }));
+                return Ok(Arc::new(Acquainted::of(OnceLock::from(volume), caps, String::new())));
             }
             Err(error) => error,
         };
@@ -180,9 +180,30 @@ impl Acquainted {
         let origin = &memory.origin;
         tracing::warn!(origin, why = %error, "out of reach; starting with what it could do the last time");
         let inner = way.at_once().map(OnceLock::from).unwrap_or_default();
-        let volume = Arc::new(Acquainted { inner, caps, why: Mutex::new(error.to_string()) });
+        let volume = Arc::new(Acquainted::of(inner, caps, error.to_string()));
         tokio::spawn(meet_later(Arc::downgrade(&volume), way, memory));
         Ok(volume)
+    }
+
+    fn of(inner: OnceLock<Arc<dyn Volume>>, caps: Caps, why: String) -> Acquainted {
+        let met = watch::Sender::new(inner.get().is_some());
+        Acquainted { inner, caps, why: Mutex::new(why), away: SystemTime::now(), met }
+    }
+
+    /// A watch that says `Offline` and ends when the origin was reached.
+    fn watch_nothing(&self) -> Watch {
+        let (told, notices) = mpsc::channel(1);
+        let (promise, freshness) = watch::channel(Freshness::Offline { since: self.away });
+        let mut met = self.met.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                // Ends as well when the volume is dropped.
+                _ = met.wait_for(|met| *met) => {}
+                () = told.closed() => {}
+            }
+            drop((told, promise));
+        });
+        Watch { notices, freshness }
     }
 
     fn inner(&self, op: &'static str, what: impl std::fmt::Display) -> Result<&Arc<dyn Volume>> {
@@ -216,6 +237,7 @@ async fn meet_later(volume: Weak<Acquainted>, way: impl Way, memory: Memory) {
                 memory.keep(caps);
                 // A peer's volume was put there before.
                 volume.inner.get_or_init(|| reached);
+                volume.met.send_replace(true);
                 tracing::info!(origin = memory.origin, "reached");
                 return;
             }
@@ -315,7 +337,10 @@ impl Volume for Acquainted {
     }
 
     async fn watch(&self, cx: &Cx) -> Result<Watch> {
-        self.inner("watch", "the volume")?.watch(cx).await
+        match self.inner.get() {
+            Some(inner) => inner.watch(cx).await,
+            None => Ok(self.watch_nothing()),
+        }
     }
 }
 
@@ -387,8 +412,10 @@ mod tests {
         let root = VPath::root();
         let stat = || volume.stat(&cx, &root);
         assert_eq!(stat().await.map_err(|error| error.kind), Err(ErrorKind::Offline));
+        let mut watch = volume.watch(&cx).await.unwrap();
+        assert!(matches!(*watch.freshness.borrow(), Freshness::Offline { .. }));
         open.store(true, Ordering::SeqCst);
-        tokio::time::sleep(PAUSE_MAX).await;
+        assert_eq!(watch.notices.recv().await, None, "it ends, to be begun anew");
         assert!(stat().await.is_ok());
     }
 

@@ -13,7 +13,7 @@ use front_peer::Offered;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use vfs::{Vfs, VfsConfig};
 use volume::Error;
@@ -32,6 +32,8 @@ pub(super) struct Place {
 pub(super) struct Waiting {
     pub since: SystemTime,
     pub why: String,
+    /// Before the next attempt.
+    pause: Duration,
 }
 
 /// A volume with its layers.
@@ -57,7 +59,9 @@ impl Place {
             Err(Trouble::Unreached(why)) => {
                 let (volume, origin) = (&settings.name, settings.origin.to_string());
                 tracing::error!(volume, origin, %why, "never reached so far; it is served when it is");
-                (OnceLock::new(), Some(Waiting { since: SystemTime::now(), why: why.to_string() }))
+                let pause = Pauses::default().after(&why);
+                let waiting = Waiting { since: SystemTime::now(), why: why.to_string(), pause };
+                (OnceLock::new(), Some(waiting))
             }
             Err(trouble) => return Err(trouble.of(&settings)),
         };
@@ -76,9 +80,9 @@ impl Place {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn still_waiting(&self, why: &Error) {
+    fn still_waiting(&self, why: &Error, pause: Duration) {
         if let Some(waiting) = &mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
-            waiting.why = why.to_string();
+            (waiting.why, waiting.pause) = (why.to_string(), pause);
         }
     }
 }
@@ -137,11 +141,8 @@ impl Node {
 /// Tries until the origin is reached.
 async fn wait_for(node: Weak<Node>, place: Arc<Place>) {
     let mut pauses = Pauses::default();
-    let mut pause = None;
-    loop {
-        if let Some(pause) = pause {
-            tokio::time::sleep(pause).await;
-        }
+    while let Some(waiting) = place.waiting() {
+        tokio::time::sleep(waiting.pause).await;
         let Some((peers, state)) = node
             .upgrade()
             .map(|node| (node.link.as_ref().map(|link| link.peers.clone()), node.config().state))
@@ -162,8 +163,7 @@ async fn wait_for(node: Weak<Node>, place: Arc<Place>) {
                     tracing::error!(volume = place.name(), %why, "cannot be served");
                 }
                 let (Trouble::Unreached(why) | Trouble::Wrong(why)) = trouble;
-                place.still_waiting(&why);
-                pause = Some(pauses.after(&why));
+                place.still_waiting(&why, pauses.after(&why));
             }
         }
     }
