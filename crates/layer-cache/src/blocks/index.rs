@@ -121,6 +121,10 @@ pub(crate) fn update(db: &Connection, updates: &[Update]) -> rusqlite::Result<()
     let mut put_claims =
         db.prepare_cached("INSERT OR REPLACE INTO block_group(number, grp, claims) VALUES (?1, ?2, ?3)")?;
     let mut forget_group = db.prepare_cached("DELETE FROM block_group WHERE number = ?1 AND grp = ?2")?;
+    let mut forget_others_claims = db.prepare_cached(
+        "DELETE FROM block_group WHERE number IN (SELECT number FROM content WHERE id = ?2 AND number <> ?1)",
+    )?;
+    let mut forget_others = db.prepare_cached("DELETE FROM content WHERE id = ?2 AND number <> ?1")?;
     // What is gone first: another content of the same file may take its place.
     for update in updates {
         if let Update::Gone { number } = update {
@@ -132,6 +136,9 @@ pub(crate) fn update(db: &Connection, updates: &[Update]) -> rusqlite::Result<()
         let Update::Changed { record: r, rows } = update else { continue };
         let (id, version) = (words(r.id.hi, r.id.lo), words(r.version.hi, r.version.lo));
         let number = r.number as i64;
+        // A file has one content. Should word of the end of an older one be lost, it ends here.
+        forget_others_claims.execute(params![number, id])?;
+        forget_others.execute(params![number, id])?;
         put.execute(params![
             number,
             id,
@@ -164,4 +171,35 @@ pub(crate) fn set_pin(db: &Connection, path: &VPath, pinned: bool) -> rusqlite::
         "DELETE FROM pin WHERE path = ?1"
     };
     db.execute(change, [path.as_str()]).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(number: u64) -> Update {
+        let record = Record {
+            number,
+            id: FileId { hi: 1, lo: 2 },
+            version: Version { hi: 0, lo: number },
+            size: 10,
+            path: VPath::parse("f").unwrap(),
+            used: 1,
+            bytes: 4096,
+        };
+        Update::Changed { record, rows: vec![(0, Some(vec![number as u8]))] }
+    }
+
+    #[tokio::test]
+    async fn a_content_takes_the_place_of_one_whose_end_was_not_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = open(dir.path(), "mem").unwrap();
+        for number in [1, 2] {
+            index.write(move |db| update(db, &[changed(number)])).await.unwrap();
+        }
+        let numbers = |db: &Connection| Ok(contents(db)?.iter().map(|r| r.number).collect::<Vec<_>>());
+        assert_eq!(index.read_blocking(numbers).unwrap(), [2]);
+        assert_eq!(index.read_blocking(|db| claims(db, 1)).unwrap(), []);
+        assert_eq!(index.read_blocking(|db| claims(db, 2)).unwrap(), [(0, vec![2])]);
+    }
 }

@@ -143,6 +143,11 @@ impl BlockMap {
         self.dirty.extend(self.groups.keys());
     }
 
+    /// These rows did not reach the index: they are to be written again, as they are then.
+    pub(crate) fn mark_dirty(&mut self, rows: &[Row]) {
+        self.dirty.extend(rows.iter().map(|(number, _)| number));
+    }
+
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }
@@ -203,6 +208,25 @@ mod tests {
             assert!(!map.load(0, row), "{row:?}");
         }
         assert_eq!(map.count(), 0);
+    }
+
+    #[test]
+    fn a_row_that_was_not_written_is_written_later_also_when_it_has_to_go() {
+        let mut map = BlockMap::default();
+        map.set(0, 1);
+        map.set(GROUP_BLOCKS, 2);
+        map.take_dirty();
+        map.set(0, 3);
+        map.clear(GROUP_BLOCKS);
+        let lost = map.take_dirty();
+        assert!(!map.is_dirty());
+        map.mark_dirty(&lost);
+        map.set(1, 4);
+        let rows = map.take_dirty();
+        assert_eq!(
+            rows.iter().map(|(number, row)| (*number, row.is_some())).collect::<Vec<_>>(),
+            [(0, true), (1, false)]
+        );
     }
 
     #[test]

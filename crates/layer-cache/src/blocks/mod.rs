@@ -1,6 +1,7 @@
 //! The content of files: the table of what is cached, by file, and what keeps it in step with the index.
 //!
-//! `content.rs` is one file's state, `read.rs` and `write.rs` are the ways through it, `room.rs` makes room.
+//! `content.rs` is one file's state, `read.rs` and `write.rs` are the ways through it, `room.rs` makes room,
+//! `keep.rs` writes down in the index what became of it.
 //! Locks: the table, then a content's state; nothing waits while it holds either.
 
 mod content;
@@ -8,6 +9,7 @@ mod disk;
 mod flight;
 mod health;
 mod index;
+mod keep;
 mod map;
 mod own;
 mod read;
@@ -19,10 +21,10 @@ pub(crate) use content::Content;
 pub(crate) use source::Source;
 pub(crate) use write::OwnChange;
 
+use crate::CacheConfig;
 use crate::ahead::pace::Pace;
 use crate::origin::Origin;
 use crate::stats::Counters;
-use crate::{CacheConfig, INDEX_EVERY};
 use content::State;
 use health::Health;
 use map::BlockMap;
@@ -51,6 +53,8 @@ pub(crate) struct Blocks {
     used: AtomicU64,
     /// Contents that differ from the index, by number.
     changed: Mutex<HashMap<u64, Arc<Content>>>,
+    /// One writes the index at a time.
+    index_turn: tokio::sync::Mutex<()>,
     pins: RwLock<Vec<VPath>>,
     health: Health,
     /// Bytes that may be in flight.
@@ -98,6 +102,7 @@ impl Blocks {
             table: Mutex::new(Table { by_id: by_id.collect(), next_number }),
             used: AtomicU64::new(used),
             changed: Mutex::default(),
+            index_turn: Default::default(),
             pins: RwLock::new(pins),
             health: Health::default(),
             budget: Arc::new(Semaphore::new(config.buffer_max as usize)),
@@ -285,38 +290,6 @@ impl Blocks {
         }
     }
 
-    /// Writes to the index what changed, then forgets what is not needed in memory.
-    pub(crate) async fn write_index(&self) -> Result<()> {
-        let changed: Vec<Arc<Content>> = std::mem::take(&mut *self.changed.lock()).into_values().collect();
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let updates: Vec<index::Update> = changed.iter().map(|content| content.update()).collect();
-        let written = self.index.write(move |db| index::update(db, &updates)).await;
-        if let Err(e) = &written {
-            self.health.failed("writing the index", e);
-        }
-        let gone: Vec<u64> =
-            changed.iter().filter(|c| c.state.lock().retired).map(|content| content.number).collect();
-        for content in &changed {
-            content.state.lock().unload();
-        }
-        let root = self.root.clone();
-        let remove = move || gone.iter().for_each(|number| remove_data(&root, *number));
-        tokio::task::spawn_blocking(remove).await.map_err(failed)?;
-        written.map_err(failed)
-    }
-
-    /// Writes the index from time to time; for a task of its own.
-    pub(crate) async fn keep_index(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(INDEX_EVERY).await;
-            if let Err(e) = self.write_index().await {
-                tracing::warn!("{e}");
-            }
-        }
-    }
-
     pub(crate) fn pins(&self) -> Vec<VPath> {
         self.pins.read().clone()
     }
@@ -352,29 +325,6 @@ impl Content {
         (state.used, state.bytes, state.map) = (record.used, record.bytes, None);
         drop(state);
         content
-    }
-
-    /// What the index should know. A content whose own changes are not settled is of no known version: it is
-    /// not to be found after a crash.
-    fn update(&self) -> index::Update {
-        let mut state = self.state.lock();
-        let rows = state.map.as_mut().map(BlockMap::take_dirty).unwrap_or_default();
-        if state.retired || state.own.as_ref().is_some_and(|own| !own.is_settled()) {
-            if let Some(map) = &mut state.map {
-                map.mark_all_dirty();
-            }
-            return index::Update::Gone { number: self.number };
-        }
-        let record = index::Record {
-            number: self.number,
-            id: self.id,
-            version: state.version,
-            size: state.size,
-            path: state.path.clone(),
-            used: state.used,
-            bytes: state.bytes,
-        };
-        index::Update::Changed { record, rows }
     }
 }
 
@@ -416,14 +366,6 @@ fn open_directory(root: &std::path::Path, identity: &str) -> Result<Directory> {
         tracing::info!(removed, "removed data files that the index does not know");
     }
     Ok((lock, index, records, pins))
-}
-
-fn remove_data(root: &std::path::Path, number: u64) {
-    match std::fs::remove_file(disk::data_path(root, number)) {
-        Ok(()) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => tracing::warn!(number, "removing a data file: {e}; the next start does it"),
-    }
 }
 
 fn failed(e: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -229,3 +229,29 @@ async fn a_full_disk_lets_content_pass_through_and_recovers() {
     wait_for("it is stored", || site.cache.stats().size >= 2 * BLOCK as u64).await;
     site.cache.shut_down().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_could_not_be_written_to_the_index_is_written_later() {
+    let mut site = Site::new().await;
+    let (first, second) = (content(9 * BLOCK, 1), content(9 * BLOCK, 2));
+    put(&*site.origin, "f", &first).await;
+    get(&*site.cache, "f").await;
+    stored(&site, 9 * BLOCK).await;
+    let index = store::rusqlite::Connection::open(site.dir.path().join("cache/index.sqlite")).unwrap();
+    let rows =
+        || index.query_row("SELECT count(*) FROM block_group", [], |row| row.get::<_, i64>(0)).unwrap();
+    wait_for("it is in the index", || rows() > 0).await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON content BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    index.execute_batch(full).unwrap();
+    put(&*site.origin.other(), "f", &second).await;
+    site.heard().await;
+    assert_eq!(get(&*site.cache, "f").await, second);
+    let failing = || site.cache.stats().degraded.is_some_and(|why| why.contains("no room"));
+    wait_for("the index cannot be written", failing).await;
+    assert!(site.cache.stats().size >= 9 * BLOCK as u64, "it was not stored");
+    index.execute_batch("DROP TRIGGER full").unwrap();
+    drop(index);
+    site.restart().await;
+    assert_eq!(get(&*site.cache, "f").await, second);
+    assert_eq!(site.fetched(), 0);
+}
