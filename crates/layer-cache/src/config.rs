@@ -31,6 +31,8 @@ pub const CACHED_FILES_MAX: usize = 250_000;
 pub const OWN_ECHO: Duration = Duration::from_secs(5);
 /// How long the origin may have been away until reads of content fail: a shorter cut costs a wait and no error.
 pub const CUT_PATIENCE: Duration = Duration::from_secs(15);
+/// How long after a content was begun a notice that names its version is taken for one that was overtaken.
+pub const LATE_NOTICE: Duration = Duration::from_secs(2);
 /// How often an origin that cannot be reached is tried.
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often what changed in memory is written to the index.

@@ -340,6 +340,9 @@ impl File for CachedFile {
 
     async fn close(&self, cx: &Cx, how: Close) -> Result<Attr> {
         let Some(inner) = &self.inner else { return Ok(self.own_view()) };
+        if self.access.contains(Access::WRITE) {
+            self.cache.blocks.expect_echo(&self.content());
+        }
         let asked = self.cache.ask();
         let attr = self.cache.origin.transfer(inner.close(cx, how)).await?;
         self.cache.learn_of_open(&self.content(), attr, asked);

@@ -69,6 +69,9 @@ impl CacheVolume {
         let (access, first, truncate) = (how.access, how.first, how.truncate);
         let asked = cache.ask();
         let late = |_| Err(Error::new(ErrorKind::TimedOut, "open", path));
+        let known = cache.tree.lock().peek(path).map(|known| known.id);
+        let emptied = known.filter(|_| truncate).and_then(|id| cache.blocks.find(id));
+        let emptying = emptied.as_ref().map(|content| cache.begin_own_change(content, Some(0)));
         let call = tokio::time::timeout_at(cx.deadline.into(), cache.origin.inner().open(cx, path, how));
         let opened = cache.origin.transfer(async { call.await.unwrap_or_else(late) }).await?;
         if opened.created || truncate {
@@ -76,7 +79,15 @@ impl CacheVolume {
         } else {
             cache.tree.lock().learn(path, opened.attr, asked);
         }
+        if let (Some(change), Some(content)) = (emptying, emptied)
+            && content.id == opened.attr.id
+        {
+            cache.end_change_of(change, &content, Some(0), &opened.attr).await;
+        }
         let content = cache.blocks.acquire(path, &opened.attr, asked.clock);
+        if access.contains(Access::WRITE) {
+            cache.blocks.expect_echo(&content);
+        }
         if let (Some((offset, _)), Some(bytes)) = (first, &opened.first) {
             cache.blocks.deposit(&content, offset, bytes.clone()).await;
         }

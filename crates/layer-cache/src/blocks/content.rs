@@ -8,7 +8,7 @@
 
 use super::disk::{DataFile, length_of};
 use super::flight::Flight;
-use super::map::{BlockMap, block_of, blocks_of, bytes_of};
+use super::map::{BlockMap, block_of, blocks_of};
 use super::own::OwnChanges;
 use crate::BLOCK_BYTES;
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 use volume::{FileId, VPath, Version};
 
 use super::source::Source;
@@ -43,6 +44,11 @@ pub(crate) struct State {
     pub retired: bool,
     /// Something hints at another version: ask before the next read.
     pub recheck: bool,
+    /// When `recheck` was last set, on the clock of the metadata tree: only an answer asked for since clears it.
+    pub doubted: u64,
+    /// Until then a notice that names the version which is known already is taken for one that the answer has
+    /// overtaken, or for an echo of our own opening for writing.
+    pub echo_until: Option<Instant>,
     /// `None` while it is only in the index.
     pub map: Option<BlockMap>,
     /// Under way, by first block. They never overlap.
@@ -88,6 +94,8 @@ impl Content {
             bytes: 0,
             retired: false,
             recheck: false,
+            doubted: 0,
+            echo_until: Some(Instant::now() + crate::LATE_NOTICE),
             map: Some(BlockMap::default()),
             flights: BTreeMap::new(),
             own: None,
@@ -246,10 +254,5 @@ impl State {
     /// Bytes on disk by the map, when it is loaded.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.map.as_ref().map_or(self.bytes, |map| map.disk_bytes(self.size))
-    }
-
-    /// Bytes of `blocks` in this file.
-    pub(crate) fn bytes_of(&self, blocks: &Range<u64>) -> Range<u64> {
-        bytes_of(blocks, self.size)
     }
 }

@@ -34,7 +34,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 use volume::{Attr, Error, ErrorKind, FileId, Result, VPath};
@@ -166,25 +166,47 @@ impl Blocks {
     }
 
     /// A notice named a version. It may be news, the echo of an own change, or older than what the content was
-    /// made from: who has it open asks before the next read, unless a later notice names its version.
+    /// made from: who has it open asks before the next read.
+    ///
+    /// One that names the very version we hold, and is no echo of ours nor of what was just fetched, makes the
+    /// content go: writes through a memory map are told when the file is closed, and may leave no other trace.
     pub(crate) fn noticed(&self, attr: &Attr) {
-        let Some(content) = self.find(attr.id) else { return };
+        let mut table = self.table.lock();
+        let Some(content) = table.by_id.get(&attr.id).cloned() else { return };
         let mut state = content.state.lock();
-        let state = &mut *state;
         let same = state.version == attr.version && state.size == attr.size;
+        let now = Instant::now();
+        let echo = state.own.is_some() || state.echo_until.is_some_and(|until| now < until);
         let settled = match &mut state.own {
             // The version before our changes may be named late; it says nothing about what came between.
-            Some(own) => (attr.version == state.version || own.named(attr.version)) && own.is_settled(),
+            Some(own) => (same || own.named(attr.version)) && own.is_settled(),
             None => true,
         };
-        state.recheck = !(same && settled);
+        if same && settled && echo {
+            return;
+        }
+        state.recheck = true;
+        state.doubted = self.tick();
+        drop(state);
+        if same && !echo {
+            table.by_id.remove(&attr.id);
+            self.retire(&content);
+        }
+    }
+
+    /// The file is opened for writing here, or such an open ends: the origin will tell of it.
+    pub(crate) fn expect_echo(&self, content: &Content) {
+        content.state.lock().echo_until = Some(Instant::now() + crate::OWN_ECHO);
     }
 
     /// Anything may have changed: every open content is asked for again before its next read.
     pub(crate) fn doubt_all(&self) {
         for content in self.table.lock().by_id.values() {
             let mut state = content.state.lock();
-            state.recheck |= state.opens > 0;
+            if state.opens > 0 {
+                state.recheck = true;
+                state.doubted = self.tick();
+            }
             if let Some(own) = &mut state.own {
                 own.doubt();
             }
@@ -198,8 +220,10 @@ impl Blocks {
         let same = attr.version == state.version && fits;
         let verdict = match &mut state.own {
             Some(own) if !own.is_settled() => own.settle(asked, attr.version, fits),
+            Some(own) if own.is_in_doubt() => Verdict::Drop,
             Some(_) | None if same => {
-                state.recheck = false;
+                // An answer asked for before the doubt arose takes nothing of it back.
+                state.recheck &= asked < state.doubted;
                 return true;
             }
             Some(_) | None => Verdict::Drop,
@@ -212,12 +236,30 @@ impl Blocks {
             Verdict::Keep => {
                 tracing::trace!(number = content.number, "our changes made {:?}", attr.version);
                 (state.version, state.recheck) = (attr.version, false);
+                self.keep_own_blocks(state);
                 self.note_change(content);
                 true
             }
             Verdict::Later => true,
             Verdict::Drop => false,
         }
+    }
+
+    /// After own writes: what is not wholly ours may be older than the version that is adopted.
+    fn keep_own_blocks(&self, state: &mut State) {
+        let Some(own) = state.own.take_if(|own| own.is_of_content()) else { return };
+        state.spoil(&(0..u64::MAX - crate::BLOCK_BYTES));
+        let size = state.size;
+        if let Some(map) = &mut state.map {
+            let all = 0..size.div_ceil(crate::BLOCK_BYTES);
+            let others: Vec<u64> =
+                map.present(all).filter(|block| !own.keeps(*block, disk::length_of(*block, size))).collect();
+            for block in others {
+                map.clear(block);
+            }
+        }
+        state.own = Some(own);
+        self.account(state);
     }
 
     /// Takes a content out of use. The caller took it out of the table.
@@ -341,8 +383,8 @@ impl State {
 
     /// The record of own changes, begun anew after the last ones were settled.
     fn own_changes(&mut self, known: bool) -> &mut OwnChanges {
-        if self.own.as_ref().is_some_and(|own| own.is_settled()) {
-            self.own = None;
+        if let Some(own) = self.own.take_if(|own| own.is_settled()) {
+            self.own = Some(Box::new(own.next(known)));
         }
         self.own.get_or_insert_with(|| Box::new(OwnChanges::new(known)))
     }

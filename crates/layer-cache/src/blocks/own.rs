@@ -12,9 +12,17 @@
 //! * notices named no more versions than we made changes. Late notices are counted too, so that a foreign
 //!   write that fell between our write and our look is found when its notice comes.
 //!
-//! What this cannot see: a foreign write into the same file, of the same resulting size, within the round
-//! trip of one of *several* own writes, at an origin that reports only some of the versions. Leases end it.
+//! Notices that are coalesced name fewer versions than there were, so a foreign write close to ours may go
+//! uncounted. After own *writes*, therefore, only those blocks stay that our writes have put there whole; the
+//! rest is fetched anew when somebody reads it.
+//!
+//! What this cannot see: a foreign write into a block that we write at the same moment, and one at the moment
+//! of an own change of attributes. Versions before and after each write, told by the origin, would end it.
 
+use super::map::blocks_of;
+use crate::BLOCK_BYTES;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use volume::Version;
 
 /// Versions told by notices that are remembered; at more the content is in doubt.
@@ -33,6 +41,10 @@ pub(crate) struct OwnChanges {
     last: u64,
     /// `settle` said `Keep`; late notices are still counted until the next change.
     settled: bool,
+    /// Some change was of content.
+    wrote: bool,
+    /// Bytes from the start of each block that our writes have put there without a gap.
+    covered: BTreeMap<u64, u64>,
 }
 
 /// What an answer says about the content.
@@ -49,7 +61,57 @@ pub(crate) enum Verdict {
 impl OwnChanges {
     /// Before the first change. `known` says that the content is current and notices are promised.
     pub(crate) fn new(known: bool) -> OwnChanges {
-        OwnChanges { begun: 0, in_flight: 0, versions: Vec::new(), doubt: !known, last: 0, settled: false }
+        OwnChanges {
+            begun: 0,
+            in_flight: 0,
+            versions: Vec::new(),
+            doubt: !known,
+            last: 0,
+            settled: false,
+            wrote: false,
+            covered: BTreeMap::new(),
+        }
+    }
+
+    /// The record of the next changes, after these were settled: what we have put there stays ours while the
+    /// content is known to be current.
+    pub(crate) fn next(self, known: bool) -> OwnChanges {
+        let covered = if known && !self.doubt { self.covered } else { BTreeMap::new() };
+        OwnChanges { covered, ..OwnChanges::new(known) }
+    }
+
+    /// The origin has our bytes there now.
+    pub(crate) fn wrote(&mut self, bytes: &Range<u64>) {
+        self.wrote = true;
+        for block in blocks_of(bytes.clone()) {
+            let start = block * BLOCK_BYTES;
+            let from = bytes.start.saturating_sub(start);
+            let to = (bytes.end - start).min(BLOCK_BYTES);
+            let covered = self.covered.entry(block).or_default();
+            if from <= *covered {
+                *covered = to.max(*covered);
+            }
+        }
+    }
+
+    /// The origin has the file at this size now.
+    pub(crate) fn resized(&mut self, size: u64) {
+        self.wrote = true;
+        self.covered.split_off(&(size / BLOCK_BYTES));
+    }
+
+    /// Whether the changes were of content, so that only what [`OwnChanges::keeps`] stays.
+    pub(crate) fn is_of_content(&self) -> bool {
+        self.wrote
+    }
+
+    /// Whether all of a block of `length` bytes is ours.
+    pub(crate) fn keeps(&self, block: u64, length: u64) -> bool {
+        self.covered.get(&block).is_some_and(|covered| *covered >= length)
+    }
+
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.doubt
     }
 
     pub(crate) fn begin(&mut self, clock: u64) {

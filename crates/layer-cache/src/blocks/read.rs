@@ -146,7 +146,7 @@ impl Blocks {
             let part = match piece {
                 Piece::Flight(flight) => part_of(&flight.wait(cx).await?, flight.bytes.start, &bytes),
                 Piece::Disk(blocks, sums) => {
-                    let run = content.state.lock().bytes_of(blocks);
+                    let run = super::map::bytes_of(blocks, plan.size);
                     match self.read_disk(content, blocks, sums, plan.size).await {
                         Some(data) => part_of(&data, run.start, &bytes),
                         None => return Ok(None),

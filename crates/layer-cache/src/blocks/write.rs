@@ -203,6 +203,9 @@ impl OwnChange {
         let mut state = content.state.lock();
         state.spoil(&affected(&self.bytes, old_size));
         state.size = new_size;
+        if let Some(own) = &mut state.own {
+            own.wrote(&self.bytes);
+        }
         let contested =
             state.writes.iter().any(|(number, _, contested)| *number == self.number && *contested);
         if let Some(map) = &mut state.map {
@@ -233,6 +236,9 @@ impl OwnChange {
                 map.clear_from(kept / BLOCK_BYTES);
             }
             state.size = size;
+            if let Some(own) = &mut state.own {
+                own.resized(size);
+            }
             self.blocks.account(&mut state);
             kept
         };
