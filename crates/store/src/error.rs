@@ -38,6 +38,19 @@ impl StoreError {
             StoreError::TooNew { .. } | StoreError::NotOurs { .. } | StoreError::Stopped => false,
         }
     }
+
+    /// Whether the file is damaged: not a database, or one whose pages make no sense. Another kind or a newer
+    /// version is no damage, nor is a disk that fails.
+    pub fn is_damaged(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            StoreError::Sqlite(e) => matches!(e.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
+            StoreError::Io { .. }
+            | StoreError::TooNew { .. }
+            | StoreError::NotOurs { .. }
+            | StoreError::Stopped => false,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

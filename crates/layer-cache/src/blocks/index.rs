@@ -1,12 +1,13 @@
 //! The index in SQL: contents, the claims about their blocks, pins. Layout: `docs/formats/cache.md`.
 //!
 //! It lags behind memory by design. What is in it is a claim that is checked against the bytes on disk, so
-//! losing the last rows loses cached blocks and nothing else.
+//! losing the last rows loses cached blocks and nothing else. Only pins are told nowhere else.
 
 use super::map::Row;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use store::rusqlite::{self, Connection, OptionalExtension, params};
-use store::{Durability, Schema, Store};
+use store::{Durability, Schema, Store, StoreError};
 use volume::{Error, ErrorKind, FileId, Result, VPath, Version};
 
 const SCHEMA: Schema = Schema {
@@ -41,26 +42,81 @@ pub(crate) enum Update {
     Gone { number: u64 },
 }
 
-/// Opens the index in `root`; refuses one that was made for another origin or by a newer farshare.
-pub(crate) fn open(root: &Path, identity: &str) -> Result<Store> {
+/// Damaged indexes that are kept for whoever wants to look into them; the last one gives way to the next.
+const DAMAGED_MAX: u32 = 4;
+
+/// An open index and what it holds.
+pub(crate) struct Opened {
+    pub index: Store,
+    pub records: Vec<Record>,
+    pub pins: Vec<VPath>,
+}
+
+/// Why an index was not opened.
+enum Refusal {
+    /// It is of this origin, which is another.
+    Other(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(e: StoreError) -> Refusal {
+        Refusal::Store(e)
+    }
+}
+
+/// Opens the index in `root`; refuses one that was made for another origin or by a newer farshare. One that
+/// is damaged is moved aside, and the cache begins empty.
+pub(crate) fn open(root: &Path, identity: &str) -> Result<Opened> {
     let path = root.join("index.sqlite");
-    let failed = |e: store::StoreError| Error::new(ErrorKind::Io, "open cache", e);
-    let store = Store::open(&path, &SCHEMA, Durability::Normal).map_err(failed)?;
-    let found = store
-        .read_blocking(|db| {
-            db.query_row("SELECT identity FROM cache", [], |row| row.get::<_, String>(0)).optional()
-        })
-        .map_err(failed)?;
-    match found {
-        Some(found) if found != identity => {
+    let mut opened = read(&path, identity);
+    if let Err(Refusal::Store(e)) = &opened
+        && e.is_damaged()
+    {
+        let aside = set_aside(root).map_err(|e| Error::new(ErrorKind::Io, "set a damaged index aside", e))?;
+        tracing::error!(
+            "the cache's index is damaged ({e}) and was moved to {}: the cache begins empty, and what was \
+             pinned has to be pinned again",
+            aside.display()
+        );
+        opened = read(&path, identity);
+    }
+    opened.map_err(|refusal| match refusal {
+        Refusal::Store(e) => Error::new(ErrorKind::Io, "open cache", e),
+        Refusal::Other(found) => {
             let story = format!(
                 "{} is the cache of {found:?}, not of {identity:?}: use another directory or remove this one",
                 root.display()
             );
-            Err(Error::new(ErrorKind::InvalidArgument, "open cache", story))
+            Error::new(ErrorKind::InvalidArgument, "open cache", story)
         }
-        Some(_) | None => Ok(store),
+    })
+}
+
+fn read(path: &Path, identity: &str) -> Result<Opened, Refusal> {
+    let index = Store::open(path, &SCHEMA, Durability::Normal)?;
+    let found = index.read_blocking(|db| {
+        db.query_row("SELECT identity FROM cache", [], |row| row.get::<_, String>(0)).optional()
+    })?;
+    if let Some(found) = found.filter(|found| found != identity) {
+        return Err(Refusal::Other(found));
     }
+    let (records, pins) = index.read_blocking(|db| Ok((contents(db)?, pins(db)?)))?;
+    Ok(Opened { index, records, pins })
+}
+
+/// Moves the index out of the way; returns where it is now. The log goes before the database: left behind, it
+/// would be replayed into the next one.
+fn set_aside(root: &Path) -> io::Result<PathBuf> {
+    let place = |number: u32, end: &str| root.join(format!("index.damaged-{number}{end}"));
+    let number = (1..DAMAGED_MAX).find(|number| !place(*number, "").exists()).unwrap_or(DAMAGED_MAX);
+    for end in ["-wal", "-shm", ""] {
+        match std::fs::rename(root.join(format!("index.sqlite{end}")), place(number, end)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(place(number, ""))
 }
 
 /// Notes whose cache this is, once.
@@ -82,7 +138,7 @@ fn halves(bytes: [u8; 16]) -> (u64, u64) {
 }
 
 /// All contents. Rows that make no sense are left out; their data files go with the leftovers.
-pub(crate) fn contents(db: &Connection) -> rusqlite::Result<Vec<Record>> {
+fn contents(db: &Connection) -> rusqlite::Result<Vec<Record>> {
     let mut select = db.prepare("SELECT number, id, version, size, path, used, bytes FROM content")?;
     let rows = select.query_map([], |row| {
         let ((id_hi, id_lo), (hi, lo)) = (halves(row.get(1)?), halves(row.get(2)?));
@@ -158,7 +214,7 @@ pub(crate) fn update(db: &Connection, updates: &[Update]) -> rusqlite::Result<()
     Ok(())
 }
 
-pub(crate) fn pins(db: &Connection) -> rusqlite::Result<Vec<VPath>> {
+fn pins(db: &Connection) -> rusqlite::Result<Vec<VPath>> {
     let mut select = db.prepare("SELECT path FROM pin ORDER BY path")?;
     let rows = select.query_map([], |row| row.get::<_, String>(0))?;
     rows.filter_map(|row| row.map(|path| VPath::parse(&path).ok()).transpose()).collect()
@@ -193,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn a_content_takes_the_place_of_one_whose_end_was_not_told() {
         let dir = tempfile::tempdir().unwrap();
-        let index = open(dir.path(), "mem").unwrap();
+        let index = open(dir.path(), "mem").unwrap().index;
         for number in [1, 2] {
             index.write(move |db| update(db, &[changed(number)])).await.unwrap();
         }

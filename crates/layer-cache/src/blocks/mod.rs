@@ -27,6 +27,7 @@ use crate::origin::Origin;
 use crate::stats::Counters;
 use content::State;
 use health::Health;
+use index::Opened;
 use map::BlockMap;
 use own::{OwnChanges, Verdict};
 use parking_lot::{Mutex, RwLock};
@@ -87,7 +88,7 @@ impl Blocks {
     ) -> Result<Arc<Blocks>> {
         let (root, identity) = (config.directory.clone(), config.identity.clone());
         let opened = tokio::task::spawn_blocking(move || open_directory(&root, &identity)).await;
-        let (lock, index, records, pins) = opened.unwrap_or_else(|e| Err(failed(e)))?;
+        let (lock, Opened { index, records, pins }) = opened.unwrap_or_else(|e| Err(failed(e)))?;
         index::claim(&index, config.identity.clone()).await.map_err(failed)?;
         let next_number = records.iter().map(|r| r.number + 1).max().unwrap_or(1);
         let used = records.iter().map(|r| r.bytes).sum();
@@ -390,24 +391,20 @@ impl State {
     }
 }
 
-type Directory = (std::fs::File, Store, Vec<index::Record>, Vec<VPath>);
-
-fn open_directory(root: &std::path::Path, identity: &str) -> Result<Directory> {
+fn open_directory(root: &std::path::Path, identity: &str) -> Result<(std::fs::File, Opened)> {
     disk::make_private_dir(&root.join("data")).map_err(failed)?;
     let lock = std::fs::File::create(root.join("lock")).map_err(failed)?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|e| {
         let story = format!("{}: another process uses this cache", root.display());
         Error::new(ErrorKind::Busy, "open cache", story).because(e)
     })?;
-    let index = index::open(root, identity)?;
-    let records = index.read_blocking(index::contents).map_err(failed)?;
-    let pins = index.read_blocking(index::pins).map_err(failed)?;
-    let known: std::collections::HashSet<u64> = records.iter().map(|r| r.number).collect();
+    let opened = index::open(root, identity)?;
+    let known: std::collections::HashSet<u64> = opened.records.iter().map(|r| r.number).collect();
     let removed = disk::sweep(root, |number| known.contains(&number)).map_err(failed)?;
     if removed > 0 {
         tracing::info!(removed, "removed data files that the index does not know");
     }
-    Ok((lock, index, records, pins))
+    Ok((lock, opened))
 }
 
 fn failed(e: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -255,3 +255,43 @@ async fn what_could_not_be_written_to_the_index_is_written_later() {
     assert_eq!(get(&*site.cache, "f").await, second);
     assert_eq!(site.fetched(), 0);
 }
+
+#[tokio::test]
+async fn a_damaged_index_is_moved_aside_and_the_cache_begins_empty() {
+    let mut site = Site::new().await;
+    let bytes = content(9 * BLOCK, 1);
+    put(&*site.origin, "f", &bytes).await;
+    let root = site.dir.path().join("cache");
+    let damages: [fn(&Path); 2] = [
+        |index| std::fs::write(index, vec![0x5a; 20_000]).unwrap(),
+        // Only the header is left whole.
+        |index| {
+            let file = std::fs::File::options().write(true).open(index).unwrap();
+            let length = file.metadata().unwrap().len() as usize;
+            file.write_all_at(&vec![0xff; length - 100], 100).unwrap();
+        },
+    ];
+    for (damage, number) in damages.into_iter().zip(1..) {
+        assert_eq!(get(&*site.cache, "f").await, bytes);
+        stored(&site, 9 * BLOCK).await;
+        site.cache.pin(&p("f")).await.unwrap();
+        site.cache.shut_down().await.unwrap();
+        let placeholder = tempfile::tempdir().unwrap();
+        let nothing = CacheVolume::open(site.far.clone(), config(&placeholder)).await.unwrap();
+        drop(std::mem::replace(&mut site.cache, nothing));
+        let lock = std::fs::File::open(root.join("lock")).unwrap();
+        wait_for("the index is closed", || lock.try_lock().is_ok()).await;
+        drop(lock);
+        // What is still in the log would mend the database.
+        let index = store::rusqlite::Connection::open(root.join("index.sqlite")).unwrap();
+        index.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        index.close().unwrap();
+        damage(&root.join("index.sqlite"));
+        site.reopen().await;
+        assert!(root.join(format!("index.damaged-{number}")).exists());
+        assert_eq!(data_files(site.dir.path()), Vec::<PathBuf>::new());
+        assert_eq!(site.cache.stats().pins, []);
+        assert_eq!(get(&*site.cache, "f").await, bytes);
+        assert_eq!(site.fetched(), 9 * BLOCK as u64);
+    }
+}
