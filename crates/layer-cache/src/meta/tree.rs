@@ -11,7 +11,7 @@
 
 use super::touches::Touches;
 use lru::LruCache;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -26,7 +26,9 @@ const ECHOES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 const LINKS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Memory of one entry beside its name, and of one directory beside its path, bytes (estimates).
 const ENTRY_BYTES: usize = 200;
-const DIR_BYTES: usize = 320;
+const DIR_BYTES: usize = 352;
+/// The first of all names in the order of paths (NUL is in none).
+const FIRST_NAME: &str = "\u{1}";
 
 /// How far knowledge goes without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,9 @@ pub(super) struct Dir {
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(super) dirs: LruCache<VPath, Dir>,
+    /// The paths of `dirs` in order: what is below a path stands together, and most notices are about a path
+    /// that nothing is below.
+    order: BTreeSet<VPath>,
     pub(super) root: Option<Known>,
     pub(super) touches: Touches,
     /// Own changes, with their time in milliseconds.
@@ -111,6 +116,7 @@ impl Tree {
     pub(crate) fn new(entries_max: usize, bytes_max: usize, case_sensitive: bool) -> Tree {
         Tree {
             dirs: LruCache::unbounded(),
+            order: BTreeSet::new(),
             root: None,
             touches: Touches::default(),
             echoes: LruCache::new(ECHOES_MAX),
@@ -278,12 +284,14 @@ impl Tree {
         self.take_dir(path);
         self.entries += dir.names.len();
         self.bytes += dir_bytes(path, &dir);
+        self.order.insert(path.clone());
         self.dirs.put(path.clone(), dir);
         self.shrink(path);
     }
 
     pub(super) fn take_dir(&mut self, path: &VPath) -> Option<Dir> {
         let dir = self.dirs.pop(path)?;
+        self.order.remove(path);
         self.entries -= dir.names.len();
         self.bytes -= dir_bytes(path, &dir);
         Some(dir)
@@ -300,13 +308,47 @@ impl Tree {
         }
     }
 
-    /// Directories at and below `path` that something is known of.
+    /// Directories at and below `path` that something is known of. Visits no others.
     pub(super) fn dirs_within(&self, path: &VPath) -> Vec<VPath> {
-        self.dirs.iter().map(|(dir, _)| dir).filter(|dir| dir.is_within(path)).cloned().collect()
+        let itself = self.order.get(path).cloned();
+        // No name is before this one: what is below begins here. A path that it does not fit on has no children.
+        let first = path.join(FIRST_NAME).ok();
+        let from = first.into_iter().flat_map(|first| self.order.range(first..));
+        itself.into_iter().chain(from.take_while(|dir| dir.is_within(path)).cloned()).collect()
     }
 }
 
 fn dir_bytes(path: &VPath, dir: &Dir) -> usize {
     let names: usize = dir.names.keys().map(|name| ENTRY_BYTES + name.len()).sum();
     DIR_BYTES + path.as_str().len() + names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(text: &str) -> VPath {
+        VPath::parse(text).unwrap()
+    }
+
+    /// Against looking at every directory; names that sort around `/` stand between a path and what is below.
+    #[test]
+    fn what_is_within_is_found_among_neighbours_and_after_directories_went() {
+        let all =
+            ["", "\u{1}", "a", "a\u{1}", "a-b", "a/\u{1}", "a/b", "a/b/c", "a/b-c", "a0", "ab", "ab/c", "b"];
+        let mut tree = Tree::new(usize::MAX, 5 * (DIR_BYTES + 8), true);
+        for (at, path) in all.iter().cycle().take(5 * all.len()).enumerate() {
+            tree.put_dir(&p(path), Dir::default());
+            if at % 3 == 0 {
+                tree.take_dir(&p(all[at / 3 % all.len()]));
+            }
+            assert!(tree.dirs.len() <= 5, "the limit on bytes does not hold");
+            for top in all.iter().chain(&["c", "a/b/c/d"]).map(|path| p(path)) {
+                let mut plain: Vec<_> =
+                    tree.dirs.iter().map(|(dir, _)| dir.clone()).filter(|dir| dir.is_within(&top)).collect();
+                plain.sort();
+                assert_eq!(tree.dirs_within(&top), plain, "below {top}");
+            }
+        }
+    }
 }
