@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 /// Eviction goes on until this part of the limit is used, percent.
 const LOW_WATER: u64 = 90;
+/// The same for the limit on files. All are looked at each time, so many go at once.
+const FILES_LOW_WATER: usize = 95;
 /// What may be stored beyond the limit while eviction is under way, part of the limit.
 const SLACK: u64 = 16;
 
@@ -28,9 +30,10 @@ impl Blocks {
         loop {
             self.full.notified().await;
             let files = self.table.lock().by_id.len();
-            let over = self.used.load(SeqCst).saturating_sub(self.limit / 100 * LOW_WATER);
-            if self.used.load(SeqCst) > self.limit || files > CACHED_FILES_MAX {
-                self.evict(over, files.saturating_sub(CACHED_FILES_MAX)).await;
+            let used = self.used.load(SeqCst);
+            let (bytes, files) = (bytes_over(used, self.limit), files_over(files, CACHED_FILES_MAX));
+            if bytes > 0 || files > 0 {
+                self.evict(bytes, files).await;
             }
         }
     }
@@ -110,5 +113,28 @@ impl Blocks {
             self.health.failed("freeing blocks", &e);
         }
         freed
+    }
+}
+
+/// What has to go when `used` bytes are stored.
+fn bytes_over(used: u64, limit: u64) -> u64 {
+    if used > limit { used - limit / 100 * LOW_WATER } else { 0 }
+}
+
+/// How many of `files` have to go.
+fn files_over(files: usize, limit: usize) -> usize {
+    if files > limit { files - limit / 100 * FILES_LOW_WATER } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_goes_within_the_limits_and_much_at_once_beyond() {
+        assert_eq!((bytes_over(1000, 1000), files_over(1000, 1000)), (0, 0));
+        assert_eq!((bytes_over(1001, 1000), files_over(1001, 1000)), (101, 51));
+        let room = CACHED_FILES_MAX + 1 - files_over(CACHED_FILES_MAX + 1, CACHED_FILES_MAX);
+        assert_eq!(room, CACHED_FILES_MAX / 20 * 19);
     }
 }
