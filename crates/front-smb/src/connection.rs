@@ -8,13 +8,14 @@
 //! Ends when the client goes, breaks the protocol, never logs in, or the server stops. Then the connection
 //! leaves its sessions, and a session that has no other channel is closed with all its opens.
 
+use crate::breaks;
+use crate::client::Client;
 use crate::commands::logon::Logon;
 use crate::dispatch;
 use crate::inbox::{Inbox, Next};
 use crate::limits;
-
 use crate::outbox::{Outbox, Outgoing};
-use crate::server::State;
+use crate::server::{Ending, State};
 use crate::session::{Channel, ConnectionId};
 use crate::waiting::Waiting;
 use bytes::BytesMut;
@@ -57,6 +58,8 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     pub(crate) outbox: Outbox,
     pub(crate) negotiated: OnceLock<Agreement>,
+    /// Whom it belongs to, from NEGOTIATE on.
+    client: OnceLock<Arc<Client>>,
     /// Hash of the NEGOTIATE exchange; each log-in continues a copy of it (3.1.1).
     pub(crate) preauth: Mutex<PreauthHash>,
     pub(crate) credits: Mutex<CreditWindow>,
@@ -85,6 +88,7 @@ impl Connection {
             local,
             outbox: Outbox::default(),
             negotiated: OnceLock::new(),
+            client: OnceLock::new(),
             preauth: Mutex::new(PreauthHash::new()),
             credits: Mutex::new(CreditWindow::new(limits::ANONYMOUS_CREDITS_MAX)),
             logons: Mutex::default(),
@@ -93,6 +97,17 @@ impl Connection {
             room: Arc::new(Semaphore::new((limits::READ_ROOM_BYTES / ROOM_UNIT_BYTES) as usize)),
             known: AtomicBool::new(false),
         })
+    }
+
+    /// Keeps what was agreed on; false when there was an agreement before.
+    pub(crate) fn agree(self: &Arc<Self>, agreement: Agreement) -> bool {
+        let client = self.server.clients.enter(agreement.client_guid, self);
+        let first = self.negotiated.set(agreement).is_ok();
+        first && self.client.set(client).is_ok()
+    }
+
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+        self.client.get().cloned()
     }
 
     pub(crate) fn channel(&self, session_id: u64) -> Option<Channel> {
@@ -147,7 +162,9 @@ impl Connection {
         let channels: Vec<Channel> = self.channels.write().drain().map(|(_, channel)| channel).collect();
         for channel in channels {
             if channel.session.leave(self.id) {
-                self.server.end_session(&channel.session).await;
+                self.server.end_session(&channel.session, Ending::Lost).await;
+            } else {
+                breaks::tell_again(&channel.session, self.id);
             }
         }
     }

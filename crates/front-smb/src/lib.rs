@@ -9,17 +9,20 @@
 //! * `connection`: one task per connection; every request a future in it;
 //! * `dispatch`: sealing, signatures, chains of requests, interim responses, cancel;
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
+//! * `client`, `session`: clients, their users with tree connects and opens, over one connection or several;
 //! * `breaks`: what clients cache is wanted back;
-//! * `session`: users, their tree connects and opens, over one connection or several.
+//! * `kept`: opens that outlive their client's connections.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
 
 mod breaks;
+mod client;
 mod commands;
 mod config;
 mod connection;
 mod dispatch;
 mod inbox;
+mod kept;
 pub mod limits;
 mod negotiate;
 mod open;

@@ -24,6 +24,14 @@ pub const SESSIONS_PER_CONNECTION_MAX: usize = 256;
 pub const TREES_PER_SESSION_MAX: usize = 1024;
 /// Opens of one session.
 pub const OPENS_PER_SESSION_MAX: usize = 16 * 1024;
+/// Opens that are kept for clients which are away, over all users.
+pub const KEPT_OPENS_MAX: usize = 16 * 1024;
+/// How long a durable open of the first form is kept (Windows: 16 min).
+pub const DURABLE_TIMEOUT_V1: Duration = Duration::from_secs(16 * 60);
+/// How long one of the second form is kept where the client names no time.
+pub const DURABLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest time that a client can name for it.
+pub const DURABLE_TIMEOUT_MAX: Duration = Duration::from_secs(300);
 /// Requests of one chain.
 pub const COMPOUND_MAX: usize = 64;
 /// Requests of one connection that may wait with an interim response (Windows: 511).

@@ -27,7 +27,7 @@ pub(crate) fn smb2(request: &Request) -> Result<Result<Answer, NtStatus>, Discon
     };
     connection.preauth.lock().update(&[&request.message]);
     let answer = answer(connection, &agreement);
-    if connection.negotiated.set(agreement).is_err() {
+    if !connection.agree(agreement) {
         return Err(Disconnect("a second NEGOTIATE".to_owned()));
     }
     Ok(Ok(answer))
@@ -45,7 +45,7 @@ pub(crate) fn multi_protocol(connection: &Arc<Connection>, message: &[u8]) -> Re
     connection.credits.lock().charge(0, 1)?;
     let credits = connection.credits.lock().grant(1);
     let answer = answer(connection, &agreement);
-    if agreement.dialect != Dialect::WILDCARD && connection.negotiated.set(agreement).is_err() {
+    if agreement.dialect != Dialect::WILDCARD && !connection.agree(agreement) {
         return Err(Disconnect("a second NEGOTIATE".to_owned()));
     }
     let header = Header::request(Command::Negotiate, 0).reply(NtStatus::SUCCESS, credits);

@@ -1,12 +1,15 @@
 //! An open as SMB sees it: an id, the rights granted, and a file of `vfs` or a pipe behind it.
 
+use crate::breaks::Way;
+use crate::kept::Durability;
 use crate::limits;
 use crate::pipe::Pipe;
 use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
+use smb_wire::create::{CreateAction, LeaseKey};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Mutex;
 use volume::{Attr, Cx, Priority, Time};
 
@@ -18,15 +21,25 @@ pub(crate) struct Open {
 }
 
 pub(crate) enum Kind {
-    File(Box<FileOpen>),
+    File(Arc<FileOpen>),
     Pipe(Pipe),
 }
 
-/// A file or directory.
+/// A file or directory. What of it is here outlives the session where the open does (`kept`).
 pub(crate) struct FileOpen {
     pub(crate) vfs: Arc<vfs::Open>,
     /// CreateOptions that FileModeInformation reports, and FILE_WRITE_THROUGH.
     pub(crate) mode: u32,
+    /// What became of the name when it was opened; told again when the CREATE is replayed.
+    pub(crate) action: CreateAction,
+    /// The lease that it shares.
+    pub(crate) lease: Option<SharedLease>,
+    /// How its client is told of breaks.
+    pub(crate) way: parking_lot::Mutex<Option<Arc<Way>>>,
+    /// Whether and how long it outlives its client's connections.
+    pub(crate) durability: parking_lot::Mutex<Option<Durability>>,
+    /// It is kept for a client that is away.
+    pub(crate) is_kept: AtomicBool,
     /// CurrentByteOffset of FilePositionInformation: behind the last byte read, or what the client has set.
     pub(crate) position: AtomicU64,
     /// The walk of QUERY_DIRECTORY.
@@ -45,16 +58,46 @@ pub(crate) struct Shown {
     pub(crate) change: Option<(Time, Time)>,
 }
 
+/// A lease, as its client speaks of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SharedLease {
+    pub(crate) id: vfs::LeaseId,
+    /// Asked for in the second form of the context, and answered so.
+    pub(crate) version2: bool,
+    /// Key of the lease on the directory, where the client named one.
+    pub(crate) parent: Option<LeaseKey>,
+}
+
 impl FileOpen {
-    pub(crate) fn new(vfs: Arc<vfs::Open>, mode: u32) -> FileOpen {
+    pub(crate) fn new(
+        vfs: Arc<vfs::Open>,
+        mode: u32,
+        action: CreateAction,
+        lease: Option<SharedLease>,
+    ) -> FileOpen {
         FileOpen {
             vfs,
             mode,
+            action,
+            lease,
+            way: parking_lot::Mutex::default(),
+            durability: parking_lot::Mutex::default(),
+            is_kept: AtomicBool::new(false),
             position: AtomicU64::new(0),
             walk: Mutex::default(),
             shown: parking_lot::Mutex::default(),
             lock_replays: parking_lot::Mutex::default(),
         }
+    }
+
+    /// Its client cannot be told of a break: what it caches is lost, and an open that was kept for it ends.
+    pub(crate) fn cannot_be_told(self: &Arc<Self>) {
+        if !self.is_kept.load(Ordering::Acquire) {
+            self.vfs.give_up_caching();
+            return;
+        }
+        let file = Arc::clone(self);
+        tokio::spawn(async move { close_file(&file).await });
     }
 
     /// The attributes as this open's client is to see them.
@@ -110,7 +153,7 @@ pub(crate) struct Walk {
 
 impl Open {
     /// The file behind it; a pipe is none.
-    pub(crate) fn file(&self) -> Result<&FileOpen, NtStatus> {
+    pub(crate) fn file(&self) -> Result<&Arc<FileOpen>, NtStatus> {
         match &self.kind {
             Kind::File(file) => Ok(file),
             Kind::Pipe(_) => Err(NtStatus::INVALID_DEVICE_REQUEST),
@@ -127,13 +170,19 @@ impl Open {
 /// before. Errors have no reader here; they go to the log.
 pub(crate) async fn close_all(opens: Vec<Arc<Open>>) {
     let close = async |open: Arc<Open>| {
-        if let Kind::File(file) = &open.kind
-            && let Err(error) = file.vfs.close(&Cx::system(Priority::Interactive)).await
-        {
-            tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left");
+        if let Kind::File(file) = &open.kind {
+            close_file(file).await;
         }
     };
     futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
+}
+
+/// The same for one.
+pub(crate) async fn close_file(file: &FileOpen) {
+    match file.vfs.close(&Cx::system(Priority::Interactive)).await {
+        Ok(_) | Err(vfs::Error::Closed) => {}
+        Err(error) => tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left"),
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 //!
 //! Whatever outlives a connection is in [`State`]: shares, sessions, the table of failed log-ins, counters.
 
+use crate::client::Clients;
+use crate::commands::create::replay::Creates;
 use crate::config::{Encryption, ServerConfig, Signing};
 use crate::connection::{self, Connection};
+use crate::kept::Kept;
 use crate::limits;
 use crate::open;
 use crate::session::{ConnectionId, Session};
@@ -31,12 +34,24 @@ const BACKLOG: u32 = 1024;
 /// Pause after the system has refused to give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How a session ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// Its client may come back for what is durable: the last channel is gone, or a new session takes its place.
+    Lost,
+    /// It was logged off, or ended by us.
+    Over,
+}
+
 /// What all connections share.
 pub(crate) struct State {
     pub(crate) config: ServerConfig,
     pub(crate) policy: Policy,
     shares: RwLock<HashMap<String, Arc<Share>>>,
     sessions: RwLock<HashMap<u64, Arc<Session>>>,
+    pub(crate) clients: Clients,
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) creates: Creates,
     /// Failed log-ins by user and place.
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed log-ins by place, whoever the user was said to be.
@@ -66,6 +81,8 @@ pub struct ServerStatus {
     pub connections_ever: u64,
     pub sessions: usize,
     pub opens: usize,
+    /// Durable opens whose client is away.
+    pub kept_opens: usize,
     pub logons: u64,
     pub logon_failures: u64,
     pub read_bytes: u64,
@@ -138,8 +155,11 @@ impl Server {
         let drained = connection::drained(&mut *self.tasks.lock().await, limits::STOP_PATIENCE).await;
         // What belongs to connections that did not end in time is closed here.
         let left: Vec<_> = self.state.sessions.read().values().cloned().collect();
-        let end = async |session: Arc<Session>| self.state.end_session(&session).await;
-        let ended = futures_util::stream::iter(left).for_each_concurrent(limits::CLOSES_AT_ONCE, end);
+        let end = async |session: Arc<Session>| self.state.end_session(&session, Ending::Over).await;
+        let ended = async {
+            futures_util::stream::iter(left).for_each_concurrent(limits::CLOSES_AT_ONCE, end).await;
+            self.state.kept.close_all().await;
+        };
         tokio::time::timeout(limits::DRAIN_PATIENCE, ended).await.is_ok() && drained
     }
 
@@ -149,7 +169,7 @@ impl Server {
             self.state.sessions.read().values().filter(|session| !keeps(&session.user)).cloned().collect();
         for session in gone {
             tracing::info!(user = %session.user, "session ended: the user may not log in any more");
-            self.state.end_session(&session).await;
+            self.state.end_session(&session, Ending::Over).await;
         }
     }
 }
@@ -239,7 +259,10 @@ impl State {
                 Encryption::Accepted | Encryption::Desired => EncryptionPolicy::Desired,
                 Encryption::Required => EncryptionPolicy::Required,
             },
-            capabilities: Capabilities::LARGE_MTU | Capabilities::MULTI_CHANNEL,
+            capabilities: Capabilities::LARGE_MTU
+                | Capabilities::MULTI_CHANNEL
+                | Capabilities::LEASING
+                | Capabilities::DIRECTORY_LEASING,
             max_transfer_bytes: limits::PAYLOAD_MAX_BYTES,
             ..Policy::default()
         };
@@ -248,6 +271,9 @@ impl State {
             policy,
             shares: RwLock::new(by_name(shares)),
             sessions: RwLock::default(),
+            clients: Clients::default(),
+            kept: Arc::default(),
+            creates: Creates::default(),
             throttle: Mutex::new(Throttle::new(ThrottlePolicy {
                 max_delay: limits::LOGON_DELAY_MAX,
                 ..ThrottlePolicy::default()
@@ -304,10 +330,15 @@ impl State {
         self.sessions.write().insert(session.id, Arc::clone(session));
     }
 
-    /// Ends a session: nothing succeeds in it any more, its opens are closed.
-    pub(crate) async fn end_session(&self, session: &Session) {
+    /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
+    pub(crate) async fn end_session(&self, session: &Session, how: Ending) {
         self.sessions.write().remove(&session.id);
-        open::close_all(session.end()).await;
+        let trees = session.all_trees();
+        let mut opens = session.end();
+        if how == Ending::Lost {
+            opens = self.kept.keep(opens, &session.user, &trees);
+        }
+        open::close_all(opens).await;
     }
 
     fn enter_anonymous(&self, address: IpAddr) -> bool {
@@ -348,6 +379,7 @@ impl State {
             connections_ever: self.counters.connections_ever.load(Ordering::Relaxed),
             sessions: sessions.len(),
             opens: users.iter().map(|user| user.opens).sum(),
+            kept_opens: self.kept.len(),
             logons: self.counters.logons.load(Ordering::Relaxed),
             logon_failures: self.counters.logon_failures.load(Ordering::Relaxed),
             read_bytes: self.counters.read_bytes.load(Ordering::Relaxed),

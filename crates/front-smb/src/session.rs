@@ -139,9 +139,9 @@ impl Session {
         self.channels.lock().iter().any(|(id, _)| *id == connection)
     }
 
-    /// A connection that the client can be told something on.
-    pub(crate) fn any_connection(&self) -> Option<Arc<Connection>> {
-        self.channels.lock().iter().find_map(|(_, connection)| connection.upgrade())
+    /// The connections on which the client can be told something, oldest first.
+    pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
+        self.channels.lock().iter().filter_map(|(_, connection)| connection.upgrade()).collect()
     }
 
     pub(crate) fn add_tree(&self, target: Target, maximal_access: AccessMask) -> Option<Arc<Tree>> {
@@ -163,6 +163,10 @@ impl Session {
 
     pub(crate) fn tree(&self, id: u32) -> Option<Arc<Tree>> {
         self.trees.read().get(&id).cloned()
+    }
+
+    pub(crate) fn all_trees(&self) -> Vec<Arc<Tree>> {
+        self.trees.read().values().cloned().collect()
     }
 
     pub(crate) fn trees(&self) -> usize {
@@ -206,6 +210,10 @@ impl Session {
         let mut opens = self.opens.write();
         opens.get(&id.volatile).filter(|open| open.id == id)?;
         opens.remove(&id.volatile)
+    }
+
+    pub(crate) fn all_opens(&self) -> Vec<Arc<Open>> {
+        self.opens.read().values().cloned().collect()
     }
 
     pub(crate) fn opens(&self) -> usize {

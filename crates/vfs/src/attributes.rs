@@ -44,10 +44,10 @@ pub(crate) async fn set(
     core: Arc<Core>,
     cx: Cx,
     key: OpenKey,
-    path: VPath,
     file: Option<Arc<dyn volume::File>>,
     set: SetAttr,
 ) -> Result<Attr> {
+    let (path, parent_lease) = core.place_of(key.file, key.id)?;
     let _changing = core.changing(&[&path]);
     let attr = match file {
         Some(file) => file.set_attr(&cx, &set).await?,
@@ -62,7 +62,7 @@ pub(crate) async fn set(
             }
         }
     };
-    core.modified(&path, &attr, what_is_set(&set));
+    core.modified(&path, &attr, what_is_set(&set), parent_lease);
     Ok(attr)
 }
 

@@ -1,7 +1,8 @@
 //! Caching rights: what a client may keep to itself of a file, and what takes that from it. Plain state.
 //!
-//! A right is a set of read, handle and write caching, held by a holder. An oplock is the form of it that SMB2
-//! has had from the start (MS-SMB2 3.3.5.9, MS-FSA 2.1.4.12): held by one open, always one of four sets.
+//! A right is a set of read, handle and write caching, held by a holder. It has two forms.
+//!
+//! An *oplock* (MS-SMB2 3.3.5.9, MS-FSA 2.1.4.12) is held by one open and is always one of these sets:
 //!
 //! | oplock | set | the client may |
 //! |---|---|---|
@@ -9,9 +10,14 @@
 //! | exclusive | read, write | keep writes back too |
 //! | batch | read, write, handle | keep the file open after its program closed it |
 //!
+//! A *lease* (MS-SMB2 3.3.1.12) is held by all opens that a client made with one key, is any set with reading in
+//! it, can grow with a further open, and stays while one of them does, though nothing be left of it. On a
+//! directory (never with writing) it covers the listing and the attributes that stand in it.
+//!
 //! A right that somebody's doing stands against is *broken*: the holder is told what is left. One that only
 //! read is gone with the telling. One that kept writes or the handle stays until the holder acknowledges, having
-//! written back, or closes, or [`BREAK_TIMEOUT`] has passed; who stands against it waits so long.
+//! written back, or closes, or [`BREAK_TIMEOUT`] has passed. Who stands against it waits so long, if it is the very
+//! right that is in the way: an open waits for writes that are kept back, not for a handle.
 //!
 //! ```text
 //!              contend                  acknowledge, close
@@ -20,6 +26,9 @@
 //!      |                      v                              v
 //!      +-- contend (foreign change, emptying) --> ... --> nothing
 //! ```
+//!
+//! What comes to stand against a right that is breaking already is told after the answer. A lease then goes down in
+//! steps, as with Windows: handle and writes first, reading last.
 
 use crate::OpenId;
 use std::fmt;
@@ -50,19 +59,37 @@ impl Caching {
             .unwrap_or_default()
     }
 
+    /// What of a set a lease can be: nothing without reading.
+    fn as_lease(self) -> Caching {
+        if self.contains(Caching::READ) { self } else { Caching::empty() }
+    }
+
     /// Whether losing it takes an acknowledgement: there may be writes to bring back, or an open to close.
     fn is_answered(self) -> bool {
         self.intersects(Caching::HANDLE | Caching::WRITE)
     }
 }
 
+/// A client's name for a lease. No two files of a volume have one with the same name at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LeaseId {
+    /// Which client, over all its connections (ClientGuid).
+    pub client: u128,
+    /// The key that it chose.
+    pub key: u128,
+}
+
 /// What a holder is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Break {
+    /// What it has.
+    pub held: Caching,
     /// What it keeps.
     pub left: Caching,
-    /// Whether others wait for its [`crate::Open::acknowledge`].
+    /// Whether it is to acknowledge.
     pub acknowledge: bool,
+    /// Counts the states of a lease; zero for an oplock.
+    pub epoch: u16,
 }
 
 /// Tells a holder of breaks: called with no lock held, must not block.
@@ -71,32 +98,71 @@ pub type BreakListener = Arc<dyn Fn(Break) + Send + Sync>;
 /// Why an acknowledgement is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AckRefused {
-    /// The open is closed.
+    /// The open is closed, or there is no such lease.
     Closed,
-    /// Nothing was asked back: `STATUS_INVALID_DEVICE_STATE`.
+    /// Nothing was asked back: `STATUS_INVALID_DEVICE_STATE`, of a lease `STATUS_UNSUCCESSFUL`.
     NotBreaking,
-    /// It wants to keep what it was told to give back, and has lost all by that; or it held nothing any more:
-    /// `STATUS_INVALID_OPLOCK_PROTOCOL`.
+    /// It wants to keep what it was told to give back, and an oplock is lost by that; or it held nothing any
+    /// more: `STATUS_INVALID_OPLOCK_PROTOCOL`, of a lease `STATUS_REQUEST_NOT_ACCEPTED`.
     TooMuch,
 }
 
-/// Who holds a right. A lease will be a further kind, by the client and its key, shared by several opens.
+/// Who holds a right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Holder {
     /// An oplock.
     Open(OpenId),
+    Lease(LeaseId),
+}
+
+impl Holder {
+    fn is_lease(self) -> bool {
+        matches!(self, Holder::Lease(_))
+    }
+}
+
+/// What an open would like to cache, and in which form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Wish {
+    pub holder: Holder,
+    pub wanted: Caching,
+    /// The epoch that a client which counts a lease's states has seen last.
+    pub epoch: Option<u16>,
+}
+
+/// Beside what an open comes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Beside {
+    /// Others have it open for more than attributes; opens of the same lease are no others.
+    pub others: bool,
+    /// Ranges are locked.
+    pub locked: bool,
+    /// It is a directory.
+    pub dir: bool,
+}
+
+/// What an open got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Granted {
+    /// All that the holder may cache now; with a lease perhaps by earlier opens.
+    pub caching: Caching,
+    /// A break of the lease is under way.
+    pub breaking: bool,
+    /// Counts the states of a lease; zero where the client does not.
+    pub epoch: u16,
 }
 
 /// What somebody does, or is about to do, that rights of others stand against.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Contest {
-    /// Opening for more than attributes: nobody may keep writes back.
-    Open,
+    /// Opening for more than attributes: nobody may keep writes back. `looks` only at the descriptor besides:
+    /// against that an oplock stands and a lease does not.
+    Open { looks: bool },
     /// The same, and the content goes away.
     Empty,
     /// An open that is there does not share, or the name is to move: it may be kept open only by a cache.
     Handle,
-    /// Content changes, or a range is locked.
+    /// Content changes, or a range is locked; of a directory: its listing.
     Change,
     /// Somebody changed it at the origin.
     Foreign,
@@ -105,14 +171,28 @@ pub(crate) enum Contest {
 }
 
 impl Contest {
-    /// What an oplock keeps.
-    fn leaves(self, held: Caching) -> Caching {
+    /// What a holder keeps.
+    fn leaves(self, holder: Holder, held: Caching) -> Caching {
+        let less = |lost: Caching| match (held.intersects(lost), holder.is_lease()) {
+            (false, _) => held,
+            (true, true) => held - lost,
+            (true, false) => Caching::READ,
+        };
         match self {
-            Contest::Open if held.contains(Caching::WRITE) => Caching::READ,
-            Contest::Handle if held.contains(Caching::HANDLE) => Caching::READ,
+            Contest::Open { looks: true } if holder.is_lease() => held,
+            Contest::Open { .. } => less(Caching::WRITE),
+            Contest::Handle => less(Caching::HANDLE),
             Contest::Doubtful if held.contains(Caching::WRITE) => held,
-            Contest::Open | Contest::Handle => held,
             Contest::Empty | Contest::Change | Contest::Foreign | Contest::Doubtful => Caching::empty(),
+        }
+    }
+
+    /// The rights that are waited for: the others are only told.
+    fn waits_for(self) -> Caching {
+        match self {
+            Contest::Open { .. } | Contest::Empty => Caching::WRITE,
+            Contest::Handle => Caching::HANDLE,
+            Contest::Change | Contest::Foreign | Contest::Doubtful => Caching::empty(),
         }
     }
 }
@@ -134,6 +214,10 @@ struct Grant {
     holder: Holder,
     held: Caching,
     breaking: Option<Breaking>,
+    /// How many opens share it; a lease stays as long.
+    opens: usize,
+    /// Counts the states of a lease, where its client does.
+    epoch: Option<u16>,
     /// `None` until the front end has answered its client that the file is open.
     listener: Option<BreakListener>,
     /// What is to be told then.
@@ -150,7 +234,32 @@ struct Breaking {
 }
 
 impl Grant {
-    fn tell(&mut self, what: Break, told: &mut Vec<Told>) {
+    fn new(wish: Wish, held: Caching) -> Grant {
+        Grant {
+            holder: wish.holder,
+            held,
+            breaking: None,
+            opens: 1,
+            epoch: wish.epoch.map(|epoch| epoch.wrapping_add(1)),
+            listener: None,
+            untold: None,
+        }
+    }
+
+    fn granted(&self) -> Granted {
+        Granted {
+            caching: self.held,
+            breaking: self.breaking.is_some(),
+            epoch: self.epoch.unwrap_or_default(),
+        }
+    }
+
+    fn count_state(&mut self) {
+        self.epoch = self.epoch.map(|epoch| epoch.wrapping_add(1));
+    }
+
+    fn tell(&mut self, left: Caching, acknowledge: bool, told: &mut Vec<Told>) {
+        let what = Break { held: self.held, left, acknowledge, epoch: self.epoch.unwrap_or_default() };
         match &self.listener {
             Some(listener) => told.push(Told { listener: listener.clone(), what }),
             None => self.untold = Some(what),
@@ -164,21 +273,59 @@ impl Grant {
         }
     }
 
-    /// Breaks down to `left`; until when to wait for it, if at all.
-    fn break_to(&mut self, left: Caching, now: Instant, told: &mut Vec<Told>) -> Option<Instant> {
+    /// A further open of a lease: it grows when all that is asked for can be had.
+    fn share(&mut self, wanted: Caching, can_be: Caching) -> Granted {
+        self.opens += 1;
+        let grows = can_be == wanted && wanted.contains(self.held) && wanted != self.held;
+        if grows && self.breaking.is_none() {
+            self.held = wanted;
+            self.count_state();
+        }
+        self.granted()
+    }
+
+    /// Breaks down to `left`.
+    fn break_to(&mut self, left: Caching, now: Instant, told: &mut Vec<Told>) {
         if let Some(breaking) = &mut self.breaking {
             breaking.then &= left;
-            return Some(breaking.until);
+            return;
         }
         let acknowledge = self.held.is_answered();
-        self.tell(Break { left, acknowledge }, told);
-        if !acknowledge {
+        self.count_state();
+        self.tell(left, acknowledge, told);
+        if acknowledge {
+            self.breaking = Some(Breaking { to: left, then: left, until: now + BREAK_TIMEOUT });
+        } else {
             self.held = left;
+        }
+    }
+
+    /// What the holder still has to be told after it gave back all but `keeps`.
+    fn go_on(&mut self, keeps: Caching, then: Caching, now: Instant, told: &mut Vec<Told>) {
+        self.held = keeps;
+        let left = keeps & then;
+        if left == keeps {
+            return;
+        }
+        if self.holder.is_lease() && keeps.is_answered() {
+            let to = left | (keeps & Caching::READ);
+            self.tell(to, true, told);
+            self.breaking = Some(Breaking { to, then, until: now + BREAK_TIMEOUT });
+        } else {
+            self.tell(left, false, told);
+            self.held = left;
+        }
+    }
+
+    fn contend(&mut self, contest: Contest, now: Instant, told: &mut Vec<Told>) -> Option<Instant> {
+        self.expire(now);
+        let left = contest.leaves(self.holder, self.held);
+        if left == self.held {
             return None;
         }
-        let until = now + BREAK_TIMEOUT;
-        self.breaking = Some(Breaking { to: left, then: left, until });
-        Some(until)
+        let waits = self.held.intersects(contest.waits_for());
+        self.break_to(left, now, told);
+        self.breaking.filter(|_| waits).map(|breaking| breaking.until)
     }
 }
 
@@ -193,9 +340,10 @@ impl CachingTable {
         self.grants.is_empty()
     }
 
-    /// How many hold read caching alone: whom a change concerns.
+    /// How many hold what a change concerns, and keep no writes back.
     pub(crate) fn readers(&self) -> usize {
-        self.grants.iter().filter(|grant| grant.held == Caching::READ).count()
+        let concerned = |held: Caching| !held.is_empty() && !held.contains(Caching::WRITE);
+        self.grants.iter().filter(|grant| concerned(grant.held)).count()
     }
 
     pub(crate) fn keeps_writes_back(&self) -> bool {
@@ -206,28 +354,78 @@ impl CachingTable {
         self.find(holder).map_or(Caching::empty(), |grant| grant.held)
     }
 
+    pub(crate) fn granted(&self, holder: Holder) -> Granted {
+        self.find(holder).map(Grant::granted).unwrap_or_default()
+    }
+
+    /// Whether somebody holds a lease here, be it of nothing any more.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.grants.iter().any(|grant| grant.holder.is_lease())
+    }
+
+    pub(crate) fn has_lease(&self, lease: LeaseId) -> bool {
+        self.find(Holder::Lease(lease)).is_some()
+    }
+
     fn find(&self, holder: Holder) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.holder == holder)
     }
 
-    /// Gives a new open an oplock, as much of `wanted` as can be: beside `others` that have the file open
-    /// for more than attributes only reading is cached, and nothing where ranges are `locked` then, or
-    /// where somebody keeps writes back.
-    pub(crate) fn grant(&mut self, holder: Holder, wanted: Caching, others: bool, locked: bool) -> Caching {
-        let beside = others || !self.grants.is_empty();
-        let mut held = wanted.as_oplock();
-        if beside {
-            held &= Caching::READ;
-        }
-        if self.keeps_writes_back() || (locked && held == Caching::READ) || held.is_empty() {
-            return Caching::empty();
-        }
-        self.grants.push(Grant { holder, held, breaking: None, listener: None, untold: None });
-        held
+    fn find_mut(&mut self, holder: Holder) -> Option<&mut Grant> {
+        self.grants.iter_mut().find(|grant| grant.holder == holder)
     }
 
-    /// Breaks what stands against `contest`. An open's own right to keep writes does not; its own level II
-    /// does, when it changes content (MS-FSA 2.1.4.12). Until when to wait, if for anybody.
+    /// Gives a new open as much as can be of what it wishes.
+    ///
+    /// Beside others nobody keeps writes back. Where ranges are locked nothing is cached, unless the open is alone
+    /// and may keep writes too. An oplock is nothing beside a lease that keeps handles, and a lease keeps none beside an
+    /// oplock (MS-FSA 2.1.5.18).
+    pub(crate) fn grant(&mut self, wish: Wish, beside: Beside) -> Granted {
+        let wanted = match wish.holder {
+            Holder::Open(_) => wish.wanted.as_oplock(),
+            Holder::Lease(_) => wish.wanted.as_lease(),
+        };
+        let can_be = self.can_be(wish.holder, wanted, beside);
+        if let Some(grant) = self.find_mut(wish.holder) {
+            return grant.share(wish.wanted, can_be);
+        }
+        if can_be.is_empty() && !wish.holder.is_lease() {
+            return Granted::default();
+        }
+        let grant = Grant::new(wish, can_be);
+        let granted = grant.granted();
+        self.grants.push(grant);
+        granted
+    }
+
+    fn can_be(&self, holder: Holder, wanted: Caching, beside: Beside) -> Caching {
+        let mut others = self.grants.iter().filter(|grant| grant.holder != holder);
+        let (mut alone, mut handles, mut oplocks) = (!beside.others, false, false);
+        if others.clone().any(|grant| grant.held.contains(Caching::WRITE)) {
+            return Caching::empty();
+        }
+        others.by_ref().for_each(|grant| {
+            alone = false;
+            oplocks |= !grant.holder.is_lease();
+            handles |= grant.holder.is_lease() && grant.held.contains(Caching::HANDLE);
+        });
+        let mut can_be = wanted;
+        if !alone || beside.dir {
+            can_be -= Caching::WRITE;
+        }
+        if beside.locked && !can_be.contains(Caching::WRITE) {
+            can_be = Caching::empty();
+        }
+        match holder {
+            Holder::Open(_) if handles => Caching::empty(),
+            Holder::Open(_) => can_be.as_oplock(),
+            Holder::Lease(_) if oplocks => can_be - Caching::HANDLE,
+            Holder::Lease(_) => can_be,
+        }
+    }
+
+    /// Breaks what stands against `contest`. One's own lease does not, nor does an open's own right to keep writes;
+    /// its own level II does, when it changes content (MS-FSA 2.1.4.12). Until when to wait, if for anybody.
     pub(crate) fn contend(
         &mut self,
         by: Option<Holder>,
@@ -237,17 +435,34 @@ impl CachingTable {
     ) -> Option<Instant> {
         let mut wait = None;
         for grant in &mut self.grants {
-            grant.expire(now);
-            if by == Some(grant.holder) && grant.held.contains(Caching::WRITE) {
+            let own = by == Some(grant.holder);
+            if own && (grant.holder.is_lease() || grant.held.contains(Caching::WRITE)) {
                 continue;
             }
-            let left = contest.leaves(grant.held);
-            if left != grant.held {
-                wait = wait.max(grant.break_to(left, now, told));
-            }
+            wait = wait.max(grant.contend(contest, now, told));
         }
         self.forget_empty();
         wait
+    }
+
+    /// The same, but for a lease with the key `by`, whichever client has it.
+    pub(crate) fn contend_but(
+        &mut self,
+        by: Option<u128>,
+        contest: Contest,
+        now: Instant,
+        told: &mut Vec<Told>,
+    ) {
+        for grant in &mut self.grants {
+            match grant.holder {
+                Holder::Lease(lease) if by == Some(lease.key) => {}
+                _ => {
+                    // Nobody waits for who caches a listing.
+                    let _until = grant.contend(contest, now, told);
+                }
+            }
+        }
+        self.forget_empty();
     }
 
     /// The same for one holder.
@@ -258,10 +473,7 @@ impl CachingTable {
         now: Instant,
         told: &mut Vec<Told>,
     ) -> Option<Instant> {
-        let grant = self.grants.iter_mut().find(|grant| grant.holder == holder)?;
-        grant.expire(now);
-        let left = contest.leaves(grant.held);
-        let wait = if left == grant.held { None } else { grant.break_to(left, now, told) };
+        let wait = self.find_mut(holder)?.contend(contest, now, told);
         self.forget_empty();
         wait
     }
@@ -273,13 +485,22 @@ impl CachingTable {
         self.grants.iter().filter_map(|grant| grant.breaking.map(|breaking| breaking.until)).max()
     }
 
+    /// Tells a break that is not answered once more.
+    pub(crate) fn break_again(&mut self, holder: Holder, told: &mut Vec<Told>) {
+        if let Some(grant) = self.find_mut(holder)
+            && let Some(breaking) = grant.breaking
+        {
+            grant.tell(breaking.to, true, told);
+        }
+    }
+
     /// From now on the holder can be told of breaks.
     pub(crate) fn listen(&mut self, holder: Holder, listener: BreakListener, told: &mut Vec<Told>) {
-        if let Some(grant) = self.grants.iter_mut().find(|grant| grant.holder == holder) {
-            grant.listener = Some(listener);
+        if let Some(grant) = self.find_mut(holder) {
             if let Some(what) = grant.untold.take() {
-                grant.tell(what, told);
+                told.push(Told { listener: listener.clone(), what });
             }
+            grant.listener = Some(listener);
         }
         self.forget_empty();
     }
@@ -289,40 +510,67 @@ impl CachingTable {
         &mut self,
         holder: Holder,
         keeps: Caching,
+        now: Instant,
         told: &mut Vec<Told>,
     ) -> Result<Caching, AckRefused> {
-        let grant = self.grants.iter_mut().find(|grant| grant.holder == holder);
-        let outcome = match grant {
+        let outcome = match self.find_mut(holder) {
+            None if holder.is_lease() => Err(AckRefused::Closed),
             None => Err(AckRefused::TooMuch),
-            Some(grant) => match grant.breaking.take() {
-                None if keeps.is_answered() || (grant.held == Caching::READ && !keeps.is_empty()) => {
-                    Err(AckRefused::TooMuch)
-                }
-                None => Err(AckRefused::NotBreaking),
-                Some(breaking) if !breaking.to.contains(keeps) => {
-                    grant.held = Caching::empty();
-                    Err(AckRefused::TooMuch)
-                }
-                Some(breaking) => {
-                    grant.held = keeps & breaking.then;
-                    if grant.held != keeps {
-                        grant.tell(Break { left: grant.held, acknowledge: false }, told);
-                    }
-                    Ok(keeps)
-                }
-            },
+            Some(grant) => {
+                grant.expire(now);
+                grant.acknowledge(keeps, now, told)
+            }
         };
         self.forget_empty();
         outcome
     }
 
+    /// An open of the holder is gone.
     pub(crate) fn release(&mut self, holder: Holder) {
-        self.grants.retain(|grant| grant.holder != holder);
+        if let Some(grant) = self.find_mut(holder) {
+            grant.opens -= 1;
+        }
+        self.grants.retain(|grant| grant.opens > 0);
     }
 
-    /// A grant without rights stays only while its break is yet to be told.
+    /// The holder cannot be told any more: it has lost all.
+    pub(crate) fn give_up(&mut self, holder: Holder) {
+        if let Some(grant) = self.find_mut(holder) {
+            (grant.held, grant.breaking, grant.untold) = (Caching::empty(), None, None);
+        }
+        self.forget_empty();
+    }
+
+    /// An oplock without rights stays only while its break is yet to be told.
     fn forget_empty(&mut self) {
-        self.grants.retain(|grant| !grant.held.is_empty() || grant.untold.is_some());
+        self.grants
+            .retain(|grant| grant.holder.is_lease() || !grant.held.is_empty() || grant.untold.is_some());
+    }
+}
+
+impl Grant {
+    fn acknowledge(
+        &mut self,
+        keeps: Caching,
+        now: Instant,
+        told: &mut Vec<Told>,
+    ) -> Result<Caching, AckRefused> {
+        let Some(breaking) = self.breaking else {
+            let too_much = keeps.is_answered() || (self.held == Caching::READ && !keeps.is_empty());
+            return Err(match self.holder {
+                Holder::Open(_) if too_much => AckRefused::TooMuch,
+                Holder::Open(_) | Holder::Lease(_) => AckRefused::NotBreaking,
+            });
+        };
+        if !breaking.to.contains(keeps) {
+            if !self.holder.is_lease() {
+                (self.breaking, self.held) = (None, Caching::empty());
+            }
+            return Err(AckRefused::TooMuch);
+        }
+        self.breaking = None;
+        self.go_on(keeps, breaking.then, now, told);
+        Ok(keeps)
     }
 }
 

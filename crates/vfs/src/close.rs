@@ -8,10 +8,10 @@ use crate::core::Core;
 use crate::landing::Landings;
 use crate::notify::{Filter, Watcher};
 use crate::open::{Open, OpenKey};
-use crate::registry::Node;
+use crate::registry::{Node, Removal};
 use crate::{Error, Result};
 use std::sync::Arc;
-use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority, VPath};
+use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority};
 
 /// An open that was closed and is yet to be ended.
 pub(crate) struct Ended {
@@ -31,13 +31,14 @@ pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
     }
     landings.all_landed().await;
     node.locks.release(key.id);
-    let path = core.path_of(key.file, key.id)?;
+    let (path, parent_lease) = core.place_of(key.file, key.id)?;
     let closed = match file {
         Some(file) => {
             let _changing = core.changing(&[&path]);
             let closed = file.close(&cx, Close::Commit).await;
             if let (Ok(attr), true) = (&closed, written) {
-                core.modified(&path, attr, Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES);
+                let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
+                core.modified(&path, attr, what, parent_lease);
             }
             closed.map(Some)
         }
@@ -52,7 +53,7 @@ pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
         core.hub.delete_pending(&dir);
     }
     let removed = match remove {
-        Some(path) => remove_name(&core, &cx, key.file, &path).await,
+        Some(removal) => remove_name(&core, &cx, key.file, &removal).await,
         None => Ok(false),
     };
     match (closed, removed) {
@@ -77,25 +78,26 @@ pub(crate) fn end_later(ended: Ended) {
 }
 
 /// Removes a doomed name that nobody waits for.
-pub(crate) fn remove_later(core: &Arc<Core>, file: FileId, path: VPath) {
+pub(crate) fn remove_later(core: &Arc<Core>, file: FileId, removal: Removal) {
     let core = core.clone();
     drop(Carry::new(async move {
         let cx = Cx::system(Priority::Interactive);
-        if let Err(error) = remove_name(&core, &cx, file, &path).await {
-            tracing::warn!(%path, %error, "removing a name after its last open");
+        if let Err(error) = remove_name(&core, &cx, file, &removal).await {
+            tracing::warn!(path = %removal.path, %error, "removing a name after its last open");
         }
     }));
 }
 
 /// Removes a doomed name at the volume. False when it stays: the directory has been filled meanwhile, or the
 /// name stands for another file by now.
-async fn remove_name(core: &Arc<Core>, cx: &Cx, file: FileId, path: &VPath) -> Result<bool> {
-    let removed = try_remove(core, cx, file, path).await;
-    core.registry.lock().removed(file, path);
+async fn remove_name(core: &Arc<Core>, cx: &Cx, file: FileId, removal: &Removal) -> Result<bool> {
+    let removed = try_remove(core, cx, file, removal).await;
+    core.registry.lock().removed(file, &removal.path);
     removed
 }
 
-async fn try_remove(core: &Arc<Core>, cx: &Cx, file: FileId, path: &VPath) -> Result<bool> {
+async fn try_remove(core: &Arc<Core>, cx: &Cx, file: FileId, removal: &Removal) -> Result<bool> {
+    let Removal { path, parent_lease } = removal;
     let _name = core.hold(cx, path, true).await?;
     let _changing = core.changing(&[path]);
     // The name itself says whether it is a directory: a link to one is none.
@@ -107,7 +109,7 @@ async fn try_remove(core: &Arc<Core>, cx: &Cx, file: FileId, path: &VPath) -> Re
     let change = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect: Some(file) };
     match core.volume.apply(cx, &change).await {
         Ok(_) => {
-            core.gone(path, attr.is_dir());
+            core.gone(path, attr.is_dir(), *parent_lease);
             Ok(true)
         }
         Err(error) => match error.kind {

@@ -2,10 +2,10 @@
 //!
 //! Breaks are decided under the registry's mutex and told after it ([`Core::decide`]).
 
-use crate::caching::{AckRefused, BreakListener, Caching, Contest, Holder, Told};
+use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted, Holder, LeaseId, Told};
 use crate::core::Core;
-use crate::registry::{Node, Registry, Slot, lies_below, same};
-use crate::{Access, Error, OpenId, Result, share};
+use crate::registry::{Ask, Node, Record, Registry, Slot, lies_below, same};
+use crate::{Error, OpenId, Result, share};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -92,24 +92,26 @@ impl Registry {
     /// Breaks what stands against an open that is about to be admitted; true when it must wait.
     pub(crate) fn contend_open(
         slot: &mut Slot,
-        needs: Access,
-        share: crate::Share,
-        empties: bool,
+        new: &Record,
+        ask: Ask,
         told: &mut Vec<Told>,
     ) -> Result<bool> {
         let now = Instant::now();
         let mut wait = None;
         let mut refused = false;
+        let own = new.holder();
         for record in &slot.records {
-            if share::conflict((record.access, record.share), (needs, share)) {
+            if share::conflict((record.access, record.share), (ask.needs, new.share)) {
                 refused = true;
-                let holder = Holder::Open(record.id);
-                wait = wait.max(slot.caching.contend_with(holder, Contest::Handle, now, told));
+                if record.holder() != own {
+                    wait = wait.max(slot.caching.contend_with(record.holder(), Contest::Handle, now, told));
+                }
             }
         }
-        if !refused && (empties || needs.is_more_than_attributes()) {
-            let contest = if empties { Contest::Empty } else { Contest::Open };
-            wait = slot.caching.contend(None, contest, now, told);
+        if !refused && (ask.empties || ask.needs.is_more_than_attributes()) {
+            let looks = !ask.needs.is_more_than_looks();
+            let contest = if ask.empties { Contest::Empty } else { Contest::Open { looks } };
+            wait = slot.caching.contend(Some(own), contest, now, told);
         }
         slot.note_caching();
         match (wait, refused) {
@@ -127,10 +129,20 @@ impl Registry {
         contest: Contest,
         told: &mut Vec<Told>,
     ) -> Option<Arc<Node>> {
+        let by = by.and_then(|open| self.record(file, open)).map(Record::holder);
         let slot = self.slots.get_mut(&file)?;
-        let wait = slot.caching.contend(by.map(Holder::Open), contest, Instant::now(), told);
+        let wait = slot.caching.contend(by, contest, Instant::now(), told);
         slot.note_caching();
         wait.map(|_| slot.node.clone())
+    }
+
+    /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
+    pub(crate) fn contend_listing(&mut self, path: &VPath, by: Option<u128>, told: &mut Vec<Told>) {
+        let dir = path.parent().and_then(|dir| self.leases.dir(&dir));
+        if let Some(slot) = dir.and_then(|dir| self.slots.get_mut(&dir)) {
+            slot.caching.contend_but(by, Contest::Change, Instant::now(), told);
+            slot.note_caching();
+        }
     }
 
     /// Breaks what stands against moving a directory: handles kept open by caches below it. A file that must
@@ -169,8 +181,9 @@ impl Registry {
         listener: BreakListener,
         told: &mut Vec<Told>,
     ) {
+        let Some(holder) = self.record(file, open).map(Record::holder) else { return };
         if let Some(slot) = self.slots.get_mut(&file) {
-            slot.caching.listen(Holder::Open(open), listener, told);
+            slot.caching.listen(holder, listener, told);
         }
     }
 
@@ -182,16 +195,50 @@ impl Registry {
         told: &mut Vec<Told>,
     ) -> Result<Caching, AckRefused> {
         self.record(file, open).ok_or(AckRefused::Closed)?;
+        self.acknowledged(file, Holder::Open(open), keeps, told)
+    }
+
+    pub(crate) fn acknowledge_lease(
+        &mut self,
+        lease: LeaseId,
+        keeps: Caching,
+        told: &mut Vec<Told>,
+    ) -> Result<Caching, AckRefused> {
+        let file = self.leases.file(lease).ok_or(AckRefused::Closed)?;
+        self.acknowledged(file, Holder::Lease(lease), keeps, told)
+    }
+
+    fn acknowledged(
+        &mut self,
+        file: FileId,
+        holder: Holder,
+        keeps: Caching,
+        told: &mut Vec<Told>,
+    ) -> Result<Caching, AckRefused> {
         let slot = self.slots.get_mut(&file).ok_or(AckRefused::Closed)?;
-        let outcome = slot.caching.acknowledge(Holder::Open(open), keeps, told);
+        let outcome = slot.caching.acknowledge(holder, keeps, Instant::now(), told);
         slot.settled();
         outcome
     }
 
-    /// The open loses what it cached, and nobody waits for it any more.
-    pub(crate) fn give_up_caching(&mut self, file: FileId, open: OpenId) {
+    pub(crate) fn break_again(&mut self, file: FileId, open: OpenId, told: &mut Vec<Told>) {
+        let Some(holder) = self.record(file, open).map(Record::holder) else { return };
         if let Some(slot) = self.slots.get_mut(&file) {
-            slot.caching.release(Holder::Open(open));
+            slot.caching.break_again(holder, told);
+        }
+    }
+
+    pub(crate) fn granted(&self, file: FileId, open: OpenId) -> Granted {
+        let holder = self.record(file, open).map(Record::holder);
+        let slot = self.slots.get(&file);
+        slot.zip(holder).map(|(slot, holder)| slot.caching.granted(holder)).unwrap_or_default()
+    }
+
+    /// The open loses what it cached, with its lease all that share it, and nobody waits for it any more.
+    pub(crate) fn give_up_caching(&mut self, file: FileId, open: OpenId) {
+        let Some(holder) = self.record(file, open).map(Record::holder) else { return };
+        if let Some(slot) = self.slots.get_mut(&file) {
+            slot.caching.give_up(holder);
             slot.settled();
         }
     }

@@ -116,19 +116,32 @@ impl Core {
 
     /// Where an open stands now.
     pub(crate) fn path_of(&self, file: FileId, open: OpenId) -> Result<VPath> {
-        let registry = self.registry.lock();
-        registry.record(file, open).map(|record| record.path.clone()).ok_or(Error::Closed)
+        self.place_of(file, open).map(|(path, _)| path)
     }
 
-    /// We made a name.
-    pub(crate) fn made(&self, path: &VPath, attr: &Attr) {
+    /// The same, and the key of its client's lease on the directory.
+    pub(crate) fn place_of(&self, file: FileId, open: OpenId) -> Result<(VPath, Option<u128>)> {
+        let registry = self.registry.lock();
+        let record = registry.record(file, open).ok_or(Error::Closed)?;
+        Ok((record.path.clone(), record.parent_lease))
+    }
+
+    /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
+    fn listing_changes(&self, path: &VPath, by: Option<u128>) {
+        self.decide(|registry, told| registry.contend_listing(path, by, told));
+    }
+
+    /// We made a name. `by`, here and below: the key of the lease on the directory that knows of it already.
+    pub(crate) fn made(&self, path: &VPath, attr: &Attr, by: Option<u128>) {
+        self.listing_changes(path, by);
         self.indexes.lock().added(path);
         self.echoes.lock().outcome(path, Some(attr));
         self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path);
     }
 
     /// We removed a name.
-    pub(crate) fn gone(&self, path: &VPath, dir: bool) {
+    pub(crate) fn gone(&self, path: &VPath, dir: bool, by: Option<u128>) {
+        self.listing_changes(path, by);
         let mut indexes = self.indexes.lock();
         indexes.removed(path);
         if dir {
@@ -140,13 +153,18 @@ impl Core {
     }
 
     /// We changed what a name stands for.
-    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter) {
+    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter, by: Option<u128>) {
+        self.listing_changes(path, by);
         self.echoes.lock().outcome(path, Some(attr));
         self.hub.event(NotifyAction::Modified, what, path);
     }
 
     /// We moved a name.
-    pub(crate) fn renamed(&self, from: &VPath, to: &VPath, attr: Option<&Attr>, dir: bool) {
+    pub(crate) fn renamed(&self, from: &VPath, to: &VPath, attr: Option<&Attr>, dir: bool, by: Option<u128>) {
+        self.listing_changes(from, by);
+        if from.parent() != to.parent() {
+            self.listing_changes(to, by);
+        }
         self.index_move(from, to, dir);
         let mut echoes = self.echoes.lock();
         echoes.outcome(from, None);

@@ -4,7 +4,7 @@
 //! file has it alone. The open stands in the registry before the volume is asked, so of two opens that
 //! exclude each other one is refused whatever the volume's pace.
 
-use crate::caching::{Caching, Contest};
+use crate::caching::{Caching, Contest, Granted};
 use crate::carry::Carry;
 use crate::contend::Breaking;
 use crate::core::{Core, Entered};
@@ -158,7 +158,8 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         if core.caps.dos_attributes && attr.dos != dos {
             attr = opened.file.set_attr(cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await?;
         }
-        core.modified(&place.path, &attr, Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE);
+        let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
+        core.modified(&place.path, &attr, what, request.parent_lease);
     }
     Ok(Turn::Opened(place.opened(request, Some(opened.file), action, attr, opened.first)))
 }
@@ -215,7 +216,7 @@ async fn make(
             };
         }
     };
-    core.made(&path, &attr);
+    core.made(&path, &attr, request.parent_lease);
     match Place::take(&core, &request, path, &attr, request.access, false)? {
         Taken::Place(place) => Ok(Turn::Opened(place.opened(&request, file, Action::Created, attr, None))),
         // Somebody opened it by another name, as quick as it was made.
@@ -277,7 +278,7 @@ struct Place {
     file: FileId,
     id: OpenId,
     path: VPath,
-    caching: Caching,
+    granted: Granted,
     taken: bool,
 }
 
@@ -303,9 +304,12 @@ impl Place {
             share: request.share,
             path: path.clone(),
             delete_on_close: request.delete_on_close,
+            lease: request.lease.map(|lease| lease.id),
+            parent_lease: request.parent_lease,
         };
-        let caching = if attr.is_file() { request.caching & core.cacheable() } else { Caching::empty() };
-        let ask = Ask { needs, empties, caching };
+        let can_cache = attr.is_file() || (attr.is_dir() && request.lease.is_some_and(|lease| lease.dirs));
+        let caching = if can_cache { request.caching & core.cacheable() } else { Caching::empty() };
+        let ask = Ask { needs, empties, caching, epoch: request.lease.and_then(|lease| lease.epoch) };
         let admission =
             core.decide(|registry, told| registry.admit(attr.id, attr.is_dir(), record, ask, told))?;
         if !core.cacheable().contains(caching) {
@@ -313,13 +317,13 @@ impl Place {
             core.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
         }
         Ok(match admission {
-            Admission::In(node, caching) => Taken::Place(Place {
+            Admission::In(node, granted) => Taken::Place(Place {
                 core: core.clone(),
                 node,
                 file: attr.id,
                 id,
                 path,
-                caching,
+                granted,
                 taken: true,
             }),
             Admission::Wait(node) => Taken::Wait(Breaking::new(core, node, attr.id)),
@@ -337,7 +341,7 @@ impl Place {
         self.taken = false;
         let open =
             Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
-        Opened { open: Arc::new(open), action, attr, first, caching: self.caching }
+        Opened { open: Arc::new(open), action, attr, first, granted: self.granted }
     }
 }
 
@@ -351,9 +355,9 @@ impl Drop for Place {
             registry.spare(self.file, self.id);
             registry.leave(self.file, self.id)
         };
-        if let Some(path) = doomed {
+        if let Some(removal) = doomed {
             // Another open doomed the name and left while this one was on its way.
-            crate::close::remove_later(&self.core, self.file, path);
+            crate::close::remove_later(&self.core, self.file, removal);
         }
     }
 }

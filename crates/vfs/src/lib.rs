@@ -10,7 +10,7 @@
 //! | [`names`] | folding, reserved characters (plain functions) |
 //! | `share` | share modes (plain functions) |
 //! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
-//! | `caching` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
+//! | `caching`, `leases` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
 //! | `registry` | opens by file, doomed names, moves of directories (plain state) |
 //! | `index`, `echo`, `own_writes` | names of directories; which notices are news (plain state) |
 //! | `notify` | what each watcher is told |
@@ -40,9 +40,8 @@
 //! `registry::Registry::admit` is the only way in and `close::end` the only way out; there caching rights are
 //! given and end. An operation that stands against one breaks it (`Registry::contend`): who only cached reads is
 //! told, for the others the operation lets go of all it holds, waits ([`Breaking`]), and starts anew. What the
-//! origin notices goes the same way (`watch`). Leases will be rights with another holder than an open. A durable
-//! open will be a record that `close::end` does not take away, with the volume's [`volume::Ticket`] in place of
-//! the file.
+//! origin notices goes the same way (`watch`). Where a name comes, goes or changes (`Core::{made, gone, modified,
+//! renamed}`), leases on its directory are broken.
 
 pub mod names;
 
@@ -58,6 +57,7 @@ mod echo;
 mod error;
 mod index;
 mod landing;
+mod leases;
 mod lock_wait;
 mod name_lock;
 mod notify;
@@ -72,7 +72,7 @@ mod share;
 mod vfs;
 mod watch;
 
-pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching};
+pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
 pub use contend::Breaking;
 pub use cursor::{DirCursor, DirEntry};
 pub use error::{Error, Result};
@@ -80,7 +80,7 @@ pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
 pub use open::Open;
 pub use range_lock::{Range, WAITING_LOCKS_PER_FILE_MAX, WAITING_LOCKS_PER_OPEN_MAX};
 pub use request::{
-    ALLOCATION_CHECKED_MIN, Access, Action, Disposition, OpenId, OpenRequest, Opened, Owner, RenameHow,
-    Share, Want,
+    ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Lease, OpenId, OpenRequest, Opened, Owner,
+    RenameHow, Share, Want,
 };
 pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Tried, Vfs, VfsConfig};

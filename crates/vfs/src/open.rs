@@ -8,7 +8,7 @@
 //! nobody waits for it any more, and the open ends after it (`landing`).
 
 use crate::attributes;
-use crate::caching::{AckRefused, BreakListener, Caching};
+use crate::caching::{AckRefused, BreakListener, Caching, Granted};
 use crate::carry::Carry;
 use crate::close;
 use crate::core::Core;
@@ -137,8 +137,7 @@ impl Open {
             return Err(Error::ReadOnly);
         }
         let landing = self.landing(set.size.is_some())?;
-        let work =
-            attributes::set(self.core.clone(), cx.clone(), self.key, self.path()?, self.file.clone(), *set);
+        let work = attributes::set(self.core.clone(), cx.clone(), self.key, self.file.clone(), *set);
         Carry::new(async move {
             let _landing = landing;
             work.await
@@ -227,6 +226,26 @@ impl Open {
     pub fn acknowledge(&self, keeps: Caching) -> Result<Caching, AckRefused> {
         let OpenKey { file, id, .. } = self.key;
         self.core.decide(|registry, told| registry.acknowledge(file, id, keeps, told))
+    }
+
+    /// Tells what was asked back and not answered once more: the first message may not have come through.
+    pub fn break_again(&self) {
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| registry.break_again(file, id, told));
+    }
+
+    /// What the client may cache now, with a lease perhaps by other opens of it.
+    pub fn caching(&self) -> Caching {
+        self.granted().caching
+    }
+
+    /// The same, with the state of the lease.
+    pub fn granted(&self) -> Granted {
+        self.core.registry.lock().granted(self.key.file, self.key.id)
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// The client cannot be told any more: what it cached is gone, and nobody waits for it.

@@ -9,7 +9,8 @@
 //! before it asks the volume, and waits while a directory above is moved; a move is refused while somebody
 //! has entered below. So no open ever comes to stand under a path that is not its own.
 
-use crate::caching::{Caching, CachingTable, Holder, Told};
+use crate::caching::{Beside, Caching, CachingTable, Granted, Holder, LeaseId, Told, Wish};
+use crate::leases::Leases;
 use crate::lock_wait::RangeLocks;
 use crate::own_writes::OwnWrites;
 use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names, share};
@@ -60,6 +61,32 @@ pub(crate) struct Record {
     pub share: Share,
     pub path: VPath,
     pub delete_on_close: bool,
+    /// The lease that it shares.
+    pub lease: Option<LeaseId>,
+    /// Key of the lease that its client has on the directory: what the open does is no news to that one.
+    pub parent_lease: Option<u128>,
+}
+
+impl Record {
+    /// Who holds what its client may cache.
+    pub(crate) fn holder(&self) -> Holder {
+        self.lease.map_or(Holder::Open(self.id), Holder::Lease)
+    }
+}
+
+/// A name that goes away with its last open.
+#[derive(Clone, Debug)]
+struct Doomed {
+    path: VPath,
+    /// Of the open that doomed it, see [`Record::parent_lease`].
+    parent_lease: Option<u128>,
+}
+
+/// A name to be removed at the volume now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Removal {
+    pub path: VPath,
+    pub parent_lease: Option<u128>,
 }
 
 #[derive(Debug)]
@@ -69,7 +96,7 @@ pub(crate) struct Slot {
     pub records: Vec<Record>,
     pub caching: CachingTable,
     /// Names that go away with their last open.
-    doomed: Vec<VPath>,
+    doomed: Vec<Doomed>,
 }
 
 /// What an open asks of the registry besides its record.
@@ -78,15 +105,16 @@ pub(crate) struct Ask {
     /// The access that share modes are checked with: more than the open keeps when it empties the file.
     pub needs: Access,
     pub empties: bool,
-    /// What it would like to cache.
+    /// What it would like to cache, and the epoch of its lease.
     pub caching: Caching,
+    pub epoch: Option<u16>,
 }
 
 /// Whether an open has come in.
 #[derive(Debug)]
 pub(crate) enum Admission {
     /// With what it may cache.
-    In(Arc<Node>, Caching),
+    In(Arc<Node>, Granted),
     /// Somebody caches what stands against it, and was told.
     Wait(Arc<Node>),
 }
@@ -97,6 +125,7 @@ pub(crate) type Entry = u64;
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) slots: HashMap<FileId, Slot>,
+    pub(crate) leases: Leases,
     /// Folded paths being worked on.
     entered: HashMap<Entry, String>,
     last_entry: Entry,
@@ -113,6 +142,7 @@ impl Registry {
     pub(crate) fn new(opens_limit: usize, locks_limit: usize) -> Registry {
         Registry {
             slots: HashMap::new(),
+            leases: Leases::default(),
             entered: HashMap::new(),
             last_entry: 0,
             moving: Vec::new(),
@@ -151,11 +181,12 @@ impl Registry {
         told: &mut Vec<Told>,
     ) -> Result<Admission> {
         let locks_limit = self.locks_limit;
+        self.leases.check(record.lease, file)?;
         if let Some(slot) = self.slots.get_mut(&file) {
-            if slot.doomed.iter().any(|doomed| same(doomed, &record.path)) {
+            if slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path)) {
                 return Err(Error::DeletePending);
             }
-            if Registry::contend_open(slot, ask.needs, record.share, ask.empties, told)? {
+            if Registry::contend_open(slot, &record, ask, told)? {
                 return Ok(Admission::Wait(slot.node.clone()));
             }
         }
@@ -166,32 +197,38 @@ impl Registry {
             caching: CachingTable::default(),
             doomed: Vec::new(),
         });
-        let others = slot.records.iter().any(|there| there.access.is_more_than_attributes());
-        let locked = slot.node.locks.held() > 0;
-        let caching = slot.caching.grant(Holder::Open(record.id), ask.caching, others, locked);
+        let other = |there: &Record| record.lease.is_none() || there.lease != record.lease;
+        let others = slot.records.iter().any(|there| other(there) && there.access.is_more_than_attributes());
+        let locked = slot.node.locks.held() > 0 && !ask.empties;
+        let wish = Wish { holder: record.holder(), wanted: ask.caching, epoch: ask.epoch };
+        let granted = slot.caching.grant(wish, Beside { others, locked, dir });
         slot.note_caching();
+        self.leases.opened(&record, file, dir);
         slot.records.push(record);
         self.opens += 1;
-        Ok(Admission::In(slot.node.clone(), caching))
+        Ok(Admission::In(slot.node.clone(), granted))
     }
 
     /// Takes an open away. The answer is a name to be removed at the volume now, after which
     /// [`Registry::removed`] must be called; until then new opens of it answer `DeletePending`.
-    pub(crate) fn leave(&mut self, file: FileId, open: OpenId) -> Option<VPath> {
+    pub(crate) fn leave(&mut self, file: FileId, open: OpenId) -> Option<Removal> {
         let slot = self.slots.get_mut(&file)?;
         let at = slot.records.iter().position(|record| record.id == open)?;
         let record = slot.records.swap_remove(at);
         self.opens -= 1;
-        slot.caching.release(Holder::Open(open));
+        slot.caching.release(record.holder());
         slot.settled();
-        let is_doomed = slot.doomed.iter().any(|doomed| same(doomed, &record.path));
+        self.leases.left(&record, &slot.caching);
+        let is_doomed = slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path));
         if record.delete_on_close && !is_doomed {
-            slot.doomed.push(record.path.clone());
+            slot.doomed.push(Doomed { path: record.path.clone(), parent_lease: record.parent_lease });
             self.doomed += 1;
         }
         let last = !slot.records.iter().any(|other| same(&other.path, &record.path));
-        if last && (is_doomed || record.delete_on_close) {
-            return Some(record.path);
+        let doomed = slot.doomed.iter().find(|doomed| same(&doomed.path, &record.path));
+        if let Some(doomed) = doomed.filter(|_| last) {
+            let parent_lease = doomed.parent_lease;
+            return Some(Removal { path: record.path, parent_lease });
         }
         self.drop_if_empty(file);
         None
@@ -206,7 +243,7 @@ impl Registry {
     fn spare_name(&mut self, file: FileId, path: &VPath) {
         if let Some(slot) = self.slots.get_mut(&file) {
             let before = slot.doomed.len();
-            slot.doomed.retain(|doomed| !same(doomed, path));
+            slot.doomed.retain(|doomed| !same(&doomed.path, path));
             self.doomed -= before - slot.doomed.len();
         }
     }
@@ -231,22 +268,24 @@ impl Registry {
 
     /// Marks the name of an open to go away with its last open, or takes that back.
     pub(crate) fn set_doomed(&mut self, file: FileId, open: OpenId, on: bool) -> Result<()> {
-        let path = self.record(file, open).ok_or(Error::Closed)?.path.clone();
-        self.spare_name(file, &path);
+        let record = self.record(file, open).ok_or(Error::Closed)?;
+        let doomed = Doomed { path: record.path.clone(), parent_lease: record.parent_lease };
+        self.spare_name(file, &doomed.path);
         if on && let Some(slot) = self.slots.get_mut(&file) {
-            slot.doomed.push(path);
+            slot.doomed.push(doomed);
             self.doomed += 1;
         }
         Ok(())
     }
 
     pub(crate) fn is_doomed(&self, file: FileId, path: &VPath) -> bool {
-        self.slots.get(&file).is_some_and(|slot| slot.doomed.iter().any(|doomed| same(doomed, path)))
+        self.slots.get(&file).is_some_and(|slot| slot.doomed.iter().any(|doomed| same(&doomed.path, path)))
     }
 
     /// Whether anything is to go away under this very name.
     pub(crate) fn is_path_doomed(&self, path: &VPath) -> bool {
-        self.doomed > 0 && self.slots.values().any(|slot| slot.doomed.iter().any(|doomed| same(doomed, path)))
+        let is_doomed = |slot: &Slot| slot.doomed.iter().any(|doomed| same(&doomed.path, path));
+        self.doomed > 0 && self.slots.values().any(is_doomed)
     }
 
     pub(crate) fn is_open(&self, file: FileId) -> bool {
@@ -304,7 +343,10 @@ impl Registry {
         let all = self.slots.iter_mut().filter(|(id, _)| dir || **id == file);
         for (_, slot) in all {
             slot.records.iter_mut().for_each(|record| follow(&mut record.path));
-            slot.doomed.iter_mut().for_each(follow);
+            slot.doomed.iter_mut().for_each(|doomed| follow(&mut doomed.path));
+        }
+        if dir {
+            self.leases.moved(from, to);
         }
     }
 
@@ -322,8 +364,8 @@ impl Registry {
                 path: record.path.clone(),
                 access: record.access,
                 share: record.share,
-                caching: slot.caching.held(Holder::Open(record.id)),
-                delete_pending: slot.doomed.iter().any(|doomed| same(doomed, &record.path)),
+                caching: slot.caching.held(record.holder()),
+                delete_pending: slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path)),
             })
             .collect()
     }
@@ -365,12 +407,14 @@ mod tests {
 
     fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool) -> Record {
         let owner = Owner(1);
-        Record { id: OpenId(id), owner, access, share, path: path(at), delete_on_close }
+        let (lease, parent_lease) = (None, None);
+        let (id, path) = (OpenId(id), path(at));
+        Record { id, owner, access, share, path, delete_on_close, lease, parent_lease }
     }
 
     fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {
         let record = record(id, at, Access::READ_DATA, Share::all(), delete_on_close);
-        let ask = Ask { needs: Access::READ_DATA, empties: false, caching: Caching::empty() };
+        let ask = Ask { needs: Access::READ_DATA, empties: false, caching: Caching::empty(), epoch: None };
         registry.admit(FILE, false, record, ask, &mut Vec::new()).map(drop)
     }
 
@@ -384,7 +428,7 @@ mod tests {
         assert!(registry.is_doomed(FILE, &path("a")) && registry.is_path_doomed(&path("a")));
         assert!(matches!(admit(&mut registry, 4, "a", false), Err(Error::DeletePending)));
         admit(&mut registry, 5, "hard-link", false).unwrap();
-        assert_eq!(registry.leave(FILE, OpenId(2)), Some(path("A")));
+        assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("A"));
         assert!(matches!(admit(&mut registry, 6, "a", false), Err(Error::DeletePending)));
         registry.removed(FILE, &path("A"));
         assert_eq!(registry.leave(FILE, OpenId(3)), None);
@@ -425,7 +469,7 @@ mod tests {
         assert_eq!(registry.leave(FILE, OpenId(1)), None);
         assert!(registry.has_open_below(&path("A")) && !registry.has_open_below(&path("a/b/c")));
         registry.moved(FileId { hi: 0, lo: 1 }, &path("a"), &path("x/y"), true);
-        assert_eq!(registry.leave(FILE, OpenId(2)), Some(path("x/y/b/c")));
+        assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("x/y/b/c"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ async fn try_rename(
         Found::Target(target) => target,
         Found::Wait(breaking) => return Ok(Some(breaking)),
     };
-    let Target { from, to, existing, _names, _entered } = &target;
+    let Target { from, to, existing, .. } = &target;
     if from.is_root() {
         return Err(Error::AccessDenied);
     }
@@ -52,8 +52,13 @@ async fn try_rename(
     }
     if !how.posix {
         check_parent(core, to)?;
-        let below = |core: &Core| core.decide(|r, told| r.contend_below(from, Contest::Handle, told));
-        if let Some((file, node)) = key.is_dir().then(|| below(core)).flatten() {
+        let in_the_way = core.decide(|registry, told| match key.is_dir() {
+            true => registry.contend_below(from, Contest::Handle, told),
+            false => {
+                registry.contend(key.file, Some(key.id), Contest::Handle, told).map(|node| (key.file, node))
+            }
+        });
+        if let Some((file, node)) = in_the_way {
             return Ok(Some(Breaking::new(core, node, file)));
         }
     }
@@ -70,7 +75,7 @@ async fn try_rename(
     };
     let applied = core.volume.apply(cx, &change).await.map_err(target_missing)?;
     core.registry.lock().moved(key.file, from, to, key.is_dir());
-    core.renamed(from, to, applied.attr.as_ref(), key.is_dir());
+    core.renamed(from, to, applied.attr.as_ref(), key.is_dir(), target.parent_lease);
     Ok(None)
 }
 
@@ -84,7 +89,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: 
             Found::Wait(breaking) => breaking.settled(&cx).await?,
         }
     };
-    let Target { from, to, existing, _names, _entered } = &target;
+    let Target { from, to, existing, .. } = &target;
     if from == to {
         return if how.replace { Ok(()) } else { Err(Error::Exists) };
     }
@@ -103,7 +108,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: 
         Some(attr) => attr,
         None => core.volume.stat(&cx, to).await?,
     };
-    core.made(to, &attr);
+    core.made(to, &attr, target.parent_lease);
     Ok(())
 }
 
@@ -114,6 +119,8 @@ struct Target {
     to: VPath,
     /// What gives way there.
     existing: Option<Attr>,
+    /// Of who renames, see [`crate::OpenRequest::parent_lease`].
+    parent_lease: Option<u128>,
     _names: (NameGuard, Option<NameGuard>),
     _entered: crate::core::Entered,
 }
@@ -131,12 +138,12 @@ impl Target {
             return Err(Error::ReadOnly);
         }
         let entered = core.enter(cx, to).await?;
-        let (from, held) = loop {
-            let from = core.path_of(key.file, key.id)?;
+        let (from, parent_lease, held) = loop {
+            let (from, parent_lease) = core.place_of(key.file, key.id)?;
             let held = core.hold_both(cx, &from, to).await?;
             // Somebody may have renamed it while we waited.
             if core.path_of(key.file, key.id)? == from {
-                break (from, held);
+                break (from, parent_lease, held);
             }
         };
         let Resolved { path, attr } = core.resolve(cx, to, THE_NAME_ITSELF).await?;
@@ -153,7 +160,7 @@ impl Target {
             }
             (None, _) => (path, None),
         };
-        Ok(Found::Target(Target { from, to, existing, _names: held, _entered: entered }))
+        Ok(Found::Target(Target { from, to, existing, parent_lease, _names: held, _entered: entered }))
     }
 }
 

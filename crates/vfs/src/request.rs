@@ -1,6 +1,6 @@
 //! The values of an open: what is asked for, and what was given.
 
-use crate::{Caching, Open};
+use crate::{Caching, Granted, LeaseId, Open};
 use bytes::Bytes;
 use std::sync::Arc;
 use volume::{Attr, DosAttributes, VPath};
@@ -51,6 +51,11 @@ impl Access {
     /// them does not (MS-FSA 2.1.5.1.2).
     pub(crate) fn is_more_than_attributes(self) -> bool {
         !(Access::READ_ATTRIBUTES | Access::WRITE_ATTRIBUTES | Access::SYNCHRONIZE).contains(self)
+    }
+
+    /// The same for leases: one that looks at the descriptor besides does not either.
+    pub(crate) fn is_more_than_looks(self) -> bool {
+        (self - Access::READ_CONTROL).is_more_than_attributes()
     }
 }
 
@@ -144,8 +149,13 @@ pub struct OpenRequest {
     pub allocation: Option<u64>,
     /// The range that will be read first, offset and length in bytes: a far origin may send it along.
     pub first: Option<(u64, u32)>,
-    /// What the client would like to cache, in the sets that an oplock can be; files only.
+    /// What the client would like to cache: with a lease any set that has reading in it; without, in the sets that
+    /// an oplock can be, and files only.
     pub caching: Caching,
+    /// The lease that the open is to share.
+    pub lease: Option<Lease>,
+    /// Key of the client's lease on the directory of the file: what is done through this open breaks all others.
+    pub parent_lease: Option<u128>,
     pub owner: Owner,
 }
 
@@ -166,9 +176,21 @@ impl OpenRequest {
             allocation: None,
             first: None,
             caching: Caching::empty(),
+            lease: None,
+            parent_lease: None,
             owner,
         }
     }
+}
+
+/// A lease that an open is to share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease {
+    pub id: LeaseId,
+    /// Where the client counts the states of its leases: the last that it has seen.
+    pub epoch: Option<u16>,
+    /// Whether the client knows leases of directories.
+    pub dirs: bool,
 }
 
 /// What opening gave.
@@ -178,7 +200,7 @@ pub struct Opened {
     pub action: Action,
     pub attr: Attr,
     /// What the client may cache. It hears of a break from [`Open::listen`] on.
-    pub caching: Caching,
+    pub granted: Granted,
     /// The bytes at [`OpenRequest::first`], if they came along; short only at the end of the file. For an
     /// answer to the read that follows at once in the same compound, no later.
     pub first: Option<Bytes>,

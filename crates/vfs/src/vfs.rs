@@ -3,7 +3,9 @@
 use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
-use crate::{Access, Caching, OpenId, OpenRequest, Opened, Owner, Result, Share, create, watch};
+use crate::{
+    Access, AckRefused, Caching, LeaseId, OpenId, OpenRequest, Opened, Owner, Result, Share, create, watch,
+};
 use std::sync::Arc;
 use volume::{Attr, Caps, Cx, Freshness, Space, VPath, Volume};
 
@@ -113,6 +115,14 @@ impl Vfs {
     pub async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
         let how = Lookup { case_sensitive: false, follow: true };
         Ok(self.0.resolve(cx, path, how).await?.found()?.1)
+    }
+
+    /// A client has given back all of a lease but `keeps`, as it was told to. Answers what it keeps.
+    ///
+    /// # Errors
+    /// [`AckRefused`]; a lease is not lost by it.
+    pub fn acknowledge_lease(&self, lease: LeaseId, keeps: Caching) -> Result<Caching, AckRefused> {
+        self.0.decide(|registry, told| registry.acknowledge_lease(lease, keeps, told))
     }
 
     /// Room at the origin, as seen from the root.

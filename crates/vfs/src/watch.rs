@@ -108,6 +108,7 @@ impl Core {
         if self.echoes.lock().is_ours(path, attr) {
             return;
         }
+        self.decide(|registry, told| registry.contend_listing(path, None, told));
         let Some(attr) = attr else {
             let mut indexes = self.indexes.lock();
             indexes.removed(path);
@@ -170,6 +171,10 @@ impl Core {
             }
         }
         let dir = attr.is_none_or(Attr::is_dir);
+        self.decide(|registry, told| {
+            registry.contend_listing(from, None, told);
+            registry.contend_listing(to, None, told);
+        });
         match attr {
             Some(attr) => self.decide(|r, told| drop(r.contend(attr.id, None, Contest::Foreign, told))),
             None => self.break_below(from),

@@ -1,7 +1,12 @@
 //! CREATE: opening and making files, directories and pipes (MS-SMB2 3.3.5.9, MS-FSA 2.1.5.1).
 //!
 //! This file checks what the request says by itself and what the user may do on the share; what the name and
-//! the other opens say is decided by `vfs`. No leases are granted, no handle is durable.
+//! the other opens say is decided by `vfs`. What contexts ask for besides is in `lease`, `durable` (opens that
+//! outlive their connections, and taking them up again) and `replay` (a CREATE that is sent again).
+
+mod durable;
+mod lease;
+pub(crate) mod replay;
 
 use crate::breaks::{self, Announcement};
 use crate::commands::file_info;
@@ -19,7 +24,7 @@ use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::borrow::Cow;
 use std::sync::Arc;
-use vfs::{Access, Action, Disposition, OpenRequest, Opened, Owner, Tried, Want};
+use vfs::{Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want};
 use volume::{Attr, VPath};
 
 /// Attributes that a request may name (MS-FSCC 2.6); others are refused.
@@ -45,13 +50,21 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         return Err(NtStatus::INSUFFICIENT_RESOURCES);
     }
     let tree = request.tree()?;
-    match &tree.target {
-        Target::Pipes => open_pipe(request, tree, &decoded),
-        Target::Disk(share) => {
-            check(&decoded)?;
-            open_file(request, tree, &share.vfs, &decoded).await
-        }
+    let Target::Disk(share) = &tree.target else { return open_pipe(request, tree, &decoded) };
+    let wants = durable::wants(&decoded, request.dialect())?;
+    if let durable::Wants::Reconnect(wanted) = wants {
+        return durable::reconnect(request, tree, share, &decoded, wanted).await;
     }
+    check(&decoded)?;
+    let named = match replay::begin(request, tree, &decoded, &wants).await? {
+        replay::Begun::Again(answer) => return Ok(*answer),
+        replay::Begun::First(named) => named,
+    };
+    let (open, answer) = open_file(request, tree, &share.vfs, &decoded, &wants).await?;
+    if let Some(named) = named {
+        named.done(request.session()?.id, &open);
+    }
+    Ok(answer)
 }
 
 /// What a request must not say, whatever the file.
@@ -91,10 +104,9 @@ fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
     check_history(decoded)
 }
 
-/// Nothing is durable and no snapshots are served: who wants an old open or version is told that it is not there.
+/// No snapshots are served: who wants an old version is told that it is not there.
 fn check_history(decoded: &CreateRequest) -> Result<(), NtStatus> {
     let wants_history = decoded.contexts.iter().any(|context| match context {
-        CreateContext::DurableReconnect(_) | CreateContext::DurableReconnectV2 { .. } => true,
         CreateContext::TimeWarp(time) => time.0 != 0,
         _ => false,
     });
@@ -146,14 +158,17 @@ async fn open_file(
     tree: &Arc<Tree>,
     vfs: &vfs::Vfs,
     decoded: &CreateRequest,
-) -> Result<Answer, NtStatus> {
+    wants: &durable::Wants,
+) -> Result<(Arc<Open>, Answer), NtStatus> {
     let path = path_of(&decoded.name)?;
     let mut access = granted(decoded.desired_access, tree.maximal_access)?;
     if decoded.create_options.contains(CreateOptions::DELETE_ON_CLOSE) && !access.contains(AccessMask::DELETE)
     {
         return Err(NtStatus::INVALID_PARAMETER);
     }
+    let lease = lease::asked(request, decoded);
     let mut wanted = wanted(path, access, decoded, Owner(request.session()?.id));
+    lease::put(request, lease.as_ref(), decoded, &mut wanted);
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }
@@ -166,19 +181,20 @@ async fn open_file(
         }
         outcome => outcome.map_err(failed)?,
     };
-    let file = FileOpen::new(Arc::clone(&opened.open), decoded.create_options.bits() & MODE_OPTIONS);
+    let mode = decoded.create_options.bits() & MODE_OPTIONS;
+    let file = FileOpen::new(Arc::clone(&opened.open), mode, action(opened.action), lease);
     if let Some(bytes) =
         wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
     {
         file.shown.lock().allocation = bytes;
     }
-    let opened = Opened { attr: file.show(opened.attr), ..opened };
-    let open = enter(request, tree, access, Kind::File(Box::new(file)))?;
-    let contexts = response_contexts(decoded, tree, &opened.attr);
-    let answer = answer(open.id, &opened, contexts);
-    let session = Arc::clone(request.session()?);
-    let announce = (!opened.caching.is_empty()).then_some(Announcement { session, open });
-    Ok(Answer { announce, ..answer })
+    let durable = durable::grant(request, wants, &file, opened.granted.caching);
+    let attr = file.show(opened.attr);
+    let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;
+    let mut contexts = response_contexts(decoded, tree, &attr);
+    contexts.extend(durable);
+    let answer = answer(request, &open, &attr, opened.granted, contexts)?;
+    Ok((open, answer))
 }
 
 /// Opens; while another client has to give back what it caches, this one's is told to wait.
@@ -276,7 +292,16 @@ fn enter(
     kind: Kind,
 ) -> Result<Arc<Open>, NtStatus> {
     let number = request.connection.server.next_open_id();
-    let id = FileId { persistent: number, volatile: number };
+    enter_as(request, tree, FileId { persistent: number, volatile: number }, granted, kind)
+}
+
+fn enter_as(
+    request: &Request,
+    tree: &Arc<Tree>,
+    id: FileId,
+    granted: AccessMask,
+    kind: Kind,
+) -> Result<Arc<Open>, NtStatus> {
     // When the session has ended meanwhile, dropping the open closes it.
     let open = Arc::new(Open { id, tree_id: tree.id, granted, kind });
     if !request.session()?.add_open(Arc::clone(&open)) {
@@ -286,13 +311,27 @@ fn enter(
     Ok(open)
 }
 
-fn answer(id: FileId, opened: &Opened, contexts: Vec<CreateResponseContext>) -> Answer {
-    let attr = &opened.attr;
+/// Tells a client of its open: a new one, one that it took up again, or one that it has asked for before.
+fn answer(
+    request: &Request,
+    open: &Arc<Open>,
+    attr: &Attr,
+    granted: Granted,
+    mut contexts: Vec<CreateResponseContext>,
+) -> Result<Answer, NtStatus> {
+    let file = open.file()?;
     let times = file_info::times(attr);
+    let oplock_level = match &file.lease {
+        None => breaks::level(granted.caching),
+        Some(lease) => {
+            contexts.push(CreateResponseContext::Lease(lease::answer(lease, granted)));
+            OplockLevel::LEASE
+        }
+    };
     let response = CreateResponse {
-        oplock_level: breaks::level(opened.caching),
+        oplock_level,
         flags: 0,
-        create_action: action(opened.action),
+        create_action: file.action,
         creation_time: times.creation,
         last_access_time: times.last_access,
         last_write_time: times.last_write,
@@ -300,10 +339,15 @@ fn answer(id: FileId, opened: &Opened, contexts: Vec<CreateResponseContext>) -> 
         allocation_size: file_info::allocation(attr),
         end_of_file: file_info::end_of_file(attr),
         file_attributes: file_info::attributes(attr),
-        file_id: id,
+        file_id: open.id,
         contexts,
     };
-    Answer::ok(|body| response.encode(body))
+    let caches = file.lease.is_some() || !granted.caching.is_empty();
+    let announce = match caches {
+        true => Some(Announcement { session: Arc::clone(request.session()?), open: Arc::clone(open) }),
+        false => None,
+    };
+    Ok(Answer { announce, ..Answer::ok(|body| response.encode(body)) })
 }
 
 fn open_pipe(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Result<Answer, NtStatus> {

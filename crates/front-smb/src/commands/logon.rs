@@ -16,6 +16,7 @@ use crate::limits;
 use crate::negotiate;
 use crate::reply::Answer;
 use crate::request::Request;
+use crate::server::Ending;
 use crate::session::{Channel, NewSession, Sealing, Session, Terms};
 use crate::turns::Turn;
 use bytes::Bytes;
@@ -211,7 +212,7 @@ async fn refused(connection: &Connection, logon: &Logon, refusal: Refusal) -> Nt
     sleep(wait).await;
     if let Purpose::Again(channel) = &logon.purpose {
         // Who cannot prove himself again has no session any more (MS-SMB2 3.3.5.5.3).
-        connection.server.end_session(&channel.session).await;
+        connection.server.end_session(&channel.session, Ending::Over).await;
     }
     refusal.status()
 }
@@ -349,13 +350,13 @@ async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, sess
     if let Some(previous) = server.session(decoded.previous_session_id)
         && same_user(&previous, &session.user)
     {
-        server.end_session(&previous).await;
+        server.end_session(&previous, Ending::Lost).await;
     }
 }
 
 pub(super) async fn logoff(request: &Request) -> Result<Answer, NtStatus> {
     LogoffRequest::decode(&request.message).map_err(|error| error.status())?;
-    request.connection.server.end_session(request.session()?).await;
+    request.connection.server.end_session(request.session()?, Ending::Over).await;
     Ok(Answer::ok(|body| LogoffResponse.encode(body)))
 }
 

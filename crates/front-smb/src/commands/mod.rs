@@ -5,7 +5,7 @@
 
 mod close;
 mod copy_chunk;
-mod create;
+pub(crate) mod create;
 mod directory;
 mod file_info;
 mod io;

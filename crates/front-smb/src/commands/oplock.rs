@@ -1,22 +1,25 @@
-//! OPLOCK_BREAK: a client gives back what it was asked for (MS-SMB2 3.3.5.22.1).
+//! OPLOCK_BREAK: a client gives back what it was asked for (MS-SMB2 3.3.5.22.1, 3.3.5.22.2).
 
 use crate::breaks;
 use crate::reply::Answer;
 use crate::request::Request;
+use crate::session::Target;
 use smb_wire::NtStatus;
 use smb_wire::create::OplockLevel;
-use smb_wire::oplock_break::{BreakAcknowledgement, OplockBreak};
-use vfs::AckRefused;
+use smb_wire::oplock_break::{BreakAcknowledgement, LeaseBreak, OplockBreak};
+use vfs::{AckRefused, LeaseId};
 
 pub(super) fn acknowledge(request: &Request) -> Result<Answer, NtStatus> {
-    let decoded = BreakAcknowledgement::decode(&request.message).map_err(|error| error.status())?;
-    let BreakAcknowledgement::Oplock(asked) = decoded else {
-        // No lease was granted that could break.
-        return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
-    };
+    match BreakAcknowledgement::decode(&request.message).map_err(|error| error.status())? {
+        BreakAcknowledgement::Oplock(asked) => oplock(request, asked),
+        BreakAcknowledgement::Lease(asked) => lease(request, asked),
+    }
+}
+
+fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatus> {
     let open = request.open(asked.file_id)?;
     let file = open.file().map_err(|_| NtStatus::INVALID_OPLOCK_PROTOCOL)?;
-    if asked.oplock_level == OplockLevel::LEASE {
+    if asked.oplock_level == OplockLevel::LEASE || file.lease.is_some() {
         file.vfs.give_up_caching();
         return Err(NtStatus::INVALID_PARAMETER);
     }
@@ -27,4 +30,27 @@ pub(super) fn acknowledge(request: &Request) -> Result<Answer, NtStatus> {
     })?;
     let response = OplockBreak { oplock_level: breaks::level(kept), file_id: open.id };
     Ok(Answer::ok(|body| response.encode(body)))
+}
+
+/// A lease is the client's, whichever of its sessions speaks; it lies on the volume of one of the shares.
+fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus> {
+    let client = request.connection.client().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    let id = LeaseId { client: client.id(), key: u128::from_le_bytes(asked.lease_key.0) };
+    let trees = request.session()?.all_trees();
+    let of_session = trees.iter().filter_map(|tree| match &tree.target {
+        Target::Disk(share) => Some(share.clone()),
+        Target::Pipes => None,
+    });
+    let shares: Vec<_> = of_session.chain(request.connection.server.shares()).collect();
+    let outcomes = shares.iter().map(|share| share.vfs.acknowledge_lease(id, breaks::of_lease(asked.state)));
+    let outcome = outcomes.into_iter().find(|outcome| *outcome != Err(AckRefused::Closed));
+    match outcome.unwrap_or(Err(AckRefused::Closed)) {
+        Ok(kept) => {
+            let response = LeaseBreak { lease_key: asked.lease_key, state: breaks::lease_state(kept) };
+            Ok(Answer::ok(|body| response.encode(body)))
+        }
+        Err(AckRefused::Closed) => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+        Err(AckRefused::NotBreaking) => Err(NtStatus::UNSUCCESSFUL),
+        Err(AckRefused::TooMuch) => Err(NtStatus::REQUEST_NOT_ACCEPTED),
+    }
 }

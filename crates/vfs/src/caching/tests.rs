@@ -9,15 +9,25 @@ const NONE: Caching = Caching::empty();
 const R: Caching = Caching::READ;
 const RW: Caching = Caching::READ.union(Caching::WRITE);
 const RWH: Caching = Caching::all();
+const OPEN: Contest = Contest::Open { looks: false };
 
 /// A table in which `A` holds `held` and hears of breaks.
 fn held(held: Caching) -> (CachingTable, Arc<Mutex<Vec<Break>>>) {
     let mut table = CachingTable::default();
-    assert_eq!(table.grant(A, held, false, false), held);
+    assert_eq!(grant(&mut table, A, held, Beside::default()), held);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ear = heard.clone();
     table.listen(A, Arc::new(move |what| ear.lock().push(what)), &mut Vec::new());
     (table, heard)
+}
+
+fn grant(table: &mut CachingTable, holder: Holder, wanted: Caching, beside: Beside) -> Caching {
+    table.grant(Wish { holder, wanted, epoch: None }, beside).caching
+}
+
+/// What is told of an oplock.
+fn broken(held: Caching, left: Caching, acknowledge: bool) -> Break {
+    Break { held, left, acknowledge, epoch: 0 }
 }
 
 fn tell(told: Vec<Told>) {
@@ -37,12 +47,13 @@ fn who_gets_what() {
         (R, false, true, NONE),
         (RWH, false, true, RWH),
     ] {
-        assert_eq!(CachingTable::default().grant(A, wanted, others, locked), got, "{wanted:?}");
+        let beside = Beside { others, locked, dir: false };
+        assert_eq!(grant(&mut CachingTable::default(), A, wanted, beside), got, "{wanted:?}");
     }
     let (mut table, _) = held(RW);
-    assert_eq!(table.grant(B, RWH, false, false), NONE, "somebody keeps writes back");
+    assert_eq!(grant(&mut table, B, RWH, Beside::default()), NONE, "somebody keeps writes back");
     let (mut table, _) = held(R);
-    assert_eq!(table.grant(B, RWH, false, false), R);
+    assert_eq!(grant(&mut table, B, RWH, Beside::default()), R);
 }
 
 #[test]
@@ -50,9 +61,9 @@ fn what_breaks_to_what() {
     use Contest::*;
     // The contest, what is held, what is left, whether one waits for the answer.
     for (contest, has, left, waits) in [
-        (Open, R, R, false),
-        (Open, RW, R, true),
-        (Open, RWH, R, true),
+        (OPEN, R, R, false),
+        (OPEN, RW, R, true),
+        (OPEN, RWH, R, true),
         (Empty, R, NONE, false),
         (Empty, RW, NONE, true),
         (Empty, RWH, NONE, true),
@@ -60,10 +71,10 @@ fn what_breaks_to_what() {
         (Handle, RW, RW, false),
         (Handle, RWH, R, true),
         (Change, R, NONE, false),
-        (Change, RWH, NONE, true),
+        (Change, RWH, NONE, false),
         (Foreign, R, NONE, false),
-        (Foreign, RW, NONE, true),
-        (Foreign, RWH, NONE, true),
+        (Foreign, RW, NONE, false),
+        (Foreign, RWH, NONE, false),
         (Doubtful, R, NONE, false),
         (Doubtful, RW, RW, false),
         (Doubtful, RWH, RWH, false),
@@ -73,9 +84,10 @@ fn what_breaks_to_what() {
         let wait = table.contend(Some(B), contest, now, &mut told);
         tell(told);
         assert_eq!(wait, waits.then(|| now + BREAK_TIMEOUT), "{contest:?} against {has:?}");
-        let expect = (left != has).then_some(Break { left, acknowledge: waits });
+        let acknowledge = has != R;
+        let expect = (left != has).then_some(broken(has, left, acknowledge));
         assert_eq!(heard.lock().first().copied(), expect, "{contest:?} against {has:?}");
-        assert_eq!(table.held(A), if waits { has } else { left });
+        assert_eq!(table.held(A), if acknowledge { has } else { left });
     }
 }
 
@@ -91,9 +103,9 @@ fn ones_own_doing_breaks_level_two_alone() {
 #[test]
 fn acknowledgements() {
     for (contest, keeps, outcome, stays) in [
-        (Some(Contest::Open), R, Ok(R), R),
-        (Some(Contest::Open), NONE, Ok(NONE), NONE),
-        (Some(Contest::Open), RW, Err(AckRefused::TooMuch), NONE),
+        (Some(OPEN), R, Ok(R), R),
+        (Some(OPEN), NONE, Ok(NONE), NONE),
+        (Some(OPEN), RW, Err(AckRefused::TooMuch), NONE),
         (Some(Contest::Empty), R, Err(AckRefused::TooMuch), NONE),
         (Some(Contest::Empty), NONE, Ok(NONE), NONE),
         (None, R, Err(AckRefused::NotBreaking), RWH),
@@ -103,7 +115,11 @@ fn acknowledgements() {
         if let Some(contest) = contest {
             assert!(table.contend(Some(B), contest, Instant::now(), &mut Vec::new()).is_some());
         }
-        assert_eq!(table.acknowledge(A, keeps, &mut Vec::new()), outcome, "{contest:?}, {keeps:?}");
+        assert_eq!(
+            table.acknowledge(A, keeps, Instant::now(), &mut Vec::new()),
+            outcome,
+            "{contest:?}, {keeps:?}"
+        );
         assert_eq!(table.held(A), stays, "{contest:?}, {keeps:?}");
     }
 }
@@ -112,22 +128,22 @@ fn acknowledgements() {
 fn who_does_not_answer_in_time_has_lost_all() {
     let (mut table, _) = held(RWH);
     let now = Instant::now();
-    let until = table.contend(Some(B), Contest::Open, now, &mut Vec::new()).unwrap();
+    let until = table.contend(Some(B), OPEN, now, &mut Vec::new()).unwrap();
     assert_eq!(table.breaking_until(now), Some(until));
-    assert_eq!(table.contend(Some(B), Contest::Open, until, &mut Vec::new()), None);
+    assert_eq!(table.contend(Some(B), OPEN, until, &mut Vec::new()), None);
     assert_eq!((table.held(A), table.breaking_until(until)), (NONE, None));
-    assert_eq!(table.acknowledge(A, R, &mut Vec::new()), Err(AckRefused::TooMuch));
+    assert_eq!(table.acknowledge(A, R, until, &mut Vec::new()), Err(AckRefused::TooMuch));
 }
 
 #[test]
 fn a_second_reason_during_a_break_is_told_after_the_answer() {
     let (mut table, heard) = held(RWH);
     let (mut told, now) = (Vec::new(), Instant::now());
-    table.contend(Some(B), Contest::Open, now, &mut told);
+    table.contend(Some(B), OPEN, now, &mut told);
     table.contend(None, Contest::Foreign, now, &mut told);
-    assert_eq!(table.acknowledge(A, R, &mut told), Ok(R));
+    assert_eq!(table.acknowledge(A, R, now, &mut told), Ok(R));
     tell(told);
-    let expect = [Break { left: R, acknowledge: true }, Break { left: NONE, acknowledge: false }];
+    let expect = [broken(RWH, R, true), broken(R, NONE, false)];
     assert_eq!(*heard.lock(), expect);
     assert!(table.is_empty());
 }
@@ -135,7 +151,7 @@ fn a_second_reason_during_a_break_is_told_after_the_answer() {
 #[test]
 fn a_break_before_the_client_knows_its_open_is_told_when_it_does() {
     let mut table = CachingTable::default();
-    table.grant(A, R, false, false);
+    grant(&mut table, A, R, Beside::default());
     let mut told = Vec::new();
     table.contend(Some(B), Contest::Change, Instant::now(), &mut told);
     assert!(told.is_empty() && table.readers() == 0);
@@ -143,6 +159,6 @@ fn a_break_before_the_client_knows_its_open_is_told_when_it_does() {
     let ear = heard.clone();
     table.listen(A, Arc::new(move |what| ear.lock().push(what)), &mut told);
     tell(told);
-    assert_eq!(*heard.lock(), [Break { left: NONE, acknowledge: false }]);
+    assert_eq!(*heard.lock(), [broken(R, NONE, false)]);
     assert!(table.is_empty());
 }

@@ -23,8 +23,10 @@ struct Holder {
 }
 
 impl Holder {
-    fn told(&self) -> Vec<Break> {
-        std::mem::take(&mut *self.told.lock())
+    /// What it keeps, and whether it is to answer.
+    fn told(&self) -> Vec<(Caching, bool)> {
+        let told = std::mem::take(&mut *self.told.lock());
+        told.into_iter().map(|what| (what.left, what.acknowledge)).collect()
     }
 }
 
@@ -40,7 +42,7 @@ async fn hold(site: &Site, path: &str, wanted: Caching, change: impl FnOnce(&mut
     let told: Arc<Mutex<Vec<Break>>> = Arc::default();
     let ear = told.clone();
     opened.open.listen(Arc::new(move |what| ear.lock().push(what)));
-    Holder { open: opened.open, got: opened.caching, told }
+    Holder { open: opened.open, got: opened.granted.caching, told }
 }
 
 /// A served volume that has begun to tell of changes.
@@ -73,10 +75,10 @@ async fn one_alone_gets_all_and_two_read() {
     while first.told.lock().is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(first.told(), [Break { left: R, acknowledge: true }]);
+    assert_eq!(first.told(), [(R, true)]);
     assert!(!second.is_finished());
     assert_eq!(first.open.acknowledge(R), Ok(R));
-    assert_eq!(second.await.unwrap().caching, R);
+    assert_eq!(second.await.unwrap().granted.caching, R);
     assert_eq!(first.open.acknowledge(NONE), Err(AckRefused::NotBreaking));
 }
 
@@ -117,7 +119,7 @@ async fn a_batch_holder_may_close_before_an_open_is_refused_and_an_exclusive_one
     let alone = |request: &mut OpenRequest| request.share = Share::empty();
     let batch = hold(&site, "batch", RWH, alone).await;
     assert!(waits(&site, ask("batch", READ)).await);
-    assert_eq!(batch.told(), [Break { left: R, acknowledge: true }]);
+    assert_eq!(batch.told(), [(R, true)]);
     batch.open.acknowledge(R).unwrap();
     assert!(matches!(site.vfs.open(&cx(), ask("batch", READ)).await, Err(vfs::Error::SharingViolation)));
 
@@ -129,7 +131,7 @@ async fn a_batch_holder_may_close_before_an_open_is_refused_and_an_exclusive_one
 #[tokio::test]
 async fn changing_content_breaks_who_reads_from_a_cache() {
     let site = watched().await;
-    let broken = [Break { left: NONE, acknowledge: false }];
+    let broken = [(NONE, false)];
     for change in ["write", "size", "lock", "empty"] {
         let reader = hold(&site, change, R, |_| {}).await;
         let other = site.open(change, WRITE).await;
@@ -176,7 +178,7 @@ async fn a_change_at_the_origin_breaks_all() {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(holder.told(), [Break { left: NONE, acknowledge: true }]);
+    assert_eq!(holder.told(), [(NONE, true)]);
 }
 
 /// Waits for what the origin's notices bring, which nobody tells the end of.
@@ -210,7 +212,7 @@ async fn a_foreign_change_of_a_file_that_was_written_here_breaks_and_our_own_doe
     assert!(!noticed.is_finished(), "our own writing is told by its close");
     testkit::ease::put(&*site.mem.other(), "file", "theirs").await;
     until("the holder is told", || !holder.told.lock().is_empty()).await;
-    assert_eq!(holder.told(), [Break { left: NONE, acknowledge: true }]);
+    assert_eq!(holder.told(), [(NONE, true)]);
     until("the watcher is told", || noticed.is_finished()).await;
 }
 
@@ -223,5 +225,5 @@ async fn a_foreign_change_breaks_readers_of_a_file_that_is_being_written_here() 
     assert_eq!(reader.got, R);
     testkit::ease::put(&*site.mem.other(), "file", "theirs").await;
     until("the reader is told", || !reader.told.lock().is_empty()).await;
-    assert_eq!(reader.told(), [Break { left: NONE, acknowledge: false }]);
+    assert_eq!(reader.told(), [(NONE, false)]);
 }

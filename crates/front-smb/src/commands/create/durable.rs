@@ -1,0 +1,159 @@
+//! Durable opens that a CREATE asks for or takes up again (MS-SMB2 3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12).
+
+use super::{answer, enter_as, lease, path_of};
+use crate::config::Share;
+use crate::kept::{Durability, KeptOpen, may_be_durable};
+use crate::limits;
+use crate::open::{FileOpen, Kind, Open};
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::session::Tree;
+use crate::status::failed;
+use smb_wire::create::context::DurableFlags;
+use smb_wire::create::{CreateContext, CreateRequest, CreateResponseContext};
+use smb_wire::ids::Guid;
+use smb_wire::negotiate::Dialect;
+use smb_wire::{FileId, NtStatus};
+use std::sync::Arc;
+use std::time::Duration;
+use vfs::Caching;
+
+/// What a request wants to outlive its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wants {
+    Nothing,
+    /// The first form.
+    Durable,
+    /// The second form.
+    DurableV2 {
+        timeout: Duration,
+        create_guid: Guid,
+    },
+    Reconnect(Wanted),
+}
+
+/// The open that a client wants back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Wanted {
+    id: FileId,
+    create_guid: Option<Guid>,
+}
+
+/// Reads the contexts; two of different forms contradict each other, and the second form came with 3.0.
+pub(super) fn wants(decoded: &CreateRequest, dialect: Dialect) -> Result<Wants, NtStatus> {
+    let mut wants = Wants::Nothing;
+    for context in &decoded.contexts {
+        let this = match context {
+            CreateContext::DurableRequest => Wants::Durable,
+            CreateContext::DurableReconnect(id) => Wants::Reconnect(Wanted { id: *id, create_guid: None }),
+            CreateContext::DurableRequestV2 { timeout_ms, create_guid, .. }
+                if dialect >= Dialect::SMB_3_0 =>
+            {
+                let asked = Duration::from_millis((*timeout_ms).into());
+                let timeout = if asked.is_zero() { limits::DURABLE_TIMEOUT } else { asked };
+                let timeout = timeout.min(limits::DURABLE_TIMEOUT_MAX);
+                Wants::DurableV2 { timeout, create_guid: *create_guid }
+            }
+            CreateContext::DurableReconnectV2 { file_id, create_guid, .. } if dialect >= Dialect::SMB_3_0 => {
+                Wants::Reconnect(Wanted { id: *file_id, create_guid: Some(*create_guid) })
+            }
+            _ => continue,
+        };
+        wants = match (wants, this) {
+            (Wants::Nothing, this) => this,
+            // Who wants an open back wants it durable too, and may say so.
+            (Wants::Durable, back @ Wants::Reconnect(Wanted { create_guid: None, .. }))
+            | (back @ Wants::Reconnect(Wanted { create_guid: None, .. }), Wants::Durable) => back,
+            _ => return Err(NtStatus::INVALID_PARAMETER),
+        };
+    }
+    Ok(wants)
+}
+
+/// Makes a new open durable, if it may be; the context that says so.
+pub(super) fn grant(
+    request: &Request,
+    wants: &Wants,
+    file: &FileOpen,
+    caching: Caching,
+) -> Option<CreateResponseContext> {
+    let client = request.connection.client()?.id();
+    let (durability, context) = match *wants {
+        Wants::Nothing | Wants::Reconnect(_) => return None,
+        Wants::Durable => {
+            let timeout = limits::DURABLE_TIMEOUT_V1;
+            (Durability { timeout, create_guid: None, client }, CreateResponseContext::Durable)
+        }
+        Wants::DurableV2 { timeout, create_guid } => {
+            let timeout_ms = timeout.as_millis() as u32;
+            let context = CreateResponseContext::DurableV2 { timeout_ms, flags: DurableFlags::empty() };
+            (Durability { timeout, create_guid: Some(create_guid), client }, context)
+        }
+    };
+    if file.vfs.is_dir() || !may_be_durable(caching) {
+        return None;
+    }
+    *file.durability.lock() = Some(durability);
+    Some(context)
+}
+
+/// Takes up an open that was kept.
+pub(super) async fn reconnect(
+    request: &Request,
+    tree: &Arc<Tree>,
+    share: &Arc<Share>,
+    decoded: &CreateRequest,
+    wanted: Wanted,
+) -> Result<Answer, NtStatus> {
+    let server = &request.connection.server;
+    let user = Arc::clone(&request.session()?.user);
+    let client = request.connection.client().map(|client| client.id());
+    let lease = lease::asked(request, decoded);
+    let check = |kept: &KeptOpen| {
+        let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+        if wanted.create_guid.is_some() && durability.create_guid != wanted.create_guid {
+            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+        }
+        let leased = kept.file.lease.map(|lease| lease.id);
+        let by_client = wanted.create_guid.is_some() || leased.is_some();
+        if (by_client && client != Some(durability.client)) || leased != lease.map(|lease| lease.id) {
+            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+        }
+        if kept.share.to_lowercase() != share.name.to_lowercase() {
+            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+        }
+        if kept.user.to_lowercase() != user.to_lowercase() {
+            return Err(NtStatus::ACCESS_DENIED);
+        }
+        // A lease is by name: the client must mean the file that it had (MS-SMB2 3.3.5.9.7).
+        if leased.is_some() && !is_at(&kept.file, &decoded.name)? {
+            return Err(NtStatus::INVALID_PARAMETER);
+        }
+        Ok(())
+    };
+    let kept = server.kept.take(wanted.id.persistent, check)?;
+    let id = FileId { persistent: wanted.id.persistent, volatile: server.next_open_id() };
+    let open = enter_as(request, tree, id, kept.granted, Kind::File(Arc::clone(&kept.file)))?;
+    taken_up(request, &open).await
+}
+
+fn is_at(file: &FileOpen, name: &str) -> Result<bool, NtStatus> {
+    let (at, named) = (file.vfs.path().map_err(failed)?, path_of(name)?);
+    Ok(vfs::names::same(at.as_str(), named.as_str()))
+}
+
+async fn taken_up(request: &Request, open: &Arc<Open>) -> Result<Answer, NtStatus> {
+    let file = open.file()?;
+    if let Some(durability) = *file.durability.lock()
+        && let Some(create_guid) = durability.create_guid
+    {
+        request.connection.server.creates.taken_up(
+            durability.client,
+            create_guid,
+            request.session()?.id,
+            open,
+        );
+    }
+    let attr = file.attr(&request.cx()).await.map_err(failed)?;
+    answer(request, open, &attr, file.vfs.granted(), Vec::new())
+}

@@ -1,0 +1,69 @@
+//! Leases that a CREATE asks for (MS-SMB2 3.3.5.9.8, 3.3.5.9.11).
+
+use crate::breaks;
+use crate::open::SharedLease;
+use crate::request::Request;
+use smb_wire::create::lease::LeaseVersion2;
+use smb_wire::create::{CreateContext, CreateRequest, LeaseContext, LeaseFlags, LeaseKey, OplockLevel};
+use smb_wire::negotiate::{Capabilities, Dialect};
+use vfs::{Granted, Lease, LeaseId, OpenRequest};
+
+/// The context, where the client asks for a lease instead of an oplock.
+fn context(decoded: &CreateRequest) -> Option<&LeaseContext> {
+    if decoded.oplock_level != OplockLevel::LEASE {
+        return None;
+    }
+    decoded.contexts.iter().find_map(|context| match context {
+        CreateContext::Lease(lease) => Some(lease),
+        _ => None,
+    })
+}
+
+/// The lease that a request names, where the connection has leases.
+pub(super) fn asked(request: &Request, decoded: &CreateRequest) -> Option<SharedLease> {
+    let agreement = request.connection.negotiated.get()?;
+    if !agreement.capabilities.contains(Capabilities::LEASING) {
+        return None;
+    }
+    let lease = context(decoded)?;
+    // The second form came with dialect 3.0.
+    let version2 = lease.version2.filter(|_| agreement.dialect >= Dialect::SMB_3_0);
+    let parent = version2.filter(|_| lease.flags.contains(LeaseFlags::PARENT_LEASE_KEY_SET));
+    let client = request.connection.client()?.id();
+    Some(SharedLease {
+        id: LeaseId { client, key: u128::from_le_bytes(lease.key.0) },
+        version2: version2.is_some(),
+        parent: parent.map(|version2| version2.parent_key),
+    })
+}
+
+/// Puts what is asked for into the request to `vfs`.
+pub(super) fn put(
+    request: &Request,
+    lease: Option<&SharedLease>,
+    decoded: &CreateRequest,
+    wanted: &mut OpenRequest,
+) {
+    let (Some(lease), Some(asked)) = (lease, context(decoded)) else { return };
+    let agreement = request.connection.negotiated.get();
+    let leases_directories =
+        agreement.is_some_and(|it| it.capabilities.contains(Capabilities::DIRECTORY_LEASING));
+    let epoch = asked.version2.filter(|_| lease.version2).map(|version2| version2.epoch);
+    wanted.lease = Some(Lease { id: lease.id, epoch, dirs: lease.version2 && leases_directories });
+    wanted.parent_lease = lease.parent.map(|LeaseKey(key)| u128::from_le_bytes(key));
+    wanted.caching = breaks::of_lease(asked.state);
+}
+
+/// The context that tells of a lease.
+pub(super) fn answer(lease: &SharedLease, granted: Granted) -> LeaseContext {
+    let mut flags = LeaseFlags::empty();
+    flags.set(LeaseFlags::BREAK_IN_PROGRESS, granted.breaking);
+    flags.set(LeaseFlags::PARENT_LEASE_KEY_SET, lease.parent.is_some());
+    let parent_key = lease.parent.unwrap_or_default();
+    LeaseContext {
+        key: LeaseKey(lease.id.key.to_le_bytes()),
+        state: breaks::lease_state(granted.caching),
+        flags,
+        version2: lease.version2.then_some(LeaseVersion2 { parent_key, epoch: granted.epoch }),
+    }
+}

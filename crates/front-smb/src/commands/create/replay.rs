@@ -1,0 +1,135 @@
+//! A CREATE that is sent again because its channel died before the answer came (MS-SMB2 3.3.5.9, 3.3.5.9.10).
+//!
+//! Clients give a CREATE that asks for a durable open of the second form a name, the CreateGuid. While an open of that
+//! name is there, or on its way, the same request means it and nothing is opened twice.
+
+use super::durable::Wants;
+use super::{answer, lease};
+use crate::open::Open;
+use crate::reply::Answer;
+use crate::request::Request;
+use crate::session::Tree;
+use crate::status::failed;
+use parking_lot::Mutex;
+use smb_wire::create::context::DurableFlags;
+use smb_wire::create::{CreateRequest, CreateResponseContext};
+use smb_wire::ids::Guid;
+use smb_wire::{Flags, NtStatus};
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+/// A client and its name for a CREATE.
+type Name = (u128, Guid);
+
+/// CREATEs by name.
+#[derive(Default)]
+pub(crate) struct Creates(Mutex<HashMap<Name, Create>>);
+
+#[derive(Clone)]
+enum Create {
+    UnderWay,
+    Done { session: u64, open: Weak<Open> },
+}
+
+/// Names are forgotten when so many have come since the last look.
+const LOOK_EVERY: usize = 1024;
+
+impl Creates {
+    /// An open that was kept is in a session again.
+    pub(crate) fn taken_up(&self, client: u128, create_guid: Guid, session: u64, open: &Arc<Open>) {
+        let open = Arc::downgrade(open);
+        self.0.lock().insert((client, create_guid), Create::Done { session, open });
+    }
+}
+
+/// A CREATE under way under its name; forgotten when dropped before it is done.
+pub(super) struct Named<'a> {
+    creates: &'a Creates,
+    name: Name,
+    done: bool,
+}
+
+impl Named<'_> {
+    pub(super) fn done(mut self, session: u64, open: &Arc<Open>) {
+        self.done = true;
+        self.creates.taken_up(self.name.0, self.name.1, session, open);
+    }
+}
+
+impl Drop for Named<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.creates.0.lock().remove(&self.name);
+        }
+    }
+}
+
+pub(super) enum Begun<'a> {
+    /// It is done already: the answer of then.
+    Again(Box<Answer>),
+    /// To be done, under a name where it has one.
+    First(Option<Named<'a>>),
+}
+
+/// Begins a CREATE, or finds that it was done.
+pub(super) async fn begin<'a>(
+    request: &'a Request,
+    tree: &Arc<Tree>,
+    decoded: &CreateRequest,
+    wants: &Wants,
+) -> Result<Begun<'a>, NtStatus> {
+    let (Wants::DurableV2 { create_guid, .. }, Some(client)) = (wants, request.connection.client()) else {
+        return Ok(Begun::First(None));
+    };
+    let server = &request.connection.server;
+    let name = (client.id(), *create_guid);
+    let known = {
+        let mut all = server.creates.0.lock();
+        if all.len() >= LOOK_EVERY && all.len().is_power_of_two() {
+            all.retain(|_, create| match create {
+                Create::UnderWay => true,
+                Create::Done { open, .. } => open.strong_count() > 0,
+            });
+        }
+        let known = all.get(&name).cloned().filter(|create| match create {
+            Create::UnderWay => true,
+            Create::Done { open, .. } => open.strong_count() > 0,
+        });
+        if known.is_none() && server.kept.named(client.id(), *create_guid).is_none() {
+            all.insert(name, Create::UnderWay);
+            let named = Named { creates: &server.creates, name, done: false };
+            return Ok(Begun::First(Some(named)));
+        }
+        known
+    };
+    if !request.header.flags.contains(Flags::REPLAY) {
+        return Err(NtStatus::DUPLICATE_OBJECTID);
+    }
+    match known {
+        // On its way on another channel, or kept since the session is gone.
+        Some(Create::UnderWay) | None => Err(NtStatus::FILE_NOT_AVAILABLE),
+        Some(Create::Done { session, open }) => {
+            let open = open.upgrade().ok_or(NtStatus::FILE_NOT_AVAILABLE)?;
+            if session != request.session()?.id || open.tree_id != tree.id {
+                return Err(NtStatus::DUPLICATE_OBJECTID);
+            }
+            Ok(Begun::Again(Box::new(again(request, decoded, &open).await?)))
+        }
+    }
+}
+
+async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> Result<Answer, NtStatus> {
+    let file = open.file()?;
+    let lease = lease::asked(request, decoded).map(|lease| lease.id);
+    if lease != file.lease.map(|lease| lease.id) {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    let durability = *file.durability.lock();
+    let contexts = durability.map(|durability| CreateResponseContext::DurableV2 {
+        timeout_ms: durability.timeout.as_millis() as u32,
+        flags: DurableFlags::empty(),
+    });
+    request.use_file(open.id);
+    let attr = file.attr(&request.cx()).await.map_err(failed)?;
+    answer(request, open, &attr, file.vfs.granted(), contexts.into_iter().collect())
+}

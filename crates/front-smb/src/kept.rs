@@ -1,0 +1,157 @@
+//! Durable opens: those that outlive the connections of their client (MS-SMB2 3.3.5.9.6 to 3.3.5.9.12).
+//!
+//! ```text
+//! in a session --last channel lost--> kept --reconnect--> in a session, under a new volatile id
+//!                                      | time is up, or somebody else wants the file
+//!                                      v
+//!                                    closed
+//! ```
+//!
+//! An open is durable when its client asked for it and may keep the handle: with a batch oplock, or a lease with
+//! handle caching. While it is kept its locks, its share mode and what it may cache stand as they stood. Nobody can be told
+//! of a break then, so the first one ends it (`FileOpen::cannot_be_told`).
+
+use crate::limits;
+use crate::open::{self, FileOpen, Kind, Open};
+use crate::session::{Target, Tree};
+use parking_lot::Mutex;
+use smb_wire::ids::Guid;
+use smb_wire::{AccessMask, NtStatus};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use vfs::Caching;
+
+/// How an open outlives its client's connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Durability {
+    pub(crate) timeout: Duration,
+    /// The client's name for it, in the second form.
+    pub(crate) create_guid: Option<Guid>,
+    /// Whose client it is.
+    pub(crate) client: u128,
+}
+
+/// An open whose client is away.
+pub(crate) struct KeptOpen {
+    pub(crate) file: Arc<FileOpen>,
+    pub(crate) granted: AccessMask,
+    pub(crate) user: Arc<str>,
+    pub(crate) share: String,
+    /// Tells this stay from a later one.
+    stay: u64,
+}
+
+/// All opens that are kept, by the persistent half of their id.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    opens: HashMap<u64, KeptOpen>,
+    stays: u64,
+}
+
+/// Whether the client may keep the handle.
+pub(crate) fn may_be_durable(caching: Caching) -> bool {
+    caching.contains(Caching::HANDLE)
+}
+
+impl Kept {
+    /// Takes what is durable of a session that has ended; gives the rest back, to be closed.
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        opens: Vec<Arc<Open>>,
+        user: &Arc<str>,
+        trees: &[Arc<Tree>],
+    ) -> Vec<Arc<Open>> {
+        opens.into_iter().filter(|open| !self.keep_one(open, user, trees)).collect()
+    }
+
+    fn keep_one(self: &Arc<Self>, open: &Arc<Open>, user: &Arc<str>, trees: &[Arc<Tree>]) -> bool {
+        let Kind::File(file) = &open.kind else { return false };
+        let Some(durability) = *file.durability.lock() else { return false };
+        let tree = trees.iter().find(|tree| tree.id == open.tree_id);
+        let Some(Target::Disk(share)) = tree.map(|tree| &tree.target) else { return false };
+        // From here on a break ends it; one that came before has taken the handle.
+        file.is_kept.store(true, Ordering::Release);
+        if !may_be_durable(file.vfs.caching()) || file.vfs.is_closed() {
+            file.is_kept.store(false, Ordering::Release);
+            return false;
+        }
+        let id = open.id.persistent;
+        let stay = {
+            let mut table = self.0.lock();
+            if table.opens.len() >= limits::KEPT_OPENS_MAX {
+                file.is_kept.store(false, Ordering::Release);
+                return false;
+            }
+            table.stays += 1;
+            let kept = KeptOpen {
+                file: Arc::clone(file),
+                granted: open.granted,
+                user: Arc::clone(user),
+                share: share.name.clone(),
+                stay: table.stays,
+            };
+            let stay = kept.stay;
+            table.opens.insert(id, kept);
+            stay
+        };
+        let kept = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(durability.timeout).await;
+            let over = kept.upgrade().and_then(|kept| kept.take_stay(id, stay));
+            if let Some(over) = over {
+                open::close_file(&over.file).await;
+            }
+        });
+        true
+    }
+
+    fn take_stay(&self, id: u64, stay: u64) -> Option<KeptOpen> {
+        let mut table = self.0.lock();
+        table.opens.get(&id).filter(|kept| kept.stay == stay)?;
+        table.opens.remove(&id)
+    }
+
+    /// Gives an open to a client that came back, if `check` agrees.
+    ///
+    /// # Errors
+    /// `OBJECT_NAME_NOT_FOUND` when it is not kept, or not any more; what `check` says.
+    pub(crate) fn take(
+        &self,
+        id: u64,
+        check: impl FnOnce(&KeptOpen) -> Result<(), NtStatus>,
+    ) -> Result<KeptOpen, NtStatus> {
+        let mut table = self.0.lock();
+        let kept = table.opens.get(&id).filter(|kept| !kept.file.vfs.is_closed());
+        check(kept.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?)?;
+        let kept = table.opens.remove(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+        kept.file.is_kept.store(false, Ordering::Release);
+        Ok(kept)
+    }
+
+    /// The open that was made with this name by this client, if it is kept.
+    pub(crate) fn named(&self, client: u128, create_guid: Guid) -> Option<Arc<FileOpen>> {
+        let is_it = |kept: &&KeptOpen| {
+            kept.file.durability.lock().is_some_and(|durability| {
+                durability.create_guid == Some(create_guid) && durability.client == client
+            })
+        };
+        self.0.lock().opens.values().find(is_it).map(|kept| Arc::clone(&kept.file))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().opens.len()
+    }
+
+    /// Closes all: the server ends.
+    pub(crate) async fn close_all(&self) {
+        let all: Vec<_> = self.0.lock().opens.drain().map(|(_, kept)| kept.file).collect();
+        for file in all {
+            open::close_file(&file).await;
+        }
+    }
+}
