@@ -11,6 +11,7 @@
 
 use crate::client::Client;
 use crate::connection::Connection;
+use crate::kept::Kept;
 use crate::open::{FileOpen, Open};
 use crate::reply::{self, Answer, Reply};
 use crate::session::{ConnectionId, Session};
@@ -19,7 +20,7 @@ use smb_wire::create::{LeaseKey, LeaseState, OplockLevel};
 use smb_wire::oplock_break::{LeaseBreakNotification, OplockBreak};
 use smb_wire::{Command, FileId, Header, NtStatus};
 use std::sync::{Arc, Weak};
-use vfs::{Break, Caching};
+use vfs::{Break, Caching, LeaseId};
 
 /// The message id of what nobody asked for (MS-SMB2 3.3.4.6).
 const UNSOLICITED: u64 = u64::MAX;
@@ -60,90 +61,120 @@ pub(crate) fn of_lease(state: LeaseState) -> Caching {
 pub(crate) struct Announcement {
     pub(crate) session: Arc<Session>,
     pub(crate) open: Arc<Open>,
+    pub(crate) vfs: vfs::Vfs,
 }
 
 impl Announcement {
     /// The answer is on its way: from now on the client can be told of breaks.
     pub(crate) fn made(self, connection: &Arc<Connection>, sealed: bool) {
         let Ok(file) = self.open.file() else { return };
-        let way = Way {
+        let way = Arc::new(Way {
             session: Arc::downgrade(&self.session),
             connection: Mutex::new(Arc::downgrade(connection)),
             client: connection.client().map(|client| Arc::downgrade(&client)),
+            kept: Arc::downgrade(&connection.server.kept),
             file: Arc::downgrade(file),
             file_id: self.open.id,
+            lease: file.lease.map(|lease| (lease.id, self.vfs)),
             sealed,
-        };
-        let way = Arc::new(way);
+        });
         *file.way.lock() = Some(Arc::clone(&way));
         file.vfs.listen(Arc::new(move |what| way.tell(what)));
     }
 }
 
-/// How a break reaches the client.
+/// How a break reaches the client. That of a lease is by the open which was made last, and outlives it.
 pub(crate) struct Way {
     session: Weak<Session>,
     /// The one to try first: where the open was made, or where the last break went.
     connection: Mutex<Weak<Connection>>,
     client: Option<Weak<Client>>,
+    kept: Weak<Kept>,
     file: Weak<FileOpen>,
     file_id: FileId,
+    lease: Option<(LeaseId, vfs::Vfs)>,
     /// The open was asked for in an encrypted message.
     sealed: bool,
 }
 
+/// A connection, and the session that encrypts what goes there.
+type Route = (Arc<Connection>, Option<Arc<Session>>);
+
 impl Way {
     fn tell(&self, what: Break) {
-        let Some(file) = self.file.upgrade() else { return };
+        tracing::debug!(open = ?self.file_id, lease = ?self.lease.as_ref().map(|(id, _)| id), ?what, "break");
         let session = self.session.upgrade().filter(|session| !session.is_gone());
-        let told = session.is_some_and(|session| {
-            self.connections(&session, &file).iter().any(|connection| {
-                let sent = self.send(connection, &session, &file, what);
-                if let Err(why) = &sent {
-                    tracing::warn!(peer = %connection.peer, why, "telling of a break");
-                }
-                sent.is_ok()
-            })
+        let told = self.routes(session.as_ref()).iter().any(|route| {
+            let sent = self.send(route, what);
+            if let Err(why) = &sent {
+                tracing::warn!(peer = %route.0.peer, why, "telling of a break");
+            }
+            sent.is_ok()
         });
-        if !told {
-            file.cannot_be_told();
+        match (told, session) {
+            (true, _) => {}
+            (false, Some(_)) => self.give_up(),
+            // What was kept for the client ends. What is just being kept will be found breaking, and is closed.
+            (false, None) => {
+                if let Some(kept) = self.kept.upgrade() {
+                    kept.purge(|file| self.is_of(file));
+                }
+            }
+        }
+    }
+
+    fn is_of(&self, file: &Arc<FileOpen>) -> bool {
+        match &self.lease {
+            Some((id, _)) => file.lease.is_some_and(|lease| lease.id == *id),
+            None => Weak::ptr_eq(&self.file, &Arc::downgrade(file)),
+        }
+    }
+
+    /// Nobody can be told: what the client caches is lost.
+    fn give_up(&self) {
+        match (&self.lease, self.file.upgrade()) {
+            (Some((id, vfs)), _) => vfs.give_up_lease(*id),
+            (None, Some(file)) => file.vfs.give_up_caching(),
+            (None, None) => {}
         }
     }
 
     /// Where to tell, the best first.
-    fn connections(&self, session: &Session, file: &FileOpen) -> Vec<Arc<Connection>> {
-        let last = self.connection.lock().upgrade().filter(|connection| session.is_channel(connection.id));
-        let mut all: Vec<_> = last.into_iter().chain(session.connections()).collect();
-        // Only one who shares the session can read what it encrypts.
-        if file.lease.is_some() && !self.seals(session) {
-            let client = self.client.as_ref().and_then(Weak::upgrade);
-            all.extend(client.into_iter().flat_map(|client| client.connections()));
+    fn routes(&self, session: Option<&Arc<Session>>) -> Vec<Route> {
+        let mut routes = Vec::new();
+        if let Some(session) = session {
+            let last = self.connection.lock().upgrade().filter(|last| session.is_channel(last.id));
+            let seals = session.sealing.is_some() && (self.sealed || session.encrypts());
+            let with = |connection| (connection, seals.then(|| Arc::clone(session)));
+            routes.extend(last.into_iter().chain(session.connections()).map(with));
         }
-        all
+        // A lease is the client's: any of its connections will do, encrypted by a session that it has there.
+        let client = self.client.as_ref().filter(|_| self.lease.is_some()).and_then(Weak::upgrade);
+        for connection in client.iter().flat_map(|client| client.connections()) {
+            match (self.sealed, connection.sealing_session()) {
+                (true, None) => {}
+                (true, sealing) => routes.push((connection, sealing)),
+                (false, sealing) => {
+                    let sealing = sealing.filter(|session| session.encrypts());
+                    routes.push((connection, sealing));
+                }
+            }
+        }
+        routes
     }
 
-    fn seals(&self, session: &Session) -> bool {
-        session.sealing.is_some() && (self.sealed || session.encrypts())
-    }
-
-    fn send(
-        &self,
-        connection: &Arc<Connection>,
-        session: &Arc<Session>,
-        file: &FileOpen,
-        what: Break,
-    ) -> Result<(), String> {
+    fn send(&self, (connection, sealing): &Route, what: Break) -> Result<(), String> {
         let header = Header::request(Command::OplockBreak, UNSOLICITED).reply(NtStatus::SUCCESS, 0);
-        let answer = match &file.lease {
+        let answer = match &self.lease {
             None => {
                 let notification = OplockBreak { oplock_level: level(what.left), file_id: self.file_id };
                 Answer::ok(|body| notification.encode(body))
             }
-            Some(lease) => {
+            Some((id, _)) => {
                 let notification = LeaseBreakNotification {
                     new_epoch: what.epoch,
                     ack_required: what.acknowledge,
-                    lease_key: LeaseKey(lease.id.key.to_le_bytes()),
+                    lease_key: LeaseKey(id.key.to_le_bytes()),
                     current_state: lease_state(what.held),
                     new_state: lease_state(what.left),
                 };
@@ -152,7 +183,7 @@ impl Way {
         };
         // Never signed: no request has given it a nonce (MS-SMB2 3.3.4.1.1).
         let reply = Reply { header, answer, signer: None };
-        connection.outbox.push(reply::frame(vec![reply], self.seals(session).then_some(&**session))?);
+        connection.outbox.push(reply::frame(vec![reply], sealing.as_deref())?);
         *self.connection.lock() = Arc::downgrade(connection);
         Ok(())
     }

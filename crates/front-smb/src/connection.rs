@@ -16,7 +16,7 @@ use crate::inbox::{Inbox, Next};
 use crate::limits;
 use crate::outbox::{Outbox, Outgoing};
 use crate::server::{Ending, State};
-use crate::session::{Channel, ConnectionId};
+use crate::session::{Channel, ConnectionId, Session};
 use crate::waiting::Waiting;
 use bytes::BytesMut;
 use futures_util::FutureExt;
@@ -112,6 +112,13 @@ impl Connection {
 
     pub(crate) fn channel(&self, session_id: u64) -> Option<Channel> {
         self.channels.read().get(&session_id).cloned()
+    }
+
+    /// A session here that can encrypt.
+    pub(crate) fn sealing_session(&self) -> Option<Arc<Session>> {
+        let channels = self.channels.read();
+        let mut sessions = channels.values().map(|channel| &channel.session);
+        sessions.find(|session| session.sealing.is_some() && !session.is_gone()).cloned()
     }
 
     /// Whether somebody has ever logged in here.

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! An open is durable when its client asked for it and may keep the handle: with a batch oplock, or a lease with
-//! handle caching. While it is kept its locks, its share mode and what it may cache stand as they stood. Nobody can be told
-//! of a break then, so the first one ends it (`FileOpen::cannot_be_told`).
+//! handle caching. While it is kept its locks, its share mode and what it may cache stand as they stood. Nobody can
+//! be told of a break then, so the first one ends it ([`Kept::purge`]).
 
 use crate::limits;
 use crate::open::{self, FileOpen, Kind, Open};
@@ -19,7 +19,6 @@ use smb_wire::ids::Guid;
 use smb_wire::{AccessMask, NtStatus};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vfs::Caching;
 
@@ -74,17 +73,15 @@ impl Kept {
         let Some(durability) = *file.durability.lock() else { return false };
         let tree = trees.iter().find(|tree| tree.id == open.tree_id);
         let Some(Target::Disk(share)) = tree.map(|tree| &tree.target) else { return false };
-        // From here on a break ends it; one that came before has taken the handle.
-        file.is_kept.store(true, Ordering::Release);
-        if !may_be_durable(file.vfs.caching()) || file.vfs.is_closed() {
-            file.is_kept.store(false, Ordering::Release);
-            return false;
-        }
         let id = open.id.persistent;
         let stay = {
             let mut table = self.0.lock();
-            if table.opens.len() >= limits::KEPT_OPENS_MAX {
-                file.is_kept.store(false, Ordering::Release);
+            // Looked at under the mutex that a break takes (`purge`): one that comes later finds it here.
+            let granted = file.vfs.granted();
+            let may_be = may_be_durable(granted.caching) && !granted.breaking && !file.vfs.is_closed();
+            // Locks need the right to keep writes back: else somebody may have to see them (MS-SMB2 3.3.7.1).
+            let locks = file.vfs.holds_locks() && !granted.caching.contains(Caching::WRITE);
+            if !may_be || locks || table.opens.len() >= limits::KEPT_OPENS_MAX {
                 return false;
             }
             table.stays += 1;
@@ -128,9 +125,22 @@ impl Kept {
         let mut table = self.0.lock();
         let kept = table.opens.get(&id).filter(|kept| !kept.file.vfs.is_closed());
         check(kept.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?)?;
-        let kept = table.opens.remove(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-        kept.file.is_kept.store(false, Ordering::Release);
-        Ok(kept)
+        table.opens.remove(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
+    }
+
+    /// Ends what is kept and meant: somebody else wants it.
+    pub(crate) fn purge(&self, is_meant: impl Fn(&Arc<FileOpen>) -> bool) {
+        let ended: Vec<_> = {
+            let mut table = self.0.lock();
+            table.opens.extract_if(|_, kept| is_meant(&kept.file)).map(|(_, kept)| kept.file).collect()
+        };
+        if !ended.is_empty() {
+            tokio::spawn(async move {
+                for file in ended {
+                    open::close_file(&file).await;
+                }
+            });
+        }
     }
 
     /// The open that was made with this name by this client, if it is kept.

@@ -9,7 +9,7 @@ use smb_core::wildcard::Pattern;
 use smb_wire::create::{CreateAction, LeaseKey};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use tokio::sync::Mutex;
 use volume::{Attr, Cx, Priority, Time};
 
@@ -38,8 +38,6 @@ pub(crate) struct FileOpen {
     pub(crate) way: parking_lot::Mutex<Option<Arc<Way>>>,
     /// Whether and how long it outlives its client's connections.
     pub(crate) durability: parking_lot::Mutex<Option<Durability>>,
-    /// It is kept for a client that is away.
-    pub(crate) is_kept: AtomicBool,
     /// CurrentByteOffset of FilePositionInformation: behind the last byte read, or what the client has set.
     pub(crate) position: AtomicU64,
     /// The walk of QUERY_DIRECTORY.
@@ -62,8 +60,6 @@ pub(crate) struct Shown {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SharedLease {
     pub(crate) id: vfs::LeaseId,
-    /// Asked for in the second form of the context, and answered so.
-    pub(crate) version2: bool,
     /// Key of the lease on the directory, where the client named one.
     pub(crate) parent: Option<LeaseKey>,
 }
@@ -82,22 +78,11 @@ impl FileOpen {
             lease,
             way: parking_lot::Mutex::default(),
             durability: parking_lot::Mutex::default(),
-            is_kept: AtomicBool::new(false),
             position: AtomicU64::new(0),
             walk: Mutex::default(),
             shown: parking_lot::Mutex::default(),
             lock_replays: parking_lot::Mutex::default(),
         }
-    }
-
-    /// Its client cannot be told of a break: what it caches is lost, and an open that was kept for it ends.
-    pub(crate) fn cannot_be_told(self: &Arc<Self>) {
-        if !self.is_kept.load(Ordering::Acquire) {
-            self.vfs.give_up_caching();
-            return;
-        }
-        let file = Arc::clone(self);
-        tokio::spawn(async move { close_file(&file).await });
     }
 
     /// The attributes as this open's client is to see them.

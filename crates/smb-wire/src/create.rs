@@ -50,38 +50,46 @@ bitflags! {
     }
 }
 
-/// What to do when the file exists or does not.
+/// What to do when the file exists or does not. A number without a name is kept: taking up a durable open passes
+/// over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u32)]
 pub enum CreateDisposition {
     /// Exists: replace. Else: create.
-    Supersede = 0,
+    Supersede,
     /// Exists: open. Else: fail.
-    Open = 1,
+    Open,
     /// Exists: fail. Else: create.
-    Create = 2,
+    Create,
     /// Exists: open. Else: create.
-    OpenIf = 3,
+    OpenIf,
     /// Exists: open and truncate. Else: fail.
-    Overwrite = 4,
+    Overwrite,
     /// Exists: open and truncate. Else: create.
-    OverwriteIf = 5,
+    OverwriteIf,
+    /// Any other number.
+    Other(u32),
 }
 
 impl CreateDisposition {
-    fn decode(value: u32) -> Result<Self, WireError> {
-        Ok(match value {
-            0 => Self::Supersede,
-            1 => Self::Open,
-            2 => Self::Create,
-            3 => Self::OpenIf,
-            4 => Self::Overwrite,
-            5 => Self::OverwriteIf,
-            _ => {
-                let value = u64::from(value);
-                return Err(WireError::BadValue { what: "CREATE CreateDisposition", value });
-            }
-        })
+    const NAMED: [Self; 6] =
+        [Self::Supersede, Self::Open, Self::Create, Self::OpenIf, Self::Overwrite, Self::OverwriteIf];
+
+    /// The disposition with this number.
+    pub fn from_code(code: u32) -> Self {
+        Self::NAMED.get(code as usize).copied().unwrap_or(Self::Other(code))
+    }
+
+    /// Its number.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::Supersede => 0,
+            Self::Open => 1,
+            Self::Create => 2,
+            Self::OpenIf => 3,
+            Self::Overwrite => 4,
+            Self::OverwriteIf => 5,
+            Self::Other(code) => code,
+        }
     }
 }
 
@@ -177,7 +185,7 @@ impl CreateRequest {
             desired_access: AccessMask::from_bits_retain(fixed.u32(24)),
             file_attributes: FileAttributes::from_bits_retain(fixed.u32(28)),
             share_access: ShareAccess::from_bits_retain(fixed.u32(32)),
-            create_disposition: CreateDisposition::decode(fixed.u32(36))?,
+            create_disposition: CreateDisposition::from_code(fixed.u32(36)),
             create_options: CreateOptions::from_bits_retain(fixed.u32(40)),
             name: name::decode(&path, "CREATE name")?,
             contexts: context::decode_request_list(&contexts)?,
@@ -195,7 +203,7 @@ impl CreateRequest {
         body.u32(self.desired_access.bits());
         body.u32(self.file_attributes.bits());
         body.u32(self.share_access.bits());
-        body.u32(self.create_disposition as u32);
+        body.u32(self.create_disposition.code());
         body.u32(self.create_options.bits());
         body.size16(HEADER_LEN + Self::FIXED);
         body.size16(name::encoded_len(&self.name));

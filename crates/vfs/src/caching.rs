@@ -148,8 +148,8 @@ pub struct Granted {
     pub caching: Caching,
     /// A break of the lease is under way.
     pub breaking: bool,
-    /// Counts the states of a lease; zero where the client does not.
-    pub epoch: u16,
+    /// Counts the states of a lease, where its client did so when it began.
+    pub epoch: Option<u16>,
 }
 
 /// What somebody does, or is about to do, that rights of others stand against.
@@ -240,18 +240,15 @@ impl Grant {
             held,
             breaking: None,
             opens: 1,
-            epoch: wish.epoch.map(|epoch| epoch.wrapping_add(1)),
+            // The first state counts, where it is one.
+            epoch: wish.epoch.map(|epoch| epoch.wrapping_add(u16::from(!held.is_empty()))),
             listener: None,
             untold: None,
         }
     }
 
     fn granted(&self) -> Granted {
-        Granted {
-            caching: self.held,
-            breaking: self.breaking.is_some(),
-            epoch: self.epoch.unwrap_or_default(),
-        }
+        Granted { caching: self.held, breaking: self.breaking.is_some(), epoch: self.epoch }
     }
 
     fn count_state(&mut self) {
@@ -422,6 +419,21 @@ impl CachingTable {
             Holder::Lease(_) if oplocks => can_be - Caching::HANDLE,
             Holder::Lease(_) => can_be,
         }
+    }
+
+    /// Somebody may have changed it at the origin while those wrote who may keep `writers`: they have most likely
+    /// heard of their own.
+    pub(crate) fn doubt(&mut self, writers: &[LeaseId], now: Instant, told: &mut Vec<Told>) {
+        for grant in &mut self.grants {
+            match grant.holder {
+                Holder::Lease(lease) if writers.contains(&lease) => {}
+                _ => {
+                    // Nobody waits for who only reads.
+                    let _until = grant.contend(Contest::Doubtful, now, told);
+                }
+            }
+        }
+        self.forget_empty();
     }
 
     /// Breaks what stands against `contest`. One's own lease does not, nor does an open's own right to keep writes;

@@ -44,11 +44,15 @@ pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
         }
         None => Ok(None),
     };
-    let (remove, doomed) = {
-        let mut registry = core.registry.lock();
-        let path = registry.record(key.file, key.id).map_or(path, |record| record.path.clone());
+    let (remove, doomed) = core.decide(|registry, told| {
+        let record = registry.record(key.file, key.id);
+        let dooms = record.is_some_and(|record| record.delete_on_close);
+        let path = record.map_or(path, |record| record.path.clone());
+        if dooms {
+            registry.contend_doom(key.file, key.id, told);
+        }
         (registry.leave(key.file, key.id), registry.is_doomed(key.file, &path).then_some(path))
-    };
+    });
     if let Some(dir) = doomed.filter(|_| key.is_dir()) {
         core.hub.delete_pending(&dir);
     }

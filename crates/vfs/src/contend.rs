@@ -5,7 +5,7 @@
 use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted, Holder, LeaseId, Told};
 use crate::core::Core;
 use crate::registry::{Ask, Node, Record, Registry, Slot, lies_below, same};
-use crate::{Error, OpenId, Result, share};
+use crate::{Access, Error, OpenId, Result, share};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -136,6 +136,21 @@ impl Registry {
         wait.map(|_| slot.node.clone())
     }
 
+    /// Somebody may have changed a file at the origin while we wrote it.
+    pub(crate) fn doubt(&mut self, file: FileId, told: &mut Vec<Told>) {
+        let Some(slot) = self.slots.get_mut(&file) else { return };
+        let writing = slot.records.iter().filter(|record| record.access.intersects(Access::WRITING));
+        let writers: Vec<LeaseId> = writing.filter_map(|record| record.lease).collect();
+        slot.caching.doubt(&writers, Instant::now(), told);
+        slot.note_caching();
+    }
+
+    /// Who only keeps a file open that is to go away may close it.
+    pub(crate) fn contend_doom(&mut self, file: FileId, by: OpenId, told: &mut Vec<Told>) {
+        // Nobody waits: the name goes with the last open, whenever that is.
+        let _waits = self.contend(file, Some(by), Contest::Handle, told);
+    }
+
     /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
     pub(crate) fn contend_listing(&mut self, path: &VPath, by: Option<u128>, told: &mut Vec<Told>) {
         let dir = path.parent().and_then(|dir| self.leases.dir(&dir));
@@ -232,6 +247,15 @@ impl Registry {
         let holder = self.record(file, open).map(Record::holder);
         let slot = self.slots.get(&file);
         slot.zip(holder).map(|(slot, holder)| slot.caching.granted(holder)).unwrap_or_default()
+    }
+
+    /// The client of a lease cannot be told any more.
+    pub(crate) fn give_up_lease(&mut self, lease: LeaseId) {
+        let file = self.leases.file(lease);
+        if let Some(slot) = file.and_then(|file| self.slots.get_mut(&file)) {
+            slot.caching.give_up(Holder::Lease(lease));
+            slot.settled();
+        }
     }
 
     /// The open loses what it cached, with its lease all that share it, and nobody waits for it any more.

@@ -3,29 +3,42 @@
 //! A volume may report our own changes back, some of them when we are already further. A watcher must hear of
 //! each once, and what is known of names must not go back to a state in between. So a name is marked while we
 //! change it, and what came of each change is kept: a notice for a marked name, or with exactly such an
-//! outcome, is ours. Plain state.
+//! outcome, is ours. Being gone has no state of its own: each removal of ours explains one notice, until the notice
+//! of something later shows that it was not told. Plain state.
 
 use crate::names;
 use lru::LruCache;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use volume::{Attr, FileId, Time, VPath, Version};
 
 /// Outcomes remembered; the oldest go first.
 const OUTCOMES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 
-/// What a name stood for after a change of ours; `None` is gone. A file never is in the same state twice.
-type Outcome = Option<(FileId, Version, Time)>;
+/// Removals of one name that wait to be told.
+const GONE_MAX: usize = 64;
+
+/// What a name stood for after a change of ours. A file never is in the same state twice.
+type State = (FileId, Version, Time);
 
 #[derive(Debug)]
 pub(crate) struct Echoes {
     changing: HashMap<String, usize>,
-    outcomes: LruCache<(String, Outcome), ()>,
+    /// With the number of the change.
+    outcomes: LruCache<(String, State), u64>,
+    /// Numbers of the changes by which a name was gone, and that were not told yet.
+    gone: LruCache<String, VecDeque<u64>>,
+    changes: u64,
 }
 
 impl Echoes {
     pub(crate) fn new() -> Echoes {
-        Echoes { changing: HashMap::new(), outcomes: LruCache::new(OUTCOMES_MAX) }
+        Echoes {
+            changing: HashMap::new(),
+            outcomes: LruCache::new(OUTCOMES_MAX),
+            gone: LruCache::new(OUTCOMES_MAX),
+            changes: 0,
+        }
     }
 
     /// We begin to change this name.
@@ -46,7 +59,17 @@ impl Echoes {
 
     /// What came of it.
     pub(crate) fn outcome(&mut self, path: &VPath, attr: Option<&Attr>) {
-        self.outcomes.put((key(path), attr.map(state)), ());
+        self.changes += 1;
+        match attr {
+            Some(attr) => drop(self.outcomes.put((key(path), state(attr)), self.changes)),
+            None => {
+                let gone = self.gone.get_or_insert_mut(key(path), VecDeque::new);
+                if gone.len() == GONE_MAX {
+                    gone.pop_front();
+                }
+                gone.push_back(self.changes);
+            }
+        }
     }
 
     /// Whether a notice about this name tells nothing new.
@@ -55,16 +78,17 @@ impl Echoes {
         if self.changing.contains_key(&key) {
             return true;
         }
-        let gone = (key.clone(), None);
-        match attr {
-            // A name can go away again, so that it is gone is told once for each time.
-            None => self.outcomes.pop(&gone).is_some(),
-            Some(attr) if self.outcomes.contains(&(key, Some(state(attr)))) => true,
-            Some(_) => {
-                self.outcomes.pop(&gone);
-                false
-            }
+        let Some(attr) = attr else {
+            return self.gone.get_mut(&key).and_then(VecDeque::pop_front).is_some();
+        };
+        let known = (key, state(attr));
+        let ours = self.outcomes.peek(&known).copied();
+        // Notices come in order: what was gone before this is told, or never will be.
+        let told = ours.unwrap_or(u64::MAX);
+        if let Some(gone) = self.gone.peek_mut(&known.0) {
+            gone.retain(|change| *change > told);
         }
+        ours.is_some()
     }
 }
 
@@ -111,6 +135,22 @@ mod tests {
         assert!(!echoes.is_ours(&path, None), "and removed it");
         echoes.outcome(&path, None);
         assert!(echoes.is_ours(&path, None) && !echoes.is_ours(&path, None));
+    }
+
+    #[test]
+    fn each_removal_explains_one_notice_and_none_that_comes_after_what_followed_it() {
+        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        echoes.outcome(&path, None);
+        echoes.outcome(&path, None);
+        echoes.outcome(&path, Some(&attr(3)));
+        echoes.outcome(&path, None);
+        assert!(echoes.is_ours(&path, None) && echoes.is_ours(&path, None));
+        assert!(echoes.is_ours(&path, Some(&attr(3))));
+        assert!(echoes.is_ours(&path, None) && !echoes.is_ours(&path, None));
+        echoes.outcome(&path, None);
+        echoes.outcome(&path, Some(&attr(4)));
+        assert!(echoes.is_ours(&path, Some(&attr(4))));
+        assert!(!echoes.is_ours(&path, None), "the removal before was never told: this is somebody else's");
     }
 
     #[test]

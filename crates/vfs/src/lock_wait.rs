@@ -33,6 +33,10 @@ impl RangeLocks {
         self.held.load(Ordering::Acquire)
     }
 
+    pub(crate) fn held_by(&self, owner: OpenId) -> bool {
+        self.held() > 0 && self.inner.lock().table.held_by(owner)
+    }
+
     /// `LockConflict` when a lock forbids this read or write; one of no bytes meets none.
     pub(crate) fn check_io(&self, owner: OpenId, range: Range, write: bool) -> Result<()> {
         if self.held() > 0 && range.length > 0 && self.inner.lock().table.refuses_io(owner, range, write) {

@@ -244,6 +244,11 @@ impl Open {
         self.core.registry.lock().granted(self.key.file, self.key.id)
     }
 
+    /// Whether the open holds byte-range locks.
+    pub fn holds_locks(&self) -> bool {
+        self.node.locks.held_by(self.key.id)
+    }
+
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
@@ -326,7 +331,13 @@ impl Open {
         if on {
             close::check_removable(self, cx).await?;
         }
-        self.core.registry.lock().set_doomed(self.key.file, self.key.id, on)
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| {
+            if on {
+                registry.contend_doom(file, id, told);
+            }
+            registry.set_doomed(file, id, on)
+        })
     }
 
     /// Whether the name goes away with its last open. Not yet so for one opened with `delete_on_close`:

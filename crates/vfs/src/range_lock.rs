@@ -97,6 +97,10 @@ impl LockTable {
         self.held.len()
     }
 
+    pub(crate) fn held_by(&self, owner: OpenId) -> bool {
+        self.held.iter().any(|(_, lock)| lock.owner == owner)
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }

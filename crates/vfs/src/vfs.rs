@@ -125,6 +125,11 @@ impl Vfs {
         self.0.decide(|registry, told| registry.acknowledge_lease(lease, keeps, told))
     }
 
+    /// The client of a lease cannot be told any more: what it cached is gone, and nobody waits for it.
+    pub fn give_up_lease(&self, lease: LeaseId) {
+        self.0.registry.lock().give_up_lease(lease);
+    }
+
     /// Room at the origin, as seen from the root.
     pub async fn space(&self, cx: &Cx) -> Result<Space> {
         Ok(self.0.volume.space(cx, &VPath::root()).await?)

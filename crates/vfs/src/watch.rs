@@ -108,6 +108,7 @@ impl Core {
         if self.echoes.lock().is_ours(path, attr) {
             return;
         }
+        tracing::debug!(%path, ?attr, "changed at the origin");
         self.decide(|registry, told| registry.contend_listing(path, None, told));
         let Some(attr) = attr else {
             let mut indexes = self.indexes.lock();
@@ -144,7 +145,7 @@ impl Core {
         let Some(node) = node else { return false };
         let whose = node.own_writes.lock().judge(attr.ctime, attr.version);
         if whose == Whose::Doubtful {
-            self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Doubtful, told)));
+            self.decide(|registry, told| registry.doubt(attr.id, told));
             own_writes::look_later(&node);
         }
         whose != Whose::Foreign

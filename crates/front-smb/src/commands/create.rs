@@ -43,9 +43,6 @@ const IMPERSONATION_MAX: u32 = 3;
 
 pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = CreateRequest::decode(&request.message).map_err(|error| error.status())?;
-    if decoded.impersonation_level > IMPERSONATION_MAX {
-        return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
-    }
     if !request.session()?.has_room() {
         return Err(NtStatus::INSUFFICIENT_RESOURCES);
     }
@@ -53,6 +50,7 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     let Target::Disk(share) = &tree.target else { return open_pipe(request, tree, &decoded) };
     let wants = durable::wants(&decoded, request.dialect())?;
     if let durable::Wants::Reconnect(wanted) = wants {
+        // All else that it says is passed over, as with Windows.
         return durable::reconnect(request, tree, share, &decoded, wanted).await;
     }
     check(&decoded)?;
@@ -69,6 +67,9 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
 
 /// What a request must not say, whatever the file.
 fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
+    if decoded.impersonation_level > IMPERSONATION_MAX {
+        return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
+    }
     let access = decoded.desired_access;
     if access.bits() & !ACCESS_KNOWN != 0 || access.is_empty() {
         return Err(NtStatus::ACCESS_DENIED);
@@ -167,7 +168,7 @@ async fn open_file(
         return Err(NtStatus::INVALID_PARAMETER);
     }
     let lease = lease::asked(request, decoded);
-    let mut wanted = wanted(path, access, decoded, Owner(request.session()?.id));
+    let mut wanted = wanted(path, access, decoded, Owner(request.session()?.id))?;
     lease::put(request, lease.as_ref(), decoded, &mut wanted);
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
@@ -193,7 +194,8 @@ async fn open_file(
     let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;
     let mut contexts = response_contexts(decoded, tree, &attr);
     contexts.extend(durable);
-    let answer = answer(request, &open, &attr, opened.granted, contexts)?;
+    let told = Told { action: action(opened.action), granted: opened.granted, contexts };
+    let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))
 }
 
@@ -210,7 +212,12 @@ async fn open_or_wait(request: &Request, vfs: &vfs::Vfs, wanted: &OpenRequest) -
     }
 }
 
-fn wanted(path: VPath, access: AccessMask, decoded: &CreateRequest, owner: Owner) -> OpenRequest {
+fn wanted(
+    path: VPath,
+    access: AccessMask,
+    decoded: &CreateRequest,
+    owner: Owner,
+) -> Result<OpenRequest, NtStatus> {
     let options = decoded.create_options;
     let allocation = decoded.contexts.iter().find_map(|context| match context {
         CreateContext::AllocationSize(bytes) => Some(*bytes),
@@ -223,9 +230,9 @@ fn wanted(path: VPath, access: AccessMask, decoded: &CreateRequest, owner: Owner
     } else {
         Want::Any
     };
-    OpenRequest {
+    Ok(OpenRequest {
         share: vfs::Share::from_bits_truncate(decoded.share_access.bits()),
-        disposition: disposition(decoded.create_disposition),
+        disposition: disposition(decoded.create_disposition)?,
         want,
         delete_on_close: options.contains(CreateOptions::DELETE_ON_CLOSE),
         open_link: options.contains(CreateOptions::OPEN_REPARSE_POINT),
@@ -237,18 +244,19 @@ fn wanted(path: VPath, access: AccessMask, decoded: &CreateRequest, owner: Owner
         allocation,
         caching: breaks::wanted(decoded.oplock_level),
         ..OpenRequest::new(path, Access::from_bits_truncate(access.bits()), owner)
-    }
+    })
 }
 
-fn disposition(disposition: CreateDisposition) -> Disposition {
-    match disposition {
+fn disposition(disposition: CreateDisposition) -> Result<Disposition, NtStatus> {
+    Ok(match disposition {
         CreateDisposition::Supersede => Disposition::Supersede,
         CreateDisposition::Open => Disposition::Open,
         CreateDisposition::Create => Disposition::Create,
         CreateDisposition::OpenIf => Disposition::OpenIf,
         CreateDisposition::Overwrite => Disposition::Overwrite,
         CreateDisposition::OverwriteIf => Disposition::OverwriteIf,
-    }
+        CreateDisposition::Other(_) => return Err(NtStatus::INVALID_PARAMETER),
+    })
 }
 
 /// A share that gives no writing makes and empties nothing; what is there is opened.
@@ -311,13 +319,19 @@ fn enter_as(
     Ok(open)
 }
 
+/// What a client is told of its open besides the attributes.
+struct Told {
+    action: CreateAction,
+    granted: Granted,
+    contexts: Vec<CreateResponseContext>,
+}
+
 /// Tells a client of its open: a new one, one that it took up again, or one that it has asked for before.
 fn answer(
     request: &Request,
     open: &Arc<Open>,
     attr: &Attr,
-    granted: Granted,
-    mut contexts: Vec<CreateResponseContext>,
+    Told { action, granted, mut contexts }: Told,
 ) -> Result<Answer, NtStatus> {
     let file = open.file()?;
     let times = file_info::times(attr);
@@ -331,7 +345,7 @@ fn answer(
     let response = CreateResponse {
         oplock_level,
         flags: 0,
-        create_action: file.action,
+        create_action: action,
         creation_time: times.creation,
         last_access_time: times.last_access,
         last_write_time: times.last_write,
@@ -344,13 +358,22 @@ fn answer(
     };
     let caches = file.lease.is_some() || !granted.caching.is_empty();
     let announce = match caches {
-        true => Some(Announcement { session: Arc::clone(request.session()?), open: Arc::clone(open) }),
+        true => {
+            let Target::Disk(share) = &request.tree()?.target else {
+                return Err(NtStatus::INVALID_PARAMETER);
+            };
+            let session = Arc::clone(request.session()?);
+            Some(Announcement { session, open: Arc::clone(open), vfs: share.vfs.clone() })
+        }
         false => None,
     };
     Ok(Answer { announce, ..Answer::ok(|body| response.encode(body)) })
 }
 
 fn open_pipe(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Result<Answer, NtStatus> {
+    if decoded.impersonation_level > IMPERSONATION_MAX {
+        return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
+    }
     let pipe = Pipe::open(&decoded.name).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let access = granted(decoded.desired_access, tree.maximal_access)?;
     let id = enter(request, tree, access, Kind::Pipe(pipe))?.id;

@@ -1,6 +1,6 @@
 //! Durable opens that a CREATE asks for or takes up again (MS-SMB2 3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12).
 
-use super::{answer, enter_as, lease, path_of};
+use super::{Told, answer, enter_as, lease, path_of};
 use crate::config::Share;
 use crate::kept::{Durability, KeptOpen, may_be_durable};
 use crate::limits;
@@ -10,7 +10,7 @@ use crate::request::Request;
 use crate::session::Tree;
 use crate::status::failed;
 use smb_wire::create::context::DurableFlags;
-use smb_wire::create::{CreateContext, CreateRequest, CreateResponseContext};
+use smb_wire::create::{CreateAction, CreateContext, CreateRequest, CreateResponseContext};
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
 use smb_wire::{FileId, NtStatus};
@@ -108,15 +108,16 @@ pub(super) async fn reconnect(
     let server = &request.connection.server;
     let user = Arc::clone(&request.session()?.user);
     let client = request.connection.client().map(|client| client.id());
-    let lease = lease::asked(request, decoded);
+    let lease = lease::of_reconnect(request, decoded);
     let check = |kept: &KeptOpen| {
         let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
         if wanted.create_guid.is_some() && durability.create_guid != wanted.create_guid {
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
         let leased = kept.file.lease.map(|lease| lease.id);
-        let by_client = wanted.create_guid.is_some() || leased.is_some();
-        if (by_client && client != Some(durability.client)) || leased != lease.map(|lease| lease.id) {
+        // The client is known by its lease alone; an oplock goes to whoever knows the open's name.
+        let other_client = leased.is_some() && client != Some(durability.client);
+        if other_client || leased != lease.map(|lease| lease.id) {
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
         if kept.share.to_lowercase() != share.name.to_lowercase() {
@@ -155,5 +156,6 @@ async fn taken_up(request: &Request, open: &Arc<Open>) -> Result<Answer, NtStatu
         );
     }
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    answer(request, open, &attr, file.vfs.granted(), Vec::new())
+    let told = Told { action: CreateAction::Opened, granted: file.vfs.granted(), contexts: Vec::new() };
+    answer(request, open, &attr, told)
 }

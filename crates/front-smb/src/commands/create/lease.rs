@@ -10,29 +10,36 @@ use vfs::{Granted, Lease, LeaseId, OpenRequest};
 
 /// The context, where the client asks for a lease instead of an oplock.
 fn context(decoded: &CreateRequest) -> Option<&LeaseContext> {
-    if decoded.oplock_level != OplockLevel::LEASE {
-        return None;
-    }
+    named(decoded).filter(|_| decoded.oplock_level == OplockLevel::LEASE)
+}
+
+fn named(decoded: &CreateRequest) -> Option<&LeaseContext> {
     decoded.contexts.iter().find_map(|context| match context {
         CreateContext::Lease(lease) => Some(lease),
         _ => None,
     })
 }
 
-/// The lease that a request names, where the connection has leases.
+/// The lease that a request asks for, where the connection has leases.
 pub(super) fn asked(request: &Request, decoded: &CreateRequest) -> Option<SharedLease> {
+    shared(request, context(decoded)?)
+}
+
+/// The lease that a request names which takes an open up again: whatever oplock level it says.
+pub(super) fn of_reconnect(request: &Request, decoded: &CreateRequest) -> Option<SharedLease> {
+    shared(request, named(decoded)?)
+}
+
+fn shared(request: &Request, lease: &LeaseContext) -> Option<SharedLease> {
     let agreement = request.connection.negotiated.get()?;
     if !agreement.capabilities.contains(Capabilities::LEASING) {
         return None;
     }
-    let lease = context(decoded)?;
-    // The second form came with dialect 3.0.
     let version2 = lease.version2.filter(|_| agreement.dialect >= Dialect::SMB_3_0);
     let parent = version2.filter(|_| lease.flags.contains(LeaseFlags::PARENT_LEASE_KEY_SET));
     let client = request.connection.client()?.id();
     Some(SharedLease {
         id: LeaseId { client, key: u128::from_le_bytes(lease.key.0) },
-        version2: version2.is_some(),
         parent: parent.map(|version2| version2.parent_key),
     })
 }
@@ -48,22 +55,24 @@ pub(super) fn put(
     let agreement = request.connection.negotiated.get();
     let leases_directories =
         agreement.is_some_and(|it| it.capabilities.contains(Capabilities::DIRECTORY_LEASING));
-    let epoch = asked.version2.filter(|_| lease.version2).map(|version2| version2.epoch);
-    wanted.lease = Some(Lease { id: lease.id, epoch, dirs: lease.version2 && leases_directories });
+    // The second form came with dialect 3.0.
+    let version2 = asked.version2.filter(|_| agreement.is_some_and(|it| it.dialect >= Dialect::SMB_3_0));
+    let epoch = version2.map(|version2| version2.epoch);
+    wanted.lease = Some(Lease { id: lease.id, epoch, dirs: epoch.is_some() && leases_directories });
     wanted.parent_lease = lease.parent.map(|LeaseKey(key)| u128::from_le_bytes(key));
     wanted.caching = breaks::of_lease(asked.state);
 }
 
-/// The context that tells of a lease.
+/// The context that tells of a lease, in the form in which it began.
 pub(super) fn answer(lease: &SharedLease, granted: Granted) -> LeaseContext {
     let mut flags = LeaseFlags::empty();
     flags.set(LeaseFlags::BREAK_IN_PROGRESS, granted.breaking);
-    flags.set(LeaseFlags::PARENT_LEASE_KEY_SET, lease.parent.is_some());
+    flags.set(LeaseFlags::PARENT_LEASE_KEY_SET, lease.parent.is_some() && granted.epoch.is_some());
     let parent_key = lease.parent.unwrap_or_default();
     LeaseContext {
         key: LeaseKey(lease.id.key.to_le_bytes()),
         state: breaks::lease_state(granted.caching),
         flags,
-        version2: lease.version2.then_some(LeaseVersion2 { parent_key, epoch: granted.epoch }),
+        version2: granted.epoch.map(|epoch| LeaseVersion2 { parent_key, epoch }),
     }
 }

@@ -4,7 +4,7 @@
 //! name is there, or on its way, the same request means it and nothing is opened twice.
 
 use super::durable::Wants;
-use super::{answer, lease};
+use super::{Told, answer, lease};
 use crate::open::Open;
 use crate::reply::Answer;
 use crate::request::Request;
@@ -131,5 +131,6 @@ async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> 
     });
     request.use_file(open.id);
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    answer(request, open, &attr, file.vfs.granted(), contexts.into_iter().collect())
+    let contexts = contexts.into_iter().collect();
+    answer(request, open, &attr, Told { action: file.action, granted: file.vfs.granted(), contexts })
 }
