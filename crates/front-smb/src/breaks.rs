@@ -139,28 +139,29 @@ impl Way {
         }
     }
 
-    /// Where to tell, the best first.
+    /// Where to tell, the best first: of an oplock the open's session, of a lease the client's oldest connection.
     fn routes(&self, session: Option<&Arc<Session>>) -> Vec<Route> {
-        let mut routes = Vec::new();
+        let client = self.client.as_ref().filter(|_| self.lease.is_some()).and_then(Weak::upgrade);
+        let of_client = client.into_iter().flat_map(|client| client.connections());
+        let mut routes: Vec<Route> = of_client.filter_map(|connection| self.by_client(connection)).collect();
         if let Some(session) = session {
             let last = self.connection.lock().upgrade().filter(|last| session.is_channel(last.id));
             let seals = session.sealing.is_some() && (self.sealed || session.encrypts());
             let with = |connection| (connection, seals.then(|| Arc::clone(session)));
             routes.extend(last.into_iter().chain(session.connections()).map(with));
         }
-        // A lease is the client's: any of its connections will do, encrypted by a session that it has there.
-        let client = self.client.as_ref().filter(|_| self.lease.is_some()).and_then(Weak::upgrade);
-        for connection in client.iter().flat_map(|client| client.connections()) {
-            match (self.sealed, connection.sealing_session()) {
-                (true, None) => {}
-                (true, sealing) => routes.push((connection, sealing)),
-                (false, sealing) => {
-                    let sealing = sealing.filter(|session| session.encrypts());
-                    routes.push((connection, sealing));
-                }
-            }
-        }
         routes
+    }
+
+    /// Whether a connection of the client will do, encrypted by a session that it has there.
+    fn by_client(&self, connection: Arc<Connection>) -> Option<Route> {
+        let session = connection.sealing_session();
+        let seals = self.sealed || session.as_ref().is_some_and(|session| session.encrypts());
+        match (seals, session) {
+            (true, None) => None,
+            (true, session) => Some((connection, session)),
+            (false, _) => connection.was_known().then_some((connection, None)),
+        }
     }
 
     fn send(&self, (connection, sealing): &Route, what: Break) -> Result<(), String> {
@@ -183,7 +184,7 @@ impl Way {
         };
         // Never signed: no request has given it a nonce (MS-SMB2 3.3.4.1.1).
         let reply = Reply { header, answer, signer: None };
-        connection.outbox.push(reply::frame(vec![reply], sealing.as_deref())?);
+        connection.outbox.push_notice(reply::frame(vec![reply], sealing.as_deref())?);
         *self.connection.lock() = Arc::downgrade(connection);
         Ok(())
     }

@@ -26,6 +26,8 @@ pub(crate) struct Outgoing {
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Outgoing>,
+    /// What nobody asked for: goes out after the answers that were ready with it.
+    notices: Vec<Outgoing>,
     /// Bytes of the first frame that are sent already.
     sent: usize,
     bytes: usize,
@@ -47,6 +49,15 @@ impl Outbox {
         self.pushed.notify_one();
     }
 
+    /// The same for what nobody asked for. It comes after the answer of a request on this connection that caused it.
+    pub(crate) fn push_notice(&self, frame: Outgoing) {
+        let mut queue = self.queue.lock();
+        queue.bytes += frame.head.len() + frame.payload.len();
+        queue.notices.push(frame);
+        drop(queue);
+        self.pushed.notify_one();
+    }
+
     /// Bytes that wait.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.queue.lock().bytes
@@ -63,6 +74,8 @@ impl Outbox {
         mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
     ) -> std::io::Result<()> {
         let mut queue = self.queue.lock();
+        let notices = std::mem::take(&mut queue.notices);
+        queue.frames.extend(notices);
         while !queue.frames.is_empty() {
             let written = {
                 let mut slices = [IoSlice::new(&[]); SLICES_MAX];

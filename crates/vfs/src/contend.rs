@@ -151,6 +151,33 @@ impl Registry {
         let _waits = self.contend(file, Some(by), Contest::Handle, told);
     }
 
+    /// Whether opens of the directory at `path` exclude one with this access and share mode; who only keeps it open for
+    /// a cache is asked to close it, and must be waited for.
+    pub(crate) fn contend_dir(
+        &mut self,
+        path: &VPath,
+        access: Access,
+        share: crate::Share,
+        told: &mut Vec<Told>,
+    ) -> Result<Option<(FileId, Arc<Node>)>> {
+        let now = Instant::now();
+        let mut refused = false;
+        for (file, slot) in self.dirs_at(path) {
+            let excludes = |record: &&Record| share::conflict((record.access, record.share), (access, share));
+            let holders: Vec<Holder> = slot.records.iter().filter(excludes).map(Record::holder).collect();
+            refused |= !holders.is_empty();
+            let waits = holders
+                .into_iter()
+                .filter(|holder| slot.caching.contend_with(*holder, Contest::Handle, now, told).is_some())
+                .count();
+            slot.note_caching();
+            if waits > 0 {
+                return Ok(Some((*file, slot.node.clone())));
+            }
+        }
+        if refused { Err(Error::SharingViolation) } else { Ok(None) }
+    }
+
     /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
     pub(crate) fn contend_listing(&mut self, path: &VPath, by: Option<u128>, told: &mut Vec<Told>) {
         let dir = path.parent().and_then(|dir| self.leases.dir(&dir));

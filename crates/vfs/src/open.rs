@@ -8,9 +8,10 @@
 //! nobody waits for it any more, and the open ends after it (`landing`).
 
 use crate::attributes;
-use crate::caching::{AckRefused, BreakListener, Caching, Granted};
+use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted};
 use crate::carry::Carry;
 use crate::close;
+use crate::contend::Breaking;
 use crate::core::Core;
 use crate::cursor::DirCursor;
 use crate::landing::{Landing, Landings};
@@ -143,6 +144,14 @@ impl Open {
             work.await
         })
         .await
+    }
+
+    /// Something of the attributes is shown differently from now on, though the volume keeps it as it was: who
+    /// watches or caches the listing is told.
+    pub fn shown_differently(&self, attr: &Attr, what: Filter) -> Result<()> {
+        let (path, parent_lease) = self.core.place_of(self.key.file, self.key.id)?;
+        self.core.modified(&path, attr, what, parent_lease);
+        Ok(())
     }
 
     /// Sets the length of the file, bytes.
@@ -328,16 +337,17 @@ impl Open {
     /// `CannotDelete` for a read-only file and the root, `DirectoryNotEmpty`.
     pub async fn set_delete_on_close(&self, cx: &Cx, on: bool) -> Result<()> {
         self.check(Access::DELETE)?;
-        if on {
-            close::check_removable(self, cx).await?;
-        }
         let OpenKey { file, id, .. } = self.key;
-        self.core.decide(|registry, told| {
-            if on {
-                registry.contend_doom(file, id, told);
-            }
-            registry.set_doomed(file, id, on)
-        })
+        if !on {
+            return self.core.registry.lock().set_doomed(file, id, false);
+        }
+        close::check_removable(self, cx).await?;
+        // Who only keeps it open for a cache may close it first (MS-FSA 2.1.5.15.3).
+        let contend = || self.core.decide(|r, told| r.contend(file, Some(id), Contest::Handle, told));
+        while let Some(node) = contend() {
+            Breaking::new(&self.core, node, file).settled(cx).await?;
+        }
+        self.core.registry.lock().set_doomed(file, id, true)
     }
 
     /// Whether the name goes away with its last open. Not yet so for one opened with `delete_on_close`:

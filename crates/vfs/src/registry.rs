@@ -13,7 +13,7 @@ use crate::caching::{Beside, Caching, CachingTable, Granted, Holder, LeaseId, To
 use crate::leases::Leases;
 use crate::lock_wait::RangeLocks;
 use crate::own_writes::OwnWrites;
-use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names, share};
+use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -227,7 +227,8 @@ impl Registry {
         let last = !slot.records.iter().any(|other| same(&other.path, &record.path));
         let doomed = slot.doomed.iter().find(|doomed| same(&doomed.path, &record.path));
         if let Some(doomed) = doomed.filter(|_| last) {
-            let parent_lease = doomed.parent_lease;
+            // Only where who doomed it and who leaves last speak for the same client does that one know of it.
+            let parent_lease = doomed.parent_lease.filter(|key| record.parent_lease == Some(*key));
             return Some(Removal { path: record.path, parent_lease });
         }
         self.drop_if_empty(file);
@@ -300,12 +301,13 @@ impl Registry {
         written.then(|| slot.node.clone())
     }
 
-    /// Whether an open of the directory at `path` excludes another with this access and share mode.
-    pub(crate) fn dir_excludes(&self, path: &VPath, access: Access, share: Share) -> bool {
-        let dirs = self.slots.values().filter(|slot| slot.dir);
-        dirs.flat_map(|slot| &slot.records).any(|record| {
-            share::conflict((record.access, record.share), (access, share)) && same(&record.path, path)
-        })
+    /// The open directories at `path`: one, unless it was replaced at the origin.
+    pub(crate) fn dirs_at<'a>(
+        &'a mut self,
+        path: &'a VPath,
+    ) -> impl Iterator<Item = (&'a FileId, &'a mut Slot)> {
+        let is_there = |slot: &Slot| slot.dir && slot.records.iter().any(|record| same(&record.path, path));
+        self.slots.iter_mut().filter(move |(_, slot)| is_there(slot))
     }
 
     /// Whether something below this directory is open.

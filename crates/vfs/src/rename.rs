@@ -51,7 +51,9 @@ async fn try_rename(
         return Err(Error::AccessDenied);
     }
     if !how.posix {
-        check_parent(core, to)?;
+        if let Some(breaking) = check_parent(core, to)? {
+            return Ok(Some(breaking));
+        }
         let in_the_way = core.decide(|registry, told| match key.is_dir() {
             true => registry.contend_below(from, Contest::Handle, told),
             false => {
@@ -108,6 +110,8 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: 
         Some(attr) => attr,
         None => core.volume.stat(&cx, to).await?,
     };
+    // Its first name has other times and links by that.
+    core.echoes.lock().outcome(from, Some(&attr));
     core.made(to, &attr, target.parent_lease);
     Ok(())
 }
@@ -182,13 +186,12 @@ fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Opti
 
 /// Moving a name into a directory opens that directory for adding files, without sharing `DELETE`: opens of
 /// it may stand in the way. Windows does this on the way to MS-FSA 2.1.5.15.11.
-fn check_parent(core: &Core, to: &VPath) -> Result<()> {
+fn check_parent(core: &Arc<Core>, to: &VPath) -> Result<Option<Breaking>> {
     let Some(parent) = to.parent() else { return Err(Error::AccessDenied) };
     let share = Share::READ | Share::WRITE;
-    match core.registry.lock().dir_excludes(&parent, Access::WRITE_DATA, share) {
-        true => Err(Error::SharingViolation),
-        false => Ok(()),
-    }
+    let waits =
+        core.decide(|registry, told| registry.contend_dir(&parent, Access::WRITE_DATA, share, told))?;
+    Ok(waits.map(|(file, node)| Breaking::new(core, node, file)))
 }
 
 /// What a volume's error means here: its directory went away, or the name came to be, between our look and

@@ -109,8 +109,8 @@ impl Core {
             return;
         }
         tracing::debug!(%path, ?attr, "changed at the origin");
-        self.decide(|registry, told| registry.contend_listing(path, None, told));
         let Some(attr) = attr else {
+            self.decide(|registry, told| registry.contend_listing(path, None, told));
             let mut indexes = self.indexes.lock();
             indexes.removed(path);
             indexes.forget(path);
@@ -122,7 +122,10 @@ impl Core {
         if attr.is_file() && self.explained_by_writing(attr) {
             return;
         }
-        self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
+        self.decide(|registry, told| {
+            registry.contend_listing(path, None, told);
+            drop(registry.contend(attr.id, None, Contest::Foreign, told));
+        });
         let new = self.is_new(path, attr);
         let mut indexes = self.indexes.lock();
         indexes.added(path);

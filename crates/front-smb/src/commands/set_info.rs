@@ -11,7 +11,7 @@ use smb_wire::query_info::InfoType;
 use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
-use vfs::RenameHow;
+use vfs::{Filter, RenameHow};
 use volume::{Cx, SetAttr, Time, VPath};
 
 /// Longest file, bytes.
@@ -53,8 +53,9 @@ async fn set_file(cx: &Cx, open: &Open, file: &FileOpen, value: SetFileInformati
                 vfs.set_attr(cx, &set).await.map_err(failed)?;
             }
             if let Some(change) = basic.change_time.given_unix_nanos() {
-                let now = vfs.attr(cx).await.map_err(failed)?.ctime;
-                file.shown.lock().change = Some((Time(change), now));
+                let attr = vfs.attr(cx).await.map_err(failed)?;
+                file.shown.lock().change = Some((Time(change), attr.ctime));
+                vfs.shown_differently(&attr, Filter::empty()).map_err(failed)?;
             }
         }
         SetFileInformation::Rename(how) => {

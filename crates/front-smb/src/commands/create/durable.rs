@@ -111,7 +111,9 @@ pub(super) async fn reconnect(
     let lease = lease::of_reconnect(request, decoded);
     let check = |kept: &KeptOpen| {
         let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-        if wanted.create_guid.is_some() && durability.create_guid != wanted.create_guid {
+        // An open of the first form has no name: zeros.
+        let named = wanted.create_guid.filter(|guid| *guid != Guid::default());
+        if named != durability.create_guid.filter(|_| wanted.create_guid.is_some()) {
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
         let leased = kept.file.lease.map(|lease| lease.id);
