@@ -12,6 +12,7 @@
 //! | is this message authentic, how is ours signed or sealed? | [`signing`], [`sealing`] |
 //! | may the client send this message id, how many credits does it get? | [`credits`] |
 //! | does this name match that search pattern? | [`wildcard`] |
+//! | may this user do that with this file, and what does a new file inherit? | [`access`] |
 //!
 //! Parsers take hostile bytes: they never panic, never allocate more than a small multiple of their input, and
 //! end in a typed refusal.
@@ -20,6 +21,7 @@
 #![warn(missing_docs)]
 
 pub mod acceptor;
+pub mod access;
 pub mod algorithm;
 pub mod credits;
 pub mod kdf;

@@ -2,7 +2,7 @@
 
 pub mod acl;
 
-pub use acl::{Ace, AceFlags, AceType, Acl};
+pub use acl::{Ace, AceBody, AceFlags, AceType, Acl};
 
 use crate::{
     cursor::{Fixed, Put},
@@ -99,13 +99,21 @@ impl SecurityDescriptor {
         })
     }
 
-    /// Appends the self-relative form. A list whose control bit is not set is left out.
+    /// Appends the self-relative form: the parts in the order of their offsets, owner first, as Windows and
+    /// Samba answer. A list whose control bit is not set is left out.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.u8(1);
         out.u8(0);
         out.u16((self.control | Control::SELF_RELATIVE).bits());
         out.zeros(16);
+        for (at, sid) in [(4, &self.owner), (8, &self.group)] {
+            if let Some(sid) = sid {
+                let offset = out.len() - start;
+                out.set_size32(start + at, offset);
+                sid.encode(out);
+            }
+        }
         let lists = [(12, &self.sacl, Control::SACL_PRESENT), (16, &self.dacl, Control::DACL_PRESENT)];
         for (at, list, present) in lists {
             if let (Some(list), true) = (list, self.control.contains(present)) {
@@ -114,13 +122,11 @@ impl SecurityDescriptor {
                 list.encode(out);
             }
         }
-        for (at, sid) in [(4, &self.owner), (8, &self.group)] {
-            if let Some(sid) = sid {
-                let offset = out.len() - start;
-                out.set_size32(start + at, offset);
-                sid.encode(out);
-            }
-        }
+    }
+
+    /// Whether both lists are short enough to be written.
+    pub fn fits(&self) -> bool {
+        [&self.sacl, &self.dacl].into_iter().flatten().all(|list| list.encoded_len() <= Acl::MAX_LEN)
     }
 
     /// The parts that a client asked for; control bits of the others are cleared.
@@ -174,8 +180,23 @@ mod tests {
             Just(AceType::ACCESS_DENIED),
             Just(AceType::SYSTEM_AUDIT)
         ];
-        (kind, any::<u8>(), any::<u32>(), sid()).prop_map(|(ace_type, flags, mask, sid)| {
-            let mut ace = Ace::new(ace_type, AccessMask::from_bits_retain(mask), sid);
+        let basic = (kind, any::<u32>(), sid())
+            .prop_map(|(ace_type, mask, sid)| Ace::new(ace_type, AccessMask::from_bits_retain(mask), sid));
+        let guid = || prop::option::of(any::<[u8; 16]>());
+        let object = (guid(), guid(), any::<u32>(), sid(), prop::collection::vec(any::<u32>(), 0..3))
+            .prop_map(|(object_type, inherited_object_type, mask, sid, data)| {
+                let application_data = data.into_iter().flat_map(u32::to_le_bytes).collect();
+                let mask = AccessMask::from_bits_retain(mask);
+                let body =
+                    AceBody::Object { mask, object_type, inherited_object_type, sid, application_data };
+                Ace { ace_type: AceType::ACCESS_DENIED_OBJECT, flags: AceFlags::empty(), body }
+            });
+        let opaque = Just(AceBody::Opaque(vec![7; 12])).prop_map(|body| Ace {
+            ace_type: AceType(0x04),
+            flags: AceFlags::empty(),
+            body,
+        });
+        (prop_oneof![basic, object, opaque], any::<u8>()).prop_map(|(mut ace, flags)| {
             ace.flags = AceFlags::from_bits_retain(flags);
             ace
         })
@@ -201,7 +222,12 @@ mod tests {
         fn descriptors_survive(descriptor in descriptor()) {
             let mut bytes = Vec::new();
             descriptor.encode(&mut bytes);
-            prop_assert_eq!(SecurityDescriptor::decode(&bytes).unwrap(), descriptor);
+            prop_assert_eq!(SecurityDescriptor::decode(&bytes).unwrap(), descriptor.clone());
+            for list in descriptor.sacl.iter().chain(&descriptor.dacl) {
+                let mut bytes = Vec::new();
+                list.encode(&mut bytes);
+                prop_assert_eq!(list.encoded_len(), bytes.len());
+            }
         }
 
         #[test]
@@ -212,6 +238,18 @@ mod tests {
             }
             let _ = SecurityDescriptor::decode(&bytes);
         }
+    }
+
+    #[test]
+    fn impossible_lists_are_refused() {
+        let list = |bytes: &[u8]| Acl::decode(bytes).is_ok();
+        assert!(list(&[2, 0, 8, 0, 0, 0, 0, 0]));
+        assert!(list(&[4, 0, 16, 0, 1, 0, 0, 0, 0x04, 0, 8, 0, 1, 2, 3, 4]), "a kind without a name");
+        assert!(!list(&[1, 0, 8, 0, 0, 0, 0, 0]), "revision");
+        assert!(!list(&[2, 0, 8, 0, 1, 0, 0, 0]), "more entries than bytes");
+        assert!(!list(&[2, 0, 15, 0, 1, 0, 0, 0, 0x04, 0, 7, 0, 1, 2, 3]), "an entry of 7 bytes");
+        assert!(!list(&[2, 0, 12, 0, 1, 0, 0, 0, 0x00, 0, 4, 0]), "an entry without mask and SID");
+        assert!(!list(&[2, 0, 12, 0, 1, 0, 0, 0, 0x00, 0, 0, 0]), "an entry of no length");
     }
 
     #[test]

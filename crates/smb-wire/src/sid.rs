@@ -40,6 +40,16 @@ impl Sid {
         Self { authority: 3, sub_authorities: vec![1] }
     }
 
+    /// Owner rights, `S-1-3-4`: whoever owns the object now.
+    pub fn owner_rights() -> Self {
+        Self { authority: 3, sub_authorities: vec![4] }
+    }
+
+    /// Those who came over the network, `S-1-5-2`.
+    pub fn network() -> Self {
+        Self { authority: 5, sub_authorities: vec![2] }
+    }
+
     /// Anonymous, `S-1-5-7`.
     pub fn anonymous() -> Self {
         Self { authority: 5, sub_authorities: vec![7] }
@@ -58,6 +68,11 @@ impl Sid {
     /// The administrators of this machine, `S-1-5-32-544`.
     pub fn administrators() -> Self {
         Self { authority: 5, sub_authorities: vec![32, 544] }
+    }
+
+    /// The users of this machine, `S-1-5-32-545`.
+    pub fn users() -> Self {
+        Self { authority: 5, sub_authorities: vec![32, 545] }
     }
 
     /// A POSIX user without a mapping, `S-1-22-1-uid`.

@@ -1,5 +1,7 @@
 //! Tests of the public API: published vectors, models, hostile input, log-ins of a client written apart.
 
+mod access;
+mod access_inherit;
 mod client;
 mod credits;
 mod hostile;

@@ -2,8 +2,9 @@
 
 use crate::{
     access::AccessMask,
-    cursor::{Fixed, Put},
+    cursor::{Fixed, Put, Reader},
     error::WireError,
+    ids::Guid,
     sid::Sid,
 };
 use bitflags::bitflags;
@@ -19,12 +20,24 @@ impl AceType {
     pub const ACCESS_DENIED: Self = Self(0x01);
     /// Is written to the audit log.
     pub const SYSTEM_AUDIT: Self = Self(0x02);
+    /// Allows, on objects of a class.
+    pub const ACCESS_ALLOWED_OBJECT: Self = Self(0x05);
+    /// Denies, on objects of a class.
+    pub const ACCESS_DENIED_OBJECT: Self = Self(0x06);
+    /// Audit, on objects of a class.
+    pub const SYSTEM_AUDIT_OBJECT: Self = Self(0x07);
     /// Allows, with a condition in the application's data.
     pub const ACCESS_ALLOWED_CALLBACK: Self = Self(0x09);
     /// Denies, with a condition in the application's data.
     pub const ACCESS_DENIED_CALLBACK: Self = Self(0x0A);
+    /// Allows, on objects of a class, with a condition.
+    pub const ACCESS_ALLOWED_CALLBACK_OBJECT: Self = Self(0x0B);
+    /// Denies, on objects of a class, with a condition.
+    pub const ACCESS_DENIED_CALLBACK_OBJECT: Self = Self(0x0C);
     /// Audit, with a condition in the application's data.
     pub const SYSTEM_AUDIT_CALLBACK: Self = Self(0x0D);
+    /// Audit, on objects of a class, with a condition.
+    pub const SYSTEM_AUDIT_CALLBACK_OBJECT: Self = Self(0x0F);
     /// Integrity level.
     pub const SYSTEM_MANDATORY_LABEL: Self = Self(0x11);
     /// Resource attribute, in the application's data.
@@ -45,6 +58,19 @@ impl AceType {
                 | Self::SYSTEM_MANDATORY_LABEL
                 | Self::SYSTEM_RESOURCE_ATTRIBUTE
                 | Self::SYSTEM_SCOPED_POLICY_ID
+        )
+    }
+
+    /// Whether an entry of this kind names classes of objects between its mask and its SID.
+    fn is_object(self) -> bool {
+        matches!(
+            self,
+            Self::ACCESS_ALLOWED_OBJECT
+                | Self::ACCESS_DENIED_OBJECT
+                | Self::SYSTEM_AUDIT_OBJECT
+                | Self::ACCESS_ALLOWED_CALLBACK_OBJECT
+                | Self::ACCESS_DENIED_CALLBACK_OBJECT
+                | Self::SYSTEM_AUDIT_CALLBACK_OBJECT
         )
     }
 }
@@ -83,7 +109,20 @@ pub enum AceBody {
         /// What follows the SID, a multiple of 4 bytes.
         application_data: Vec<u8>,
     },
-    /// A kind that this crate does not take apart (object entries): all bytes after the head.
+    /// Rights of a SID on objects of a class (2.4.4.3): the object itself, and those that inherit the entry.
+    Object {
+        /// The rights.
+        mask: AccessMask,
+        /// Class, property or right that the entry is about.
+        object_type: Option<Guid>,
+        /// Class of the objects that inherit it.
+        inherited_object_type: Option<Guid>,
+        /// Whose.
+        sid: Sid,
+        /// What follows the SID, a multiple of 4 bytes.
+        application_data: Vec<u8>,
+    },
+    /// A kind that this crate does not take apart: all bytes after the head, a multiple of 4 bytes.
     Opaque(Vec<u8>),
 }
 
@@ -115,15 +154,10 @@ impl Ace {
         if length < ACE_HEAD || length > data.len() {
             return Err(WireError::BadRange { what, offset: 0, length });
         }
-        let rest = &data[ACE_HEAD..length];
-        let body = if ace_type.is_basic() {
-            let mask = AccessMask::from_bits_retain(Fixed::<4>::new(rest, what)?.u32(0));
-            let sid = Sid::decode(&rest[4..])?;
-            let application_data = rest[4 + sid.encoded_len()..].to_vec();
-            AceBody::Basic { mask, sid, application_data }
-        } else {
-            AceBody::Opaque(rest.to_vec())
-        };
+        if length % 4 != 0 {
+            return Err(WireError::BadValue { what: "ACE length", value: length as u64 });
+        }
+        let body = AceBody::decode(ace_type, &data[ACE_HEAD..length])?;
         Ok((Self { ace_type, flags: AceFlags::from_bits_retain(head.u8(1)), body }, length))
     }
 
@@ -132,16 +166,99 @@ impl Ace {
         out.u8(self.ace_type.0);
         out.u8(self.flags.bits());
         out.u16(0);
+        self.body.encode(out);
+        let length = out.len() - start;
+        out.set_size16(start + 2, length);
+    }
+
+    /// Length in bytes on the wire.
+    pub fn encoded_len(&self) -> usize {
+        ACE_HEAD + self.body.encoded_len()
+    }
+
+    /// The rights, where the kind is known.
+    pub fn mask(&self) -> Option<AccessMask> {
         match &self.body {
-            AceBody::Basic { mask, sid, application_data } => {
+            AceBody::Basic { mask, .. } | AceBody::Object { mask, .. } => Some(*mask),
+            AceBody::Opaque(_) => None,
+        }
+    }
+
+    /// Whose they are, where the kind is known.
+    pub fn sid(&self) -> Option<&Sid> {
+        match &self.body {
+            AceBody::Basic { sid, .. } | AceBody::Object { sid, .. } => Some(sid),
+            AceBody::Opaque(_) => None,
+        }
+    }
+
+    /// The same entry with other rights of another SID; a kind that is not known stays as it is.
+    pub fn with(mut self, new_mask: AccessMask, new_sid: Sid) -> Self {
+        match &mut self.body {
+            AceBody::Basic { mask, sid, .. } | AceBody::Object { mask, sid, .. } => {
+                *mask = new_mask;
+                *sid = new_sid;
+            }
+            AceBody::Opaque(_) => {}
+        }
+        self
+    }
+}
+
+const OBJECT_TYPE_PRESENT: u32 = 0x01;
+const INHERITED_OBJECT_TYPE_PRESENT: u32 = 0x02;
+
+impl AceBody {
+    /// Reads what follows the head of an entry.
+    fn decode(ace_type: AceType, data: &[u8]) -> Result<Self, WireError> {
+        if !ace_type.is_basic() && !ace_type.is_object() {
+            return Ok(Self::Opaque(data.to_vec()));
+        }
+        let mut reader = Reader::new(data, "ACE");
+        let mask = AccessMask::from_bits_retain(reader.u32()?);
+        if ace_type.is_basic() {
+            let sid = Sid::read(&mut reader)?;
+            return Ok(Self::Basic { mask, sid, application_data: reader.rest().to_vec() });
+        }
+        let flags = reader.u32()?;
+        let object_type = (flags & OBJECT_TYPE_PRESENT != 0).then(|| reader.array()).transpose()?;
+        let inherited_object_type =
+            (flags & INHERITED_OBJECT_TYPE_PRESENT != 0).then(|| reader.array()).transpose()?;
+        let sid = Sid::read(&mut reader)?;
+        let application_data = reader.rest().to_vec();
+        Ok(Self::Object { mask, object_type, inherited_object_type, sid, application_data })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Basic { mask, sid, application_data } => {
                 out.u32(mask.bits());
                 sid.encode(out);
                 out.bytes(application_data);
             }
-            AceBody::Opaque(bytes) => out.bytes(bytes),
+            Self::Object { mask, object_type, inherited_object_type, sid, application_data } => {
+                out.u32(mask.bits());
+                let has_type = if object_type.is_some() { OBJECT_TYPE_PRESENT } else { 0 };
+                let has_inherited =
+                    if inherited_object_type.is_some() { INHERITED_OBJECT_TYPE_PRESENT } else { 0 };
+                out.u32(has_type | has_inherited);
+                object_type.iter().chain(inherited_object_type).for_each(|guid| out.bytes(guid));
+                sid.encode(out);
+                out.bytes(application_data);
+            }
+            Self::Opaque(bytes) => out.bytes(bytes),
         }
-        let length = out.len() - start;
-        out.set_size16(start + 2, length);
+    }
+
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Basic { sid, application_data, .. } => 4 + sid.encoded_len() + application_data.len(),
+            Self::Object { object_type, inherited_object_type, sid, application_data, .. } => {
+                let guids = object_type.iter().count() + inherited_object_type.iter().count();
+                8 + 16 * guids + sid.encoded_len() + application_data.len()
+            }
+            Self::Opaque(bytes) => bytes.len(),
+        }
     }
 }
 
@@ -160,9 +277,15 @@ impl Acl {
     /// Longest list in bytes, as its length field allows.
     pub const MAX_LEN: usize = u16::MAX as usize;
 
-    /// A list of plain entries.
+    /// A list of these entries, in the revision that they need.
     pub fn new(aces: Vec<Ace>) -> Self {
-        Self { revision: 2, aces }
+        let has_objects = aces.iter().any(|ace| ace.ace_type.is_object());
+        Self { revision: if has_objects { 4 } else { 2 }, aces }
+    }
+
+    /// Length in bytes on the wire; above [`Acl::MAX_LEN`] the list cannot be written.
+    pub fn encoded_len(&self) -> usize {
+        ACL_HEAD + self.aces.iter().map(Ace::encoded_len).sum::<usize>()
     }
 
     /// Reads the list at the start of `data`; what follows is ignored.

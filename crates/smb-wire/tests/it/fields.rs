@@ -136,6 +136,7 @@ fn information_of_a_file() {
     let bytes = answer("query-info-response-3-0");
     let descriptor = SecurityDescriptor::decode(&bytes).unwrap();
     assert_eq!(descriptor.group, Some(Sid::unix_group(0)));
+    assert_eq!(written(&|out| descriptor.encode(out)), bytes, "parts in the order that Samba answers");
     let dacl = descriptor.dacl.unwrap();
     assert_eq!(dacl.aces.len(), 3, "{dacl:?}");
 }

@@ -1,0 +1,89 @@
+//! Between POSIX modes and descriptors.
+//!
+//! A file of which only `st_mode` is known gets a descriptor that allows what the mode allows ([`descriptor`]):
+//! entries for owner, group and everyone, each group of three bits deciding alone, as in POSIX, by denials
+//! before the entries that would give more. A file whose descriptor was set gets the mode that comes nearest
+//! ([`mode`]), so that other front ends and local users see something sensible.
+
+use super::{Privileges, Token, check::maximal_access};
+use smb_wire::{
+    AccessMask, Sid,
+    security_descriptor::{Ace, AceType, Acl, Control, SecurityDescriptor},
+};
+
+const STICKY: u32 = 0o1000;
+
+/// Everybody may look at the attributes and at the descriptor, as everybody may call `stat`.
+const LOOK: AccessMask =
+    AccessMask::READ_CONTROL.union(AccessMask::READ_ATTRIBUTES).union(AccessMask::SYNCHRONIZE);
+
+/// What an owner may always do: `chmod`, `utimes`, and deleting, where a sticky directory leaves it to the owner.
+const OWN: AccessMask = LOOK
+    .union(AccessMask::WRITE_DAC)
+    .union(AccessMask::WRITE_OWNER)
+    .union(AccessMask::WRITE_ATTRIBUTES)
+    .union(AccessMask::DELETE);
+
+const READ: AccessMask = AccessMask::READ_DATA.union(AccessMask::READ_EA);
+const WRITE: AccessMask = AccessMask::WRITE_DATA
+    .union(AccessMask::APPEND_DATA)
+    .union(AccessMask::WRITE_EA)
+    .union(AccessMask::WRITE_ATTRIBUTES);
+
+/// The rights that three permission bits stand for.
+fn rights(bits: u32, is_dir: bool) -> AccessMask {
+    let mut rights = AccessMask::empty();
+    if bits & 4 != 0 {
+        rights |= READ;
+    }
+    if bits & 2 != 0 {
+        rights |= WRITE;
+        rights.set(AccessMask::DELETE_CHILD, is_dir);
+    }
+    rights.set(AccessMask::EXECUTE, bits & 1 != 0);
+    rights
+}
+
+/// The descriptor of a file with this owner, group and mode.
+pub fn descriptor(owner: Sid, group: Sid, mode: u32, is_dir: bool) -> SecurityDescriptor {
+    let class = |shift: u32| {
+        let rights = rights(mode >> shift & 7, is_dir);
+        let shares = is_dir && mode & STICKY != 0 && shift < 6;
+        if shares { rights.difference(AccessMask::DELETE_CHILD) } else { rights }
+    };
+    let (of_owner, of_group, of_others) = (class(6), class(3), class(0));
+    let mut aces = Vec::new();
+    let mut put = |kind, mask: AccessMask, sid: &Sid| {
+        if !mask.is_empty() {
+            aces.push(Ace::new(kind, mask, sid.clone()));
+        }
+    };
+    put(AceType::ACCESS_DENIED, (of_group | of_others).difference(of_owner | OWN), &owner);
+    // All three bits make all rights, which clients show as "full control".
+    let all_of_owner = if mode >> 6 & 7 == 7 { AccessMask::FILE_ALL } else { OWN | of_owner };
+    put(AceType::ACCESS_ALLOWED, all_of_owner, &owner);
+    put(AceType::ACCESS_DENIED, of_others.difference(of_group), &group);
+    put(AceType::ACCESS_ALLOWED, LOOK | of_group, &group);
+    put(AceType::ACCESS_ALLOWED, LOOK | of_others, &Sid::everyone());
+    SecurityDescriptor {
+        control: Control::DACL_PRESENT | Control::SELF_RELATIVE,
+        owner: Some(owner),
+        group: Some(group),
+        sacl: None,
+        dacl: Some(Acl::new(aces)),
+    }
+}
+
+/// The nine permission bits that come nearest to a descriptor: what its owner alone, somebody of its group, and
+/// anybody else who logged in may do.
+pub fn mode(descriptor: &SecurityDescriptor) -> u32 {
+    let others = [Sid::everyone(), Sid::authenticated_users(), Sid::users()];
+    let bits = |member: Option<&Sid>| {
+        let user = member.cloned().unwrap_or_else(Sid::everyone);
+        let token = Token { user, groups: others.to_vec(), privileges: Privileges::empty() };
+        let allowed = maximal_access(Some(descriptor), &token, AccessMask::empty());
+        let bit = |right, value| if allowed.contains(right) { value } else { 0 };
+        bit(AccessMask::READ_DATA, 4) | bit(AccessMask::WRITE_DATA, 2) | bit(AccessMask::EXECUTE, 1)
+    };
+    bits(descriptor.owner.as_ref()) << 6 | bits(descriptor.group.as_ref()) << 3 | bits(None)
+}

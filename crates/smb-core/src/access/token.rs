@@ -1,0 +1,67 @@
+//! Who asks: the user, the user's groups and privileges (MS-DTYP 2.5.2).
+
+use bitflags::bitflags;
+use smb_wire::{
+    AccessMask, Sid,
+    security_descriptor::{Ace, AceType, Acl},
+};
+
+bitflags! {
+    /// What a user may do whatever descriptors say.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct Privileges: u8 {
+        /// SeSecurityPrivilege: read and write system lists.
+        const SECURITY = 0x01;
+        /// SeTakeOwnershipPrivilege: become the owner.
+        const TAKE_OWNERSHIP = 0x02;
+        /// SeRestorePrivilege: write all, and make anybody the owner.
+        const RESTORE = 0x04;
+        /// SeBackupPrivilege: read all.
+        const BACKUP = 0x08;
+    }
+}
+
+/// A user who was authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The user.
+    pub user: Sid,
+    /// The user's groups. The first one is the primary group, which new files get.
+    pub groups: Vec<Sid>,
+    /// What the user may do besides.
+    pub privileges: Privileges,
+}
+
+impl Token {
+    /// A user who logged in over the network: to the user's own groups come Everyone, Network, and
+    /// Authenticated Users.
+    pub fn authenticated(user: Sid, mut groups: Vec<Sid>, privileges: Privileges) -> Self {
+        for well_known in [Sid::everyone(), Sid::network(), Sid::authenticated_users()] {
+            if !groups.contains(&well_known) {
+                groups.push(well_known);
+            }
+        }
+        Self { user, groups, privileges }
+    }
+
+    /// Whether the SID is the user's or one of the user's groups'.
+    pub fn contains(&self, sid: &Sid) -> bool {
+        self.user == *sid || self.groups.contains(sid)
+    }
+
+    /// The group of what this user makes: the first of the groups, or the user.
+    pub fn primary_group(&self) -> &Sid {
+        self.groups.first().unwrap_or(&self.user)
+    }
+
+    /// Whether this user may make `sid` the owner of something.
+    pub(super) fn may_assign(&self, sid: &Sid) -> bool {
+        self.contains(sid) || self.privileges.contains(Privileges::RESTORE)
+    }
+
+    /// What a new object gets when nobody says anything else: everything for `owner` and for the system.
+    pub(super) fn default_dacl(owner: &Sid) -> Acl {
+        let all = |sid| Ace::new(AceType::ACCESS_ALLOWED, AccessMask::FILE_ALL, sid);
+        Acl::new(vec![all(owner.clone()), all(Sid::system())])
+    }
+}
