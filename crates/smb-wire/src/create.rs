@@ -1,5 +1,6 @@
 //! CREATE (MS-SMB2 2.2.13, 2.2.14). Its contexts live in [`context`].
 
+pub mod apple;
 pub mod context;
 pub mod lease;
 

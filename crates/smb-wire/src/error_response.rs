@@ -4,6 +4,7 @@ use crate::{
     HEADER_LEN,
     cursor::{Fixed, Put, Reader, slice},
     error::WireError,
+    fscc::reparse::Symlink,
 };
 use bytes::Bytes;
 
@@ -46,6 +47,12 @@ impl ErrorResponse {
     /// For `BUFFER_TOO_SMALL`: the length in bytes that would do (MS-SMB2 2.2.2.2).
     pub fn buffer_too_small(needed: u32, in_context: bool) -> Self {
         Self::with_data(needed.to_le_bytes().to_vec(), in_context)
+    }
+
+    /// For `STOPPED_ON_SYMLINK`: the link in the way, and how many bytes at the end of the path come after it
+    /// (MS-SMB2 2.2.2.2.1).
+    pub fn stopped_on_symlink(link: &Symlink, unparsed_path_length: u16, in_context: bool) -> Self {
+        Self::with_data(link.encode_error(unparsed_path_length), in_context)
     }
 
     /// Reads the response out of its whole message.

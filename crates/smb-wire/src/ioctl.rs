@@ -3,9 +3,15 @@
 pub mod control;
 pub mod copy_chunk;
 pub mod fsctl;
+pub mod integrity;
 pub mod negotiate_info;
 pub mod network_interface;
+pub mod offload;
+pub mod read_hash;
+pub mod regions;
+pub mod snapshot;
 pub mod sparse;
+pub mod volume_info;
 
 pub use fsctl::Fsctl;
 

@@ -34,6 +34,33 @@ impl FileTime {
     }
 }
 
+/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian calendar). Years begin in
+/// March here, so that a leap day is the last of its year.
+pub(crate) fn civil_date(days_since_1970: i64) -> (u32, u32, u32) {
+    const DAYS_PER_ERA: i64 = 146_097;
+    let days = days_since_1970 + 719_468;
+    let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year as u32, month as u32, day as u32)
+}
+
+/// The day, counted from 1970-01-01, of a date; `None` for one that is in no calendar.
+pub(crate) fn days_since_1970(year: u32, month: u32, day: u32) -> Option<i64> {
+    const DAYS_PER_ERA: i64 = 146_097;
+    let year_from_march = i64::from(year) - i64::from(month <= 2);
+    let month_from_march = i64::from((month + 9) % 12);
+    let day_of_year = (153 * month_from_march + 2) / 5 + i64::from(day) - 1;
+    let (era, year_of_era) = (year_from_march.div_euclid(400), year_from_march.rem_euclid(400));
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * DAYS_PER_ERA + day_of_era - 719_468;
+    (civil_date(days) == (year, month, day)).then_some(days)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +73,25 @@ mod tests {
         assert_eq!(FileTime::from_unix_nanos(-1).0, 116_444_735_999_999_999);
         assert_eq!(FileTime::NONE.to_unix_nanos(), i64::MIN);
         assert_eq!(FileTime(u64::MAX).to_unix_nanos(), i64::MAX);
+    }
+
+    #[test]
+    fn dates() {
+        let known = [
+            (0, (1970, 1, 1)),
+            (-1, (1969, 12, 31)),
+            (11_016, (2000, 2, 29)),
+            (20_778, (2026, 11, 21)),
+            (47_540, (2100, 2, 28)),
+            (47_541, (2100, 3, 1)),
+        ];
+        for (days, (year, month, day)) in known {
+            assert_eq!(civil_date(days), (year, month, day));
+            assert_eq!(days_since_1970(year, month, day), Some(days));
+        }
+        for (year, month, day) in [(2001, 2, 29), (2000, 13, 1), (2000, 0, 1), (2000, 4, 31), (2000, 1, 0)] {
+            assert_eq!(days_since_1970(year, month, day), None);
+        }
     }
 
     proptest! {

@@ -89,7 +89,7 @@ pub enum CreateContext {
     QueryOnDiskId,
     /// `RqLs`: asks for a lease.
     Lease(LeaseContext),
-    /// `AAPL`: Apple's extensions, undecoded.
+    /// `AAPL`: Apple's extensions ([`super::apple`]).
     Apple(Bytes),
     /// SMB3 POSIX extensions: the mode of a new file.
     Posix {
@@ -244,7 +244,7 @@ pub enum CreateResponseContext {
     },
     /// `RqLs`: the lease granted.
     Lease(LeaseContext),
-    /// `AAPL`: Apple's extensions, undecoded.
+    /// `AAPL`: Apple's extensions ([`super::apple`]).
     Apple(Bytes),
     /// SMB3 POSIX extensions.
     Posix {
@@ -252,7 +252,7 @@ pub enum CreateResponseContext {
         link_count: u32,
         /// Reparse tag, 0 for none.
         reparse_tag: u32,
-        /// Type and permission bits of `st_mode`.
+        /// Type and permissions, see [`crate::fscc::posix::PosixMode`].
         mode: u32,
         /// Owner.
         owner: Sid,

@@ -187,15 +187,13 @@ impl DirectoryEntry<'_> {
 #[derive(Debug, Clone)]
 pub struct DirectoryPage {
     class: DirectoryClass,
-    max_length: usize,
-    bytes: Vec<u8>,
-    last: Option<usize>,
+    entries: LinkedEntries,
 }
 
 impl DirectoryPage {
     /// An empty page of at most `max_length` bytes.
     pub fn new(class: DirectoryClass, max_length: usize) -> Self {
-        Self { class, max_length, bytes: Vec::new(), last: None }
+        Self { class, entries: LinkedEntries::new(max_length) }
     }
 
     /// Adds an entry and gives true, or leaves the page as it is and gives false when the entry does not
@@ -203,8 +201,42 @@ impl DirectoryPage {
     #[must_use]
     pub fn push(&mut self, entry: &DirectoryEntry<'_>) -> bool {
         let name_length = name::encoded_len(entry.name);
+        let length = self.class.fixed_len() + name_length;
+        self.entries.push(length, |out| entry.encode(self.class, name_length, out))
+    }
+
+    /// Whether no entry was added.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes of the page.
+    pub fn finish(self) -> Vec<u8> {
+        self.entries.bytes
+    }
+}
+
+/// Entries at multiples of 8 bytes, each beginning with the offset of the next one, within a limit.
+#[derive(Debug, Clone)]
+pub(super) struct LinkedEntries {
+    max_length: usize,
+    pub(super) bytes: Vec<u8>,
+    last: Option<usize>,
+}
+
+impl LinkedEntries {
+    pub(super) fn new(max_length: usize) -> Self {
+        Self { max_length, bytes: Vec::new(), last: None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Adds an entry of `length` bytes, or leaves the bytes as they are and gives false.
+    pub(super) fn push(&mut self, length: usize, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
         let start = self.bytes.len().next_multiple_of(8);
-        let end = start + self.class.fixed_len() + name_length;
+        let end = start + length;
         if end > self.max_length {
             return false;
         }
@@ -213,19 +245,9 @@ impl DirectoryPage {
         if let Some(last) = self.last.replace(start) {
             self.bytes.set_size32(last, start - last);
         }
-        entry.encode(self.class, name_length, &mut self.bytes);
+        encode(&mut self.bytes);
         debug_assert_eq!(self.bytes.len(), end);
         true
-    }
-
-    /// Whether no entry was added.
-    pub fn is_empty(&self) -> bool {
-        self.last.is_none()
-    }
-
-    /// The bytes of the page.
-    pub fn finish(self) -> Vec<u8> {
-        self.bytes
     }
 }
 
@@ -273,6 +295,28 @@ mod tests {
             let mut small = DirectoryPage::new(class, exact - 1);
             assert!(!small.push(&entry("abc")) && small.is_empty());
         }
+    }
+
+    /// After "readdirattr" rights, resource fork, Finder information and mode stand where the size of extended
+    /// attributes, the short name and a reserved word were.
+    #[test]
+    fn apple_entries_have_their_own_fields() {
+        let apple = AppleAttributes {
+            maximal_access: 0x001F_01FF,
+            resource_fork_size: 0x0102_0304_0506_0708,
+            finder_info: *b"TEXTttxt--------",
+            unix_mode: 0o100_644,
+        };
+        let mut page = DirectoryPage::new(DirectoryClass::IdBothDirectory, 4096);
+        assert!(page.push(&DirectoryEntry { apple: Some(apple), ..entry("a") }));
+        let bytes = page.finish();
+        assert_eq!(bytes[64..68], [0xFF, 0x01, 0x1F, 0x00]);
+        assert_eq!(bytes[68..70], [0, 0], "no short name");
+        assert_eq!(bytes[70..78], [8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(bytes[78..94], *b"TEXTttxt--------");
+        assert_eq!(bytes[94..96], [0xA4, 0x81]);
+        assert_eq!(bytes[96..104], [7, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes[104..], *b"a\0");
     }
 
     #[test]

@@ -46,6 +46,27 @@ pub fn decode_get_ea_list(list: &Bytes) -> Result<Vec<Bytes>, WireError> {
     })
 }
 
+/// Appends a FILE_GET_EA_INFORMATION list.
+pub fn encode_get_ea_list(names: &[Bytes], out: &mut Vec<u8>) {
+    let list = out.len();
+    for (index, name) in names.iter().enumerate() {
+        out.align(list, 4);
+        let length = (GET_FIXED + name.len() + 1).next_multiple_of(4);
+        out.size32(if index + 1 == names.len() { 0 } else { length });
+        out.u8(name.len() as u8);
+        out.bytes(name);
+        out.u8(0);
+    }
+}
+
+/// What a query for these names answers: each in turn, whatever its case, and with an empty value what the file
+/// does not have (MS-FSA 2.1.5.12.14).
+pub fn select_eas(attributes: &[ExtendedAttribute], names: &[Bytes]) -> Vec<ExtendedAttribute> {
+    let find = |name: &Bytes| attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name));
+    let missing = |name: &Bytes| ExtendedAttribute { flags: 0, name: name.clone(), value: Bytes::new() };
+    names.iter().map(|name| find(name).cloned().unwrap_or_else(|| missing(name))).collect()
+}
+
 /// Appends a FILE_FULL_EA_INFORMATION list: as many whole attributes as fit into `max_length` bytes. Gives
 /// how many that were.
 pub fn encode_full_ea_list(attributes: &[ExtendedAttribute], max_length: usize, out: &mut Vec<u8>) -> usize {
@@ -124,7 +145,11 @@ mod tests {
         fn lists_survive(attributes in prop::collection::vec(attribute(), 0..6)) {
             let mut out = Vec::new();
             prop_assert_eq!(encode_full_ea_list(&attributes, usize::MAX, &mut out), attributes.len());
-            prop_assert_eq!(decode_full_ea_list(&out.into()).unwrap(), attributes);
+            prop_assert_eq!(decode_full_ea_list(&out.into()).unwrap(), attributes.clone());
+            let names: Vec<Bytes> = attributes.into_iter().map(|attribute| attribute.name).collect();
+            let mut out = Vec::new();
+            encode_get_ea_list(&names, &mut out);
+            prop_assert_eq!(decode_get_ea_list(&out.into()).unwrap(), names);
         }
 
         #[test]
@@ -141,5 +166,17 @@ mod tests {
         assert!(decode_get_ea_list(&list).is_err(), "second entry is misplaced");
         let list = Bytes::from_static(b"\x0C\0\0\0\x03abc\0...\0\0\0\0\x01d\0");
         assert_eq!(decode_get_ea_list(&list).unwrap(), [&b"abc"[..], b"d"]);
+    }
+
+    #[test]
+    fn queries_by_name_answer_each_name() {
+        let attribute = |name: &'static [u8], value: &'static [u8]| ExtendedAttribute {
+            flags: 0,
+            name: Bytes::from_static(name),
+            value: Bytes::from_static(value),
+        };
+        let stored = [attribute(b"ONE", b"1"), attribute(b"TWO", b"2")];
+        let names = [b"two", b"six"].map(|name| Bytes::from_static(name));
+        assert_eq!(select_eas(&stored, &names), [attribute(b"TWO", b"2"), attribute(b"six", b"")]);
     }
 }

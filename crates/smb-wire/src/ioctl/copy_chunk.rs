@@ -1,11 +1,13 @@
 //! Server-side copy: FSCTL_SRV_REQUEST_RESUME_KEY (MS-SMB2 2.2.32.3), FSCTL_SRV_COPYCHUNK and
-//! FSCTL_SRV_COPYCHUNK_WRITE (2.2.31.1, 2.2.32.1), FSCTL_DUPLICATE_EXTENTS_TO_FILE (MS-FSCC 2.3.7).
+//! FSCTL_SRV_COPYCHUNK_WRITE (2.2.31.1, 2.2.32.1), FSCTL_DUPLICATE_EXTENTS_TO_FILE and its extended form (MS-FSCC
+//! 2.3.7, 2.3.9).
 
 use crate::{
     cursor::{Fixed, Put, Reader},
     error::WireError,
     ids::FileId,
 };
+use bitflags::bitflags;
 
 /// The server's name for an open that is copied from.
 pub type ResumeKey = [u8; 24];
@@ -117,6 +119,9 @@ pub struct DuplicateExtents {
 }
 
 impl DuplicateExtents {
+    /// What the extended form says to be its size, as the specification prints it, and its size in bytes.
+    const EXTENDED_SIZES: [u64; 2] = [0x30, 56];
+
     /// Reads the input buffer.
     pub fn decode(input: &[u8]) -> Result<Self, WireError> {
         let fixed = Fixed::<40>::new(input, "DUPLICATE_EXTENTS_DATA")?;
@@ -126,5 +131,42 @@ impl DuplicateExtents {
             target_offset: fixed.u64(24),
             byte_count: fixed.u64(32),
         })
+    }
+
+    /// Reads the input buffer of FSCTL_DUPLICATE_EXTENTS_TO_FILE_EX (SMB2_DUPLICATE_EXTENTS_DATA_EX, MS-FSCC
+    /// 2.3.9.2); gives its flags too.
+    pub fn decode_extended(input: &[u8]) -> Result<(Self, DuplicateFlags), WireError> {
+        let what = "DUPLICATE_EXTENTS_DATA_EX";
+        let fixed = Fixed::<56>::new(input, what)?;
+        if !Self::EXTENDED_SIZES.contains(&fixed.u64(0)) {
+            return Err(WireError::BadValue { what, value: fixed.u64(0) });
+        }
+        Ok((Self::decode(&input[8..])?, DuplicateFlags::from_bits_retain(fixed.u32(48))))
+    }
+
+    /// Appends the input buffer.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.source.encode(out);
+        out.u64(self.source_offset);
+        out.u64(self.target_offset);
+        out.u64(self.byte_count);
+    }
+
+    /// Appends the input buffer of the extended form.
+    pub fn encode_extended(&self, flags: DuplicateFlags, out: &mut Vec<u8>) {
+        out.u64(Self::EXTENDED_SIZES[0]);
+        self.encode(out);
+        out.u32(flags.bits());
+        out.u32(0);
+    }
+}
+
+bitflags! {
+    /// Flags of FSCTL_DUPLICATE_EXTENTS_TO_FILE_EX.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub struct DuplicateFlags: u32 {
+        /// All of the range or nothing.
+        const SOURCE_ATOMIC = 0x0000_0001;
+        const _ = !0;
     }
 }

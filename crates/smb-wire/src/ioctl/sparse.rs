@@ -67,3 +67,9 @@ pub fn decode_trim(input: &[u8]) -> Result<Vec<FileRange>, WireError> {
     });
     ranges.collect()
 }
+
+/// Appends the output of FSCTL_FILE_LEVEL_TRIM (MS-FSCC 2.3.74): how many ranges were looked at. Clients that
+/// leave no room for it get none.
+pub fn encode_trim_output(ranges_processed: usize, out: &mut Vec<u8>) {
+    out.size32(ranges_processed);
+}

@@ -5,6 +5,7 @@ use super::{
     ndr::{NdrReader, NdrWriter},
     pdu::{Fault, Syntax},
 };
+use crate::time::civil_date;
 
 /// 4b324fc8-1670-01d3-1278-5a47bf6ee188, version 3.0
 pub const INTERFACE: Syntax = Syntax {
@@ -232,34 +233,4 @@ fn remote_time_of_day(
     result.u32((days + 4).rem_euclid(7) as u32);
     result.u32(NERR_SUCCESS);
     Ok(())
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian calendar). Years begin in
-/// March here, so that a leap day is the last of its year.
-fn civil_date(days_since_1970: i64) -> (u32, u32, u32) {
-    const DAYS_PER_ERA: i64 = 146_097;
-    let days = days_since_1970 + 719_468;
-    let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year as u32, month as u32, day as u32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::civil_date;
-
-    #[test]
-    fn dates() {
-        assert_eq!(civil_date(0), (1970, 1, 1));
-        assert_eq!(civil_date(-1), (1969, 12, 31));
-        assert_eq!(civil_date(11_016), (2000, 2, 29));
-        assert_eq!(civil_date(20_778), (2026, 11, 21));
-        assert_eq!(civil_date(47_540), (2100, 2, 28));
-        assert_eq!(civil_date(47_541), (2100, 3, 1));
-    }
 }

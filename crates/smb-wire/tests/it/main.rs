@@ -2,5 +2,6 @@
 //! think of.
 
 mod captures;
+mod controls;
 mod fields;
 mod round_trip;

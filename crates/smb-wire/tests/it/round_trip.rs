@@ -12,13 +12,20 @@ use smb_wire::{
     },
     echo::EchoRequest,
     flush::FlushRequest,
-    fscc::{FileAttributes, file::FileClass, reparse::ReparseData, set::SetFileInformation},
+    fscc::{
+        FileAttributes,
+        file::FileClass,
+        reparse::{ReparseData, Symlink, decode_reparse_deletion},
+        set::SetFileInformation,
+    },
     ioctl::{
         Fsctl, IoctlRequest,
         control::{PipeWaitRequest, ReferralRequest},
-        copy_chunk::CopyChunkRequest,
+        copy_chunk::{CopyChunkRequest, DuplicateExtents},
         negotiate_info::ValidateNegotiateRequest,
         network_interface::decode_network_interfaces,
+        offload::{OffloadReadResponse, OffloadToken, OffloadWriteRequest},
+        regions::RegionsRequest,
         sparse,
     },
     lock::{LockElement, LockFlags, LockRequest},
@@ -315,6 +322,20 @@ proptest! {
         prop_assert!(parts <= 1 + bytes.len() / HEADER_LEN);
     }
 
+    /// Tokens are longer than what the test below makes.
+    #[test]
+    fn any_token_is_read_or_refused(
+        mut bytes in vec(any::<u8>(), 500..560),
+        length in 500u16..520,
+        declared in prop_oneof![Just(528u32), Just(544)],
+    ) {
+        bytes[..4].copy_from_slice(&declared.to_le_bytes());
+        let _ = OffloadReadResponse::decode(&bytes);
+        let _ = OffloadWriteRequest::decode(&bytes);
+        bytes[6..8].copy_from_slice(&length.to_be_bytes());
+        let _ = OffloadToken::decode(&bytes);
+    }
+
     #[test]
     fn any_payload_is_read_or_refused(bytes in vec(prop_oneof![Just(0u8), any::<u8>()], 0..120), class in any::<u8>()) {
         let shared = Bytes::from(bytes.clone());
@@ -327,5 +348,9 @@ proptest! {
         let _ = decode_network_interfaces(&bytes);
         let _ = sparse::decode_trim(&bytes);
         let _ = sparse::decode_zero_data(&bytes);
+        let _ = decode_reparse_deletion(&shared);
+        let _ = Symlink::decode_error(&shared);
+        let _ = DuplicateExtents::decode_extended(&bytes);
+        let _ = RegionsRequest::decode(&bytes);
     }
 }
