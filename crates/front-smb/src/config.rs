@@ -1,5 +1,6 @@
 //! What the operator decides: addresses, shares, users, and how strictly to sign and encrypt.
 
+use crate::interfaces::InterfaceChoice;
 use smb_core::ntlm::NtHash;
 use smb_wire::negotiate::Dialect;
 use std::net::SocketAddr;
@@ -44,6 +45,10 @@ pub struct ServerConfig {
     pub max_dialect: Dialect,
     pub signing: Signing,
     pub encryption: Encryption,
+    /// Whether one session may have several connections.
+    pub multichannel: bool,
+    /// The interfaces told to clients for these; `None`: all that lead to other machines.
+    pub interfaces: Option<Vec<InterfaceChoice>>,
     pub users: Arc<dyn Users>,
 }
 
@@ -58,6 +63,8 @@ impl ServerConfig {
             max_dialect: Dialect::SMB_3_1_1,
             signing: Signing::Required,
             encryption: Encryption::Accepted,
+            multichannel: true,
+            interfaces: None,
             users,
         }
     }

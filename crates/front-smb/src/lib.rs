@@ -11,7 +11,8 @@
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
 //! * `client`, `session`: clients, their users with tree connects and opens, over one connection or several;
 //! * `breaks`: what clients cache is wanted back;
-//! * `kept`: opens that outlive their client's connections.
+//! * `kept`: opens that outlive their client's connections;
+//! * `interfaces`: which addresses clients may open further channels to.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
 
@@ -22,6 +23,7 @@ mod config;
 mod connection;
 mod dispatch;
 mod inbox;
+mod interfaces;
 mod kept;
 pub mod limits;
 mod negotiate;
@@ -37,4 +39,5 @@ mod turns;
 mod waiting;
 
 pub use config::{Encryption, ServerConfig, Share, Signing, Users};
+pub use interfaces::{InterfaceChoice, Named};
 pub use server::{Server, ServerStatus, SessionStatus};

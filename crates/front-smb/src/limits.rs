@@ -18,6 +18,10 @@ pub const CONNECTIONS_MAX: usize = 8192;
 pub const ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 /// Connections of one session (MS-SMB2 3.3.5.5.2 suggests 32).
 pub const CHANNELS_PER_SESSION_MAX: usize = 32;
+/// Addresses that clients are told of for them.
+pub const INTERFACES_MAX: usize = 128;
+/// How old what is told of interfaces may be.
+pub const INTERFACES_FRESH: Duration = Duration::from_secs(5);
 /// Sessions on one connection.
 pub const SESSIONS_PER_CONNECTION_MAX: usize = 256;
 /// Tree connects of one session.

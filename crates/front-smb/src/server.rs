@@ -6,6 +6,7 @@ use crate::client::Clients;
 use crate::commands::create::replay::Creates;
 use crate::config::{Encryption, ServerConfig, Signing};
 use crate::connection::{self, Connection};
+use crate::interfaces::Interfaces;
 use crate::kept::Kept;
 use crate::limits;
 use crate::open;
@@ -47,6 +48,9 @@ pub(crate) enum Ending {
 pub(crate) struct State {
     pub(crate) config: ServerConfig,
     pub(crate) policy: Policy,
+    /// Where the server listens.
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) interfaces: Interfaces,
     shares: RwLock<HashMap<String, Arc<Share>>>,
     sessions: RwLock<HashMap<u64, Arc<Session>>>,
     pub(crate) clients: Clients,
@@ -105,7 +109,6 @@ pub struct SessionStatus {
 /// A running SMB server.
 pub struct Server {
     state: Arc<State>,
-    addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -124,18 +127,18 @@ impl Server {
             listeners.push(bind(*address).map_err(named)?);
         }
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let state = Arc::new(State::new(config, shares));
+        let state = Arc::new(State::new(config, addresses, shares));
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for listener in listeners {
             tasks.spawn(accept(listener, Arc::clone(&state), stopped.clone()));
         }
-        Ok(Server { state, addresses, stop, tasks: tokio::sync::Mutex::new(tasks) })
+        Ok(Server { state, stop, tasks: tokio::sync::Mutex::new(tasks) })
     }
 
     /// The addresses bound, in the order of the configuration.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.state.addresses
     }
 
     /// Replaces the list of shares. Who is connected to one that is gone keeps it until he disconnects.
@@ -250,7 +253,10 @@ fn tend(stream: &TcpStream) -> io::Result<()> {
 }
 
 impl State {
-    fn new(config: ServerConfig, shares: Vec<Share>) -> State {
+    fn new(config: ServerConfig, addresses: Vec<SocketAddr>, shares: Vec<Share>) -> State {
+        let mut capabilities =
+            Capabilities::LARGE_MTU | Capabilities::LEASING | Capabilities::DIRECTORY_LEASING;
+        capabilities.set(Capabilities::MULTI_CHANNEL, config.multichannel);
         let policy = Policy {
             min_dialect: config.min_dialect,
             max_dialect: config.max_dialect,
@@ -259,16 +265,15 @@ impl State {
                 Encryption::Accepted | Encryption::Desired => EncryptionPolicy::Desired,
                 Encryption::Required => EncryptionPolicy::Required,
             },
-            capabilities: Capabilities::LARGE_MTU
-                | Capabilities::MULTI_CHANNEL
-                | Capabilities::LEASING
-                | Capabilities::DIRECTORY_LEASING,
+            capabilities,
             max_transfer_bytes: limits::PAYLOAD_MAX_BYTES,
             ..Policy::default()
         };
         State {
             config,
             policy,
+            addresses,
+            interfaces: Interfaces::default(),
             shares: RwLock::new(by_name(shares)),
             sessions: RwLock::default(),
             clients: Clients::default(),

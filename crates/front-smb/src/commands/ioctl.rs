@@ -3,6 +3,7 @@
 
 use crate::commands::{copy_chunk, file_info};
 use crate::connection::Disconnect;
+use crate::interfaces;
 use crate::open::{FileOpen, Kind};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -10,7 +11,6 @@ use crate::status::failed;
 use bytes::Bytes;
 use smb_wire::ioctl::control::{ObjectIdBuffer, encode_snapshots};
 use smb_wire::ioctl::negotiate_info::{ValidateNegotiateRequest, ValidateNegotiateResponse};
-use smb_wire::ioctl::network_interface::{InterfaceCapability, NetworkInterface, encode_network_interfaces};
 use smb_wire::ioctl::sparse::{
     FileRange, decode_allocated_ranges_query, decode_set_sparse, decode_zero_data, encode_allocated_ranges,
 };
@@ -18,8 +18,6 @@ use smb_wire::ioctl::{Fsctl, IOCTL_IS_FSCTL, IoctlRequest, IoctlResponse};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use volume::{Cx, DosAttributes, SetAttr};
 
-/// Speed told for the interface that the client already uses, bits per second.
-const LINK_SPEED: u64 = 1_000_000_000;
 /// Zeros written at a time, bytes.
 const ZEROS: &[u8] = &[0; 256 * 1024];
 
@@ -83,7 +81,7 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStat
         Fsctl::QUERY_NETWORK_INTERFACE_INFO if decoded.file_id != FileId::RELATED => {
             Err(NtStatus::INVALID_PARAMETER)
         }
-        Fsctl::QUERY_NETWORK_INTERFACE_INFO => done(interfaces(request, room as usize)?),
+        Fsctl::QUERY_NETWORK_INTERFACE_INFO => done(interfaces::answer(request, room as usize).await?),
         // The pipes that are served are always there.
         Fsctl::PIPE_WAIT => done(Vec::new()),
         Fsctl::PIPE_TRANSCEIVE => transceive(request, decoded),
@@ -141,21 +139,6 @@ fn object_id(request: &Request, decoded: &IoctlRequest) -> Result<Vec<u8>, NtSta
     };
     let mut output = Vec::new();
     value.encode(&mut output);
-    Ok(output)
-}
-
-/// The address that the client came to: further ones are the operator's to offer.
-fn interfaces(request: &Request, room: usize) -> Result<Vec<u8>, NtStatus> {
-    let interface = NetworkInterface {
-        index: 1,
-        capability: InterfaceCapability::empty(),
-        link_speed: LINK_SPEED,
-        address: request.connection.local.ip().to_canonical(),
-    };
-    let mut output = Vec::new();
-    if !encode_network_interfaces(&[interface], room, &mut output) {
-        return Err(NtStatus::BUFFER_TOO_SMALL);
-    }
     Ok(output)
 }
 

@@ -1,5 +1,7 @@
 //! The server over a volume in memory, with a client of another make.
 
+mod interfaces;
+
 use front_smb::{Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
 use smb2::client::Connection;
