@@ -146,6 +146,8 @@ pub fn smb_config(
             Encryption::Desired => front_smb::Encryption::Desired,
             Encryption::Required => front_smb::Encryption::Required,
         },
+        multichannel: settings.multichannel,
+        interfaces: settings.interfaces.clone(),
         ..front_smb::ServerConfig::new(settings.listen.clone(), users)
     }
 }

@@ -4,6 +4,7 @@
 //! no secrets, only the files in which those lie, so they can be compared (reload) and printed.
 
 mod error;
+mod interface;
 mod origin;
 mod raw;
 mod secret;
@@ -111,6 +112,10 @@ pub struct SmbSettings {
     pub encryption: Encryption,
     pub min_dialect: Dialect,
     pub max_dialect: Dialect,
+    /// Whether one session may have several connections.
+    pub multichannel: bool,
+    /// The interfaces told to clients for these; `None`: all that lead to other machines.
+    pub interfaces: Option<Vec<front_smb::InterfaceChoice>>,
     pub shares: Vec<ShareSettings>,
 }
 
@@ -248,6 +253,8 @@ impl SmbSettings {
             encryption: Encryption::Accepted,
             min_dialect: Dialect::Smb202,
             max_dialect: Dialect::Smb311,
+            multichannel: true,
+            interfaces: None,
             shares: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! The configuration as it stands in the file: what may be written, with the places for complaints. What it means
 //! together is settled in `settle.rs`.
 
+use super::interface::Interface;
 use super::origin::Origin;
 use super::secret::SecretFile;
 use super::value::{Dial, Listen, NodeName, Size, Span};
@@ -82,6 +83,8 @@ pub struct Smb {
     pub encryption: Option<super::Encryption>,
     pub min_dialect: Option<super::Dialect>,
     pub max_dialect: Option<Spanned<super::Dialect>>,
+    pub multichannel: Option<bool>,
+    pub interfaces: Option<Spanned<Vec<Interface>>>,
     #[serde(default)]
     pub share: BTreeMap<Spanned<String>, Share>,
 }

@@ -1,5 +1,6 @@
 //! From what is written to what it means: defaults, relative paths, and whatever one key demands of another.
 
+use super::interface::Interface;
 use super::raw;
 use super::value::{Listen, Span};
 use super::*;
@@ -232,8 +233,25 @@ fn settle_smb(
         }
         smb.max_dialect = max.into_inner();
     }
+    smb.multichannel = raw.multichannel.unwrap_or(smb.multichannel);
+    smb.interfaces = settle_interfaces(source, smb.multichannel, raw.interfaces)?;
     smb.shares = settle_shares(source, volumes, raw.share)?;
     Ok(smb)
+}
+
+fn settle_interfaces(
+    source: &Source<'_>,
+    multichannel: bool,
+    raw: Option<Spanned<Vec<Interface>>>,
+) -> Result<Option<Vec<front_smb::InterfaceChoice>>, ConfigError> {
+    match raw {
+        Some(list) if !multichannel => source
+            .wrong(list.span(), "clients are told of interfaces for multichannel, which is off; take it out"),
+        Some(list) if list.get_ref().is_empty() => {
+            source.wrong(list.span(), "no client could open a further channel; write multichannel = false")
+        }
+        list => Ok(list.map(|list| list.into_inner().into_iter().map(|interface| interface.0).collect())),
+    }
 }
 
 fn settle_shares(

@@ -125,6 +125,20 @@ fn what_one_key_demands_of_another() {
 }
 
 #[test]
+fn interfaces_and_channels() {
+    let listen = "listen = \"0.0.0.0:445\"";
+    let with = |more: &str| format!("{listen}\n{more}");
+    let list = "interfaces = [\"eth0\", { address = \"10.0.0.5\", speed = \"10Gbit\" }]";
+    let smb = parse(&ENTRYPOINT.replacen(listen, &with(list), 1)).unwrap().smb.unwrap();
+    assert_eq!((smb.multichannel, smb.interfaces.unwrap().len()), (true, 2));
+    let smb = parse(&ENTRYPOINT.replacen(listen, &with("multichannel = false"), 1)).unwrap().smb.unwrap();
+    assert_eq!((smb.multichannel, smb.interfaces), (false, None));
+    check(listen, &with("interfaces = []"), 13, "write multichannel = false");
+    check(listen, &with("interfaces = [\"a/b\"]"), 13, "is not an interface's name");
+    check(listen, &with("multichannel = false\ninterfaces = [\"eth0\"]"), 14, "which is off; take it out");
+}
+
+#[test]
 fn jobs_of_later_versions_are_called_so() {
     check("[admin]", "[fuse.web]\nvolume = \"x\"\n[admin]", 15, "`fuse` is not in this version of farshare");
     check(

@@ -48,7 +48,7 @@ const SPAN_UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// A whole number and one of `units`, multiplied out.
-fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+pub(super) fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
     let unit = text[digits..].trim();
