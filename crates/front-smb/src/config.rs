@@ -1,6 +1,7 @@
 //! What the operator decides: addresses, shares, users, and how strictly to sign and encrypt.
 
 use crate::interfaces::InterfaceChoice;
+use crate::transport::quic::Certificate;
 use smb_core::ntlm::NtHash;
 use smb_wire::negotiate::Dialect;
 use std::net::SocketAddr;
@@ -33,10 +34,20 @@ pub enum Encryption {
     Required,
 }
 
+/// SMB over QUIC.
+#[derive(Clone, Debug)]
+pub struct QuicConfig {
+    pub listen: Vec<SocketAddr>,
+    pub certificate: Certificate,
+}
+
 /// One server.
 #[derive(Clone)]
 pub struct ServerConfig {
+    /// Over TCP.
     pub listen: Vec<SocketAddr>,
+    /// Over QUIC too, with dialect 3.1.1 alone.
+    pub quic: Option<QuicConfig>,
     /// NetBIOS-style name told to clients, at most 15 characters.
     pub server_name: String,
     /// The same on every start, so that clients know the server again.
@@ -57,6 +68,7 @@ impl ServerConfig {
     pub fn new(listen: Vec<SocketAddr>, users: Arc<dyn Users>) -> ServerConfig {
         ServerConfig {
             listen,
+            quic: None,
             server_name: "FARSHARE".to_owned(),
             server_guid: *b"farshare\0server\0",
             min_dialect: Dialect::SMB_2_0_2,

@@ -1,4 +1,4 @@
-//! One TCP connection: its state, and the loop that serves it.
+//! One connection: its state, and the loop that serves it.
 //!
 //! The loop is one task. It reads frames, lets each run as a future of its own, and writes what they answer:
 //! requests of one connection overlap (a slow read does not hold up an echo) without a hop between threads.
@@ -17,22 +17,23 @@ use crate::limits;
 use crate::outbox::{Outbox, Outgoing};
 use crate::server::{Ending, State};
 use crate::session::{Channel, ConnectionId, Session};
+use crate::transport::{Kind, Transport};
 use crate::waiting::Waiting;
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::{Mutex, RwLock};
 use smb_core::credits::CreditWindow;
-use smb_core::negotiate::Agreement;
+use smb_core::negotiate::{Agreement, Policy};
 use smb_core::preauth::PreauthHash;
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
@@ -53,6 +54,7 @@ const ROOM_UNIT_BYTES: u32 = 64 * 1024;
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) server: Arc<State>,
+    pub(crate) kind: Kind,
     pub(crate) peer: SocketAddr,
     /// The address of ours that the client came to.
     pub(crate) local: SocketAddr,
@@ -78,12 +80,14 @@ impl Connection {
     pub(crate) fn new(
         id: ConnectionId,
         server: Arc<State>,
+        kind: Kind,
         peer: SocketAddr,
         local: SocketAddr,
     ) -> Arc<Connection> {
         Arc::new(Connection {
             id,
             server,
+            kind,
             peer,
             local,
             outbox: Outbox::default(),
@@ -108,6 +112,11 @@ impl Connection {
 
     pub(crate) fn client(&self) -> Option<Arc<Client>> {
         self.client.get().cloned()
+    }
+
+    /// What may be agreed on here.
+    pub(crate) fn policy(&self) -> &Policy {
+        self.server.policy(self.kind)
     }
 
     pub(crate) fn channel(&self, session_id: u64) -> Option<Channel> {
@@ -178,21 +187,29 @@ impl Connection {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(connection: Arc<Connection>, stream: TcpStream, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve<T: Transport>(
+    connection: Arc<Connection>,
+    mut transport: T,
+    stop: watch::Receiver<bool>,
+) {
     let peer = connection.peer;
     // A handler that panics ends its connection, and nothing of it is left behind.
-    match AssertUnwindSafe(run(&connection, &stream, stop)).catch_unwind().await {
+    let ended = AssertUnwindSafe(run(&connection, &mut transport, stop)).catch_unwind().await;
+    match &ended {
+        Ok(Ok(())) => transport.end().await,
+        Ok(Err(_)) | Err(_) => drop(transport),
+    }
+    match ended {
         Ok(Ok(())) => tracing::debug!(%peer, "connection closed"),
         Ok(Err(Disconnect(why))) => tracing::warn!(%peer, why, "connection dropped"),
         Err(_) => tracing::error!(%peer, "connection dropped: a fault in this program, see the panic above"),
     }
-    drop(stream);
     connection.leave_sessions().await;
 }
 
-async fn run(
+async fn run<T: Transport>(
     connection: &Arc<Connection>,
-    stream: &TcpStream,
+    transport: &mut T,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Disconnect> {
     let mut inbox = Inbox::new(connection.message_limit());
@@ -224,7 +241,7 @@ async fn run(
             }
         }
         let waited = connection.outbox.waiting_bytes();
-        connection.outbox.flush(|slices| stream.try_write_vectored(slices))?;
+        connection.outbox.flush(|slices| transport.try_write(slices))?;
         if waited == 0 || connection.outbox.waiting_bytes() < waited {
             sent_at = Instant::now();
         }
@@ -238,13 +255,11 @@ async fn run(
         let sending = connection.outbox.waiting_bytes() > 0;
         let reading = !stopping && may_read(connection, work.len(), at_work_bytes);
         tokio::select! {
-            ready = stream.readable(), if reading => {
-                ready?;
-                if !receive(stream, &mut inbox)? {
+            ready = poll_fn(|cx| transport.poll_ready(cx, reading, sending)), if reading || sending => {
+                if ready? && !receive(transport, &mut inbox)? {
                     return Ok(());
                 }
             }
-            ready = stream.writable(), if sending => ready?,
             Some(done) = work.next(), if !work.is_empty() => at_work_bytes -= done?,
             () = connection.outbox.pushed() => {}
             changed = stop.changed(), if !stopping => {
@@ -286,8 +301,8 @@ fn may_read(connection: &Connection, at_work: usize, at_work_bytes: usize) -> bo
 }
 
 /// Reads what has arrived; false at the end of the stream.
-fn receive(stream: &TcpStream, inbox: &mut Inbox) -> Result<bool, Disconnect> {
-    match stream.try_read_buf(inbox.space()) {
+fn receive(transport: &mut impl Transport, inbox: &mut Inbox) -> Result<bool, Disconnect> {
+    match transport.try_read(inbox.space()) {
         Ok(0) => Ok(false),
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(true),

@@ -1,11 +1,12 @@
 //! The SMB2/3 server.
 //!
 //! ```text
-//! socket -> inbox -> dispatch -> commands -> vfs
-//! socket <- outbox <- reply  <-
+//! transport -> inbox -> dispatch -> commands -> vfs
+//! transport <- outbox <- reply  <-
 //! ```
 //!
-//! * [`server`](Server): listeners and what all connections share;
+//! * [`server`](Server): who is let in, and what all connections share;
+//! * `transport`: listeners and the carriers of frames, TCP and others;
 //! * `connection`: one task per connection; every request a future in it;
 //! * `dispatch`: sealing, signatures, chains of requests, interim responses, cancel;
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
@@ -35,9 +36,11 @@ mod request;
 mod server;
 mod session;
 mod status;
+mod transport;
 mod turns;
 mod waiting;
 
-pub use config::{Encryption, ServerConfig, Share, Signing, Users};
+pub use config::{Encryption, QuicConfig, ServerConfig, Share, Signing, Users};
 pub use interfaces::{InterfaceChoice, Named};
 pub use server::{Server, ServerStatus, SessionStatus};
+pub use transport::quic::Certificate;

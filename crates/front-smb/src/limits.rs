@@ -78,3 +78,21 @@ pub const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 pub const ANONYMOUS_CREDITS_MAX: u32 = 64;
 /// Credits of a connection after that.
 pub const CREDITS_MAX: u32 = 8192;
+/// QUIC clients that shake hands at a time, on one address of ours; further ones are refused.
+pub const QUIC_HANDSHAKES_MAX: usize = 256;
+/// From so many on, a client must first show that its address is its own.
+pub const QUIC_HANDSHAKES_UNPROVED_MAX: usize = 32;
+/// The same from one place (IPv6: one /64).
+pub const QUIC_HANDSHAKES_PER_ADDRESS_MAX: usize = 16;
+/// How long a QUIC client may take from its first packet to the first bytes on its stream.
+pub const QUIC_HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// A QUIC connection on which nothing comes for so long is dead.
+pub const QUIC_IDLE_MAX: Duration = Duration::from_secs(120);
+/// So often a silent client is asked for a sign of life, which also keeps the way through a NAT open.
+pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Bytes of one QUIC connection on their way in each direction, not taken or not acknowledged yet.
+pub const QUIC_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// Buffers asked of the system for a UDP socket, bytes.
+pub const QUIC_SOCKET_BYTES: usize = 4 * 1024 * 1024;
+/// How long the end of a QUIC connection may take.
+pub const QUIC_END_PATIENCE: Duration = Duration::from_secs(1);

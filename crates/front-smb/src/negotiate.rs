@@ -21,7 +21,7 @@ pub(crate) fn smb2(request: &Request) -> Result<Result<Answer, NtStatus>, Discon
     };
     let mut salt = [0; smb_core::negotiate::SALT_LEN];
     getrandom::fill(&mut salt)?;
-    let agreement = match negotiate(&decoded, &connection.server.policy, salt) {
+    let agreement = match negotiate(&decoded, connection.policy(), salt) {
         Ok(agreement) => agreement,
         Err(status) => return Ok(Err(status)),
     };
@@ -39,7 +39,7 @@ pub(crate) fn multi_protocol(connection: &Arc<Connection>, message: &[u8]) -> Re
         return Err(Disconnect("SMB1 after SMB2".to_owned()));
     }
     let request = Smb1NegotiateRequest::decode(message)?;
-    let agreement = smb_core::negotiate::multi_protocol(&request, &connection.server.policy)
+    let agreement = smb_core::negotiate::multi_protocol(&request, connection.policy())
         .map_err(|_| "the client knows only SMB1, which is not served")?;
     // It uses message id 0; the client goes on with 1 after the wildcard, and after 2.0.2 too.
     connection.credits.lock().charge(0, 1)?;

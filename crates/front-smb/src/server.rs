@@ -1,4 +1,4 @@
-//! The server: listeners, what all connections share, and the orderly end.
+//! The server: who is let in, what all connections share, and the orderly end.
 //!
 //! Whatever outlives a connection is in [`State`]: shares, sessions, the table of failed log-ins, counters.
 
@@ -11,27 +11,26 @@ use crate::kept::Kept;
 use crate::limits;
 use crate::open;
 use crate::session::{ConnectionId, Session};
+use crate::transport::quic::{Certificate, Identity, Quic};
+use crate::transport::{Arrived, Kind, Listener, Transport, quic, tcp};
 use crate::turns::{Turns, place_of};
 use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use smb_core::negotiate::{EncryptionPolicy, Policy};
 use smb_core::throttle::{Throttle, ThrottlePolicy};
-use smb_wire::negotiate::Capabilities;
-use socket2::{SockRef, TcpKeepalive};
+use smb_wire::negotiate::{Capabilities, Dialect};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use crate::config::Share;
 
-/// Connections that the kernel keeps for us before we take them.
-const BACKLOG: u32 = 1024;
 /// Pause after the system has refused to give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,9 +46,10 @@ pub(crate) enum Ending {
 /// What all connections share.
 pub(crate) struct State {
     pub(crate) config: ServerConfig,
-    pub(crate) policy: Policy,
-    /// Where the server listens.
-    pub(crate) addresses: Vec<SocketAddr>,
+    tcp_policy: Policy,
+    /// QUIC carries the newest dialect alone (MS-SMB2 2.1).
+    quic_policy: Policy,
+    bound: Bound,
     pub(crate) interfaces: Interfaces,
     shares: RwLock<HashMap<String, Arc<Share>>>,
     sessions: RwLock<HashMap<u64, Arc<Session>>>,
@@ -65,6 +65,13 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     last_open: AtomicU64,
     pub(crate) started: Instant,
+}
+
+/// Where the server listens, in the order of the configuration.
+#[derive(Default)]
+struct Bound {
+    tcp: Vec<SocketAddr>,
+    quic: Vec<SocketAddr>,
 }
 
 /// Counts since the start.
@@ -109,6 +116,8 @@ pub struct SessionStatus {
 /// A running SMB server.
 pub struct Server {
     state: Arc<State>,
+    /// Towards QUIC clients.
+    identity: Option<Arc<Identity>>,
     stop: watch::Sender<bool>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -119,26 +128,46 @@ impl Server {
     /// # Errors
     /// An address that cannot be bound, with its name.
     pub async fn start(config: ServerConfig, shares: Vec<Share>) -> io::Result<Server> {
-        let mut listeners = Vec::new();
-        for address in &config.listen {
-            let named = |error: io::Error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            };
-            listeners.push(bind(*address).map_err(named)?);
-        }
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let state = Arc::new(State::new(config, addresses, shares));
+        let tcp = config.listen.iter().map(|address| tcp::bind(*address)).collect::<io::Result<Vec<_>>>()?;
+        let identity = config.quic.as_ref().map(|quic| Identity::new(quic.certificate.clone()));
+        let quic = match (&config.quic, &identity) {
+            (Some(settings), Some(identity)) => {
+                let each = settings.listen.iter().map(|address| quic::bind(*address, Arc::clone(identity)));
+                each.collect::<io::Result<Vec<_>>>()?
+            }
+            _ => Vec::new(),
+        };
+        let bound = Bound {
+            tcp: tcp.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?,
+            quic: quic.iter().map(Quic::local_addr).collect::<io::Result<_>>()?,
+        };
+        let state = Arc::new(State::new(config, bound, shares));
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for listener in listeners {
+        for listener in tcp {
             tasks.spawn(accept(listener, Arc::clone(&state), stopped.clone()));
         }
-        Ok(Server { state, stop, tasks: tokio::sync::Mutex::new(tasks) })
+        for listener in quic {
+            tasks.spawn(accept(listener, Arc::clone(&state), stopped.clone()));
+        }
+        Ok(Server { state, identity, stop, tasks: tokio::sync::Mutex::new(tasks) })
     }
 
-    /// The addresses bound, in the order of the configuration.
+    /// The TCP addresses bound, in the order of the configuration.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.state.addresses
+        self.state.bound_to(Kind::Tcp)
+    }
+
+    /// The UDP addresses bound for QUIC.
+    pub fn quic_addrs(&self) -> &[SocketAddr] {
+        self.state.bound_to(Kind::Quic)
+    }
+
+    /// Shows another certificate to QUIC clients that come from now on; of no effect without QUIC.
+    pub fn renew_certificate(&self, certificate: Certificate) {
+        if let Some(identity) = &self.identity {
+            identity.renew(certificate);
+        }
     }
 
     /// Replaces the list of shares. Who is connected to one that is gone keeps it until he disconnects.
@@ -177,20 +206,13 @@ impl Server {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// Takes connections until told to stop, then waits for them.
-async fn accept(listener: TcpListener, state: Arc<State>, mut stop: watch::Receiver<bool>) {
+async fn accept<L: Listener>(mut listener: L, state: Arc<State>, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     while !*stop.borrow() {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(stream, peer, &state, &stop, &mut connections),
+                Ok(client) => admit(client, L::KIND, &state, &stop, &mut connections),
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -200,38 +222,32 @@ async fn accept(listener: TcpListener, state: Arc<State>, mut stop: watch::Recei
             changed = stop.changed() => if changed.is_err() { break },
         }
     }
-    drop(listener);
+    let closed = listener.close();
     if !connection::drained(&mut connections, limits::DRAIN_PATIENCE).await {
         tracing::warn!(left = connections.len(), "stopped with requests under way");
     }
+    closed.await;
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
+fn admit<T: Transport + 'static>(
+    client: Arrived<T>,
+    kind: Kind,
     state: &Arc<State>,
     stop: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
 ) {
+    let Arrived { transport, peer, local } = client;
     if connections.len() >= limits::CONNECTIONS_MAX || !state.enter_anonymous(peer.ip()) {
         tracing::warn!(%peer, "too many connections");
         return;
     }
-    if let Err(error) = tend(&stream) {
-        tracing::debug!(%peer, %error, "cannot set the socket's options");
-    }
-    let Ok(local) = stream.local_addr() else {
-        // The client is gone again.
-        state.leave_anonymous(peer.ip());
-        return;
-    };
     let id = ConnectionId(state.counters.connections_ever.fetch_add(1, Ordering::Relaxed));
-    let connection = Connection::new(id, Arc::clone(state), peer, local);
+    let connection = Connection::new(id, Arc::clone(state), kind, peer, local);
     let state = Arc::clone(state);
     let stop = stop.clone();
     connections.spawn(async move {
         state.counters.connections.fetch_add(1, Ordering::Relaxed);
-        connection::serve(Arc::clone(&connection), stream, stop).await;
+        connection::serve(Arc::clone(&connection), transport, stop).await;
         state.counters.connections.fetch_sub(1, Ordering::Relaxed);
         if !connection.was_known() {
             state.leave_anonymous(peer.ip());
@@ -239,21 +255,8 @@ fn admit(
     });
 }
 
-/// No delay for small answers; and a client that lost its power is noticed, so that its opens and locks do not
-/// stand in the way of others for ever.
-fn tend(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keep_alive = TcpKeepalive::new()
-        .with_time(limits::KEEP_ALIVE_AFTER)
-        .with_interval(limits::KEEP_ALIVE_EVERY)
-        .with_retries(limits::KEEP_ALIVE_MISSES);
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&keep_alive)?;
-    socket.set_tcp_user_timeout(Some(limits::SEND_PATIENCE))
-}
-
 impl State {
-    fn new(config: ServerConfig, addresses: Vec<SocketAddr>, shares: Vec<Share>) -> State {
+    fn new(config: ServerConfig, bound: Bound, shares: Vec<Share>) -> State {
         let mut capabilities =
             Capabilities::LARGE_MTU | Capabilities::LEASING | Capabilities::DIRECTORY_LEASING;
         capabilities.set(Capabilities::MULTI_CHANNEL, config.multichannel);
@@ -271,8 +274,9 @@ impl State {
         };
         State {
             config,
-            policy,
-            addresses,
+            quic_policy: Policy { min_dialect: Dialect::SMB_3_1_1, ..policy.clone() },
+            tcp_policy: policy,
+            bound,
             interfaces: Interfaces::default(),
             shares: RwLock::new(by_name(shares)),
             sessions: RwLock::default(),
@@ -294,6 +298,22 @@ impl State {
             counters: Counters::default(),
             last_open: AtomicU64::new(0),
             started: Instant::now(),
+        }
+    }
+
+    /// What a connection over such a transport may agree on.
+    pub(crate) fn policy(&self, kind: Kind) -> &Policy {
+        match kind {
+            Kind::Tcp => &self.tcp_policy,
+            Kind::Quic => &self.quic_policy,
+        }
+    }
+
+    /// Where clients of such a transport are taken.
+    pub(crate) fn bound_to(&self, kind: Kind) -> &[SocketAddr] {
+        match kind {
+            Kind::Tcp => &self.bound.tcp,
+            Kind::Quic => &self.bound.quic,
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) async fn ioctl(request: &Request) -> Result<Result<Answer, NtStatus>,
 fn validate_negotiate(request: &Request, decoded: &IoctlRequest) -> Result<Answer, Disconnect> {
     let agreement = request.connection.negotiated.get().ok_or("an IOCTL before NEGOTIATE")?;
     let asked = ValidateNegotiateRequest::decode(&decoded.input)?;
-    let policy = &request.connection.server.policy;
+    let policy = request.connection.policy();
     let unaltered = agreement.is_unaltered(
         policy,
         asked.capabilities,

@@ -63,7 +63,7 @@ pub(crate) async fn answer(request: &Request, room: usize) -> Result<Vec<u8>, Nt
         tracing::error!(error, "cannot ask the system for its network interfaces");
         NtStatus::INSUFFICIENT_RESOURCES
     })?;
-    let listening = Listening { bound: &server.addresses, local: connection.local };
+    let listening = Listening { bound: server.bound_to(connection.kind), local: connection.local };
     let mut offered = offer(&facts, server.config.interfaces.as_deref(), listening);
     if offered.len() > limits::INTERFACES_MAX {
         tracing::warn!(addresses = offered.len(), "more addresses than are told to clients");

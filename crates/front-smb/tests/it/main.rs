@@ -1,6 +1,7 @@
 //! The server over a volume in memory, with a client of another make.
 
 mod interfaces;
+mod quic;
 
 use front_smb::{Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
@@ -25,12 +26,18 @@ impl Users for One {
     }
 }
 
-/// A server with the share `share`, and its address.
-async fn serve() -> (Server, String) {
+/// An empty volume that is ready.
+async fn volume() -> vfs::Vfs {
     let vfs = vfs::Vfs::new(MemVolume::new(), vfs::VfsConfig::default());
     while vfs.freshness().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    vfs
+}
+
+/// A server with the share `share`, and its address.
+async fn serve() -> (Server, String) {
+    let vfs = volume().await;
     let config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(One));
     let server = Server::start(config, vec![Share::new("share", vfs)]).await.unwrap();
     let address = server.local_addrs()[0].to_string();

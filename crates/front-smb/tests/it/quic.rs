@@ -1,0 +1,216 @@
+//! The same client as over TCP, carried by QUIC.
+
+use crate::{Client, One, volume};
+use async_trait::async_trait;
+use front_smb::{Certificate, QuicConfig, Server, ServerConfig, Share};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ConnectionError, Endpoint, RecvStream, SendStream};
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use smb2::client::{Connection, Session};
+use smb2::transport::{TransportReceive, TransportSend};
+use smb2::types::Dialect;
+use smb2::{Error, Tree};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+const NAME: &str = "files.example";
+
+/// A server on TCP and QUIC, and the certificate that it shows.
+async fn serve() -> (Server, CertificateDer<'static>) {
+    let (shown, certificate) = certificate();
+    let loopback: Vec<SocketAddr> = vec![([127, 0, 0, 1], 0).into()];
+    let quic = Some(QuicConfig { listen: loopback.clone(), certificate });
+    let config = ServerConfig { quic, ..ServerConfig::new(loopback, Arc::new(One)) };
+    let server = Server::start(config, vec![Share::new("share", volume().await)]).await.unwrap();
+    (server, shown)
+}
+
+fn certificate() -> (CertificateDer<'static>, Certificate) {
+    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    (made.cert.der().clone(), Certificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap())
+}
+
+/// A QUIC client that believes `root` and says that it speaks `protocol`, or nothing when that is empty.
+fn endpoint(root: &CertificateDer<'static>, protocol: &[u8]) -> Endpoint {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider);
+    let tls = tls.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+    let mut tls = tls.with_root_certificates(roots).with_no_client_auth();
+    tls.alpn_protocols = [protocol.to_vec()].into_iter().filter(|protocol| !protocol.is_empty()).collect();
+    let crypto = QuicClientConfig::try_from(tls).unwrap();
+    let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
+    endpoint
+}
+
+struct Sending(Mutex<SendStream>);
+struct Receiving {
+    stream: Mutex<RecvStream>,
+    /// These end with the client, not before.
+    _kept: (quinn::Connection, Endpoint),
+}
+
+fn lost(_: impl std::fmt::Debug) -> Error {
+    Error::Disconnected
+}
+
+#[async_trait]
+impl TransportSend for Sending {
+    async fn send(&self, data: &[u8]) -> smb2::Result<()> {
+        let mut stream = self.0.lock().await;
+        let length = u32::try_from(data.len()).unwrap();
+        stream.write_all(&length.to_be_bytes()).await.map_err(lost)?;
+        stream.write_all(data).await.map_err(lost)
+    }
+}
+
+#[async_trait]
+impl TransportReceive for Receiving {
+    async fn receive(&self) -> smb2::Result<Vec<u8>> {
+        let mut stream = self.stream.lock().await;
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).await.map_err(lost)?;
+        let mut data = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut data).await.map_err(lost)?;
+        Ok(data)
+    }
+}
+
+/// A connection of the SMB client over QUIC, before NEGOTIATE.
+async fn connect(server: &Server, root: &CertificateDer<'static>) -> Connection {
+    let endpoint = endpoint(root, b"smb");
+    let quic = endpoint.connect(server.quic_addrs()[0], NAME).unwrap().await.unwrap();
+    let (send, receive) = quic.open_bi().await.unwrap();
+    let receiving = Receiving { stream: Mutex::new(receive), _kept: (quic, endpoint) };
+    Connection::from_transport(Box::new(Sending(Mutex::new(send))), Box::new(receiving), NAME)
+}
+
+async fn log_in(mut connection: Connection) -> (Connection, Tree) {
+    connection.negotiate().await.unwrap();
+    Session::setup(&mut connection, "user", "pass", "").await.unwrap();
+    let tree = Tree::connect(&mut connection, "share").await.unwrap();
+    (connection, tree)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_written_read_and_listed_over_quic() {
+    let (server, root) = serve().await;
+    let (mut over_quic, tree) = log_in(connect(&server, &root).await).await;
+    assert_eq!(over_quic.params().unwrap().dialect, Dialect::Smb3_1_1);
+    // More than the windows hold at once, in both directions.
+    let data: Vec<u8> = (0..40_000_000u32).map(|i| (i ^ (i >> 9)) as u8).collect();
+    tree.write_file_pipelined(&mut over_quic, "a.bin", &data).await.unwrap();
+    assert!(tree.read_file_pipelined(&mut over_quic, "a.bin").await.unwrap() == data);
+    let listed = tree.list_directory(&mut over_quic, "").await.unwrap();
+    assert!(listed.iter().any(|entry| entry.name == "a.bin"));
+    let over_tcp = Client::new(&server.local_addrs()[0].to_string()).await;
+    let Client { mut smb, tree: other } = over_tcp;
+    assert!(
+        other.read_file_pipelined(smb.connection_mut(), "a.bin").await.unwrap() == data,
+        "one volume, two ways"
+    );
+    assert_eq!(server.status().sessions, 2);
+    drop(over_quic);
+    drop(smb);
+    assert!(server.shutdown().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_gone_takes_its_session_along() {
+    let (server, root) = serve().await;
+    let (connection, tree) = log_in(connect(&server, &root).await).await;
+    assert_eq!((server.status().sessions, server.status().connections), (1, 1));
+    drop((connection, tree));
+    while server.status().sessions + server.status().connections > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_protocols_and_other_servers_end_in_the_handshake() {
+    let (server, root) = serve().await;
+    let address = server.quic_addrs()[0];
+    for protocol in [&b"h3"[..], b""] {
+        let end = endpoint(&root, protocol).connect(address, NAME).unwrap().await;
+        assert!(matches!(end, Err(ConnectionError::ConnectionClosed(_))), "{protocol:?}: {end:?}");
+    }
+    let stranger = certificate().0;
+    assert!(endpoint(&stranger, b"smb").connect(address, NAME).unwrap().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_is_shown_to_those_who_come_next() {
+    let (server, old) = serve().await;
+    let (before, _) = log_in(connect(&server, &old).await).await;
+    let (new, certificate) = certificate();
+    server.renew_certificate(certificate);
+    assert!(endpoint(&old, b"smb").connect(server.quic_addrs()[0], NAME).unwrap().await.is_err());
+    log_in(connect(&server, &new).await).await;
+    let mut before = before;
+    Tree::connect(&mut before, "share").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_server_tells_its_clients() {
+    let (server, root) = serve().await;
+    let quic = endpoint(&root, b"smb");
+    let connection = quic.connect(server.quic_addrs()[0], NAME).unwrap().await.unwrap();
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    send.write_all(&[0]).await.unwrap();
+    while server.status().connections == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(server.shutdown().await);
+    let end = tokio::time::timeout(Duration::from_secs(5), connection.closed()).await.unwrap();
+    assert!(matches!(end, ConnectionError::ApplicationClosed(_)), "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_lead_nowhere_take_only_so_many_places() {
+    let (server, root) = serve().await;
+    let endpoint = endpoint(&root, b"smb");
+    let connect = || endpoint.connect(server.quic_addrs()[0], NAME).unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..front_smb::limits::QUIC_HANDSHAKES_PER_ADDRESS_MAX {
+        idle.push(connect().await.unwrap());
+    }
+    assert!(matches!(connect().await, Err(ConnectionError::ConnectionClosed(_))));
+    let (mut send, _receive) = idle[0].open_bi().await.unwrap();
+    send.write_all(&[0]).await.unwrap();
+    while server.status().connections == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    connect().await.expect("whoever has opened a stream shakes hands no more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_newest_dialect_goes_over_quic() {
+    use smb_wire::ids::Guid;
+    use smb_wire::negotiate::{Capabilities, Dialect, NegotiateRequest, SecurityMode};
+    let (server, root) = serve().await;
+    let endpoint = endpoint(&root, b"smb");
+    let quic = endpoint.connect(server.quic_addrs()[0], NAME).unwrap().await.unwrap();
+    let (mut send, mut receive) = quic.open_bi().await.unwrap();
+    let mut message = Vec::new();
+    smb_wire::Header::request(smb_wire::Command::Negotiate, 0).encode_into(&mut message);
+    let request = NegotiateRequest {
+        security_mode: SecurityMode::SIGNING_ENABLED,
+        capabilities: Capabilities::empty(),
+        client_guid: Guid::default(),
+        dialects: vec![Dialect::SMB_2_1, Dialect::SMB_3_0_2],
+        contexts: Vec::new(),
+    };
+    request.encode(&mut message);
+    send.write_all(&u32::try_from(message.len()).unwrap().to_be_bytes()).await.unwrap();
+    send.write_all(&message).await.unwrap();
+    let mut answer = [0; 4 + 64];
+    receive.read_exact(&mut answer).await.unwrap();
+    let status = u32::from_le_bytes(answer[12..16].try_into().unwrap());
+    assert_eq!(status, smb_wire::NtStatus::NOT_SUPPORTED.0);
+}
