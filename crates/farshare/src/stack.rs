@@ -10,7 +10,7 @@
 
 use crate::acquainted::{Acquainted, Memory, ToFileServer, ToPeer};
 use crate::config::{
-    CacheSettings, Dialect, Encryption, Origin, Signing, SmbSettings, VolumeSettings, Watch,
+    CacheSettings, Dialect, Encryption, Origin, QuicSettings, Signing, SmbSettings, VolumeSettings, Watch,
 };
 use crate::failure::Failure;
 use crate::users::UserTable;
@@ -131,8 +131,13 @@ pub fn smb_config(
     settings: &SmbSettings,
     server_guid: [u8; 16],
     users: Arc<UserTable>,
-) -> front_smb::ServerConfig {
-    front_smb::ServerConfig {
+) -> Result<front_smb::ServerConfig, Failure> {
+    let quic = |quic: &QuicSettings| {
+        let certificate = quic.load().map_err(Failure::usage)?;
+        Ok::<_, Failure>(front_smb::QuicConfig { listen: quic.listen.clone(), certificate })
+    };
+    Ok(front_smb::ServerConfig {
+        quic: settings.quic.as_ref().map(quic).transpose()?,
         server_name: settings.server_name.clone(),
         server_guid,
         min_dialect: dialect(settings.min_dialect),
@@ -149,7 +154,7 @@ pub fn smb_config(
         multichannel: settings.multichannel,
         interfaces: settings.interfaces.clone(),
         ..front_smb::ServerConfig::new(settings.listen.clone(), users)
-    }
+    })
 }
 
 fn dialect(dialect: Dialect) -> smb_wire::negotiate::Dialect {

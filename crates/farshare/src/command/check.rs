@@ -15,7 +15,7 @@ use link::{LinkConfig, LinkState, certs};
 use origin_peer::Inbox;
 use rustix::fs::Access;
 use std::fmt::Display;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 use volume::{Cx, ListHow, Priority, VPath};
@@ -247,6 +247,14 @@ fn check_smb(table: &mut Table, config: &Config, running: bool) {
     for address in &smb.listen {
         let what = format!("SMB on {address}");
         match TcpListener::bind(address) {
+            Ok(_) => table.ok(what, "can be listened on"),
+            Err(_) if running => table.ok(what, "in use, the node runs"),
+            Err(cause) => table.wrong(what, cause),
+        }
+    }
+    for address in smb.quic.iter().flat_map(|quic| &quic.listen) {
+        let what = format!("SMB over QUIC on {address}");
+        match UdpSocket::bind(address) {
             Ok(_) => table.ok(what, "can be listened on"),
             Err(_) if running => table.ok(what, "in use, the node runs"),
             Err(cause) => table.wrong(what, cause),

@@ -29,6 +29,8 @@ pub const DEFAULT_FILE: &str = "/etc/farshare/farshare.toml";
 pub const CACHE_SIZE_DEFAULT: Size = Size(10 << 30);
 /// Smallest cache that makes sense: a few files being read at once must fit.
 pub const CACHE_SIZE_MIN: Size = Size(64 << 20);
+/// What is read of a file with certificates, bytes.
+const CERTIFICATE_MAX_BYTES: u64 = 256 * 1024;
 /// Largest configuration file, bytes.
 const FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -116,7 +118,17 @@ pub struct SmbSettings {
     pub multichannel: bool,
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
     pub interfaces: Option<Vec<front_smb::InterfaceChoice>>,
+    pub quic: Option<QuicSettings>,
     pub shares: Vec<ShareSettings>,
+}
+
+/// `[smb.quic]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QuicSettings {
+    pub listen: Vec<SocketAddr>,
+    /// PEM files: the chain, and the key of its first certificate.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// `[smb.share.NAME]`
@@ -255,8 +267,24 @@ impl SmbSettings {
             max_dialect: Dialect::Smb311,
             multichannel: true,
             interfaces: None,
+            quic: None,
             shares: Vec::new(),
         }
+    }
+}
+
+impl QuicSettings {
+    /// Reads certificate and key, as they are now.
+    pub fn load(&self) -> Result<front_smb::Certificate, String> {
+        let shown = self.certificate.display();
+        let chain = std::fs::File::open(&self.certificate).and_then(|file| {
+            use std::io::Read;
+            let mut chain = Vec::new();
+            file.take(CERTIFICATE_MAX_BYTES).read_to_end(&mut chain).map(|_| chain)
+        });
+        let chain = chain.map_err(|cause| format!("{shown}: {cause}"))?;
+        let key = read_secret(&self.key)?;
+        front_smb::Certificate::from_pem(&chain, key.as_bytes()).map_err(|why| format!("{shown}: {why}"))
     }
 }
 

@@ -85,8 +85,17 @@ pub struct Smb {
     pub max_dialect: Option<Spanned<super::Dialect>>,
     pub multichannel: Option<bool>,
     pub interfaces: Option<Spanned<Vec<Interface>>>,
+    pub quic: Option<Spanned<Quic>>,
     #[serde(default)]
     pub share: BTreeMap<Spanned<String>, Share>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quic {
+    pub listen: Option<Listen>,
+    pub certificate: Spanned<PathBuf>,
+    pub key: Spanned<PathBuf>,
 }
 
 #[derive(Deserialize)]

@@ -235,8 +235,34 @@ fn settle_smb(
     }
     smb.multichannel = raw.multichannel.unwrap_or(smb.multichannel);
     smb.interfaces = settle_interfaces(source, smb.multichannel, raw.interfaces)?;
+    smb.quic = raw.quic.map(|quic| settle_quic(source, smb.max_dialect, quic)).transpose()?;
     smb.shares = settle_shares(source, volumes, raw.share)?;
     Ok(smb)
+}
+
+fn settle_quic(
+    source: &Source<'_>,
+    max_dialect: Dialect,
+    raw: Spanned<raw::Quic>,
+) -> Result<QuicSettings, ConfigError> {
+    if max_dialect < Dialect::Smb311 {
+        let mend = "leave max_dialect out, or take out this section";
+        return source.wrong(raw.span(), format!("QUIC carries 3.1.1 and nothing older; {mend}"));
+    }
+    let raw = raw.into_inner();
+    let everywhere = || Listen(vec![SocketAddr::from(([0, 0, 0, 0], 443))]);
+    let quic = QuicSettings {
+        listen: raw.listen.unwrap_or_else(everywhere).0,
+        certificate: beside(source.file, raw.certificate.get_ref()),
+        key: beside(source.file, raw.key.get_ref()),
+    };
+    if let Err(why) = read_secret(&quic.key) {
+        return source.wrong(raw.key.span(), why);
+    }
+    match quic.load() {
+        Ok(_) => Ok(quic),
+        Err(why) => source.wrong(raw.certificate.span(), why),
+    }
 }
 
 fn settle_interfaces(

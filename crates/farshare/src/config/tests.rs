@@ -139,6 +139,33 @@ fn interfaces_and_channels() {
 }
 
 #[test]
+fn quic_needs_a_certificate_and_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    ::link::certs::init(dir.path()).unwrap();
+    for name in ["one", "other"] {
+        ::link::certs::issue(dir.path(), name).unwrap();
+    }
+    let section = |cert: &str, key: &str| {
+        let (cert, key) = (path(cert), path(key));
+        format!("[smb.quic]\ncertificate = {cert:?}\nkey = {key:?}\n[smb.share.projects]")
+    };
+    let shares = "[smb.share.projects]";
+    let quic =
+        parse(&ENTRYPOINT.replacen(shares, &section("one.crt", "one.key"), 1)).unwrap().smb.unwrap().quic;
+    let quic = quic.unwrap();
+    assert_eq!((quic.listen[0].port(), quic.certificate.clone()), (443, path("one.crt")));
+    check(shares, &section("one.crt", "none.key"), 15, "No such file");
+    check(shares, &section("none.crt", "one.key"), 14, "No such file");
+    check(shares, &section("one.crt", "one.crt"), 15, "chmod 600");
+    check(shares, &section("one.crt", "other.key"), 14, "the key is not the certificate's");
+    let no_key = section("one.crt", "one.key").replace("key = ", "kee = ");
+    check(shares, &no_key, 15, "unknown key `kee`");
+    let old = format!("max_dialect = \"3.0.2\"\n{}", section("one.crt", "one.key"));
+    check(shares, &old, 14, "QUIC carries 3.1.1 and nothing older");
+}
+
+#[test]
 fn jobs_of_later_versions_are_called_so() {
     check("[admin]", "[fuse.web]\nvolume = \"x\"\n[admin]", 15, "`fuse` is not in this version of farshare");
     check(

@@ -28,6 +28,7 @@ impl Control for Node {
         let new = Config::load(file).map_err(|error| Refused::Invalid(error.to_string()))?;
         let mut done = Reloaded::default();
         self.reload_certificates(&mut done)?;
+        self.reload_quic(&mut done)?;
         self.reload_shares(&new, &mut done);
         self.reload_rights(&new, &mut done);
         done.needs_restart = self.differences(&new);
@@ -91,6 +92,15 @@ impl Node {
         let identity = identity.map_err(|error| Refused::Invalid(error.to_string()))?;
         link.peers.node.reload(identity).map_err(|error| Refused::Failed(error.to_string()))?;
         done.applied.push("certificates".into());
+        Ok(())
+    }
+
+    /// What QUIC clients are shown: the files in force, as they are now.
+    fn reload_quic(&self, done: &mut Reloaded) -> Result<(), Refused> {
+        let settings = self.config().smb.and_then(|smb| smb.quic);
+        let (Some(server), Some(settings)) = (&self.smb, settings) else { return Ok(()) };
+        server.renew_certificate(settings.load().map_err(Refused::Invalid)?);
+        done.applied.push("certificate of SMB over QUIC".into());
         Ok(())
     }
 

@@ -69,7 +69,7 @@ impl Node {
         first_look(&volumes).await;
         let mut smb = None;
         if let Some(settings) = &config.smb {
-            let server = stack::smb_config(settings, server_guid(&config.state)?, Arc::new(users));
+            let server = stack::smb_config(settings, server_guid(&config.state)?, Arc::new(users))?;
             let shares = shares(&volumes, &settings.shares);
             smb = Some(
                 front_smb::Server::start(server, shares)

@@ -45,8 +45,10 @@ impl Node {
             encrypted: session.encrypted,
             opens: session.opens as u64,
         };
+        let tcp = server.local_addrs().iter().map(ToString::to_string);
+        let quic = server.quic_addrs().iter().map(|address| format!("{address} (QUIC)"));
         SmbStatus {
-            listen: server.local_addrs().iter().map(ToString::to_string).collect(),
+            listen: tcp.chain(quic).collect(),
             connections: now.connections as u64,
             sessions: now.sessions as u64,
             opens: now.opens as u64,
