@@ -10,7 +10,7 @@ use smb_core::spnego;
 use smb_core::wildcard::Pattern;
 use smb_wire::time::FileTime;
 
-use crate::client::Client;
+use smb_raw::ntlm::Client;
 
 fn acceptor() -> Acceptor {
     Acceptor::new(TargetNames::standalone("files"), [7; 8])

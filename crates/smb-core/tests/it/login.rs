@@ -5,8 +5,8 @@ use smb_core::ntlm::{self, Identity, NtHash, TargetNames, nt_hash};
 use smb_core::spnego::server_hint;
 use smb_wire::time::FileTime;
 
-use crate::client::{ANONYMOUS, Client, ESS, KEY_56, KEY_128, KEY_EXCHANGE, Mic, OEM, SIGN, UNICODE, USUAL};
 use crate::vector_file::hex;
+use smb_raw::ntlm::{ANONYMOUS, Client, ESS, KEY_56, KEY_128, KEY_EXCHANGE, Mic, OEM, SIGN, UNICODE, USUAL};
 
 const NTLMSSP: &[u8] = &[0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a];
 const KERBEROS: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02];
@@ -102,7 +102,7 @@ fn spnego(client: &Client, list_mic: ListMic) -> (Step, Vec<u8>, [u8; 16]) {
 fn finish_spnego(
     acceptor: &mut Acceptor,
     client: &Client,
-    authenticated: &crate::client::Authenticated,
+    authenticated: &smb_raw::ntlm::Authenticated,
     list: &[u8],
     list_mic: ListMic,
 ) -> Step {

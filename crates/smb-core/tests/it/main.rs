@@ -2,7 +2,6 @@
 
 mod access;
 mod access_inherit;
-mod client;
 mod credits;
 mod hostile;
 mod login;

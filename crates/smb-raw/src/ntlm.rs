@@ -17,6 +17,7 @@ pub const KEY_56: u32 = 0x8000_0000;
 pub const USUAL: u32 =
     UNICODE | 0x4 | SIGN | 0x20 | 0x200 | 0x8000 | ESS | 0x200_0000 | KEY_128 | KEY_EXCHANGE | KEY_56;
 
+/// The session key that a client chooses unless told otherwise.
 pub const SESSION_KEY: [u8; 16] = [0x55; 16];
 const CLIENT_CHALLENGE: [u8; 8] = [0xaa; 8];
 
@@ -38,6 +39,8 @@ pub struct Client {
     pub nt_hash: Option<[u8; 16]>,
     pub flags: u32,
     pub mic: Mic,
+    /// Chosen by the client, when a key exchange was agreed.
+    pub session_key: [u8; 16],
 }
 
 impl Default for Client {
@@ -49,6 +52,7 @@ impl Default for Client {
             nt_hash: None,
             flags: USUAL,
             mic: Mic::Right,
+            session_key: SESSION_KEY,
         }
     }
 }
@@ -129,8 +133,8 @@ impl Client {
         base_key: [u8; 16],
     ) -> Authenticated {
         let exchange = self.flags & KEY_EXCHANGE != 0;
-        let session_key = if exchange { SESSION_KEY } else { base_key };
-        let encrypted_key = if exchange { rc4(&base_key, &SESSION_KEY) } else { Vec::new() };
+        let session_key = if exchange { self.session_key } else { base_key };
+        let encrypted_key = if exchange { rc4(&base_key, &self.session_key) } else { Vec::new() };
         let mut message = b"NTLMSSP\0\x03\0\0\0".to_vec();
         let mut payload: Vec<u8> = Vec::new();
         let head_len = if matches!(self.mic, Mic::Right | Mic::Wrong) { 88 } else { 72 };

@@ -1,0 +1,241 @@
+//! One connection of the raw client: frames out, replies in.
+
+use crate::message::{Guard, Message, chain};
+use crate::session::{Agreed, Session};
+use bytes::Bytes;
+use smb_core::algorithm::{Cipher, SigningAlgorithm};
+use smb_core::preauth::PreauthHash;
+use smb_wire::frame::Frame;
+use smb_wire::negotiate::{Capabilities, Dialect, NegotiateContext, NegotiateRequest, NegotiateResponse};
+use smb_wire::{Flags, Header, NtStatus, Request, split_compound};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// How long a reply may take: far longer than any, so that a test ends.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why there is no reply that could be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The server has closed the connection.
+    Gone,
+    /// It has not answered in time.
+    Silent,
+    /// It has answered with this status where the client cannot go on.
+    Refused(NtStatus),
+    /// Its answer does not bear the signature of the key that the client computed.
+    Forged,
+    /// Its answer is no SMB2, or names none of the client's sessions.
+    Garbled,
+}
+
+/// How a reply was protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Not at all.
+    None,
+    /// By the right signature.
+    Signed,
+    /// Its SIGNED bit is set, and the signature is not that of the session asked for.
+    Wrong,
+    Sealed,
+}
+
+/// One reply.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub header: Header,
+    /// The whole message, its header first.
+    pub message: Bytes,
+    pub proof: Proof,
+}
+
+impl Reply {
+    pub fn status(&self) -> NtStatus {
+        self.header.status
+    }
+}
+
+/// One connection.
+pub struct Client<S> {
+    pub stream: S,
+    pub preauth: PreauthHash,
+    /// What NEGOTIATE has agreed on.
+    pub agreed: Option<Agreed>,
+    pub next_id: u64,
+    /// Credits granted and not used, as an honest client counts.
+    pub credits: i64,
+    /// Goes on where the server has not proved to know the session's key.
+    pub careless: bool,
+    /// Replies to other requests than the one waited for, and what nobody asked for.
+    pub others: VecDeque<Reply>,
+    /// Sessions whose replies are understood.
+    sessions: Vec<Session>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub fn new(stream: S) -> Client<S> {
+        Client {
+            stream,
+            preauth: PreauthHash::new(),
+            agreed: None,
+            next_id: 0,
+            credits: 1,
+            careless: false,
+            others: VecDeque::new(),
+            sessions: Vec::new(),
+        }
+    }
+
+    /// Replies of this session are understood from now on.
+    pub fn knows(&mut self, session: &Session) {
+        self.sessions.retain(|known| known.id != session.id);
+        self.sessions.push(session.clone());
+    }
+
+    /// Sends bytes, no frame header before them.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.stream.write_all(bytes).await.map_err(|_| Fault::Gone)
+    }
+
+    /// Sends one frame.
+    pub async fn send_frame(&mut self, message: &[u8]) -> Result<(), Fault> {
+        let header = Frame::message_header(message.len()).expect("a frame holds 16 MiB");
+        self.send_bytes(&[&header, message].concat()).await
+    }
+
+    /// Sends a chain as it stands.
+    pub async fn send(&mut self, messages: &[Message], guard: Guard<'_>) -> Result<(), Fault> {
+        self.send_frame(&chain(messages, guard)).await
+    }
+
+    /// Gives a message the next ids.
+    pub fn number(&mut self, message: &mut Message) {
+        message.header.message_id = self.next_id;
+        let charge = u64::from(message.header.credit_charge.max(1));
+        self.next_id += charge;
+        self.credits -= charge as i64;
+    }
+
+    /// The next frame, without its header.
+    pub async fn frame(&mut self) -> Result<Bytes, Fault> {
+        let read = async {
+            let mut header = [0; 4];
+            self.stream.read_exact(&mut header).await.ok()?;
+            let length = u32::from_be_bytes(header) as usize & 0x00FF_FFFF;
+            let mut message = vec![0; length];
+            self.stream.read_exact(&mut message).await.ok()?;
+            Some(Bytes::from(message))
+        };
+        timeout(PATIENCE, read).await.map_err(|_| Fault::Silent)?.ok_or(Fault::Gone)
+    }
+
+    /// The replies of the next frame.
+    pub async fn replies(&mut self) -> Result<Vec<Reply>, Fault> {
+        let frame = self.frame().await?;
+        let sealed = frame.starts_with(b"\xFDSMB");
+        let plain = if sealed {
+            let opened = self.sessions.iter().find_map(|session| session.open(&frame));
+            Bytes::from(opened.ok_or(Fault::Garbled)?)
+        } else {
+            frame
+        };
+        let mut replies = Vec::new();
+        for part in split_compound(plain) {
+            let (header, message) = part.map_err(|_| Fault::Garbled)?;
+            self.credits += i64::from(header.credits);
+            let proof = if sealed { Proof::Sealed } else { self.proof(&header, &message) };
+            replies.push(Reply { header, message, proof });
+        }
+        Ok(replies)
+    }
+
+    fn proof(&self, header: &Header, message: &[u8]) -> Proof {
+        if !header.flags.contains(Flags::SIGNED) {
+            return Proof::None;
+        }
+        let known = self.sessions.iter().find(|session| session.id == header.session_id);
+        match known {
+            Some(session) if session.signer.verify(message) => Proof::Signed,
+            _ => Proof::Wrong,
+        }
+    }
+
+    /// The final reply to this message id. Interim ones are passed over, those to others are kept.
+    pub async fn reply_to(&mut self, message_id: u64) -> Result<Reply, Fault> {
+        let is_it =
+            |reply: &Reply| reply.header.message_id == message_id && reply.status() != NtStatus::PENDING;
+        loop {
+            if let Some(at) = self.others.iter().position(is_it) {
+                return self.others.remove(at).ok_or(Fault::Garbled);
+            }
+            let replies = self.replies().await?;
+            self.others.extend(replies);
+        }
+    }
+
+    /// Sends one request with the next id, and waits for its final reply.
+    pub async fn exchange(&mut self, mut message: Message, guard: Guard<'_>) -> Result<Reply, Fault> {
+        self.number(&mut message);
+        self.send(&[message.clone()], guard).await?;
+        self.reply_to(message.header.message_id).await
+    }
+
+    /// A request as an honest client sends it: protected as the session is.
+    pub async fn call(&mut self, session: &Session, tree: u32, request: &Request) -> Result<Reply, Fault> {
+        let message = Message::of(request).session(session.id).tree(tree);
+        self.exchange(message, session.guard()).await
+    }
+
+    /// The first message of a connection, and what came of it.
+    pub async fn negotiate(&mut self, request: NegotiateRequest) -> Result<NegotiateResponse, Fault> {
+        let mut message = Message::of(&Request::Negotiate(request));
+        message.header.credit_charge = 0;
+        message.header.credits = 32;
+        self.number(&mut message);
+        self.preauth.update(&[&message.bytes()]);
+        self.send(&[message], Guard::Plain).await?;
+        let reply = self.replies().await?.pop().ok_or(Fault::Garbled)?;
+        if reply.status() != NtStatus::SUCCESS {
+            return Err(Fault::Refused(reply.status()));
+        }
+        self.preauth.update(&[&reply.message]);
+        let response = NegotiateResponse::decode(&reply.message).map_err(|_| Fault::Garbled)?;
+        self.agreed = Some(agreed(&response));
+        Ok(response)
+    }
+}
+
+impl Session {
+    /// How this session's requests are protected.
+    pub fn guard(&self) -> Guard<'_> {
+        if self.sealed { Guard::Seal(self) } else { Guard::Sign(&self.signer) }
+    }
+}
+
+/// What follows from the server's response; a client of 3.1.1 believes its contexts only.
+fn agreed(response: &NegotiateResponse) -> Agreed {
+    let mut agreed = Agreed {
+        dialect: response.dialect,
+        cipher: None,
+        signing: SigningAlgorithm::default_of(response.dialect),
+    };
+    if response.dialect >= Dialect::SMB_3_0 && response.capabilities.contains(Capabilities::ENCRYPTION) {
+        agreed.cipher = Some(Cipher::Aes128Ccm);
+    }
+    for context in &response.contexts {
+        match context {
+            NegotiateContext::Encryption { ciphers } => {
+                agreed.cipher = ciphers.first().and_then(|number| Cipher::from_wire(*number));
+            }
+            NegotiateContext::Signing { algorithms } => {
+                let first = algorithms.first().and_then(|number| SigningAlgorithm::from_wire(*number));
+                agreed.signing = first.unwrap_or(agreed.signing);
+            }
+            _ => {}
+        }
+    }
+    agreed
+}

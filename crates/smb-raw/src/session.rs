@@ -1,0 +1,78 @@
+//! The keys of a session as one channel has them.
+
+use smb_core::algorithm::{Cipher, SigningAlgorithm};
+use smb_core::kdf;
+use smb_core::preauth::PreauthHash;
+use smb_core::sealing::{Opener, Sealer};
+use smb_core::signing::{Role, Signer};
+use smb_wire::negotiate::Dialect;
+use std::sync::Arc;
+
+/// What a connection has agreed on, as far as keys need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    pub dialect: Dialect,
+    pub cipher: Option<Cipher>,
+    pub signing: SigningAlgorithm,
+}
+
+/// A session on one channel.
+#[derive(Clone)]
+pub struct Session {
+    pub id: u64,
+    pub agreed: Agreed,
+    /// Signs on this channel.
+    pub signer: Arc<Signer>,
+    /// Signs for the session: the key of its first channel.
+    pub main: Arc<Signer>,
+    sealing: Option<Arc<(Opener, Sealer)>>,
+    /// Requests of [`crate::Client::call`] go sealed.
+    pub sealed: bool,
+    /// The server has proved to know the key: its last answer to the log-in was signed with it.
+    pub proven: bool,
+}
+
+impl Session {
+    /// The session that a log-in gave, its key 16 bytes.
+    pub fn new(id: u64, agreed: Agreed, key: &[u8; 16], preauth: &PreauthHash) -> Session {
+        let keys = kdf::derive(key, agreed.dialect, agreed.cipher, preauth);
+        let signer = Arc::new(Signer::new(agreed.signing, &keys.signing, Role::Client));
+        let sealing = match (agreed.cipher, &keys.server_to_client, &keys.client_to_server) {
+            (Some(cipher), Some(incoming), Some(outgoing)) => {
+                Opener::new(cipher, incoming, id).zip(Sealer::new(cipher, outgoing, id)).map(Arc::new)
+            }
+            _ => None,
+        };
+        Session { id, agreed, main: Arc::clone(&signer), signer, sealing, sealed: false, proven: false }
+    }
+
+    /// The same session on a further channel, whose log-in gave `bound`.
+    pub fn channel(&self, bound: Session) -> Session {
+        Session { signer: bound.signer, agreed: bound.agreed, ..self.clone() }
+    }
+
+    /// From now on [`crate::Client::call`] seals.
+    pub fn sealing(mut self) -> Session {
+        assert!(self.sealing.is_some(), "no cipher was agreed");
+        self.sealed = true;
+        self
+    }
+
+    /// A message inside a transform header.
+    ///
+    /// # Panics
+    /// When no cipher was agreed.
+    pub fn seal(&self, message: &[u8]) -> Vec<u8> {
+        let (_, sealer) = self.sealing.as_deref().expect("a cipher was agreed");
+        let mut out = Vec::new();
+        sealer.seal_into(&[message], &mut out).expect("a message can be sealed");
+        out
+    }
+
+    /// The message inside a transform header of this session; `None` when it is not authentic.
+    pub fn open(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let (opener, _) = self.sealing.as_deref()?;
+        let mut message = message.to_vec();
+        opener.open(&mut message).ok().map(|plain| plain.to_vec())
+    }
+}
