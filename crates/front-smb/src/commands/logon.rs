@@ -175,6 +175,9 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
     if !signed {
         return Err(refuse(NtStatus::INVALID_PARAMETER));
     }
+    if !is_same_client(&session, agreement) {
+        return Err(refuse(NtStatus::USER_SESSION_DELETED));
+    }
     if !proved {
         return Err(refuse(NtStatus::ACCESS_DENIED));
     }
@@ -185,6 +188,14 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
         return Err(refuse(NtStatus::REQUEST_NOT_ACCEPTED));
     }
     Ok(session)
+}
+
+/// Whether the session's channels and this connection say that they are the same client's. A session has one
+/// ClientGuid on all of them; one without a channel is about to end.
+fn is_same_client(session: &Session, agreement: &Agreement) -> bool {
+    let channel = session.any_connection();
+    let theirs = channel.as_ref().and_then(|connection| connection.negotiated.get());
+    theirs.is_some_and(|theirs| theirs.client_guid == agreement.client_guid)
 }
 
 /// AES-GMAC does not go with another algorithm in one session: its nonces are message ids, and those of the

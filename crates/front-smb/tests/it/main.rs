@@ -2,6 +2,8 @@
 
 mod interfaces;
 mod quic;
+mod hostile;
+mod site;
 
 use front_smb::{Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
