@@ -10,6 +10,7 @@
 
 use crate::config::Login;
 use async_trait::async_trait;
+use bytes::Bytes;
 use origin_peer::PeerVolume;
 use origin_smb::{Password, SmbConfig, SmbVolume};
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use volume::{
-    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, Freshness, ListHow, Listing, Namespace, OpenHow,
-    Opened, Priority, Result, Space, Ticket, VPath, Volume, Watch,
+    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, FileId, Freshness, ListHow, Listing, Named,
+    NamedEntry, Namespace, OpenHow, Opened, Priority, Result, Space, Ticket, VPath, Volume, Watch,
 };
 
 /// How long an origin has for its first answer: dialing and a handshake over a slow link.
@@ -157,6 +158,11 @@ struct Kept {
     watch: bool,
     read_only: bool,
     io_size: u32,
+    /// Older releases did not know of these, nor could the origin use them.
+    #[serde(default)]
+    named: bool,
+    #[serde(default)]
+    named_max: u32,
 }
 
 impl Acquainted {
@@ -266,6 +272,8 @@ impl Kept {
             watch: caps.watch,
             read_only: caps.read_only,
             io_size: caps.io_size,
+            named: caps.named,
+            named_max: caps.named_max,
         }
     }
 
@@ -283,6 +291,8 @@ impl Kept {
             watch: self.watch,
             read_only: self.read_only,
             io_size: self.io_size,
+            named: self.named,
+            named_max: self.named_max,
         }
     }
 }
@@ -332,6 +342,20 @@ impl Volume for Acquainted {
         self.inner("readlink", path)?.read_link(cx, path).await
     }
 
+    async fn named(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        expect: Option<FileId>,
+        name: &Named,
+    ) -> Result<Option<Bytes>> {
+        self.inner("named", path)?.named(cx, path, expect, name).await
+    }
+
+    async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
+        self.inner("list_named", path)?.list_named(cx, path, expect).await
+    }
+
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         self.inner("space", path)?.space(cx, path).await
     }
@@ -363,6 +387,8 @@ mod tests {
         watch: true,
         read_only: false,
         io_size: 4096,
+        named: true,
+        named_max: 1000,
     };
 
     /// A way that ends at a directory once `open` is set.

@@ -3,7 +3,7 @@
 use crate::ahead;
 use crate::offers::{Offers, Served};
 use crate::session::{Session, close_unheard};
-use peer_wire::{Answer, Ask, Failure, Request};
+use peer_wire::{Answer, Ask, Failure, IO_MAX_BYTES, Request};
 use std::sync::Arc;
 use std::time::Instant;
 use volume::{Access, Cx, Error, ErrorKind, File, OpenHow, Opened, Result, Ticket, VPath, Volume, Who};
@@ -54,6 +54,16 @@ impl<'a> Call<'a> {
                 Answer::Target(self.volume(op, &volume)?.read_link(cx, &path).await?)
             }
             Ask::Space { volume, path } => Answer::Space(self.volume(op, &volume)?.space(cx, &path).await?),
+            Ask::Named { volume, path, expect, name } => {
+                let value = self.volume(op, &volume)?.named(cx, &path, expect, &name).await?;
+                if value.as_ref().is_some_and(|value| value.len() > IO_MAX_BYTES as usize) {
+                    return Err(Error::new(ErrorKind::FileTooLarge, op, path).because("no message holds it"));
+                }
+                Answer::Named(value)
+            }
+            Ask::ListNamed { volume, path, expect } => {
+                Answer::NamedList(self.volume(op, &volume)?.list_named(cx, &path, expect).await?)
+            }
             Ask::Watch { volume, subscription } => self.watch(op, &volume, subscription).await?,
             Ask::Check { subscription } => self.session.check(subscription)?,
             Ask::Unwatch { subscription } => {

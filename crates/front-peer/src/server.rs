@@ -99,7 +99,9 @@ impl Service for PeerServer {
         let answer = match Request::decode(&message.head, message.body) {
             Err(why) => {
                 tracing::warn!(site = from.site, %why, "a request that cannot be read");
-                Answer::Failed(Failure::new(ErrorKind::Unsupported, "request", why))
+                let failure = Failure::new(ErrorKind::Unsupported, "request", why);
+                let Frame { head, body } = Answer::refuse(&message.head, failure);
+                return Message { head, body };
             }
             Ok(request) => match self.session_of(from) {
                 Some(session) => {

@@ -205,7 +205,8 @@ impl Cache {
             | Change::Remove { .. }
             | Change::Link { .. }
             | Change::Symlink { .. }
-            | Change::SetAttr { .. } => {}
+            | Change::SetAttr { .. }
+            | Change::SetNamed { .. } => {}
         }
         if let (Some((own, content)), Some(attr)) = (touched, applied.attr) {
             self.end_change_of(own, &content, size_set(change), &attr).await;
@@ -217,7 +218,7 @@ impl Cache {
     fn begin_change_of(&self, change: &Change) -> Option<(OwnChange, Arc<crate::blocks::Content>)> {
         let path = match change {
             Change::Rename { from, .. } | Change::Link { from, .. } => from,
-            Change::SetAttr { path, .. } => path,
+            Change::SetAttr { path, .. } | Change::SetNamed { path, .. } => path,
             Change::MakeDir { .. } | Change::Remove { .. } | Change::Symlink { .. } => return None,
         };
         let id = self.tree.lock().peek(path).filter(|attr| attr.is_file())?.id;
@@ -282,7 +283,8 @@ fn losing_their_name(change: &Change) -> impl Iterator<Item = &VPath> {
         | Change::Link { .. }
         | Change::MakeDir { .. }
         | Change::Symlink { .. }
-        | Change::SetAttr { .. } => None,
+        | Change::SetAttr { .. }
+        | Change::SetNamed { .. } => None,
     };
     path.into_iter()
 }
@@ -294,7 +296,8 @@ fn size_set(change: &Change) -> Option<u64> {
         | Change::Remove { .. }
         | Change::Rename { .. }
         | Change::Link { .. }
-        | Change::Symlink { .. } => None,
+        | Change::Symlink { .. }
+        | Change::SetNamed { .. } => None,
     }
 }
 

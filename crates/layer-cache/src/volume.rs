@@ -7,11 +7,12 @@ use crate::notices;
 use crate::origin::is_out_of_reach;
 use crate::ticket;
 use async_trait::async_trait;
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use volume::{
-    Access, Applied, Attr, Caps, Change, Create, Cx, Error, ErrorKind, Kind, ListHow, Listing, OpenHow,
-    Opened, Result, Space, Ticket, VPath, Volume, Watch,
+    Access, Applied, Attr, Caps, Change, Create, Cx, Error, ErrorKind, FileId, Kind, ListHow, Listing, Named,
+    NamedEntry, OpenHow, Opened, Result, Space, Ticket, VPath, Volume, Watch,
 };
 
 /// A cache in front of a volume that is far away. Dropping it stops its tasks; open files stay usable, but
@@ -146,6 +147,24 @@ impl Volume for CacheVolume {
     async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
         let cx = self.cache.origin.patient(cx);
         self.cache.origin.call(&cx, "read_link", self.cache.origin.inner().read_link(&cx, path)).await
+    }
+
+    async fn named(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        expect: Option<FileId>,
+        name: &Named,
+    ) -> Result<Option<Bytes>> {
+        let cx = self.cache.origin.patient(cx);
+        let asked = self.cache.origin.inner().named(&cx, path, expect, name);
+        self.cache.origin.call(&cx, "named", asked).await
+    }
+
+    async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
+        let cx = self.cache.origin.patient(cx);
+        let asked = self.cache.origin.inner().list_named(&cx, path, expect);
+        self.cache.origin.call(&cx, "list_named", asked).await
     }
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {

@@ -14,12 +14,14 @@ use rustix::fs::{
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use volume::{Attr, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Time, Version};
+use volume::{Attr, Carries, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Time, Version};
 
 const NAME: &CStr = c"user.farshare.attr";
 const FORMAT: u8 = 1;
 const LENGTH: usize = 16;
 const HAS_BTIME: u8 = 1;
+/// Where the bits of [`Carries`] stand among the flags.
+const CARRIES_SHIFT: u8 = 1;
 /// What callers may say of a mode: setuid, setgid and sticky stay with the administrator of this machine.
 pub(crate) const PERMISSIONS: u32 = 0o777;
 /// `st_blocks` counts in these, whatever the file system's block is.
@@ -30,6 +32,8 @@ const BLOCK_BYTES: u64 = 512;
 pub(crate) struct Extra {
     pub(crate) dos: DosAttributes,
     pub(crate) btime: Option<Time>,
+    /// Kinds of values that the object may carry besides.
+    pub(crate) carries: Carries,
 }
 
 impl Extra {
@@ -37,7 +41,8 @@ impl Extra {
         let mut bytes = [0; LENGTH];
         let mut rest = &mut bytes[..];
         rest.put_u8(FORMAT);
-        rest.put_u8(if self.btime.is_some() { HAS_BTIME } else { 0 });
+        let has_btime = if self.btime.is_some() { HAS_BTIME } else { 0 };
+        rest.put_u8(has_btime | self.carries.bits() << CARRIES_SHIFT);
         rest.put_u16_le(0);
         rest.put_u32_le(self.dos.bits());
         rest.put_i64_le(self.btime.unwrap_or_default().0);
@@ -53,7 +58,8 @@ impl Extra {
         bytes.advance(2);
         let dos = DosAttributes::from_bits_truncate(bytes.get_u32_le());
         let btime = Time(bytes.get_i64_le());
-        Some(Extra { dos, btime: (flags & HAS_BTIME != 0).then_some(btime) })
+        let carries = Carries::from_bits_truncate(flags >> CARRIES_SHIFT);
+        Some(Extra { dos, btime: (flags & HAS_BTIME != 0).then_some(btime), carries })
     }
 
     /// What was read of the attribute, `NODATA` for none.
@@ -85,6 +91,11 @@ impl Extra {
         let mut buffer = [0; LENGTH];
         let came = get_at(dir, name, &mut buffer);
         Extra::read(came, &buffer)
+    }
+
+    /// Stores `new` in place of this, where they differ.
+    pub(crate) fn storing(self, fd: &OwnedFd, new: Extra) -> Outcome<()> {
+        if new == self { Ok(()) } else { new.store(fd) }
     }
 
     fn store(self, fd: &OwnedFd) -> Outcome<()> {
@@ -196,6 +207,7 @@ pub(crate) fn attr(stat: &Statx, extra: Extra) -> Attr {
         gid: stat.stx_gid,
         links: stat.stx_nlink,
         dos: extra.dos,
+        carries: extra.carries,
     }
 }
 
@@ -224,10 +236,8 @@ pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, extras: bool) -> Outcome<()> {
             return Err(Failure::Kind(ErrorKind::Unsupported));
         }
         let present = Extra::of(fd)?;
-        let new = Extra { dos: set.dos.unwrap_or(present.dos), btime: set.btime.or(present.btime) };
-        if new != present {
-            new.store(fd)?;
-        }
+        let (dos, btime) = (set.dos.unwrap_or(present.dos), set.btime.or(present.btime));
+        present.storing(fd, Extra { dos, btime, ..present })?;
     }
     if set.mtime.is_some() || set.atime.is_some() {
         let stamp = |time: Option<Time>| match time.map(Time::to_parts) {
@@ -247,21 +257,28 @@ mod tests {
     #[test]
     fn extras_come_back() {
         for btime in [None, Some(Time(-5)), Some(Time(1_700_000_000_123_456_789))] {
-            let extra = Extra { dos: DosAttributes::HIDDEN | DosAttributes::OFFLINE, btime };
-            assert_eq!(Extra::decode(&extra.encode()), Some(extra));
+            for carries in [Carries::empty(), Carries::STREAMS, Carries::all()] {
+                let extra = Extra { dos: DosAttributes::HIDDEN | DosAttributes::OFFLINE, btime, carries };
+                assert_eq!(Extra::decode(&extra.encode()), Some(extra));
+            }
         }
     }
 
     #[test]
     fn bytes_as_documented() {
-        let extra = Extra { dos: DosAttributes::HIDDEN | DosAttributes::ARCHIVE, btime: Some(Time(1)) };
+        let dos = DosAttributes::HIDDEN | DosAttributes::ARCHIVE;
+        let extra = Extra { dos, btime: Some(Time(1)), carries: Carries::empty() };
         assert_eq!(extra.encode(), [1, 1, 0, 0, 0x22, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        for (carries, flags) in [(Carries::EXTENDED, 2), (Carries::STREAMS, 4), (Carries::DESCRIPTOR, 8)] {
+            let extra = Extra { carries, ..Extra::default() };
+            assert_eq!(extra.encode(), [1, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        }
     }
 
     #[test]
     fn both_ways_to_an_entry_lead_to_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let value = Extra { dos: DosAttributes::SYSTEM, btime: None }.encode();
+        let value = Extra { dos: DosAttributes::SYSTEM, ..Extra::default() }.encode();
         std::fs::write(dir.path().join("with"), "").unwrap();
         std::fs::write(dir.path().join("without"), "").unwrap();
         setxattr(dir.path().join("with"), NAME, &value, XattrFlags::empty()).unwrap();

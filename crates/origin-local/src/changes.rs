@@ -64,6 +64,9 @@ impl Disk {
                 self.set(&handle, set)?;
                 attributes::attr_of(&handle, self.extras).map(Some)
             }
+            Change::SetNamed { path, name, value, expect } => {
+                self.set_carried(path, name, value.as_ref(), *expect).map(Some)
+            }
         }
     }
 
@@ -139,7 +142,7 @@ impl Disk {
     }
 }
 
-fn expected(expect: Option<FileId>, id: FileId) -> Outcome<()> {
+pub(crate) fn expected(expect: Option<FileId>, id: FileId) -> Outcome<()> {
     match expect.is_none_or(|expected| expected == id) {
         true => Ok(()),
         false => Err(ErrorKind::Stale.into()),

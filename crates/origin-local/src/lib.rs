@@ -26,6 +26,9 @@
 //! (`docs/formats/local-attributes.md`). On a file system without such, `caps().dos_attributes` is false,
 //! bits given for new files are dropped, and setting a creation time is `Unsupported`.
 //!
+//! **What files and directories carry** besides, extended attributes of users among it, is said in `carried.rs`. On
+//! a file system without such `caps().named` is false.
+//!
 //! **Threads.** What only touches memory runs at once: lookups with `RESOLVE_CACHED`, reads with
 //! `RWF_NOWAIT`, short writes as long as they are quick. All else goes to a bounded number of blocking threads
 //! ([`BLOCKING_CALLS_MAX`]). See `examples/measure.rs` for the figures behind this.
@@ -33,6 +36,7 @@
 mod attributes;
 mod beneath;
 mod brisk;
+mod carried;
 mod changes;
 mod config;
 mod error;
@@ -44,6 +48,7 @@ mod sys;
 mod volume;
 mod watching;
 
+pub use carried::NAMED_MAX_BYTES;
 pub use config::LocalConfig;
 pub use listing::PAGE_ENTRIES_MAX;
 pub use pool::BLOCKING_CALLS_MAX;

@@ -3,6 +3,7 @@
 use crate::attributes;
 use crate::beneath::{Patience, Root, reopen};
 use crate::brisk::Brisk;
+use crate::carried;
 use crate::config::LocalConfig;
 use crate::error::{Failure, Outcome};
 use crate::file::{LocalFile, Stamp, read_ticket};
@@ -11,6 +12,7 @@ use crate::name;
 use crate::pool::Pool;
 use crate::watching::Watching;
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, ftruncate, openat, readlinkat};
@@ -18,8 +20,8 @@ use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
 use volume::{
-    Access, Applied, Attr, Caps, Change, Create, Cx, Error, ErrorKind, Kind, ListHow, Listing, Namespace,
-    OpenHow, Opened, Result, SetAttr, Space, Ticket, VPath, Volume, Watch,
+    Access, Applied, Attr, Caps, Change, Create, Cx, Error, ErrorKind, FileId, Kind, ListHow, Listing, Named,
+    NamedEntry, Namespace, OpenHow, Opened, Result, SetAttr, Space, Ticket, VPath, Volume, Watch,
 };
 
 /// Largest single request, bytes.
@@ -84,6 +86,8 @@ impl LocalVolume {
             symlinks: true,
             set_times: true,
             dos_attributes: extras,
+            named: extras,
+            named_max: if extras { carried::NAMED_MAX_BYTES } else { 0 },
             case_sensitive: !CASELESS.contains(&magic),
             watch: true,
             read_only: config.read_only,
@@ -316,6 +320,22 @@ impl Volume for LocalVolume {
     async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
         let name = path.clone();
         self.blocking(cx, "read_link", path, move |disk| disk.read_link(&name)).await
+    }
+
+    async fn named(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        expect: Option<FileId>,
+        name: &Named,
+    ) -> Result<Option<Bytes>> {
+        let (place, name) = (path.clone(), name.clone());
+        self.blocking(cx, "named", path, move |disk| disk.carried(&place, expect, &name)).await
+    }
+
+    async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
+        let place = path.clone();
+        self.blocking(cx, "list_named", path, move |disk| disk.list_carried(&place, expect)).await
     }
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {

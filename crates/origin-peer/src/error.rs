@@ -23,7 +23,18 @@ pub(crate) fn from_link(op: &'static str, what: &str, error: LinkError) -> Error
 
 /// An answer that cannot be read.
 pub(crate) fn from_wire(op: &'static str, what: &str, error: WireError) -> Error {
-    Error::new(ErrorKind::Corrupt, op, what).because(error)
+    let kind = match error {
+        // Another release runs there: one of the two must be replaced.
+        WireError::Version(_) => ErrorKind::Unsupported,
+        WireError::UnknownKind(_)
+        | WireError::Truncated
+        | WireError::Trailing
+        | WireError::Overflow
+        | WireError::NotText
+        | WireError::Path(_)
+        | WireError::Value(_) => ErrorKind::Corrupt,
+    };
+    Error::new(kind, op, what).because(error)
 }
 
 /// An answer to another question.

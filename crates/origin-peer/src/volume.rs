@@ -5,6 +5,7 @@ use crate::follow;
 use crate::inbox::Inbox;
 use crate::peer::Peer;
 use async_trait::async_trait;
+use bytes::Bytes;
 use link::{Link, LinkState, LinkStats};
 use peer_wire::{Answer, Ask, IO_MAX_BYTES};
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use volume::{
-    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, ListHow, Listing, Namespace, OpenHow, Opened,
-    Priority, Result, Space, Ticket, VPath, Volume, Watch,
+    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, FileId, ListHow, Listing, Named, NamedEntry,
+    Namespace, OpenHow, Opened, Priority, Result, Space, Ticket, VPath, Volume, Watch,
 };
 
 /// How long to wait before asking again what the volume can do, when the answer was an error.
@@ -29,6 +30,8 @@ const UNKNOWN_CAPS: Caps = Caps {
     symlinks: false,
     set_times: false,
     dos_attributes: false,
+    named: false,
+    named_max: 0,
     case_sensitive: true,
     watch: false,
     read_only: false,
@@ -92,7 +95,9 @@ impl PeerVolume {
 
 async fn ask_info(peer: &Peer, cx: &Cx) -> Result<Caps> {
     match peer.ask(cx, Ask::VolumeInfo { volume: peer.volume.clone() }).await? {
-        Answer::Info(caps) => Ok(Caps { io_size: IO_MAX_BYTES, ..caps }),
+        Answer::Info(caps) => {
+            Ok(Caps { io_size: IO_MAX_BYTES, named_max: caps.named_max.min(IO_MAX_BYTES), ..caps })
+        }
         _ => Err(peer.unexpected("volume info")),
     }
 }
@@ -152,6 +157,11 @@ impl Volume for PeerVolume {
     }
 
     async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
+        if let Change::SetNamed { value: Some(value), .. } = change
+            && value.len() > IO_MAX_BYTES as usize
+        {
+            return Err(Error::new(ErrorKind::NoSpace, change.name(), self.peer.name()));
+        }
         let ask = Ask::Apply { volume: self.peer.volume.clone(), change: change.clone() };
         match self.peer.ask(cx, ask).await? {
             Answer::Applied(attr) => Ok(Applied { attr }),
@@ -164,6 +174,28 @@ impl Volume for PeerVolume {
         match self.peer.ask(cx, ask).await? {
             Answer::Target(target) => Ok(target),
             _ => Err(self.peer.unexpected("readlink")),
+        }
+    }
+
+    async fn named(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        expect: Option<FileId>,
+        name: &Named,
+    ) -> Result<Option<Bytes>> {
+        let (volume, path, name) = (self.peer.volume.clone(), path.clone(), name.clone());
+        match self.peer.ask(cx, Ask::Named { volume, path, expect, name }).await? {
+            Answer::Named(value) => Ok(value),
+            _ => Err(self.peer.unexpected("named")),
+        }
+    }
+
+    async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
+        let (volume, path) = (self.peer.volume.clone(), path.clone());
+        match self.peer.ask(cx, Ask::ListNamed { volume, path, expect }).await? {
+            Answer::NamedList(entries) => Ok(entries),
+            _ => Err(self.peer.unexpected("list_named")),
         }
     }
 

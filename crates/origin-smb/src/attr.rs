@@ -13,7 +13,7 @@ use smb_wire::cursor::Fixed;
 use smb_wire::fscc::file::{BasicInformation, FileClass, StandardInformation};
 use smb_wire::fscc::{FileAttributes, reparse::tag};
 use smb_wire::{FileId as OpenId, FileTime};
-use volume::{Attr, DosAttributes, FileId, Kind, SetAttr, Time, VPath, Version};
+use volume::{Attr, Carries, DosAttributes, FileId, Kind, SetAttr, Time, VPath, Version};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// FileAllInformation up to the name (MS-FSCC 2.4.2).
@@ -128,6 +128,7 @@ impl Look {
             gid: 0,
             links: self.links,
             dos: DosAttributes::from_bits_truncate(basic.file_attributes.bits()),
+            carries: Carries::empty(),
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) async fn apply(core: &Core, change: &Change) -> Outcome<Applied> {
         Change::Rename { from, to, replace, expect } => {
             Some((rename(core, from, to, *replace, *expect).await?, to))
         }
-        Change::Link { from: path, .. } | Change::Symlink { path, .. } => {
+        Change::Link { from: path, .. } | Change::Symlink { path, .. } | Change::SetNamed { path, .. } => {
             return Err(refuse(change.name(), path, ErrorKind::Unsupported));
         }
         Change::SetAttr { path, set, expect } => Some((set_attr(core, path, set, *expect).await?, path)),
@@ -53,7 +53,8 @@ fn first_path(change: &Change) -> &VPath {
         Change::MakeDir { path, .. }
         | Change::Remove { path, .. }
         | Change::Symlink { path, .. }
-        | Change::SetAttr { path, .. } => path,
+        | Change::SetAttr { path, .. }
+        | Change::SetNamed { path, .. } => path,
         Change::Rename { from, .. } | Change::Link { from, .. } => from,
     }
 }

@@ -128,6 +128,8 @@ fn caps(config: &SmbConfig, session: &Session, ids: Ids) -> Caps {
         symlinks: false,
         set_times: true,
         dos_attributes: true,
+        named: false,
+        named_max: 0,
         case_sensitive: false,
         watch: config.watch != Watching::Off,
         read_only: session.read_only,

@@ -11,14 +11,15 @@ use crate::open;
 use crate::ticket;
 use crate::watch;
 use async_trait::async_trait;
+use bytes::Bytes;
 use smb_wire::AccessMask;
 use smb_wire::create::CreateOptions;
 use smb_wire::cursor::Fixed;
 use smb_wire::fscc::file_system::{FileSystemClass, SizeInformation};
 use std::sync::Arc;
 use volume::{
-    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, ListHow, Listing, OpenHow, Opened, Result, Space,
-    Ticket, VPath, Volume, Watch,
+    Applied, Attr, Caps, Change, Cx, Error, ErrorKind, FileId, ListHow, Listing, Named, NamedEntry, OpenHow,
+    Opened, Result, Space, Ticket, VPath, Volume, Watch,
 };
 
 /// A share of an SMB file server, or a directory of one.
@@ -127,6 +128,20 @@ impl Volume for SmbVolume {
 
     async fn read_link(&self, _cx: &Cx, path: &VPath) -> Result<String> {
         Err(Error::new(ErrorKind::Unsupported, "readlink", path))
+    }
+
+    async fn named(
+        &self,
+        _cx: &Cx,
+        path: &VPath,
+        _expect: Option<FileId>,
+        _name: &Named,
+    ) -> Result<Option<Bytes>> {
+        Err(Error::new(ErrorKind::Unsupported, "named", path))
+    }
+
+    async fn list_named(&self, _cx: &Cx, path: &VPath, _expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
+        Err(Error::new(ErrorKind::Unsupported, "list_named", path))
     }
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {

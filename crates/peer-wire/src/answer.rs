@@ -4,9 +4,10 @@ use crate::attr::{REFERENCE, get_attr, get_caps, get_freshness, get_space};
 use crate::attr::{put_attr, put_caps, put_freshness, put_space};
 use crate::cursor::{Reader, Writer};
 use crate::failure::{get_failure, put_failure};
+use crate::named::{decode_list, encode_list};
 use crate::{DirListing, Failure, Frame, VERSION, WireError};
 use bytes::Bytes;
-use volume::{Attr, Caps, Freshness, Space, Ticket};
+use volume::{Attr, Caps, Freshness, NamedEntry, Space, Ticket};
 
 /// An answer; it says by itself what it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +39,9 @@ pub enum Answer {
         freshness: Freshness,
     },
     Data(Bytes),
+    /// One value that an object carries, as the body.
+    Named(Option<Bytes>),
+    NamedList(Vec<NamedEntry>),
 }
 
 const FAILED: u8 = 0;
@@ -52,6 +56,8 @@ const TARGET: u8 = 8;
 const SPACE: u8 = 9;
 const WATCHING: u8 = 10;
 const DATA: u8 = 11;
+const NAMED: u8 = 12;
+const NAMED_LIST: u8 = 13;
 
 impl Answer {
     fn code(&self) -> u8 {
@@ -68,6 +74,8 @@ impl Answer {
             Answer::Space(_) => SPACE,
             Answer::Watching { .. } => WATCHING,
             Answer::Data(_) => DATA,
+            Answer::Named(_) => NAMED,
+            Answer::NamedList(_) => NAMED_LIST,
         }
     }
 
@@ -97,18 +105,35 @@ impl Answer {
                 put_freshness(&mut out, freshness);
             }
             Answer::Data(data) => body = data,
+            Answer::Named(value) => {
+                out.flag(value.is_some());
+                body = value.unwrap_or_default();
+            }
+            Answer::NamedList(entries) => body = encode_list(&entries),
         }
         Frame { head: out.finish(), body }
     }
 
+    /// The answer to a request that could not be read: in the version of that request, as far as it can be told,
+    /// so that who asked can read why.
+    pub fn refuse(request_head: &[u8], failure: Failure) -> Frame {
+        let Frame { head, body } = Answer::Failed(failure).encode();
+        let mut head = Vec::from(head);
+        if let (Some(version), Some(asked)) = (head.first_mut(), request_head.first()) {
+            *version = *asked;
+        }
+        Frame { head: head.into(), body }
+    }
+
     pub fn decode(head: &[u8], body: Bytes) -> Result<Answer, WireError> {
         let mut input = Reader::new(head);
-        match input.byte()? {
-            VERSION => {}
-            other => return Err(WireError::Version(other)),
-        }
+        let version = input.byte()?;
         let code = input.byte()?;
-        if !matches!(code, LISTING | OPENED | DATA) && !body.is_empty() {
+        // A refusal is laid out alike in all versions: it says why there is no other answer.
+        if version != VERSION && code != FAILED {
+            return Err(WireError::Version(version));
+        }
+        if !matches!(code, LISTING | OPENED | DATA | NAMED | NAMED_LIST) && !body.is_empty() {
             return Err(WireError::Trailing);
         }
         let answer = match code {
@@ -129,6 +154,11 @@ impl Answer {
             SPACE => Answer::Space(get_space(&mut input)?),
             WATCHING => Answer::Watching { sequence: input.number()?, freshness: get_freshness(&mut input)? },
             DATA => Answer::Data(body),
+            NAMED => match (input.flag()?, body.is_empty()) {
+                (false, false) => return Err(WireError::Trailing),
+                (has_value, _) => Answer::Named(has_value.then_some(body)),
+            },
+            NAMED_LIST => Answer::NamedList(decode_list(&body)?),
             other => return Err(WireError::UnknownKind(other)),
         };
         input.end()?;

@@ -7,13 +7,16 @@
 //! 0-1    kind             2  mode, uid, gid, dos as in the reference    3  links is 1
 //! 4      allocated is size rounded up to 4096                           5  id.hi as in the reference
 //! 6-7    version.hi       8-9  version.lo    (0 as in the reference, 1 the ctime, 2 the mtime, 3 written)
-//! 10     ctime is mtime   11  atime is mtime  12  btime is mtime        13-15  zero
+//! 10     ctime is mtime   11  atime is mtime  12  btime is mtime
+//! 13     carries extended attributes  14  streams  15  a descriptor
 //! ```
 
 use crate::WireError;
 use crate::cursor::{Reader, Writer};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use volume::{Attr, Caps, DosAttributes, FileId, Freshness, Kind, Namespace, SetAttr, Space, Time, Version};
+use volume::{
+    Attr, Caps, Carries, DosAttributes, FileId, Freshness, Kind, Namespace, SetAttr, Space, Time, Version,
+};
 
 const OWNER_SAME: u16 = 1 << 2;
 const LINKS_ONE: u16 = 1 << 3;
@@ -24,7 +27,7 @@ const VERSION_LO_SHIFT: u16 = 8;
 const CTIME_IS_MTIME: u16 = 1 << 10;
 const ATIME_IS_MTIME: u16 = 1 << 11;
 const BTIME_IS_MTIME: u16 = 1 << 12;
-const RESERVED: u16 = 0b111 << 13;
+const CARRIES_SHIFT: u16 = 13;
 
 /// Allocation that needs no bytes: whole blocks of this size.
 const BLOCK_BYTES: u64 = 4096;
@@ -48,6 +51,7 @@ pub(crate) const REFERENCE: Attr = Attr {
     gid: 0,
     links: 0,
     dos: DosAttributes::empty(),
+    carries: Carries::empty(),
 };
 
 /// How one word of a version is written.
@@ -96,6 +100,7 @@ pub(crate) fn put_attr(out: &mut Writer, attr: &Attr, reference: &Attr) {
         Kind::Symlink => 2,
         Kind::Other => 3,
     };
+    flags |= u16::from(attr.carries.bits()) << CARRIES_SHIFT;
     flags |= (high as u16) << VERSION_HI_SHIFT | (low as u16) << VERSION_LO_SHIFT;
     for (bit, holds) in [
         (OWNER_SAME, owner(attr) == owner(reference)),
@@ -146,9 +151,7 @@ pub(crate) fn put_attr(out: &mut Writer, attr: &Attr, reference: &Attr) {
 
 pub(crate) fn get_attr(input: &mut Reader<'_>, reference: &Attr) -> Result<Attr, WireError> {
     let flags = input.fixed16()?;
-    if flags & RESERVED != 0 {
-        return Err(WireError::Value("attribute flags"));
-    }
+    let carries = Carries::from_bits_truncate((flags >> CARRIES_SHIFT) as u8);
     let with = |bit: u16| flags & bit != 0;
     let kind = match flags & 3 {
         0 => Kind::File,
@@ -190,7 +193,23 @@ pub(crate) fn get_attr(input: &mut Reader<'_>, reference: &Attr) -> Result<Attr,
         lo: word(low, reference.version.lo, low_written),
     };
     let mtime = Time(mtime as i64);
-    Ok(Attr { id, version, kind, size, allocated, mtime, ctime, atime, btime, mode, uid, gid, links, dos })
+    Ok(Attr {
+        id,
+        version,
+        kind,
+        size,
+        allocated,
+        mtime,
+        ctime,
+        atime,
+        btime,
+        mode,
+        uid,
+        gid,
+        links,
+        dos,
+        carries,
+    })
 }
 
 pub(crate) fn put_dos(out: &mut Writer, dos: DosAttributes) {
@@ -234,7 +253,7 @@ pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError>
 }
 
 /// The yes-or-no abilities, in the order of their bits.
-fn abilities(caps: &Caps) -> [bool; 10] {
+fn abilities(caps: &Caps) -> [bool; 11] {
     [
         caps.stable_ids,
         caps.atomic_rename,
@@ -246,6 +265,7 @@ fn abilities(caps: &Caps) -> [bool; 10] {
         caps.case_sensitive,
         caps.watch,
         caps.read_only,
+        caps.named,
     ]
 }
 
@@ -257,6 +277,7 @@ pub(crate) fn put_caps(out: &mut Writer, caps: &Caps) {
     let bits = abilities(caps).iter().enumerate().fold(0, |bits, (n, holds)| bits | u16::from(*holds) << n);
     out.fixed16(bits);
     out.number(u64::from(caps.io_size));
+    out.number(u64::from(caps.named_max));
 }
 
 pub(crate) fn get_caps(input: &mut Reader<'_>) -> Result<Caps, WireError> {
@@ -279,7 +300,9 @@ pub(crate) fn get_caps(input: &mut Reader<'_>) -> Result<Caps, WireError> {
         case_sensitive: has(7),
         watch: has(8),
         read_only: has(9),
+        named: has(10),
         io_size: input.number32()?,
+        named_max: input.number32()?,
     })
 }
 

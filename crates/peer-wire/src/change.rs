@@ -1,8 +1,11 @@
-//! A [`Change`] as bytes: its kind, then its fields in the order of their declaration.
+//! A [`Change`] as bytes: its kind, then its fields in the order of their declaration. The value of a `SetNamed` is
+//! the body of the message.
 
 use crate::WireError;
 use crate::attr::{get_dos, get_set_attr, put_dos, put_set_attr};
 use crate::cursor::{Reader, Writer};
+use crate::named::{get_named, put_named};
+use bytes::Bytes;
 use volume::Change;
 
 const MAKE_DIR: u8 = 0;
@@ -11,6 +14,7 @@ const RENAME: u8 = 2;
 const LINK: u8 = 3;
 const SYMLINK: u8 = 4;
 const SET_ATTR: u8 = 5;
+const SET_NAMED: u8 = 6;
 
 pub(crate) fn put_change(out: &mut Writer, change: &Change) {
     match change {
@@ -44,11 +48,34 @@ pub(crate) fn put_change(out: &mut Writer, change: &Change) {
             put_set_attr(out, set);
             out.option(*expect, Writer::id);
         }
+        Change::SetNamed { path, name, value, expect } => {
+            out.byte(SET_NAMED);
+            out.path(path);
+            put_named(out, name);
+            out.flag(value.is_some());
+            out.option(*expect, Writer::id);
+        }
     }
 }
 
-pub(crate) fn get_change(input: &mut Reader<'_>) -> Result<Change, WireError> {
+/// What of a change travels as the body.
+pub(crate) fn body_of(change: &Change) -> Bytes {
+    match change {
+        Change::SetNamed { value, .. } => value.clone().unwrap_or_default(),
+        Change::MakeDir { .. }
+        | Change::Remove { .. }
+        | Change::Rename { .. }
+        | Change::Link { .. }
+        | Change::Symlink { .. }
+        | Change::SetAttr { .. } => Bytes::new(),
+    }
+}
+
+pub(crate) fn get_change(input: &mut Reader<'_>, body: Bytes) -> Result<Change, WireError> {
     let kind = input.byte()?;
+    if kind != SET_NAMED && !body.is_empty() {
+        return Err(WireError::Trailing);
+    }
     let path = input.path()?;
     Ok(match kind {
         MAKE_DIR => Change::MakeDir { path, mode: input.number32()?, dos: get_dos(input)? },
@@ -67,6 +94,18 @@ pub(crate) fn get_change(input: &mut Reader<'_>) -> Result<Change, WireError> {
         },
         SYMLINK => Change::Symlink { path, target: input.text()?.to_owned() },
         SET_ATTR => Change::SetAttr { path, set: get_set_attr(input)?, expect: input.option(Reader::id)? },
+        SET_NAMED => {
+            let (name, has_value) = (get_named(input)?, input.flag()?);
+            if !has_value && !body.is_empty() {
+                return Err(WireError::Trailing);
+            }
+            Change::SetNamed {
+                path,
+                name,
+                value: has_value.then_some(body),
+                expect: input.option(Reader::id)?,
+            }
+        }
         _ => return Err(WireError::Value("a kind of change")),
     })
 }

@@ -18,6 +18,7 @@ mod cursor;
 mod error;
 mod failure;
 mod listing;
+mod named;
 mod push;
 mod request;
 
@@ -31,7 +32,7 @@ pub use request::{Ask, PATIENCE_MAX, Request};
 use bytes::Bytes;
 
 /// The version of everything in this crate; the first byte of each head.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Longest name of a volume, bytes.
 pub const VOLUME_NAME_MAX_BYTES: usize = 255;

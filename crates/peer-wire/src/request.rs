@@ -4,13 +4,15 @@
 //! among all handles of its session, so an `Open` that is sent twice cannot make two handles.
 
 use crate::attr::{get_dos, get_set_attr, put_dos, put_set_attr};
-use crate::change::{get_change, put_change};
+use crate::change::{body_of, get_change, put_change};
 use crate::cursor::{Reader, Writer};
+use crate::named::{get_named, put_named};
 use crate::{Frame, IO_MAX_BYTES, VERSION, VOLUME_NAME_MAX_BYTES, WireError};
 use bytes::Bytes;
 use std::time::Duration;
 use volume::{
-    Access, Change, Close, Create, Fresh, ListHow, OpenHow, Priority, SetAttr, SyncKind, Ticket, VPath,
+    Access, Change, Close, Create, FileId, Fresh, ListHow, Named, OpenHow, Priority, SetAttr, SyncKind,
+    Ticket, VPath,
 };
 
 /// Longest time a request may give its answer; longer ones are taken as this.
@@ -42,6 +44,10 @@ pub enum Ask {
     Apply { volume: String, change: Change },
     /// Answer: `Target`.
     ReadLink { volume: String, path: VPath },
+    /// One value that an object carries. Answer: `Named`.
+    Named { volume: String, path: VPath, expect: Option<FileId>, name: Named },
+    /// Answer: `NamedList`.
+    ListNamed { volume: String, path: VPath, expect: Option<FileId> },
     /// Answer: `Space`.
     Space { volume: String, path: VPath },
     /// Subscribes under a number of the caller's choice. Answer: `Watching`.
@@ -82,6 +88,8 @@ const SET_ATTR: u8 = 13;
 const SYNC: u8 = 14;
 const CLOSE: u8 = 15;
 const CHECK: u8 = 16;
+const NAMED: u8 = 17;
+const LIST_NAMED: u8 = 18;
 
 impl Ask {
     /// A word for logs and errors.
@@ -94,6 +102,8 @@ impl Ask {
             Ask::Reopen { .. } => "reopen",
             Ask::Apply { change, .. } => change.name(),
             Ask::ReadLink { .. } => "readlink",
+            Ask::Named { .. } => "named",
+            Ask::ListNamed { .. } => "list_named",
             Ask::Space { .. } => "space",
             Ask::Watch { .. } => "watch",
             Ask::Check { .. } => "check",
@@ -114,6 +124,8 @@ impl Ask {
             | Ask::Stat { .. }
             | Ask::List { .. }
             | Ask::ReadLink { .. }
+            | Ask::Named { .. }
+            | Ask::ListNamed { .. }
             | Ask::Space { .. }
             | Ask::Watch { .. }
             | Ask::Check { .. }
@@ -140,6 +152,8 @@ impl Ask {
             Ask::Reopen { .. } => REOPEN,
             Ask::Apply { .. } => APPLY,
             Ask::ReadLink { .. } => READ_LINK,
+            Ask::Named { .. } => NAMED,
+            Ask::ListNamed { .. } => LIST_NAMED,
             Ask::Space { .. } => SPACE,
             Ask::Watch { .. } => WATCH,
             Ask::Check { .. } => CHECK,
@@ -159,6 +173,17 @@ impl Ask {
             Ask::Stat { volume, path } | Ask::ReadLink { volume, path } | Ask::Space { volume, path } => {
                 out.text(volume);
                 out.path(path);
+            }
+            Ask::Named { volume, path, expect, name } => {
+                out.text(volume);
+                out.path(path);
+                out.option(*expect, Writer::id);
+                put_named(out, name);
+            }
+            Ask::ListNamed { volume, path, expect } => {
+                out.text(volume);
+                out.path(path);
+                out.option(*expect, Writer::id);
             }
             Ask::List { volume, dir, how } => {
                 out.text(volume);
@@ -229,6 +254,7 @@ impl Request {
         self.ask.put(&mut out);
         let body = match self.ask {
             Ask::Write { data, .. } => data,
+            Ask::Apply { change, .. } => body_of(&change),
             _ => Bytes::new(),
         };
         Frame { head: out.finish(), body }
@@ -248,7 +274,7 @@ impl Request {
             _ => return Err(WireError::Value("a priority")),
         };
         let patience = Duration::from_millis(input.number()?).min(PATIENCE_MAX);
-        if code != WRITE && !body.is_empty() {
+        if !matches!(code, WRITE | APPLY) && !body.is_empty() {
             return Err(WireError::Trailing);
         }
         let ask = get_ask(code, &mut input, body)?;
@@ -274,8 +300,16 @@ fn get_ask(code: u8, input: &mut Reader<'_>, body: Bytes) -> Result<Ask, WireErr
             let (volume, ticket) = (get_volume(input)?, Ticket(Bytes::copy_from_slice(input.blob()?)));
             Ask::Reopen { volume, ticket, handle: input.fixed64()? }
         }
-        APPLY => Ask::Apply { volume: get_volume(input)?, change: get_change(input)? },
+        APPLY => Ask::Apply { volume: get_volume(input)?, change: get_change(input, body)? },
         READ_LINK => Ask::ReadLink { volume: get_volume(input)?, path: input.path()? },
+        NAMED => {
+            let (volume, path) = (get_volume(input)?, input.path()?);
+            Ask::Named { volume, path, expect: input.option(Reader::id)?, name: get_named(input)? }
+        }
+        LIST_NAMED => {
+            let (volume, path) = (get_volume(input)?, input.path()?);
+            Ask::ListNamed { volume, path, expect: input.option(Reader::id)? }
+        }
         SPACE => Ask::Space { volume: get_volume(input)?, path: input.path()? },
         WATCH => Ask::Watch { volume: get_volume(input)?, subscription: input.fixed64()? },
         CHECK => Ask::Check { subscription: input.fixed64()? },

@@ -11,6 +11,8 @@ pub enum Op {
     Reopen,
     Apply,
     ReadLink,
+    Named,
+    ListNamed,
     Space,
     Watch,
     Attr,
@@ -22,13 +24,15 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [Op; 14] = [
+    pub const ALL: [Op; 16] = [
         Op::Stat,
         Op::List,
         Op::Open,
         Op::Reopen,
         Op::Apply,
         Op::ReadLink,
+        Op::Named,
+        Op::ListNamed,
         Op::Space,
         Op::Watch,
         Op::Attr,
@@ -48,6 +52,8 @@ impl Op {
             Op::Reopen => "reopen",
             Op::Apply => "apply",
             Op::ReadLink => "read_link",
+            Op::Named => "named",
+            Op::ListNamed => "list_named",
             Op::Space => "space",
             Op::Watch => "watch",
             Op::Attr => "attr",

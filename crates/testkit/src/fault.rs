@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use volume::{
     Applied, Attr, Caps, Change, Close, Cx, Error, ErrorKind, File, FileId, Fresh, Freshness, ListHow,
-    Listing, NOTICES_MAX, Notice, OpenHow, Opened, Result, SetAttr, Space, SyncKind, Ticket, VPath, Volume,
-    Watch,
+    Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Result, SetAttr, Space, SyncKind,
+    Ticket, VPath, Volume, Watch,
 };
 
 /// A volume with faults to order.
@@ -262,6 +262,20 @@ impl Volume for FaultVolume {
 
     async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
         self.faults.call(cx, Op::ReadLink, self.inner.read_link(cx, path)).await
+    }
+
+    async fn named(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        expect: Option<FileId>,
+        name: &Named,
+    ) -> Result<Option<Bytes>> {
+        self.faults.call(cx, Op::Named, self.inner.named(cx, path, expect, name)).await
+    }
+
+    async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
+        self.faults.call(cx, Op::ListNamed, self.inner.list_named(cx, path, expect)).await
     }
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {

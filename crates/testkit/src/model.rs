@@ -12,7 +12,8 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use volume::{
-    Caps, Change, Create, DosAttributes, ErrorKind, File, Kind, OpenHow, Result, SetAttr, VPath, Volume,
+    Caps, Carries, Change, Create, DosAttributes, ErrorKind, File, Kind, Named, OpenHow, Result, SetAttr,
+    VPath, Volume,
 };
 
 /// Names that paths are made of: few, so that operations meet.
@@ -27,6 +28,8 @@ pub struct Model {
     rng: Rng,
     tree: BTreeMap<VPath, Thing>,
     contents: HashMap<usize, Vec<u8>>,
+    /// What files carry besides, by the number of their content.
+    carried: HashMap<usize, BTreeMap<Named, Vec<u8>>>,
     next_content: usize,
     handles: Vec<(Arc<dyn File>, usize)>,
     /// The last steps, for the message of a failure.
@@ -58,6 +61,7 @@ impl Model {
             rng: Rng::new(seed),
             tree: BTreeMap::from([(VPath::root(), Thing::Dir)]),
             contents: HashMap::new(),
+            carried: HashMap::new(),
             next_content: 0,
             handles: Vec::new(),
             history: vec![format!("seed {seed}")],
@@ -67,7 +71,7 @@ impl Model {
     /// One random operation, and a comparison of everything.
     pub async fn step(&mut self, volume: &dyn Volume) {
         let caps = volume.caps();
-        match self.rng.below(16) {
+        match self.rng.below(18) {
             0..=2 => self.open_and_write(volume).await,
             3..=4 => self.write_by_handle(&caps).await,
             5 => self.resize(volume, &caps).await,
@@ -76,6 +80,7 @@ impl Model {
             10..=12 => self.rename(volume).await,
             13 => self.link(volume, &caps).await,
             14 => self.symlink(volume, &caps).await,
+            15..=16 => self.set_named(volume, &caps).await,
             _ => self.drop_a_handle(),
         }
         self.compare(volume).await;
@@ -113,6 +118,7 @@ impl Model {
                 Thing::File(number) => {
                     let content = get(volume, path.as_str()).await;
                     self.same(&content, *number, path);
+                    self.same_carried(volume, *number, path).await;
                 }
                 Thing::Symlink(target) => {
                     let there = volume.read_link(&cx(), path).await.expect("read_link");
@@ -135,6 +141,26 @@ impl Model {
             wanted.len(),
             self.story()
         );
+    }
+
+    async fn same_carried(&self, volume: &dyn Volume, number: usize, path: &VPath) {
+        let none = BTreeMap::new();
+        let wanted = self.carried.get(&number).unwrap_or(&none);
+        let attr = volume.stat(&cx(), path).await.expect("stat");
+        let carries = wanted.keys().map(Named::kind).fold(Carries::empty(), |all, kind| all | kind);
+        assert_eq!(attr.carries, carries, "{path}\n{}", self.story());
+        if !volume.caps().named {
+            return;
+        }
+        let listed = volume.list_named(&cx(), path, Some(attr.id)).await.expect("list_named");
+        let listed: BTreeMap<_, _> = listed.into_iter().map(|entry| (entry.name, entry.size)).collect();
+        let sizes: BTreeMap<_, _> =
+            wanted.iter().map(|(name, value)| (name.clone(), value.len() as u64)).collect();
+        assert_eq!(listed, sizes, "{path}\n{}", self.story());
+        for (name, value) in wanted {
+            let there = volume.named(&cx(), path, None, name).await.expect("named");
+            assert_eq!(there.as_deref(), Some(&value[..]), "{name} of {path}\n{}", self.story());
+        }
     }
 
     fn story(&self) -> String {
@@ -278,6 +304,37 @@ impl Model {
         self.agree(format!("size of {path:?} to {size}"), came, &expected);
         if let Ok(number) = expected {
             self.contents.entry(number).or_default().resize(size as usize, 0);
+        }
+    }
+
+    async fn set_named(&mut self, volume: &dyn Volume, caps: &Caps) {
+        let path = self.path();
+        let name = self.rng.pick(&[Named::extended("x"), Named::stream("s"), Named::Descriptor]).clone();
+        let length = self.rng.below(100) as usize;
+        let value = (!self.rng.one_in(3)).then(|| self.rng.bytes(length));
+        let expected = match (caps.named, self.thing(&path)) {
+            (false, _) | (true, Ok(Thing::Symlink(_))) => Err(ErrorKind::Unsupported),
+            (true, thing) => thing,
+        };
+        if expected == Ok(Thing::Dir) {
+            // A directory has no number here; the contract looks at those.
+            return;
+        }
+        let what = format!("{name} of {path:?} to {:?} bytes", value.as_ref().map(Vec::len));
+        let change = Change::SetNamed {
+            path,
+            name: name.clone(),
+            value: value.as_deref().map(Bytes::copy_from_slice),
+            expect: None,
+        };
+        let came = volume.apply(&cx(), &change).await;
+        self.agree(what, came, &expected);
+        if let Ok(Thing::File(number)) = expected {
+            let carried = self.carried.entry(number).or_default();
+            match value {
+                Some(value) => carried.insert(name, value),
+                None => carried.remove(&name),
+            };
         }
     }
 

@@ -385,6 +385,7 @@ mod tests {
             gid: 0,
             links: 1,
             dos,
+            carries: volume::Carries::empty(),
         }
     }
 

@@ -122,6 +122,7 @@ mod tests {
             gid: 0,
             links: 1,
             dos: DosAttributes::empty(),
+            carries: volume::Carries::empty(),
         }
     }
 

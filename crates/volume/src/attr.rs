@@ -1,5 +1,6 @@
 //! What is known of a file: its identity, the state of its content, its size, times and modes.
 
+use crate::Carries;
 use std::fmt;
 
 /// Which file: stays the same through rename, never names two files of one volume at the same time.
@@ -71,6 +72,8 @@ pub struct Attr {
     pub gid: u32,
     pub links: u32,
     pub dos: DosAttributes,
+    /// What else there is to ask for by `Volume::named`.
+    pub carries: Carries,
 }
 
 /// What to set; `None` leaves as it is.

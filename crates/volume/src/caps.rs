@@ -30,6 +30,10 @@ pub struct Caps {
     pub dos_attributes: bool,
     /// Two names that differ only by case are two files.
     pub case_sensitive: bool,
+    /// `named`, `list_named` and `Change::SetNamed` work, on files and directories.
+    pub named: bool,
+    /// Longest value of these, bytes; what the origin has room for may be less.
+    pub named_max: u32,
     /// `watch` works.
     pub watch: bool,
     /// Only reading.

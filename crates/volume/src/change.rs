@@ -1,6 +1,7 @@
 //! A change of the namespace, as a value: journal, quota, cache and audit see the same thing.
 
-use crate::{Attr, DosAttributes, FileId, SetAttr, VPath};
+use crate::{Attr, DosAttributes, FileId, Named, SetAttr, VPath};
+use bytes::Bytes;
 
 /// One change. Match it without `_`: a new kind of change must be thought about everywhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,9 @@ pub enum Change {
     Symlink { path: VPath, target: String },
     /// Sets attributes by name.
     SetAttr { path: VPath, set: SetAttr, expect: Option<FileId> },
+    /// Sets a value that a file or directory carries, or takes it away with `None` (also where there is none).
+    /// `NoSpace` for one that the origin has no room for.
+    SetNamed { path: VPath, name: Named, value: Option<Bytes>, expect: Option<FileId> },
 }
 
 /// What came of a change.
@@ -35,7 +39,8 @@ impl Change {
             Change::MakeDir { path, .. }
             | Change::Remove { path, .. }
             | Change::Symlink { path, .. }
-            | Change::SetAttr { path, .. } => (path, None),
+            | Change::SetAttr { path, .. }
+            | Change::SetNamed { path, .. } => (path, None),
             Change::Rename { from, to, .. } | Change::Link { from, to, .. } => (from, Some(to)),
         };
         std::iter::once(first).chain(second)
@@ -50,6 +55,7 @@ impl Change {
             Change::Link { .. } => "link",
             Change::Symlink { .. } => "symlink",
             Change::SetAttr { .. } => "setattr",
+            Change::SetNamed { .. } => "setnamed",
         }
     }
 }

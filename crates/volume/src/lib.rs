@@ -22,6 +22,7 @@ mod caps;
 mod change;
 mod context;
 mod error;
+mod named;
 mod path;
 mod traits;
 mod watch;
@@ -31,6 +32,7 @@ pub use caps::{Caps, Namespace};
 pub use change::{Applied, Change};
 pub use context::{Cx, Priority, Who};
 pub use error::{Error, ErrorKind, Result, Retry};
+pub use named::{Carries, Named, NamedEntry};
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, PathError, VPath};
 pub use traits::{
     Access, Close, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened, SyncKind,

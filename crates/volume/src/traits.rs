@@ -1,6 +1,9 @@
 //! `Volume` and `File`: the two traits everything below `vfs` is made of.
 
-use crate::{Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Result, SetAttr, Space, VPath, Watch};
+use crate::{
+    Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Named, NamedEntry, Result, SetAttr, Space, VPath,
+    Watch,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -28,6 +31,19 @@ pub trait Volume: Send + Sync + 'static {
 
     /// Where a symlink points, uninterpreted.
     async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String>;
+
+    /// The whole value that a file or directory carries under `name`; `None` when there is none. Only if the path
+    /// still stands for `expect`, else `Stale`. Links and devices carry nothing: `Unsupported`.
+    async fn named(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        expect: Option<FileId>,
+        name: &Named,
+    ) -> Result<Option<Bytes>>;
+
+    /// Everything that a file or directory carries, in no order.
+    async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>>;
 
     /// Room at the origin, as seen from `path`.
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space>;

@@ -75,6 +75,27 @@ async fn a_read_that_overtakes_its_open_waits_for_it() {
     assert!(matches!(opened, Answer::Opened { .. }));
 }
 
+#[tokio::test]
+async fn a_peer_of_another_release_is_refused_in_its_own_version() {
+    let server = serve(MemVolume::new());
+    let ask = Ask::VolumeInfo { volume: "v".into() };
+    let request = Request { priority: Priority::Interactive, patience: Duration::from_secs(30), ask };
+    for version in [1, peer_wire::VERSION + 1] {
+        let mut head = request.clone().encode().head.to_vec();
+        head[0] = version;
+        let message = Message { head: head.into(), body: Bytes::new() };
+        let answer = server.call(&peer("dc2", 1), Class::Interactive, message).await;
+        assert_eq!(answer.head[0], version, "it reads no other");
+        match Answer::decode(&answer.head, answer.body).unwrap() {
+            Answer::Failed(failure) => {
+                assert_eq!(failure.kind, ErrorKind::Unsupported);
+                assert!(failure.context.contains(&format!("version {version}")), "{failure:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handle_that_never_comes_is_unknown() {
     let (_, faults, server) = with_file().await;

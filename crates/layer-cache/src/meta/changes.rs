@@ -176,9 +176,10 @@ impl Tree {
                 self.changed(path, attr, stamp);
                 self.put_dir(path, Dir { complete: Some(stamp), ..Dir::default() });
             }
-            (Change::Symlink { path, .. } | Change::SetAttr { path, .. }, Some(attr)) => {
-                self.changed(path, attr, stamp);
-            }
+            (
+                Change::Symlink { path, .. } | Change::SetAttr { path, .. } | Change::SetNamed { path, .. },
+                Some(attr),
+            ) => self.changed(path, attr, stamp),
             (Change::Link { from, to, .. }, Some(attr)) => {
                 self.changed(to, attr, stamp);
                 self.changed(from, attr, stamp);
@@ -189,6 +190,7 @@ impl Tree {
                 Change::MakeDir { path, .. }
                 | Change::Symlink { path, .. }
                 | Change::SetAttr { path, .. }
+                | Change::SetNamed { path, .. }
                 | Change::Link { to: path, .. },
                 None,
             ) => self.doubt_name(path),

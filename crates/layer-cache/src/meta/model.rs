@@ -69,6 +69,7 @@ impl Truth {
             gid: 0,
             links: 1,
             dos: DosAttributes::empty(),
+            carries: volume::Carries::empty(),
         }
     }
 

@@ -4,8 +4,8 @@ use crate::{BLOCK, Site, content, open, read, until, wait_for};
 use bytes::Bytes;
 use std::time::Duration;
 use testkit::Op;
-use testkit::ease::{cx, fails, get, p, put, stat};
-use volume::{Close, Create, ErrorKind, Fresh, OpenHow, SetAttr, Volume};
+use testkit::ease::{apply, cx, fails, get, p, put, stat};
+use volume::{Carries, Change, Close, Create, ErrorKind, Fresh, Named, OpenHow, SetAttr, Volume};
 
 /// A file of ten blocks that is whole in the cache.
 async fn cached(site: &Site) -> Vec<u8> {
@@ -163,4 +163,45 @@ async fn handles_do_what_they_were_opened_for() {
     let how = OpenHow { access: volume::Access::WRITE, ..OpenHow::create(Create::IfMissing) };
     let writer = site.cache.open(&cx(), &p("f"), how).await.unwrap().file;
     fails(writer.read_at(&cx(), 0, 1).await, ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_value_beside_the_content_leaves_the_cached_blocks() {
+    let site = Site::new().await;
+    let bytes = cached(&site).await;
+    let reader = open(&*site.cache, "f").await;
+    let id = stat(&*site.cache, "f").await.id;
+    let before = site.fetched();
+    for value in [Some(Bytes::from_static(b"beside")), None] {
+        let name = Named::stream("s");
+        let carries = if value.is_some() { Carries::STREAMS } else { Carries::empty() };
+        let change =
+            Change::SetNamed { path: p("f"), name: name.clone(), value: value.clone(), expect: Some(id) };
+        let attr = apply(&*site.cache, change).await.unwrap();
+        let looks = site.calls(Op::Stat);
+        assert_eq!((attr.carries, stat(&*site.cache, "f").await), (carries, attr));
+        assert_eq!(site.calls(Op::Stat), looks, "the answer was taken in");
+        assert_eq!(site.cache.named(&cx(), &p("f"), Some(id), &name).await.unwrap(), value);
+        assert_eq!(
+            site.cache.list_named(&cx(), &p("f"), None).await.unwrap().len(),
+            usize::from(value.is_some())
+        );
+        site.heard().await;
+        assert_eq!(read(&*reader, 0, 10 * BLOCK).await, bytes);
+    }
+    assert_eq!(get(&*site.cache, "f").await, bytes);
+    assert_eq!(site.fetched(), before, "all blocks are here still");
+}
+
+#[tokio::test]
+async fn a_value_that_others_set_is_seen() {
+    let site = Site::new().await;
+    cached(&site).await;
+    assert_eq!(stat(&*site.cache, "f").await.carries, Carries::empty());
+    let (path, name) = (p("f"), Named::Descriptor);
+    let change = Change::SetNamed { path, name: name.clone(), value: Some("theirs".into()), expect: None };
+    apply(&*site.origin.other(), change).await;
+    site.heard().await;
+    assert_eq!(stat(&*site.cache, "f").await.carries, Carries::DESCRIPTOR);
+    assert_eq!(site.cache.named(&cx(), &p("f"), None, &name).await.unwrap(), Some("theirs".into()));
 }

@@ -147,6 +147,20 @@ fn another_version_and_another_kind_are_told_apart() {
 }
 
 #[test]
+fn a_refusal_is_read_in_any_version_and_nothing_else_is() {
+    let failure = peer_wire::Failure::new(volume::ErrorKind::Unsupported, "request", "too old");
+    let with = |answer: Answer, version: u8| {
+        let mut head = answer.encode().head.to_vec();
+        head[0] = version;
+        Answer::decode(&head, Bytes::new())
+    };
+    for version in [1, peer_wire::VERSION, 9] {
+        assert_eq!(with(Answer::Failed(failure.clone()), version), Ok(Answer::Failed(failure.clone())));
+    }
+    assert_eq!(with(Answer::Done, 1), Err(WireError::Version(1)));
+}
+
+#[test]
 fn a_count_that_the_message_cannot_hold_is_refused_before_anything_is_allocated() {
     let empty = Answer::Listing(DirListing::default()).encode();
     // next: none, dir: none, then the count of entries.

@@ -23,6 +23,7 @@ pub fn far_entry() -> Entry {
         gid: 9,
         links: 10,
         dos: DosAttributes::HIDDEN,
+        carries: Carries::empty(),
     };
     Entry { name: "far".into(), attr }
 }
@@ -47,10 +48,12 @@ pub fn some_attr() -> impl Strategy<Value = Attr> {
     let kind = prop_oneof![Just(Kind::File), Just(Kind::Dir), Just(Kind::Symlink), Just(Kind::Other)];
     let sizes = (word(), word(), any::<bool>());
     let times = (time(), time(), time(), time());
-    let owner = (any::<u32>(), any::<u32>(), any::<u32>(), prop_oneof![Just(1), any::<u32>()], dos());
+    let links = prop_oneof![Just(1), any::<u32>()];
+    let carries = any::<u8>().prop_map(Carries::from_bits_truncate);
+    let owner = (any::<u32>(), any::<u32>(), any::<u32>(), links, dos(), carries);
     (id(), (word(), word(), 0..4u8), kind, sizes, times, owner).prop_map(
         |(id, (hi, lo, like), kind, (size, allocated, rounded), (mtime, ctime, atime, btime), owner)| {
-            let (mode, uid, gid, links, dos) = owner;
+            let (mode, uid, gid, links, dos, carries) = owner;
             let version = match like {
                 0 => Version { hi: ctime.0 as u64, lo: mtime.0 as u64 },
                 1 => Version { hi: mtime.0 as u64, lo },
@@ -73,6 +76,7 @@ pub fn some_attr() -> impl Strategy<Value = Attr> {
                 gid,
                 links,
                 dos,
+                carries,
             }
         },
     )
@@ -125,6 +129,10 @@ fn set_attr() -> impl Strategy<Value = SetAttr> {
     )
 }
 
+fn named() -> impl Strategy<Value = Named> {
+    prop_oneof![name().prop_map(Named::extended), name().prop_map(Named::stream), Just(Named::Descriptor)]
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let expect = || prop::option::of(id());
     prop_oneof![
@@ -148,6 +156,8 @@ fn change() -> impl Strategy<Value = Change> {
         }),
         (path(), name()).prop_map(|(path, target)| Change::Symlink { path, target }),
         (path(), set_attr(), expect()).prop_map(|(path, set, expect)| Change::SetAttr { path, set, expect }),
+        (path(), named(), prop::option::of(blob()), expect())
+            .prop_map(|(path, name, value, expect)| { Change::SetNamed { path, name, value, expect } }),
     ]
 }
 
@@ -188,6 +198,13 @@ pub fn ask() -> impl Strategy<Value = Ask> {
         (volume(), change()).prop_map(|(volume, change)| Ask::Apply { volume, change }),
         (volume(), path()).prop_map(|(volume, path)| Ask::ReadLink { volume, path }),
         (volume(), path()).prop_map(|(volume, path)| Ask::Space { volume, path }),
+        (volume(), path(), prop::option::of(id()), named())
+            .prop_map(|(volume, path, expect, name)| Ask::Named { volume, path, expect, name }),
+        (volume(), path(), prop::option::of(id())).prop_map(|(volume, path, expect)| Ask::ListNamed {
+            volume,
+            path,
+            expect
+        }),
         (volume(), n()).prop_map(|(volume, subscription)| Ask::Watch { volume, subscription }),
         n().prop_map(|subscription| Ask::Check { subscription }),
         n().prop_map(|subscription| Ask::Unwatch { subscription }),
@@ -222,8 +239,8 @@ fn freshness() -> impl Strategy<Value = Freshness> {
 }
 
 fn caps() -> impl Strategy<Value = Caps> {
-    (any::<[bool; 11]>(), any::<u32>()).prop_map(|(has, io_size)| Caps {
-        namespace: if has[10] { Namespace::Keys } else { Namespace::Tree },
+    (any::<[bool; 12]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
+        namespace: if has[11] { Namespace::Keys } else { Namespace::Tree },
         stable_ids: has[0],
         atomic_rename: has[1],
         random_write: has[2],
@@ -234,7 +251,9 @@ fn caps() -> impl Strategy<Value = Caps> {
         case_sensitive: has[7],
         watch: has[8],
         read_only: has[9],
+        named: has[10],
         io_size,
+        named_max,
     })
 }
 

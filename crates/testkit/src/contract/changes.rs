@@ -5,7 +5,8 @@ use crate::ease::{
     apply, cx, exists, fails, fails_with, get, mkdir, names, p, put, remove, rename, rmdir, stat,
 };
 use volume::{
-    Applied, Change, Create, DosAttributes, ErrorKind, FileId, Kind, OpenHow, Result, SetAttr, Time, Volume,
+    Applied, Change, Create, DosAttributes, ErrorKind, FileId, Kind, Named, OpenHow, Result, SetAttr, Time,
+    Volume,
 };
 
 async fn attempt(volume: &dyn Volume, change: Change) -> Result<Applied> {
@@ -333,5 +334,10 @@ pub(super) async fn read_only_refuses(volume: &dyn Volume) {
     fails(attempt(volume, make("d")).await, ErrorKind::ReadOnly);
     fails(attempt(volume, removal("d", true, None)).await, ErrorKind::ReadOnly);
     fails(attempt(volume, renaming("a", "b", true)).await, ErrorKind::ReadOnly);
+    if volume.caps().named {
+        let (name, value) = (Named::Descriptor, Some("x".into()));
+        let change = Change::SetNamed { path: p(""), name, value, expect: None };
+        fails(attempt(volume, change).await, ErrorKind::ReadOnly);
+    }
     assert_eq!(stat(volume, "").await.kind, Kind::Dir);
 }

@@ -5,6 +5,7 @@
 //! What is left open on purpose, because storage differs: the order of listings, the kind of error for a path
 //! through a file (`NotFound` or `NotADirectory`), replacing an empty directory by rename.
 
+mod carrying;
 mod changes;
 mod content;
 mod listing;
@@ -52,6 +53,8 @@ checks! {
     changes: make_dir remove_files_and_dirs remove_expecting rename_files rename_replacing rename_dirs
         rename_expecting rename_errors hard_links hard_link_errors symlinks set_attr_by_name set_attr_errors
         changes_of_the_root space_is_plausible read_only_refuses;
+    carrying: named_values_are_kept named_values_are_told_apart named_values_go_with_the_object
+        named_values_expecting_an_object named_values_that_cannot_be;
     watching: watch_tells_own_changes;
 }
 

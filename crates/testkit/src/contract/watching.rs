@@ -1,7 +1,7 @@
 //! The way up: notices and the promise of freshness.
 
-use crate::ease::{NOTICE_PATIENCE, cx, fails, mkdir, notice, p, put, remove, rename, within};
-use volume::{ErrorKind, Freshness, Notice, VPath, Volume, Watch};
+use crate::ease::{NOTICE_PATIENCE, apply, cx, fails, mkdir, notice, p, put, remove, rename, within};
+use volume::{Change, ErrorKind, Freshness, Named, Notice, VPath, Volume, Watch};
 
 /// Whether a notice says that the thing under `path` may have changed.
 fn covers(notice: &Notice, path: &VPath) -> bool {
@@ -46,6 +46,11 @@ async fn tells(volume: &dyn Volume, writer: &dyn Volume) {
     told("a new file in a new directory", "d/g").await;
     put(writer, "d/g", "changed").await;
     told("other content", "d/g").await;
+    if writer.caps().named {
+        let (path, name) = (p("d/g"), Named::stream("s"));
+        apply(writer, Change::SetNamed { path, name, value: Some("v".into()), expect: None }).await;
+        told("a value beside the content", "d/g").await;
+    }
     rename(writer, "d", "e").await;
     told("a directory moved away", "d").await;
     put(writer, "e/g", "changed again").await;

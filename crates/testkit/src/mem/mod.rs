@@ -21,8 +21,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, watch};
 use tree::Tree;
 use volume::{
-    Access, Applied, Attr, Caps, Change, Create, Cx, Directory, Error, ErrorKind, Freshness, ListHow,
-    Listing, NOTICES_MAX, Namespace, Notice, OpenHow, Opened, Result, Space, Ticket, VPath, Volume, Watch,
+    Access, Applied, Attr, Caps, Change, Create, Cx, Directory, Error, ErrorKind, FileId, Freshness, ListHow,
+    Listing, NOTICES_MAX, Named, NamedEntry, Namespace, Notice, OpenHow, Opened, Result, Space, Ticket,
+    VPath, Volume, Watch,
 };
 
 /// What kind of origin to play.
@@ -48,6 +49,8 @@ impl Default for MemConfig {
                 symlinks: true,
                 set_times: true,
                 dos_attributes: true,
+                named: true,
+                named_max: 64 << 10,
                 case_sensitive: true,
                 watch: true,
                 read_only: false,
@@ -142,6 +145,13 @@ impl MemVolume {
             access: how.access,
         };
         Ok(Opened { file: Arc::new(file), attr, created, first })
+    }
+
+    fn can_named(&self, op: Op, path: &VPath) -> Result<()> {
+        match self.config.caps.named {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Unsupported, op.name(), path)),
+        }
     }
 
     fn writable(&self, op: &'static str, path: impl std::fmt::Display) -> Result<()> {
@@ -271,6 +281,13 @@ impl Volume for MemVolume {
                 Change::Symlink { path, target } => tree.make_symlink(path, target)?,
                 Change::SetAttr { set, .. } if !file::can_set(&caps, set) => return unsupported(),
                 Change::SetAttr { path, set, expect } => tree.set_attr_named(path, set, *expect)?,
+                Change::SetNamed { .. } if !caps.named => return unsupported(),
+                Change::SetNamed { value: Some(value), .. } if value.len() > caps.named_max as usize => {
+                    return Err(Error::new(ErrorKind::NoSpace, change.name(), path));
+                }
+                Change::SetNamed { path, name, value, expect } => {
+                    tree.set_named(path, name, value.clone(), *expect)?
+                }
             };
             Ok(Applied { attr: tree.attr(id) })
         })
@@ -278,6 +295,29 @@ impl Volume for MemVolume {
 
     async fn read_link(&self, _cx: &Cx, path: &VPath) -> Result<String> {
         self.with_tree(Op::ReadLink, |tree| tree.symlink_target(path))
+    }
+
+    async fn named(
+        &self,
+        _cx: &Cx,
+        path: &VPath,
+        expect: Option<FileId>,
+        name: &Named,
+    ) -> Result<Option<Bytes>> {
+        self.with_tree(Op::Named, |tree| {
+            self.can_named(Op::Named, path)?;
+            Ok(tree.carried(Op::Named.name(), path, expect)?.get(name).cloned())
+        })
+    }
+
+    async fn list_named(&self, _cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
+        self.with_tree(Op::ListNamed, |tree| {
+            self.can_named(Op::ListNamed, path)?;
+            let carried = tree.carried(Op::ListNamed.name(), path, expect)?;
+            let entry =
+                |(name, value): (&Named, &Bytes)| NamedEntry { name: name.clone(), size: value.len() as u64 };
+            Ok(carried.iter().map(entry).collect())
+        })
     }
 
     async fn space(&self, _cx: &Cx, path: &VPath) -> Result<Space> {

@@ -3,14 +3,16 @@
 //! A node lives while a name or an open handle holds it. Each change puts its notices into `pending`; the
 //! volume sends them before it lets go of the lock, so that subscribers see them in order.
 
+mod carried;
 mod changes;
 
+use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use volume::{
-    Attr, Create, DosAttributes, Entry, Error, ErrorKind, FileId, Kind, Notice, OpenHow, Result, SetAttr,
-    Time, VPath, Version,
+    Attr, Carries, Create, DosAttributes, Entry, Error, ErrorKind, FileId, Kind, Named, Notice, OpenHow,
+    Result, SetAttr, Time, VPath, Version,
 };
 
 /// Largest file, bytes: a test that goes further has lost its way.
@@ -40,6 +42,7 @@ struct Node {
     uid: u32,
     gid: u32,
     dos: DosAttributes,
+    carried: BTreeMap<Named, Bytes>,
     /// Directory and key of each name of this node.
     names: Vec<(u64, String)>,
     opens: u32,
@@ -96,6 +99,7 @@ impl Tree {
             uid: 0,
             gid: 0,
             dos,
+            carried: BTreeMap::new(),
             names: Vec::new(),
             opens: 0,
         };
@@ -233,6 +237,7 @@ impl Tree {
             gid: node.gid,
             links: if kind == Kind::Dir { 1 } else { node.names.len() as u32 },
             dos: node.dos,
+            carries: node.carried.keys().map(Named::kind).fold(Carries::empty(), |all, kind| all | kind),
         })
     }
 
