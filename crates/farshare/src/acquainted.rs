@@ -163,6 +163,12 @@ struct Kept {
     named: bool,
     #[serde(default)]
     named_max: u32,
+    #[serde(default)]
+    holes: bool,
+    #[serde(default)]
+    copies: bool,
+    #[serde(default)]
+    clones: bool,
 }
 
 impl Acquainted {
@@ -274,6 +280,9 @@ impl Kept {
             io_size: caps.io_size,
             named: caps.named,
             named_max: caps.named_max,
+            holes: caps.holes,
+            copies: caps.copies,
+            clones: caps.clones,
         }
     }
 
@@ -293,6 +302,9 @@ impl Kept {
             io_size: self.io_size,
             named: self.named,
             named_max: self.named_max,
+            holes: self.holes,
+            copies: self.copies,
+            clones: self.clones,
         }
     }
 }
@@ -389,6 +401,9 @@ mod tests {
         io_size: 4096,
         named: true,
         named_max: 1000,
+        holes: true,
+        copies: false,
+        clones: true,
     };
 
     /// A way that ends at a directory once `open` is set.

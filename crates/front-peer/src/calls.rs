@@ -74,7 +74,15 @@ impl<'a> Call<'a> {
                 Some(file) => Answer::Attr(file.close(cx, how).await?),
                 None => Answer::UnknownHandle,
             },
+            Ask::Copy { handle, offset, source, source_offset, length, how } => {
+                let files = (self.session.file(handle).await, self.session.file(source).await);
+                let (Some(target), Some(source)) = files else { return Ok(Answer::UnknownHandle) };
+                Answer::Copied(target.copy_from(cx, offset, &source, source_offset, length, how).await?)
+            }
             Ask::Read { handle, .. }
+            | Ask::Ranges { handle, .. }
+            | Ask::Zero { handle, .. }
+            | Ask::Allocate { handle, .. }
             | Ask::Write { handle, .. }
             | Ask::FileAttr { handle, .. }
             | Ask::SetAttr { handle, .. }
@@ -93,6 +101,12 @@ impl<'a> Call<'a> {
                 file.write_at(cx, offset, data).await?;
                 Answer::Done
             }
+            Ask::Ranges { offset, length, .. } => Answer::Ranges(file.ranges(cx, offset, length).await?),
+            Ask::Zero { offset, length, .. } => {
+                file.zero(cx, offset, length).await?;
+                Answer::Done
+            }
+            Ask::Allocate { size, .. } => Answer::Attr(file.allocate(cx, size).await?),
             Ask::FileAttr { fresh, .. } => Answer::Attr(file.attr(cx, fresh).await?),
             Ask::SetAttr { set, .. } => Answer::Attr(file.set_attr(cx, &set).await?),
             Ask::Sync { kind, .. } => {

@@ -8,6 +8,8 @@
 //! by somebody else, or age (where the origin is polled) sends it back to ask. What is old by less than twice
 //! the polling interval is asked for in the background.
 //!
+//! Zeroing and copying happen at the origin, for copies from the file that is open there; the blocks that they change go.
+//!
 //! **Write-back** will take its place here: `write_at` is the only way bytes get from a client to the origin,
 //! and `OwnChange` the only way they get into the blocks. A journal that acknowledges from local disk goes
 //! between the two: it begins the change, notes it, lets `wrote` run, and sends to `inner` later; contents with
@@ -23,10 +25,11 @@ use crate::{FIRST_FETCH_BYTES, SMALL_FILE_BYTES};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 use volume::{
-    Access, Attr, Change, Close, Cx, Error, ErrorKind, File, FileId, Fresh, Priority, Result, SetAttr,
-    SyncKind, Ticket, Time, VPath,
+    Access, Attr, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Priority, Result,
+    SetAttr, SyncKind, Ticket, Time, VPath,
 };
 
 pub(crate) struct CachedFile {
@@ -225,6 +228,71 @@ impl CachedFile {
         }
     }
 
+    /// The file at the origin, opened for writing.
+    fn writable(&self, op: &'static str) -> Result<&Arc<dyn File>> {
+        match &self.inner {
+            Some(inner) if self.access.contains(Access::WRITE) => Ok(inner),
+            Some(_) | None => Err(self.denied(op)),
+        }
+    }
+
+    /// The file as it is open at the origin; one that was only read here is opened there now.
+    async fn at_origin(&self, cx: &Cx) -> Result<Arc<dyn File>> {
+        if let Some(inner) = &self.inner {
+            return Ok(inner.clone());
+        }
+        match self.hold(cx).await {
+            // The file has another version now: once more, with that.
+            Err(e) if e.kind == ErrorKind::Stale => {
+                self.content().state.lock().recheck = true;
+                self.hold(cx).await
+            }
+            held => held,
+        }
+    }
+
+    async fn hold(&self, cx: &Cx) -> Result<Arc<dyn File>> {
+        let (content, source) = self.current(cx).await?;
+        source.hold(cx, &content).await?;
+        // A read that failed meanwhile lets go of it.
+        let lost = || Error::new(ErrorKind::Stale, "open", format_args!("{} at the origin", self.path()));
+        source.opened().await.ok_or_else(lost)
+    }
+
+    /// A change of attributes at the origin, of the size if `size` says so.
+    async fn change_attributes(
+        &self,
+        size: Option<u64>,
+        change: impl Future<Output = Result<Attr>>,
+    ) -> Result<Attr> {
+        let content = self.content();
+        let own = self.cache.begin_own_change(&content, size);
+        let asked = self.cache.ask();
+        let attr = self.cache.origin.transfer(change).await?;
+        self.learn_own(attr, asked);
+        self.cache.end_change_of(own, &content, size, &attr).await;
+        self.now.lock().wrote = content.state.lock().size != attr.size;
+        Ok(attr)
+    }
+
+    /// The origin has other content of ours now; what it makes of it is not known yet.
+    fn note_own_write(&self, content: &Content) {
+        let (path, size) = {
+            let state = content.state.lock();
+            (state.path.clone(), state.size)
+        };
+        {
+            let mut now = self.now.lock();
+            now.wrote = true;
+            now.attr.mtime = Time::now();
+        }
+        let now_ms = self.cache.now_ms();
+        let mut tree = self.cache.tree.lock();
+        if tree.peek(&path).is_some_and(|known| known.id == self.id) {
+            tree.own_write(&path, size, now_ms);
+        }
+    }
+
     /// Takes a version that the origin told after our changes.
     fn learn_own(&self, attr: Attr, asked: Stamp) {
         let content = self.content();
@@ -275,14 +343,7 @@ impl File for CachedFile {
             self.now.lock().attr = attr;
             return Ok(attr);
         };
-        let content = self.content();
-        let own = self.cache.begin_own_change(&content, set.size);
-        let asked = self.cache.ask();
-        let attr = self.cache.origin.transfer(inner.set_attr(cx, set)).await?;
-        self.learn_own(attr, asked);
-        self.cache.end_change_of(own, &content, set.size, &attr).await;
-        self.now.lock().wrote = content.state.lock().size != attr.size;
-        Ok(attr)
+        self.change_attributes(set.size, inner.set_attr(cx, set)).await
     }
 
     async fn read_at(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
@@ -300,10 +361,7 @@ impl File for CachedFile {
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
-        let inner = match &self.inner {
-            Some(inner) if self.access.contains(Access::WRITE) => inner,
-            Some(_) | None => return Err(self.denied("write")),
-        };
+        let inner = self.writable("write")?;
         if data.is_empty() {
             return self.cache.origin.transfer(inner.write_at(cx, offset, data)).await;
         }
@@ -314,21 +372,63 @@ impl File for CachedFile {
         let own: OwnChange = self.cache.blocks.begin_change(&content, offset..end, known);
         self.cache.origin.transfer(inner.write_at(cx, offset, data.clone())).await?;
         own.wrote(data).await;
-        let (path, size) = {
-            let state = content.state.lock();
-            (state.path.clone(), state.size)
-        };
-        {
-            let mut now = self.now.lock();
-            now.wrote = true;
-            now.attr.mtime = Time::now();
-        }
-        let now_ms = self.cache.now_ms();
-        let mut tree = self.cache.tree.lock();
-        if tree.peek(&path).is_some_and(|known| known.id == self.id) {
-            tree.own_write(&path, size, now_ms);
-        }
+        self.note_own_write(&content);
         Ok(())
+    }
+
+    async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
+        let file = self.at_origin(cx).await?;
+        self.cache.origin.transfer(file.ranges(cx, offset, length)).await
+    }
+
+    async fn zero(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
+        let inner = self.writable("zero")?;
+        let content = self.content();
+        let known = self.cache.is_known(&content);
+        let end = offset.saturating_add(length).min(content.state.lock().size);
+        let own = self.cache.blocks.begin_change(&content, offset.min(end)..end, known);
+        self.cache.origin.transfer(inner.zero(cx, offset, length)).await?;
+        own.replaced(0).await;
+        self.note_own_write(&content);
+        Ok(())
+    }
+
+    async fn copy_from(
+        &self,
+        cx: &Cx,
+        offset: u64,
+        source: &Arc<dyn File>,
+        source_offset: u64,
+        length: u64,
+        how: Copying,
+    ) -> Result<u64> {
+        let inner = self.writable("copy")?;
+        let foreign = || Error::new(ErrorKind::Unsupported, "copy", "a file of another volume");
+        let own = source.as_own::<CachedFile>().filter(|own| Arc::ptr_eq(&own.cache, &self.cache));
+        let own = own.ok_or_else(foreign)?;
+        if !own.access.contains(Access::READ) {
+            return Err(own.denied("copy"));
+        }
+        let source = own.at_origin(cx).await?;
+        let content = self.content();
+        let known = self.cache.is_known(&content);
+        let bytes = offset..offset.saturating_add(length);
+        let change = self.cache.blocks.begin_change(&content, bytes, known);
+        let copied = inner.copy_from(cx, offset, &source, source_offset, length, how);
+        let copied = self.cache.origin.transfer(copied).await?;
+        match copied {
+            0 => change.unchanged(),
+            _ => {
+                change.replaced(offset.saturating_add(copied)).await;
+                self.note_own_write(&content);
+            }
+        }
+        Ok(copied)
+    }
+
+    async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {
+        let inner = self.writable("allocate")?;
+        self.change_attributes(None, inner.allocate(cx, size)).await
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {

@@ -25,7 +25,7 @@ const CARRIES_SHIFT: u8 = 1;
 /// What callers may say of a mode: setuid, setgid and sticky stay with the administrator of this machine.
 pub(crate) const PERMISSIONS: u32 = 0o777;
 /// `st_blocks` counts in these, whatever the file system's block is.
-const BLOCK_BYTES: u64 = 512;
+pub(crate) const BLOCK_BYTES: u64 = 512;
 
 /// What the extended attribute says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

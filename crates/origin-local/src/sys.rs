@@ -3,6 +3,7 @@
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 use std::ffi::CStr;
+use std::ops::Range;
 
 fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
@@ -32,6 +33,27 @@ pub(crate) fn generation(file: impl AsFd) -> Result<u64, Errno> {
     let result = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), FS_IOC_GETVERSION, &raw mut generation) };
     match result {
         0 => Ok(generation as u64),
+        _ => Err(last_errno()),
+    }
+}
+
+/// `FICLONERANGE`: lets `target` share the blocks of a range of `source`, which ends no later than that does.
+pub(crate) fn clone_range(
+    target: impl AsFd,
+    offset: u64,
+    source: impl AsFd,
+    range: Range<u64>,
+) -> Result<(), Errno> {
+    let argument = libc::file_clone_range {
+        src_fd: source.as_fd().as_raw_fd().into(),
+        src_offset: range.start,
+        src_length: range.end - range.start,
+        dest_offset: offset,
+    };
+    // SAFETY: the kernel reads the structure, which lives through the call; both descriptors are borrowed as long.
+    let result = unsafe { libc::ioctl(target.as_fd().as_raw_fd(), libc::FICLONERANGE, &raw const argument) };
+    match result {
+        0 => Ok(()),
         _ => Err(last_errno()),
     }
 }

@@ -10,6 +10,7 @@ use crate::file::{LocalFile, Stamp, read_ticket};
 use crate::listing;
 use crate::name;
 use crate::pool::Pool;
+use crate::ranges::Abilities;
 use crate::watching::Watching;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,6 +45,7 @@ pub(crate) struct Disk {
     pub(crate) config: LocalConfig,
     /// Whether the file system has extended attributes of users.
     pub(crate) extras: bool,
+    pub(crate) abilities: Abilities,
     /// Held while an extended attribute is read, changed and written.
     pub(crate) setting_extras: Mutex<()>,
     pub(crate) pool: Pool,
@@ -76,6 +78,7 @@ impl LocalVolume {
             Error::new(ErrorKind::Unsupported, "serve", why).because(std::io::Error::from(errno))
         })?;
         let extras = attributes::can_extra(base.fd()).map_err(told)?;
+        let abilities = Abilities::of(base.fd());
         let magic = fstatfs(base.fd()).map_err(|errno| told(errno.into()))?.f_type as u64;
         let caps = Caps {
             namespace: Namespace::Tree,
@@ -90,6 +93,9 @@ impl LocalVolume {
             named_max: if extras { carried::NAMED_MAX_BYTES } else { 0 },
             case_sensitive: !CASELESS.contains(&magic),
             watch: true,
+            holes: abilities.holes,
+            copies: true,
+            clones: abilities.clones,
             read_only: config.read_only,
             io_size: IO_SIZE,
         };
@@ -97,6 +103,7 @@ impl LocalVolume {
             root: base,
             config,
             extras,
+            abilities,
             setting_extras: Mutex::new(()),
             pool: Pool::new(),
             brisk: Brisk::default(),

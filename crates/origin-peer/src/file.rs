@@ -7,11 +7,12 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use link::LinkError;
 use parking_lot::Mutex;
 use peer_wire::{Answer, Ask, IO_MAX_BYTES};
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::Mutex as AsyncMutex;
 use volume::{
-    Access, Attr, Close, Cx, Error, ErrorKind, File, FileId, Fresh, OpenHow, Opened, Result, SetAttr,
-    SyncKind, Ticket, VPath,
+    Access, Attr, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, OpenHow, Opened, Result,
+    SetAttr, SyncKind, Ticket, VPath,
 };
 
 /// Pieces of one long read or write that are under way at once.
@@ -165,6 +166,24 @@ impl PeerFile {
         }
     }
 
+    /// Asks for a copy; opens the source again once if the gateway has lost it, which shows before anything is copied.
+    async fn ask_copy(&self, cx: &Cx, source: &PeerFile, ask: Ask) -> Result<u64> {
+        if !(self.handle.is_held() && source.handle.is_held()) {
+            return Err(self.stale("copy", "a handle is closed"));
+        }
+        let before = *source.reopened.lock().await;
+        for last in [false, true] {
+            let answer = self.peer.ask(cx, ask.clone()).await;
+            match self.after_restart("copy", answer)? {
+                Answer::Copied(bytes) => return Ok(bytes),
+                Answer::UnknownHandle if !last => source.open_again(cx, "copy", before).await?,
+                Answer::UnknownHandle => break,
+                _ => return Err(self.peer.unexpected("copy")),
+            }
+        }
+        Err(self.stale("copy", "the gateway was restarted after it was opened for writing"))
+    }
+
     async fn read_piece(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
         match self.ask(cx, Ask::Read { handle: self.handle.number, offset, length }).await? {
             Answer::Data(data) if data.len() <= length as usize => Ok(data),
@@ -218,6 +237,40 @@ impl File for PeerFile {
             self.ask_done(cx, Ask::Write { handle, offset: offset.saturating_add(at as u64), data })
         });
         iter(pieces).buffer_unordered(PIECES_AT_ONCE).try_collect().await
+    }
+
+    async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
+        match self.ask(cx, Ask::Ranges { handle: self.handle.number, offset, length }).await? {
+            Answer::Ranges(ranges) => Ok(ranges),
+            _ => Err(self.peer.unexpected("ranges")),
+        }
+    }
+
+    async fn zero(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
+        self.ask_done(cx, Ask::Zero { handle: self.handle.number, offset, length }).await
+    }
+
+    /// The gateway copies between two of its handles: no byte of it crosses the link.
+    async fn copy_from(
+        &self,
+        cx: &Cx,
+        offset: u64,
+        source: &Arc<dyn File>,
+        source_offset: u64,
+        length: u64,
+        how: Copying,
+    ) -> Result<u64> {
+        let own = source.as_own::<PeerFile>().filter(|own| Arc::ptr_eq(&own.peer, &self.peer));
+        let Some(own) = own else {
+            return Err(Error::new(ErrorKind::Unsupported, "copy", "a file of another volume"));
+        };
+        let (handle, source) = (self.handle.number, own.handle.number);
+        let ask = Ask::Copy { handle, offset, source, source_offset, length, how };
+        self.ask_copy(cx, own, ask).await
+    }
+
+    async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {
+        self.ask_attr(cx, Ask::Allocate { handle: self.handle.number, size }).await
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {

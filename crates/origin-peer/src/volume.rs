@@ -34,6 +34,9 @@ const UNKNOWN_CAPS: Caps = Caps {
     named_max: 0,
     case_sensitive: true,
     watch: false,
+    holes: false,
+    copies: false,
+    clones: false,
     read_only: false,
     io_size: IO_MAX_BYTES,
 };

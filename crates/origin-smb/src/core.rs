@@ -132,6 +132,9 @@ fn caps(config: &SmbConfig, session: &Session, ids: Ids) -> Caps {
         named_max: 0,
         case_sensitive: false,
         watch: config.watch != Watching::Off,
+        holes: false,
+        copies: false,
+        clones: false,
         read_only: session.read_only,
         io_size: session.io_size,
     }

@@ -25,11 +25,12 @@ use smb_wire::write::{WriteFlags, WriteRequest, WriteResponse};
 use smb_wire::{FileTime, NtStatus};
 use smb2::types::Command;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use volume::{
-    Access, Attr, Close, Cx, Error, ErrorKind, File, FileId, Fresh, Result, Retry, SetAttr, SyncKind, Ticket,
-    VPath,
+    Access, Attr, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Result, Retry, SetAttr,
+    SyncKind, Ticket, VPath,
 };
 
 /// Pieces of one long read or write that are under way at once.
@@ -151,6 +152,10 @@ impl SmbFile {
         }
         let why = "the file was not opened for that";
         Err(Trouble::Told(Error::new(ErrorKind::PermissionDenied, op, &self.path).because(why)))
+    }
+
+    fn unable(&self, op: &'static str) -> Error {
+        Error::new(ErrorKind::Unsupported, op, &self.path)
     }
 
     fn too_large(&self, op: &'static str) -> Trouble {
@@ -362,6 +367,30 @@ impl File for SmbFile {
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
         within(cx, "write", &self.path, self.write(offset, data)).await
+    }
+
+    async fn ranges(&self, _cx: &Cx, _offset: u64, _length: u64) -> Result<Vec<Range<u64>>> {
+        Err(self.unable("ranges"))
+    }
+
+    async fn zero(&self, _cx: &Cx, _offset: u64, _length: u64) -> Result<()> {
+        Err(self.unable("zero"))
+    }
+
+    async fn copy_from(
+        &self,
+        _cx: &Cx,
+        _offset: u64,
+        _source: &Arc<dyn File>,
+        _source_offset: u64,
+        _length: u64,
+        _how: Copying,
+    ) -> Result<u64> {
+        Err(self.unable("copy"))
+    }
+
+    async fn allocate(&self, _cx: &Cx, _size: u64) -> Result<Attr> {
+        Err(self.unable("allocate"))
     }
 
     async fn sync(&self, cx: &Cx, _kind: SyncKind) -> Result<()> {

@@ -5,8 +5,10 @@ use crate::attr::{put_attr, put_caps, put_freshness, put_space};
 use crate::cursor::{Reader, Writer};
 use crate::failure::{get_failure, put_failure};
 use crate::named::{decode_list, encode_list};
+use crate::ranges::{decode_ranges, encode_ranges};
 use crate::{DirListing, Failure, Frame, VERSION, WireError};
 use bytes::Bytes;
+use std::ops::Range;
 use volume::{Attr, Caps, Freshness, NamedEntry, Space, Ticket};
 
 /// An answer; it says by itself what it is.
@@ -42,6 +44,10 @@ pub enum Answer {
     /// One value that an object carries, as the body.
     Named(Option<Bytes>),
     NamedList(Vec<NamedEntry>),
+    /// Where data is, as the body: in order and apart from each other.
+    Ranges(Vec<Range<u64>>),
+    /// So many bytes.
+    Copied(u64),
 }
 
 const FAILED: u8 = 0;
@@ -58,6 +64,8 @@ const WATCHING: u8 = 10;
 const DATA: u8 = 11;
 const NAMED: u8 = 12;
 const NAMED_LIST: u8 = 13;
+const RANGES: u8 = 14;
+const COPIED: u8 = 15;
 
 impl Answer {
     fn code(&self) -> u8 {
@@ -76,6 +84,8 @@ impl Answer {
             Answer::Data(_) => DATA,
             Answer::Named(_) => NAMED,
             Answer::NamedList(_) => NAMED_LIST,
+            Answer::Ranges(_) => RANGES,
+            Answer::Copied(_) => COPIED,
         }
     }
 
@@ -110,6 +120,8 @@ impl Answer {
                 body = value.unwrap_or_default();
             }
             Answer::NamedList(entries) => body = encode_list(&entries),
+            Answer::Ranges(ranges) => body = encode_ranges(&ranges),
+            Answer::Copied(bytes) => out.number(bytes),
         }
         Frame { head: out.finish(), body }
     }
@@ -133,7 +145,7 @@ impl Answer {
         if version != VERSION && code != FAILED {
             return Err(WireError::Version(version));
         }
-        if !matches!(code, LISTING | OPENED | DATA | NAMED | NAMED_LIST) && !body.is_empty() {
+        if !matches!(code, LISTING | OPENED | DATA | NAMED | NAMED_LIST | RANGES) && !body.is_empty() {
             return Err(WireError::Trailing);
         }
         let answer = match code {
@@ -159,6 +171,8 @@ impl Answer {
                 (has_value, _) => Answer::Named(has_value.then_some(body)),
             },
             NAMED_LIST => Answer::NamedList(decode_list(&body)?),
+            RANGES => Answer::Ranges(decode_ranges(&body)?),
+            COPIED => Answer::Copied(input.number()?),
             other => return Err(WireError::UnknownKind(other)),
         };
         input.end()?;

@@ -253,7 +253,7 @@ pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError>
 }
 
 /// The yes-or-no abilities, in the order of their bits.
-fn abilities(caps: &Caps) -> [bool; 11] {
+fn abilities(caps: &Caps) -> [bool; 14] {
     [
         caps.stable_ids,
         caps.atomic_rename,
@@ -266,6 +266,9 @@ fn abilities(caps: &Caps) -> [bool; 11] {
         caps.watch,
         caps.read_only,
         caps.named,
+        caps.holes,
+        caps.copies,
+        caps.clones,
     ]
 }
 
@@ -301,6 +304,9 @@ pub(crate) fn get_caps(input: &mut Reader<'_>) -> Result<Caps, WireError> {
         watch: has(8),
         read_only: has(9),
         named: has(10),
+        holes: has(11),
+        copies: has(12),
+        clones: has(13),
         io_size: input.number32()?,
         named_max: input.number32()?,
     })

@@ -20,6 +20,7 @@ mod failure;
 mod listing;
 mod named;
 mod push;
+mod ranges;
 mod request;
 
 pub use answer::Answer;

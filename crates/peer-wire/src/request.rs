@@ -11,8 +11,8 @@ use crate::{Frame, IO_MAX_BYTES, VERSION, VOLUME_NAME_MAX_BYTES, WireError};
 use bytes::Bytes;
 use std::time::Duration;
 use volume::{
-    Access, Change, Close, Create, FileId, Fresh, ListHow, Named, OpenHow, Priority, SetAttr, SyncKind,
-    Ticket, VPath,
+    Access, Change, Close, Copying, Create, FileId, Fresh, ListHow, Named, OpenHow, Priority, SetAttr,
+    SyncKind, Ticket, VPath,
 };
 
 /// Longest time a request may give its answer; longer ones are taken as this.
@@ -61,6 +61,14 @@ pub enum Ask {
     Read { handle: u64, offset: u64, length: u32 },
     /// Answer: `Done`. At most [`IO_MAX_BYTES`].
     Write { handle: u64, offset: u64, data: Bytes },
+    /// Answer: `Ranges`.
+    Ranges { handle: u64, offset: u64, length: u64 },
+    /// Answer: `Done`.
+    Zero { handle: u64, offset: u64, length: u64 },
+    /// Copies from another handle. Answer: `Copied`.
+    Copy { handle: u64, offset: u64, source: u64, source_offset: u64, length: u64, how: Copying },
+    /// Answer: `Attr`.
+    Allocate { handle: u64, size: u64 },
     /// Answer: `Attr`.
     FileAttr { handle: u64, fresh: Fresh },
     /// Answer: `Attr`.
@@ -90,6 +98,10 @@ const CLOSE: u8 = 15;
 const CHECK: u8 = 16;
 const NAMED: u8 = 17;
 const LIST_NAMED: u8 = 18;
+const RANGES: u8 = 19;
+const ZERO: u8 = 20;
+const COPY: u8 = 21;
+const ALLOCATE: u8 = 22;
 
 impl Ask {
     /// A word for logs and errors.
@@ -110,6 +122,10 @@ impl Ask {
             Ask::Unwatch { .. } => "unwatch",
             Ask::Read { .. } => "read",
             Ask::Write { .. } => "write",
+            Ask::Ranges { .. } => "ranges",
+            Ask::Zero { .. } => "zero",
+            Ask::Copy { .. } => "copy",
+            Ask::Allocate { .. } => "allocate",
             Ask::FileAttr { .. } => "getattr",
             Ask::SetAttr { .. } => "setattr",
             Ask::Sync { .. } => "sync",
@@ -131,11 +147,15 @@ impl Ask {
             | Ask::Check { .. }
             | Ask::Unwatch { .. }
             | Ask::Read { .. }
+            | Ask::Ranges { .. }
             | Ask::FileAttr { .. } => true,
             Ask::Open { how, .. } => !how.access.contains(Access::WRITE),
             Ask::Reopen { .. }
             | Ask::Apply { .. }
             | Ask::Write { .. }
+            | Ask::Zero { .. }
+            | Ask::Copy { .. }
+            | Ask::Allocate { .. }
             | Ask::SetAttr { .. }
             | Ask::Close { .. } => false,
             // A second sync after a failed one may succeed without the data being there.
@@ -160,6 +180,10 @@ impl Ask {
             Ask::Unwatch { .. } => UNWATCH,
             Ask::Read { .. } => READ,
             Ask::Write { .. } => WRITE,
+            Ask::Ranges { .. } => RANGES,
+            Ask::Zero { .. } => ZERO,
+            Ask::Copy { .. } => COPY,
+            Ask::Allocate { .. } => ALLOCATE,
             Ask::FileAttr { .. } => FILE_ATTR,
             Ask::SetAttr { .. } => SET_ATTR,
             Ask::Sync { .. } => SYNC,
@@ -219,6 +243,23 @@ impl Ask {
             Ask::Write { handle, offset, data: _ } => {
                 out.fixed64(*handle);
                 out.number(*offset);
+            }
+            Ask::Ranges { handle, offset, length } | Ask::Zero { handle, offset, length } => {
+                out.fixed64(*handle);
+                out.number(*offset);
+                out.number(*length);
+            }
+            Ask::Copy { handle, offset, source, source_offset, length, how } => {
+                out.fixed64(*handle);
+                out.number(*offset);
+                out.fixed64(*source);
+                out.number(*source_offset);
+                out.number(*length);
+                out.flag(*how == Copying::Clone);
+            }
+            Ask::Allocate { handle, size } => {
+                out.fixed64(*handle);
+                out.number(*size);
             }
             Ask::FileAttr { handle, fresh } => {
                 out.fixed64(*handle);
@@ -324,6 +365,15 @@ fn get_ask(code: u8, input: &mut Reader<'_>, body: Bytes) -> Result<Ask, WireErr
             }
             Ask::Write { handle: input.fixed64()?, offset: input.number()?, data: body }
         }
+        RANGES => Ask::Ranges { handle: input.fixed64()?, offset: input.number()?, length: input.number()? },
+        ZERO => Ask::Zero { handle: input.fixed64()?, offset: input.number()?, length: input.number()? },
+        COPY => {
+            let (handle, offset) = (input.fixed64()?, input.number()?);
+            let (source, source_offset, length) = (input.fixed64()?, input.number()?, input.number()?);
+            let how = if input.flag()? { Copying::Clone } else { Copying::Any };
+            Ask::Copy { handle, offset, source, source_offset, length, how }
+        }
+        ALLOCATE => Ask::Allocate { handle: input.fixed64()?, size: input.number()? },
         FILE_ATTR => {
             let handle = input.fixed64()?;
             Ask::FileAttr { handle, fresh: if input.flag()? { Fresh::Now } else { Fresh::Cached } }

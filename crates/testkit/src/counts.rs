@@ -19,12 +19,16 @@ pub enum Op {
     SetAttr,
     Read,
     Write,
+    Ranges,
+    Zero,
+    Copy,
+    Allocate,
     Sync,
     Close,
 }
 
 impl Op {
-    pub const ALL: [Op; 16] = [
+    pub const ALL: [Op; 20] = [
         Op::Stat,
         Op::List,
         Op::Open,
@@ -39,6 +43,10 @@ impl Op {
         Op::SetAttr,
         Op::Read,
         Op::Write,
+        Op::Ranges,
+        Op::Zero,
+        Op::Copy,
+        Op::Allocate,
         Op::Sync,
         Op::Close,
     ];
@@ -60,6 +68,10 @@ impl Op {
             Op::SetAttr => "set_attr",
             Op::Read => "read",
             Op::Write => "write",
+            Op::Ranges => "ranges",
+            Op::Zero => "zero",
+            Op::Copy => "copy",
+            Op::Allocate => "allocate",
             Op::Sync => "sync",
             Op::Close => "close",
         }

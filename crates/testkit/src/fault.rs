@@ -10,13 +10,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use volume::{
-    Applied, Attr, Caps, Change, Close, Cx, Error, ErrorKind, File, FileId, Fresh, Freshness, ListHow,
-    Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Result, SetAttr, Space, SyncKind,
-    Ticket, VPath, Volume, Watch,
+    Applied, Attr, Caps, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Freshness,
+    ListHow, Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Result, SetAttr, Space,
+    SyncKind, Ticket, VPath, Volume, Watch,
 };
 
 /// A volume with faults to order.
@@ -363,6 +364,34 @@ impl File for FaultFile {
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
         self.faults.counts.written(data.len());
         self.faults.call(cx, Op::Write, self.inner.write_at(cx, offset, data)).await
+    }
+
+    async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
+        self.faults.call(cx, Op::Ranges, self.inner.ranges(cx, offset, length)).await
+    }
+
+    async fn zero(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
+        self.faults.call(cx, Op::Zero, self.inner.zero(cx, offset, length)).await
+    }
+
+    async fn copy_from(
+        &self,
+        cx: &Cx,
+        offset: u64,
+        source: &Arc<dyn File>,
+        source_offset: u64,
+        length: u64,
+        how: Copying,
+    ) -> Result<u64> {
+        let Some(source) = source.as_own::<FaultFile>() else {
+            return Err(Error::new(ErrorKind::Unsupported, Op::Copy.name(), "a file of another volume"));
+        };
+        let copied = self.inner.copy_from(cx, offset, &source.inner, source_offset, length, how);
+        self.faults.call(cx, Op::Copy, copied).await
+    }
+
+    async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {
+        self.faults.call(cx, Op::Allocate, self.inner.allocate(cx, size)).await
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use volume::{
-    Caps, Carries, Change, Create, DosAttributes, ErrorKind, File, Kind, Named, OpenHow, Result, SetAttr,
-    VPath, Volume,
+    Caps, Carries, Change, Copying, Create, DosAttributes, ErrorKind, File, Kind, Named, OpenHow, Result,
+    SetAttr, VPath, Volume,
 };
 
 /// Names that paths are made of: few, so that operations meet.
@@ -71,7 +71,7 @@ impl Model {
     /// One random operation, and a comparison of everything.
     pub async fn step(&mut self, volume: &dyn Volume) {
         let caps = volume.caps();
-        match self.rng.below(18) {
+        match self.rng.below(22) {
             0..=2 => self.open_and_write(volume).await,
             3..=4 => self.write_by_handle(&caps).await,
             5 => self.resize(volume, &caps).await,
@@ -81,6 +81,8 @@ impl Model {
             13 => self.link(volume, &caps).await,
             14 => self.symlink(volume, &caps).await,
             15..=16 => self.set_named(volume, &caps).await,
+            17..=18 => self.zero(&caps).await,
+            19..=20 => self.copy(&caps).await,
             _ => self.drop_a_handle(),
         }
         self.compare(volume).await;
@@ -288,6 +290,58 @@ impl Model {
         }
         if length > 0 {
             content[start..end].copy_from_slice(&data);
+        }
+    }
+
+    /// One of the handles, if there is any.
+    fn handle(&mut self) -> Option<(Arc<dyn File>, usize)> {
+        let which = self.rng.below(self.handles.len().max(1) as u64) as usize;
+        self.handles.get(which).cloned()
+    }
+
+    async fn zero(&mut self, caps: &Caps) {
+        let Some((file, number)) = self.handle() else { return };
+        if !(caps.holes && caps.random_write) {
+            return;
+        }
+        let (offset, length) = (self.rng.below(FILE_MAX), self.rng.below(FILE_MAX));
+        let came = file.zero(&cx(), offset, length).await;
+        self.agree(format!("zeros, {length} bytes at {offset} of content {number}"), came, &Ok(()));
+        let content = self.contents.entry(number).or_default();
+        let end = (offset + length).min(content.len() as u64) as usize;
+        let start = (offset as usize).min(end);
+        content[start..end].fill(0);
+        let ranges = file.ranges(&cx(), 0, u64::MAX).await.expect("ranges");
+        let data = |at: usize| ranges.iter().any(|range| range.contains(&(at as u64)));
+        let lost = self.contents[&number].iter().enumerate().find(|(at, byte)| **byte != 0 && !data(*at));
+        assert!(lost.is_none(), "data at {lost:?} outside of {ranges:?}\n{}", self.story());
+    }
+
+    async fn copy(&mut self, caps: &Caps) {
+        let (Some((target, to)), Some((source, from))) = (self.handle(), self.handle()) else { return };
+        if !(caps.copies && caps.random_write) {
+            return;
+        }
+        let (offset, source_offset) = (self.rng.below(FILE_MAX), self.rng.below(FILE_MAX));
+        let length = self.rng.below(FILE_MAX);
+        let there = &self.contents[&from];
+        let start = (source_offset as usize).min(there.len());
+        let data = there[start..(start + length as usize).min(there.len())].to_vec();
+        let overlaps = to == from && offset.abs_diff(source_offset) < data.len() as u64;
+        if overlaps {
+            // Whether it is refused depends on how much is left of the source.
+            return;
+        }
+        let what = format!("{} bytes at {source_offset} of content {from} to {offset} of {to}", data.len());
+        let came = target.copy_from(&cx(), offset, &source, source_offset, length, Copying::Any).await;
+        // So little is copied in one call.
+        let copied = self.agree(what, came, &Ok(()));
+        assert_eq!(copied, Some(data.len() as u64), "{}", self.story());
+        let content = self.contents.entry(to).or_default();
+        let end = offset as usize + data.len();
+        if !data.is_empty() {
+            content.resize(content.len().max(end), 0);
+            content[offset as usize..end].copy_from_slice(&data);
         }
     }
 

@@ -36,6 +36,12 @@ pub struct Caps {
     pub named_max: u32,
     /// `watch` works.
     pub watch: bool,
+    /// Room can be given back and reserved: `File::ranges`, `File::zero` and `File::allocate` work.
+    pub holes: bool,
+    /// `File::copy_from` works, with `Copying::Any`.
+    pub copies: bool,
+    /// And with `Copying::Clone`.
+    pub clones: bool,
     /// Only reading.
     pub read_only: bool,
     /// Largest single `read_at` or `write_at` that is one request at the origin, bytes. A longer one works

@@ -35,7 +35,7 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use named::{Carries, Named, NamedEntry};
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, PathError, VPath};
 pub use traits::{
-    Access, Close, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened, SyncKind,
-    Ticket, Volume,
+    Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,
+    RANGES_MAX, SyncKind, Ticket, Volume,
 };
 pub use watch::{Freshness, NOTICES_MAX, Notice, Watch};

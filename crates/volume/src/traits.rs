@@ -6,7 +6,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::any::Any;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Most ranges that one answer of [`File::ranges`] holds.
+pub const RANGES_MAX: usize = 4096;
 
 /// A named tree of files.
 #[async_trait]
@@ -54,7 +59,7 @@ pub trait Volume: Send + Sync + 'static {
 
 /// An opened regular file: holds it through rename and removal.
 #[async_trait]
-pub trait File: Send + Sync + 'static {
+pub trait File: Any + Send + Sync + 'static {
     /// Which file this is.
     fn id(&self) -> FileId;
 
@@ -71,6 +76,34 @@ pub trait File: Send + Sync + 'static {
     /// durability is said by the volume (see `docs/semantics.md`).
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()>;
 
+    /// Where in `length` bytes from `offset` on there is data, in order and apart from each other, cut at the end of
+    /// the file; the rest of it reads as zeros. Room that is reserved and not written is no data. At most
+    /// [`RANGES_MAX`]: who gets so many asks again from the end of the last. `Unsupported` where
+    /// `caps().holes` is false.
+    async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>>;
+
+    /// From now on the range reads as zeros, and its room is given back where that is possible. Never goes beyond the
+    /// end of the file, and leaves its size. `Unsupported` where `caps().holes` is false.
+    async fn zero(&self, cx: &Cx, offset: u64, length: u64) -> Result<()>;
+
+    /// Copies up to `length` bytes from another file, at the origin: they do not pass here. Returns how many were
+    /// copied, fewer where the source ends (0 there alone) or where one call does no more: the caller asks for
+    /// the rest. Ranges of one file that overlap are `InvalidArgument`. `Unsupported` when `source` is
+    /// not of the same origin, and where `caps().copies`, for `Copying::Clone` `caps().clones`, is false.
+    async fn copy_from(
+        &self,
+        cx: &Cx,
+        offset: u64,
+        source: &Arc<dyn File>,
+        source_offset: u64,
+        length: u64,
+        how: Copying,
+    ) -> Result<u64>;
+
+    /// Reserves room, so that writing up to `size` does not fail for want of it; changes neither content nor size.
+    /// Returns the attributes as they are then. `Unsupported` where `caps().holes` is false.
+    async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr>;
+
     /// Returns when everything written before is durable at the origin. After an error the data since the
     /// last success is to be treated as lost; asking again does not bring it back.
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()>;
@@ -81,6 +114,24 @@ pub trait File: Send + Sync + 'static {
 
     /// A name for this open that outlives the process, where the volume has such.
     fn ticket(&self) -> Option<Ticket>;
+}
+
+impl dyn File {
+    /// This file as a layer's own kind: what a layer hands on of a `source` is the file inside.
+    pub fn as_own<T: File>(&self) -> Option<&T> {
+        let any: &dyn Any = self;
+        any.downcast_ref()
+    }
+}
+
+/// How [`File::copy_from`] is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Copying {
+    /// Both files share the blocks from then on: takes no time and no room. All of it (what the source has of it) or
+    /// nothing; `InvalidArgument` for what is not whole blocks of the origin.
+    Clone,
+    /// Whatever the origin does best.
+    Any,
 }
 
 /// How to list.

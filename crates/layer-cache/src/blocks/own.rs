@@ -94,6 +94,13 @@ impl OwnChanges {
         }
     }
 
+    /// The origin has other bytes there now, which are not ours to know.
+    pub(crate) fn replaced(&mut self, bytes: &Range<u64>) {
+        self.wrote = true;
+        let blocks = blocks_of(bytes.clone());
+        self.covered.retain(|block, _| !blocks.contains(block));
+    }
+
     /// The origin has the file at this size now.
     pub(crate) fn resized(&mut self, size: u64) {
         self.wrote = true;

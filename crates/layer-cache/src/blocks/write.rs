@@ -1,7 +1,7 @@
 //! Our own changes of content: the origin first, then the cached blocks.
 //!
-//! An [`OwnChange`] is begun before the origin is asked and ended by exactly one of: `wrote`, `resized`,
-//! `unchanged` (only attributes), or by dropping it, which means that nobody knows what the origin has:
+//! An [`OwnChange`] is begun before the origin is asked and ended by exactly one of: `wrote`, `replaced` (zeroed, or
+//! copied at the origin), `resized`, `unchanged` (only attributes), or by dropping it, which means that nobody knows what the origin has:
 //! an error, or a caller that went away. Then the blocks it touched go, and the whole content with the next
 //! look at the origin.
 //!
@@ -153,6 +153,11 @@ impl OwnChange {
         self.finish(move |change| async move { change.take_size(size).await }).await;
     }
 
+    /// The origin has other bytes in the range now, whatever they are, and the file ends no earlier than at `end`.
+    pub(crate) async fn replaced(self, end: u64) {
+        self.finish(move |change| async move { change.take_replaced(end).await }).await;
+    }
+
     /// Only attributes changed.
     pub(crate) fn unchanged(mut self) {
         self.end(true);
@@ -217,6 +222,23 @@ impl OwnChange {
                     }
                 }
             }
+        }
+        self.blocks.account(&mut state);
+        drop(state);
+        self.end(true);
+    }
+
+    async fn take_replaced(mut self, end: u64) {
+        self.blocks.load(&self.content).await;
+        let content = self.content.clone();
+        let _turn = content.turn.lock().await;
+        let mut state = content.state.lock();
+        let touched = affected(&self.bytes, state.size);
+        state.spoil(&touched);
+        state.clear(blocks_of(touched.clone()));
+        state.size = state.size.max(end);
+        if let Some(own) = &mut state.own {
+            own.replaced(&touched);
         }
         self.blocks.account(&mut state);
         drop(state);

@@ -2,10 +2,11 @@
 
 use crate::{BLOCK, Site, content, open, read, until, wait_for};
 use bytes::Bytes;
+use std::ops::Range;
 use std::time::Duration;
 use testkit::Op;
 use testkit::ease::{apply, cx, fails, get, p, put, stat};
-use volume::{Carries, Change, Close, Create, ErrorKind, Fresh, Named, OpenHow, SetAttr, Volume};
+use volume::{Carries, Change, Close, Copying, Create, ErrorKind, Fresh, Named, OpenHow, SetAttr, Volume};
 
 /// A file of ten blocks that is whole in the cache.
 async fn cached(site: &Site) -> Vec<u8> {
@@ -204,4 +205,127 @@ async fn a_value_that_others_set_is_seen() {
     site.heard().await;
     assert_eq!(stat(&*site.cache, "f").await.carries, Carries::DESCRIPTOR);
     assert_eq!(site.cache.named(&cx(), &p("f"), None, &name).await.unwrap(), Some("theirs".into()));
+}
+
+#[tokio::test]
+async fn zeros_are_seen_between_what_was_cached_and_what_we_wrote() {
+    let site = Site::new().await;
+    let mut bytes = cached(&site).await;
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    // Wholly ours before, and not any more.
+    file.write_at(&cx(), 4 * BLOCK as u64, Bytes::from(vec![4; 2 * BLOCK])).await.unwrap();
+    bytes[4 * BLOCK..6 * BLOCK].fill(4);
+    let (from, to) = (2 * BLOCK + 10, 5 * BLOCK);
+    file.zero(&cx(), from as u64, (to - from) as u64).await.unwrap();
+    bytes[from..to].fill(0);
+    let before = site.fetched();
+    assert_eq!(read(&*file, 0, bytes.len()).await, bytes);
+    assert_eq!(site.fetched() - before, 9 * BLOCK as u64, "all but block 5, which we wrote");
+    file.zero(&cx(), 9 * BLOCK as u64 + 5, u64::MAX).await.unwrap();
+    bytes[9 * BLOCK + 5..].fill(0);
+    assert_eq!(read(&*file, 0, bytes.len()).await, bytes);
+    file.close(&cx(), Close::Commit).await.unwrap();
+    assert_eq!((get(&*site.cache, "f").await, get(&*site.origin, "f").await), (bytes.clone(), bytes));
+}
+
+#[tokio::test]
+async fn a_copy_is_made_at_the_origin_and_nothing_of_it_comes_here() {
+    let site = Site::new().await;
+    let source = cached(&site).await;
+    put(&*site.cache, "g", content(3 * BLOCK + 5, 2)).await;
+    let mut bytes = get(&*site.cache, "g").await;
+    let reader = open(&*site.cache, "f").await;
+    let target = site.cache.open(&cx(), &p("g"), OpenHow::read_write()).await.unwrap().file;
+    site.far.counts().reset();
+    let before = site.fetched();
+    let (at, from, length) = (2 * BLOCK + 1, BLOCK, 2 * BLOCK);
+    let copied = target.copy_from(&cx(), at as u64, &reader, from as u64, length as u64, Copying::Any).await;
+    assert_eq!(copied.unwrap(), length as u64);
+    let counts = site.far.counts();
+    assert_eq!((counts.of(Op::Copy), counts.bytes_read(), counts.bytes_written()), (1, 0, 0), "{counts:?}");
+    assert_eq!(site.fetched(), before);
+    bytes.resize(at + length, 0);
+    bytes[at..].copy_from_slice(&source[from..from + length]);
+    assert_eq!(target.attr(&cx(), Fresh::Cached).await.unwrap().size, bytes.len() as u64);
+    assert_eq!(read(&*target, 0, bytes.len()).await, bytes);
+    target.close(&cx(), Close::Commit).await.unwrap();
+    assert_eq!((get(&*site.cache, "g").await, get(&*site.origin, "g").await), (bytes.clone(), bytes));
+    assert_eq!(get(&*site.cache, "f").await, source);
+}
+
+#[tokio::test]
+async fn a_source_whose_name_went_is_copied_from_still() {
+    let site = Site::new().await;
+    put(&*site.origin, "f", "source").await;
+    let reader = open(&*site.cache, "f").await;
+    testkit::ease::remove(&*site.cache, "f").await;
+    let how = OpenHow::create(Create::New);
+    let target = site.cache.open(&cx(), &p("g"), how).await.unwrap().file;
+    let copied = target.copy_from(&cx(), 0, &reader, 0, 100, Copying::Any).await.unwrap();
+    assert_eq!((copied, get(&*site.cache, "g").await), (6, b"source".to_vec()));
+}
+
+#[tokio::test]
+async fn a_failed_zeroing_or_copy_leaves_no_claim() {
+    for (op, lost) in [(Op::Zero, false), (Op::Zero, true), (Op::Copy, false), (Op::Copy, true)] {
+        let site = Site::new().await;
+        cached(&site).await;
+        put(&*site.origin, "source", vec![9; BLOCK]).await;
+        let source = open(&*site.cache, "source").await;
+        let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+        match lost {
+            true => site.far.lose_answer(op, 1, ErrorKind::Io),
+            false => site.far.fail(op, 1, ErrorKind::Io),
+        }
+        match op {
+            Op::Zero => drop(fails(file.zero(&cx(), 100, 3 * BLOCK as u64).await, ErrorKind::Io)),
+            _ => {
+                let copied = file.copy_from(&cx(), 100, &source, 0, 50, Copying::Any).await;
+                fails(copied, ErrorKind::Io);
+            }
+        }
+        drop(file);
+        assert_eq!(get(&*site.cache, "f").await, get(&*site.origin, "f").await, "{op:?}, lost: {lost}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_fetched_while_zeros_are_made_are_not_kept() {
+    let site = Site::new().await;
+    put(&*site.origin, "f", content(40 * BLOCK, 1)).await;
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    let reader = open(&*site.cache, "f").await;
+    // The origin makes the zeros, and its answer is held up; a read from before it comes after it.
+    let (reading, zeroing) = (site.far.gate(Op::Open), site.far.gate(Op::Zero));
+    let early = tokio::spawn({
+        let reader = reader.clone();
+        async move { read(&*reader, 5 * BLOCK, 100).await }
+    });
+    reading.arrived(1).await;
+    let zeros = tokio::spawn({
+        let file = file.clone();
+        async move { file.zero(&cx(), 5 * BLOCK as u64, BLOCK as u64).await }
+    });
+    zeroing.arrived(1).await;
+    zeroing.release();
+    zeros.await.unwrap().unwrap();
+    reading.release();
+    early.await.unwrap();
+    assert_eq!(read(&*reader, 5 * BLOCK, BLOCK).await, vec![0; BLOCK]);
+    assert_eq!(read(&*file, 5 * BLOCK, BLOCK).await, vec![0; BLOCK]);
+}
+
+#[tokio::test]
+async fn reserving_room_leaves_the_cached_blocks() {
+    let site = Site::new().await;
+    let bytes = cached(&site).await;
+    let before = site.fetched();
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    let attr = file.allocate(&cx(), 1 << 30).await.unwrap();
+    assert_eq!((attr.size, attr.allocated), (10 * BLOCK as u64, 1 << 30));
+    assert_eq!(stat(&*site.cache, "f").await, attr);
+    assert_eq!(file.ranges(&cx(), 0, u64::MAX).await.unwrap(), [Range { start: 0, end: attr.size }]);
+    file.close(&cx(), Close::Commit).await.unwrap();
+    assert_eq!(get(&*site.cache, "f").await, bytes);
+    assert_eq!(site.fetched(), before);
 }

@@ -4,6 +4,7 @@ mod carried;
 mod disk;
 mod escape;
 mod handles;
+mod ranges;
 mod watch;
 
 use origin_local::{LocalConfig, LocalVolume};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{self, cx, fails, p, put, within};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op, contract, model};
-use volume::{Change, Close, Create, Cx, DosAttributes, ErrorKind, ListHow, OpenHow, Volume};
+use volume::{Change, Close, Copying, Create, Cx, DosAttributes, ErrorKind, ListHow, OpenHow, Volume};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds_across_the_link() {
@@ -216,4 +216,26 @@ async fn a_deadline_is_kept() {
     fails(volume.stat(&soon, &p("")).await, ErrorKind::TimedOut);
     drop(gate);
     volume.stat(&cx(), &p("")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_crosses_the_link_as_one_call_without_its_bytes() {
+    let memory = MemVolume::new();
+    let content = testkit::Rng::new(1).bytes(200_000);
+    put(&*memory, "source", &content).await;
+    let pair = Pair::serving(memory).await;
+    let volume = pair.volume().await;
+    let source = volume.open(&cx(), &p("source"), OpenHow::read()).await.unwrap().file;
+    let target = volume.open(&cx(), &p("target"), OpenHow::create(Create::New)).await.unwrap().file;
+    let before = volume.link_stats();
+    let copied = target.copy_from(&cx(), 3, &source, 0, 200_000, Copying::Any).await.unwrap();
+    let after = volume.link_stats();
+    assert_eq!((copied, after.calls - before.calls), (200_000, 1));
+    let moved = (after.bytes_in - before.bytes_in) + (after.bytes_out - before.bytes_out);
+    assert!(moved < 10_000, "{moved} bytes on the wire");
+    assert_eq!(ease::get(&*volume, "target").await[3..], content);
+    let other = pair.named("projects");
+    let foreign = other.open(&cx(), &p("source"), OpenHow::read()).await.unwrap().file;
+    let refused = target.copy_from(&cx(), 0, &foreign, 0, 5, Copying::Any).await;
+    fails(refused, ErrorKind::Unsupported);
 }

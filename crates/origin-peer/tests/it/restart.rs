@@ -4,7 +4,7 @@ use crate::pair::{PATIENCE, Pair};
 use bytes::Bytes;
 use testkit::ease::{self, cx, fails, p, put, within};
 use testkit::{FaultVolume, MemVolume, Op};
-use volume::{Close, Create, ErrorKind, Fresh, OpenHow, Volume};
+use volume::{Close, Copying, Create, ErrorKind, Fresh, OpenHow, Volume};
 
 #[tokio::test]
 async fn a_file_open_for_reading_outlives_the_gateway() {
@@ -93,4 +93,20 @@ async fn a_create_is_done_once_whatever_the_wire_does() {
         opened.file.write_at(&cx(), 0, Bytes::from_static(b"x")).await.unwrap();
         opened.file.close(&cx(), Close::Commit).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_source_that_the_gateway_lost_is_opened_again_for_a_copy() {
+    let memory = MemVolume::new();
+    put(&*memory, "source", "0123456789").await;
+    let mut pair = Pair::serving(memory).await;
+    let volume = pair.volume().await;
+    let source = volume.open(&cx(), &p("source"), OpenHow::read()).await.unwrap().file;
+    let lost = volume.open(&cx(), &p("lost"), OpenHow::create(Create::New)).await.unwrap().file;
+    pair.restart_gateway().await;
+    let target = volume.open(&cx(), &p("target"), OpenHow::create(Create::New)).await.unwrap().file;
+    let copied = target.copy_from(&cx(), 0, &source, 2, 5, Copying::Any).await.unwrap();
+    assert_eq!((copied, ease::get(&*volume, "target").await), (5, b"23456".to_vec()));
+    fails(lost.copy_from(&cx(), 0, &source, 0, 5, Copying::Any).await, ErrorKind::Stale);
+    fails(target.copy_from(&cx(), 0, &lost, 0, 5, Copying::Any).await, ErrorKind::Stale);
 }

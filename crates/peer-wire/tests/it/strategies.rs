@@ -216,6 +216,19 @@ pub fn ask() -> impl Strategy<Value = Ask> {
             length
         }),
         (n(), word(), blob()).prop_map(|(handle, offset, data)| Ask::Write { handle, offset, data }),
+        (n(), word(), word()).prop_map(|(handle, offset, length)| Ask::Ranges { handle, offset, length }),
+        (n(), word(), word()).prop_map(|(handle, offset, length)| Ask::Zero { handle, offset, length }),
+        (n(), word(), n(), word(), word(), prop_oneof![Just(Copying::Clone), Just(Copying::Any)]).prop_map(
+            |(handle, offset, source, source_offset, length, how)| Ask::Copy {
+                handle,
+                offset,
+                source,
+                source_offset,
+                length,
+                how
+            }
+        ),
+        (n(), word()).prop_map(|(handle, size)| Ask::Allocate { handle, size }),
         (n(), prop_oneof![Just(Fresh::Now), Just(Fresh::Cached)])
             .prop_map(|(handle, fresh)| Ask::FileAttr { handle, fresh }),
         (n(), set_attr()).prop_map(|(handle, set)| Ask::SetAttr { handle, set }),
@@ -239,8 +252,8 @@ fn freshness() -> impl Strategy<Value = Freshness> {
 }
 
 fn caps() -> impl Strategy<Value = Caps> {
-    (any::<[bool; 12]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
-        namespace: if has[11] { Namespace::Keys } else { Namespace::Tree },
+    (any::<[bool; 15]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
+        namespace: if has[14] { Namespace::Keys } else { Namespace::Tree },
         stable_ids: has[0],
         atomic_rename: has[1],
         random_write: has[2],
@@ -252,6 +265,9 @@ fn caps() -> impl Strategy<Value = Caps> {
         watch: has[8],
         read_only: has[9],
         named: has[10],
+        holes: has[11],
+        copies: has[12],
+        clones: has[13],
         io_size,
         named_max,
     })
@@ -265,6 +281,18 @@ fn failure() -> impl Strategy<Value = Failure> {
             Failure { kind, retry, op, context, cause }
         },
     )
+}
+
+fn ranges() -> impl Strategy<Value = Vec<std::ops::Range<u64>>> {
+    prop::collection::vec((1..1u64 << 50, 1..1u64 << 50), 0..6).prop_map(|steps| {
+        let mut at = 0;
+        let range = |(gap, length): (u64, u64)| {
+            let start = at + gap;
+            at = start + length;
+            start..at
+        };
+        steps.into_iter().map(range).collect()
+    })
 }
 
 pub fn answer() -> impl Strategy<Value = Answer> {
@@ -281,6 +309,12 @@ pub fn answer() -> impl Strategy<Value = Answer> {
             Answer::Opened { attr, created, ticket: ticket.map(Ticket), first }
         }),
         prop::option::of(some_attr()).prop_map(Answer::Applied),
+        prop::option::of(blob()).prop_map(Answer::Named),
+        prop::collection::vec((named(), word()), 0..4).prop_map(|list| {
+            Answer::NamedList(list.into_iter().map(|(name, size)| NamedEntry { name, size }).collect())
+        }),
+        ranges().prop_map(Answer::Ranges),
+        word().prop_map(Answer::Copied),
         name().prop_map(Answer::Target),
         space.prop_map(|(total, free, available, unit)| {
             Answer::Space(Space { total, free, available, unit })

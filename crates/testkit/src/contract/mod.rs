@@ -11,6 +11,7 @@ mod content;
 mod listing;
 mod naming;
 mod opening;
+mod ranging;
 mod watching;
 
 use std::future::Future;
@@ -55,6 +56,8 @@ checks! {
         changes_of_the_root space_is_plausible read_only_refuses;
     carrying: named_values_are_kept named_values_are_told_apart named_values_go_with_the_object
         named_values_expecting_an_object named_values_that_cannot_be;
+    ranging: ranges_tell_where_data_is zeroing_leaves_the_size copies_at_the_origin copies_that_cannot_be
+        clones_share_whole_blocks room_is_reserved;
     watching: watch_tells_own_changes;
 }
 

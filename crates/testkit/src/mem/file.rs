@@ -1,13 +1,16 @@
 //! An open file of [`super::MemVolume`]: holds its node until it is dropped.
 
 use super::Origin;
+use super::ranges;
 use super::tree::{Tree, file_id};
 use crate::counts::{Counts, Op};
 use async_trait::async_trait;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::ops::Range;
 use std::sync::Arc;
 use volume::{
-    Access, Attr, Caps, Close, Cx, Error, ErrorKind, File, FileId, Fresh, Result, SetAttr, SyncKind, Ticket,
+    Access, Attr, Caps, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Result, SetAttr, SyncKind,
+    Ticket,
 };
 
 pub(super) struct MemFile {
@@ -48,6 +51,13 @@ impl MemFile {
 
     fn error(&self, kind: ErrorKind, op: Op) -> Error {
         Error::new(kind, op.name(), format_args!("file {}", self.id))
+    }
+
+    fn can(&self, ability: bool, op: Op) -> Result<()> {
+        match ability {
+            true => Ok(()),
+            false => Err(self.error(ErrorKind::Unsupported, op)),
+        }
     }
 
     fn need(&self, access: Access, op: Op) -> Result<()> {
@@ -109,6 +119,53 @@ impl File for MemFile {
             }
             self.counts.written(data.len());
             tree.write(self.id, offset, &data)
+        })
+    }
+
+    async fn ranges(&self, _cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
+        self.with_tree(Op::Ranges, |tree| {
+            self.can(self.caps.holes, Op::Ranges)?;
+            Ok(ranges::of(tree.content(self.id).unwrap_or(&[]), offset, length))
+        })
+    }
+
+    async fn zero(&self, _cx: &Cx, offset: u64, length: u64) -> Result<()> {
+        self.with_tree(Op::Zero, |tree| {
+            self.need(Access::WRITE, Op::Zero)?;
+            self.can(self.caps.holes && self.caps.random_write, Op::Zero)?;
+            tree.zero(self.id, offset, length);
+            Ok(())
+        })
+    }
+
+    async fn copy_from(
+        &self,
+        _cx: &Cx,
+        offset: u64,
+        source: &Arc<dyn File>,
+        source_offset: u64,
+        length: u64,
+        how: Copying,
+    ) -> Result<u64> {
+        self.with_tree(Op::Copy, |tree| {
+            let (ability, most) = match how {
+                Copying::Clone => (self.caps.clones, u64::MAX),
+                Copying::Any => (self.caps.copies, ranges::COPY_MAX_BYTES),
+            };
+            self.can(ability && self.caps.random_write, Op::Copy)?;
+            let source = source.as_own::<MemFile>().filter(|own| Arc::ptr_eq(&own.origin, &self.origin));
+            let source = source.ok_or_else(|| self.error(ErrorKind::Unsupported, Op::Copy))?;
+            source.need(Access::READ, Op::Copy)?;
+            self.need(Access::WRITE, Op::Copy)?;
+            tree.copy((self.id, offset), (source.id, source_offset), length.min(most))
+        })
+    }
+
+    async fn allocate(&self, _cx: &Cx, size: u64) -> Result<Attr> {
+        self.with_tree(Op::Allocate, |tree| {
+            self.need(Access::WRITE, Op::Allocate)?;
+            self.can(self.caps.holes, Op::Allocate)?;
+            tree.allocate(self.id, size)
         })
     }
 

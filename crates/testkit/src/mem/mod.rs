@@ -8,6 +8,7 @@
 //! tree, then the subscribers; nothing waits while it holds either.
 
 mod file;
+mod ranges;
 mod tree;
 
 use crate::counts::{Counts, Op};
@@ -53,6 +54,9 @@ impl Default for MemConfig {
                 named_max: 64 << 10,
                 case_sensitive: true,
                 watch: true,
+                holes: true,
+                copies: true,
+                clones: true,
                 read_only: false,
                 io_size: 8 << 20,
             },

@@ -18,7 +18,7 @@ use volume::{
 /// Largest file, bytes: a test that goes further has lost its way.
 pub(super) const FILE_MAX: u64 = 1 << 30;
 const ROOT: u64 = 1;
-const BLOCK: u64 = 4096;
+pub(super) const BLOCK: u64 = 4096;
 
 pub(super) struct Tree {
     nodes: HashMap<u64, Node>,
@@ -43,6 +43,8 @@ struct Node {
     gid: u32,
     dos: DosAttributes,
     carried: BTreeMap<Named, Bytes>,
+    /// Bytes of room taken ahead of writing.
+    reserved: u64,
     /// Directory and key of each name of this node.
     names: Vec<(u64, String)>,
     opens: u32,
@@ -100,6 +102,7 @@ impl Tree {
             gid: 0,
             dos,
             carried: BTreeMap::new(),
+            reserved: 0,
             names: Vec::new(),
             opens: 0,
         };
@@ -171,7 +174,7 @@ impl Tree {
         paths
     }
 
-    fn tell_changed(&mut self, id: u64) {
+    pub(super) fn tell_changed(&mut self, id: u64) {
         let attr = self.attr(id);
         for path in self.paths(id) {
             self.pending.push(Notice::Changed { path, attr });
@@ -227,7 +230,7 @@ impl Tree {
             version: Version { hi: 0, lo: node.version },
             kind,
             size,
-            allocated: size.next_multiple_of(BLOCK),
+            allocated: size.max(node.reserved).next_multiple_of(BLOCK),
             mtime: node.mtime,
             ctime: node.ctime,
             atime: node.atime,
@@ -345,11 +348,32 @@ impl Tree {
         Ok(())
     }
 
+    /// Takes room up to `size` bytes; 0 gives back what was taken.
+    pub(super) fn reserve(&mut self, id: u64, size: u64) {
+        let now = self.tick();
+        if let Some(node) = self.nodes.get_mut(&id) {
+            (node.reserved, node.ctime) = (size, now);
+        }
+    }
+
+    pub(super) fn reserved(&self, id: u64) -> u64 {
+        self.nodes.get(&id).map_or(0, |node| node.reserved)
+    }
+
     fn content_changed(&mut self, id: u64) {
         let (now, version) = (self.tick(), self.new_version());
         if let Some(node) = self.nodes.get_mut(&id) {
             (node.mtime, node.ctime, node.version) = (now, now, version);
         }
+    }
+
+    /// Changes content in place, keeping its length.
+    pub(super) fn change(&mut self, id: u64, work: impl FnOnce(&mut [u8])) {
+        if let Some(Body::File(content)) = self.nodes.get_mut(&id).map(|node| &mut node.body) {
+            work(content);
+        }
+        self.content_changed(id);
+        self.tell_changed(id);
     }
 
     pub(super) fn write(&mut self, id: u64, offset: u64, data: &[u8]) -> Result<()> {
@@ -360,17 +384,14 @@ impl Tree {
         if end > self.content(id).map_or(0, |content| content.len() as u64) {
             self.resize("write", id, end)?;
         }
-        if let Some(Body::File(content)) = self.nodes.get_mut(&id).map(|node| &mut node.body) {
-            content[offset as usize..end as usize].copy_from_slice(data);
-        }
-        self.content_changed(id);
-        self.tell_changed(id);
+        self.change(id, |content| content[offset as usize..end as usize].copy_from_slice(data));
         Ok(())
     }
 
     pub(super) fn set_attr(&mut self, op: &'static str, id: u64, set: &SetAttr) -> Result<Attr> {
         if let Some(size) = set.size {
             self.resize(op, id, size)?;
+            self.reserve(id, 0);
             self.content_changed(id);
         }
         let now = self.tick();

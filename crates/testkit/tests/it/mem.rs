@@ -23,6 +23,8 @@ async fn contract_of_lesser_volumes() {
     contract_with(|caps| (caps.watch, caps.hard_links, caps.symlinks) = (false, false, false)).await;
     contract_with(|caps| (caps.set_times, caps.dos_attributes) = (false, false)).await;
     contract_with(|caps| caps.named = false).await;
+    contract_with(|caps| (caps.holes, caps.copies, caps.clones) = (false, false, false)).await;
+    contract_with(|caps| caps.clones = false).await;
     contract_with(|caps| caps.random_write = false).await;
     contract_with(|caps| caps.read_only = true).await;
 }
