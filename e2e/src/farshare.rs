@@ -14,8 +14,8 @@ use std::process::Command;
 use std::time::Duration;
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
-const USER: &str = "rig";
-const PASSWORD: &str = "rig-password";
+pub(crate) const USER: &str = "rig";
+pub(crate) const PASSWORD: &str = "rig-password";
 
 /// The program under test: `FARSHARE_BIN`, or the one built beside this one.
 pub fn program() -> PathBuf {
@@ -41,12 +41,17 @@ pub struct Farshare {
 impl Farshare {
     /// Starts it over `dir` with further `words` and waits until it is ready.
     pub fn try_dir(dir: &Path, words: &[&str]) -> Outcome<Farshare> {
+        Farshare::try_in(&Net::Host, "127.0.0.1:0", dir, words)
+    }
+
+    /// The same inside `net`, serving SMB at `smb`.
+    pub fn try_in(net: &Net, smb: &str, dir: &Path, words: &[&str]) -> Outcome<Farshare> {
         let scratch = Scratch::new()?;
-        let mut command = Command::new(program());
+        let mut command = net.command(program());
         command
             .arg("try")
             .arg(dir)
-            .args(["--json", "--smb", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state"])
+            .args(["--json", "--smb", smb, "--admin", "127.0.0.1:0", "--state"])
             .arg(scratch.path().join("state"))
             .args(words);
         let mut running = Running::start("farshare try", command, &scratch.path().join("log"))?;
@@ -100,7 +105,7 @@ pub struct Node {
 }
 
 impl Node {
-    fn start(config: &Path, net: &Net, log: &Path) -> Outcome<Node> {
+    pub(crate) fn start(config: &Path, net: &Net, log: &Path) -> Outcome<Node> {
         let mut command = net.command(program());
         command.args(["serve", "--config"]).arg(config);
         let running = Running::start("farshare serve", command, log)?;

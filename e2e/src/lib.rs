@@ -6,13 +6,19 @@
 mod farshare;
 mod process;
 mod samba;
+mod samba_newest;
 mod smbclient;
+mod solo;
+mod vm;
 mod wan;
 
 pub use farshare::{Farshare, Node, Plan, Sites, program};
 pub use process::{Cpu, Net, Running, Scratch, free_port, output, wait_until};
 pub use samba::Samba;
+pub use samba_newest::SambaNewest;
 pub use smbclient::{SmbClient, fetch};
+pub use solo::Solo;
+pub use vm::{Guest, Wires, rig as vm_rig};
 pub use wan::{Shape, Side, Wan};
 
 /// Anything that stops a rig, told in words.

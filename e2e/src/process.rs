@@ -146,6 +146,15 @@ impl Running {
         }
     }
 
+    /// Ends it and all below it at once: a server that forks a process for each client.
+    pub fn kill_family(&mut self) {
+        for pid in family(self.pid()) {
+            // SAFETY: the first is a child not waited for; those below it are its own, and were there a moment ago.
+            unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+        }
+        self.kill();
+    }
+
     /// Ends it at once, as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().ok();

@@ -9,6 +9,7 @@ mod run;
 mod smbtorture;
 mod test;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,9 @@ cargo xtask CHORE
                       that need packages
   smbtorture [--known-fail FILE]
                       Samba's protocol tests against a debug build; exactly the known fails may fail
+  vm [--far | --samba] [--backend uml|kvm|tcg] [SCRIPT...]
+                      the kernel's SMB client in a Linux guest at work on a debug build (root); exactly the known
+                      fails may fail. --far: with link and cache between; --samba: Samba 4.22 instead, not judged
   fuzz [--seconds N]  every fuzz target for N seconds (10)
   bench lan           one connection on loopback, beside Samba
   bench memory        what two nodes hold with 50 clients on 100,000 files (root)
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => test::quick(),
         ["smbtorture"] => smbtorture(None),
         ["smbtorture", "--known-fail", list] => smbtorture(Some(list)),
+        ["vm", options @ ..] => kernel_client(options),
         ["fuzz"] => fuzz::check(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::check(seconds),
@@ -67,6 +72,15 @@ fn smbtorture(known_fail: Option<&str>) -> run::Outcome {
     packages::ensure()?;
     run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"])?;
     smbtorture::check(known_fail)
+}
+
+fn kernel_client(options: &[&str]) -> run::Outcome {
+    let plan = vm::plan(options)?;
+    packages::ensure()?;
+    if plan.server != vm::Server::Samba && std::env::var_os("FARSHARE_BIN").is_none() {
+        run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"])?;
+    }
+    vm::check(&plan)
 }
 
 fn bench_wan(options: &[&str]) -> run::Outcome {

@@ -1,0 +1,73 @@
+//! One node that serves a directory, by a configuration of its own: what `farshare serve` does without a link.
+
+use crate::Outcome;
+use crate::farshare::{Node, PASSWORD, USER, program};
+use crate::process::{Net, Running, Scratch, output, wait_until};
+use crate::samba::listens;
+use std::fs::{self, Permissions};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Solo {
+    node: Node,
+    net: Net,
+    address: SocketAddr,
+    _scratch: Scratch,
+}
+
+impl Solo {
+    pub const SHARE: &'static str = "data";
+    pub const USER: &'static str = USER;
+    pub const PASSWORD: &'static str = PASSWORD;
+
+    /// Serves `dir` inside `net` at `address`, which may be every address. `smb`, `share`: further lines of
+    /// `[smb]` and of the share's section.
+    pub fn start(dir: &Path, net: &Net, address: SocketAddr, smb: &str, share: &str) -> Outcome<Solo> {
+        let scratch = Scratch::new()?;
+        let config = format!(
+            "[node]\nname = \"solo\"\nstate = \"{state}\"\n[volume.data]\norigin = \"file://{dir}\"\n\
+             [smb]\nlisten = \"{address}\"\n{smb}\n[smb.share.{name}]\nvolume = \"data\"\n{share}\n",
+            state = scratch.path().join("state").display(),
+            dir = dir.display(),
+            name = Solo::SHARE,
+        );
+        let config = scratch.file("solo.toml", &config)?;
+        let password = scratch.file("password", PASSWORD)?;
+        fs::set_permissions(&password, Permissions::from_mode(0o600))
+            .map_err(|error| format!("{}: {error}", password.display()))?;
+        let mut command = Command::new(program());
+        command.args(["user", "add", USER, "--password-file"]).arg(&password).arg("--config").arg(&config);
+        output(command)?;
+        let node = Node::start(&config, net, &scratch.path().join("log"))?;
+        let mut solo = Solo { node, net: net.clone(), address, _scratch: scratch };
+        solo.wait_until_it_listens()?;
+        Ok(solo)
+    }
+
+    fn wait_until_it_listens(&mut self) -> Outcome {
+        let (net, address) = (self.net.clone(), self.address);
+        let running = &mut self.node.running;
+        let up = wait_until(START_PATIENCE, || !running.is_running() || listens(&net, address));
+        if up && running.is_running() { Ok(()) } else { Err(format!("farshare:\n{}", running.log())) }
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.node.running.kill();
+    }
+
+    /// Starts it again, with the state that it left.
+    pub fn serve(&mut self) -> Outcome {
+        self.node.restart()?;
+        self.wait_until_it_listens()
+    }
+
+    pub fn running(&mut self) -> &mut Running {
+        &mut self.node.running
+    }
+}

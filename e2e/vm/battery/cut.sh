@@ -1,0 +1,75 @@
+# One of two interfaces goes dead in the middle of a 1 GiB write over four channels, and comes back. Nothing is lost,
+# nothing is done twice: each byte here, at the server's disk and read anew is the one that was written.
+. /host/battery/lib.sh
+GIB=1073741824
+ALIVE=echo_interval=${ECHO:-2}
+
+# sent_by N: bytes that the Nth NIC has sent
+nic() { ip -o -4 addr | awk -v a="$1" 'index($4, a "/") == 1 {print $2}'; }
+NIC1=$(nic "$GUEST1") NIC2=$(nic "$GUEST2")
+sent_by() { cat /sys/class/net/$1/statistics/tx_bytes; }
+# until_sent NIC BYTES SECONDS
+until_sent() {
+    local from till=$((SECONDS + $3)); from=$(sent_by $1)
+    until [ $(($(sent_by $1) - from)) -gt $2 ]; do
+        [ $SECONDS -lt $till ] || { echo "$1 sent $(($(sent_by $1) - from)) bytes in $3 s"; return 1; }
+        sleep 0.1
+    done
+}
+
+# cut_while_writing N: 1 GiB of noise while the Nth interface is dead for 25 s
+cut_while_writing() {
+    local other=$NIC1; [ $1 = 1 ] && other=$NIC2
+    ( noise $GIB $1 | dd of=$A/big-$1 bs=1M iflag=fullblock conv=fsync status=none ) & local writer=$!
+    until_sent $NIC1 60000000 120 || return
+    order cut $1 || return
+    # Told apart, because it depends on the client: whether it writes on over the other interface meanwhile.
+    if until_sent $other 30000000 25 > /tmp/goes-on-$1; then echo went on > /tmp/goes-on-$1; fi
+    sleep 10
+    order mend $1 || return
+    wait $writer || { echo 'dd failed'; return 1; }
+}
+went_on() { grep -qx 'went on' /tmp/goes-on-$1 || fail "$(cat /tmp/goes-on-$1)"; }
+intact() {
+    local want; want=$(noise $GIB $1 | sha256sum | cut -d' ' -f1)
+    same 'at the host' "$(at_host big-$1)" "$want" && same 'read back' "$(here $A/big-$1)" "$want"
+}
+# The same blocks are written over and over: a request of a dead channel that is carried out late, or twice, puts
+# an older generation over a newer one.
+generations() {
+    timeout 200 python3 $HERE/generations.py write $A/blocks 40 > /tmp/acknowledged & local writer=$!
+    sleep 5
+    order cut 2 || return
+    sleep 12
+    order mend 2 || return
+    wait $writer || { tail -n 1 /tmp/acknowledged; return 1; }
+    cold
+    python3 $HERE/generations.py judge $A/blocks < /tmp/acknowledged || return
+    order sh 'sha256sum blocks' | cut -d' ' -f1 | { read -r sum; same 'at the host' "$sum" "$(here $A/blocks)"; }
+}
+# Each of many small files is made exactly once, though answers get lost.
+made_once() {
+    mkdir $A/small
+    ( for n in $(seq 400); do (set -C; echo $n > $A/small/$n) || echo "file $n"; done ) > /tmp/small 2>&1 & local maker=$!
+    sleep 1; order cut 2 || return
+    sleep 10; order mend 2 || return
+    wait $maker
+    same 'refused' "$(grep -c . /tmp/small)" 0 || { tail -n 1 /tmp/small; return 1; }
+    same 'at the host' "$(order sh 'cat small/* | sort -n | uniq | wc -l')" 400
+}
+
+check mount attach channels $A $ALIVE || { echo end; exit; }
+sleep 1
+check second.write cut_while_writing 2
+check second.went_on went_on 2
+check second.intact intact 2
+rm -f $A/big-2
+check first.write cut_while_writing 1
+check first.went_on went_on 1
+check first.intact intact 1
+rm -f $A/big-1
+check generations generations
+check made_once made_once
+rm -rf $A/small $A/blocks
+check umount detach $A
+echo end

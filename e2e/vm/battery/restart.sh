@@ -1,0 +1,39 @@
+# The server is killed and started again while the guest works. The client comes back by itself; what was
+# acknowledged as written through (fsync, O_DIRECT) is there.
+. /host/battery/lib.sh
+ALIVE=echo_interval=${ECHO:-2}
+
+kill_and_serve() { order kill && sleep "${1:-3}" && order serve; }
+
+during_write() {
+    ( noise 400000000 9 | dd of=$A/big bs=1M iflag=fullblock conv=fsync status=none ) & local writer=$!
+    sleep 4
+    kill_and_serve || return
+    wait $writer || { echo 'dd failed'; return 1; }
+    local want; want=$(noise 400000000 9 | sha256sum | cut -d' ' -f1)
+    same 'at the host' "$(at_host big)" "$want" && same 'read back' "$(here $A/big)" "$want"
+}
+during_generations() {
+    timeout 200 python3 $HERE/generations.py write $A/blocks 25 > /tmp/acknowledged & local writer=$!
+    sleep 5
+    kill_and_serve || return
+    wait $writer || { tail -n 1 /tmp/acknowledged; return 1; }
+    cold; python3 $HERE/generations.py judge $A/blocks < /tmp/acknowledged
+}
+during_small_files() {
+    mkdir $A/small
+    ( for n in $(seq 300); do echo $n > $A/small/$n || echo "file $n"; done ) > /tmp/small 2>&1 & local maker=$!
+    sleep 1
+    kill_and_serve || return
+    wait $maker
+    cold; same 'at the host' "$(order sh 'cat small/* | sort -n | uniq | wc -l')" 300
+}
+works_after() { echo after > $A/after && same 'content' "$(cat $A/after)" after; }
+
+for variant in ${VARIANTS/seal/}; do
+    check $variant.mount attach $variant $A $ALIVE || continue
+    for what in during_write during_generations during_small_files works_after; do check $variant.$what $what; done
+    rm -rf ${A:?}/*
+    check $variant.umount detach $A
+done
+echo end
