@@ -15,6 +15,7 @@ use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::AccessMask;
+use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -36,6 +37,8 @@ pub(crate) struct Terms {
     pub(crate) dialect: Dialect,
     pub(crate) cipher: Option<Cipher>,
     pub(crate) signing: SigningAlgorithm,
+    /// ClientGuid.
+    pub(crate) client: Guid,
 }
 
 pub(crate) struct Session {

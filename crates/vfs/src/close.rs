@@ -44,15 +44,20 @@ pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
         }
         None => Ok(None),
     };
-    let (remove, doomed) = core.decide(|registry, told| {
+    let (remove, doomed, others_told) = core.decide(|registry, told| {
         let record = registry.record(key.file, key.id);
         let dooms = record.is_some_and(|record| record.delete_on_close);
         let path = record.map_or(path, |record| record.path.clone());
         if dooms {
             registry.contend_doom(key.file, key.id, told);
         }
-        (registry.leave(key.file, key.id), registry.is_doomed(key.file, &path).then_some(path))
+        let others_told = !told.is_empty();
+        (registry.leave(key.file, key.id), registry.is_doomed(key.file, &path).then_some(path), others_told)
     });
+    if others_told {
+        // Who was told hears of it before who closes hears that it is done.
+        tokio::task::yield_now().await;
+    }
     if let Some(dir) = doomed.filter(|_| key.is_dir()) {
         core.hub.delete_pending(&dir);
     }

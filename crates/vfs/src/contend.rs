@@ -145,10 +145,10 @@ impl Registry {
         slot.note_caching();
     }
 
-    /// Who only keeps a file open that is to go away may close it.
+    /// Who only keeps a file open that is to go away may close it. Nobody waits: the name goes with the last open,
+    /// whenever that is.
     pub(crate) fn contend_doom(&mut self, file: FileId, by: OpenId, told: &mut Vec<Told>) {
-        // Nobody waits: the name goes with the last open, whenever that is.
-        let _waits = self.contend(file, Some(by), Contest::Handle, told);
+        drop(self.contend(file, Some(by), Contest::Handle, told));
     }
 
     /// Whether opens of the directory at `path` exclude one with this access and share mode; who only keeps it open for

@@ -175,7 +175,7 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
     if !signed {
         return Err(refuse(NtStatus::INVALID_PARAMETER));
     }
-    if !is_same_client(&session, agreement) {
+    if session.terms.client != agreement.client_guid {
         return Err(refuse(NtStatus::USER_SESSION_DELETED));
     }
     if !proved {
@@ -188,14 +188,6 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
         return Err(refuse(NtStatus::REQUEST_NOT_ACCEPTED));
     }
     Ok(session)
-}
-
-/// Whether the session's channels and this connection say that they are the same client's. A session has one
-/// ClientGuid on all of them; one without a channel is about to end.
-fn is_same_client(session: &Session, agreement: &Agreement) -> bool {
-    let channel = session.any_connection();
-    let theirs = channel.as_ref().and_then(|connection| connection.negotiated.get());
-    theirs.is_some_and(|theirs| theirs.client_guid == agreement.client_guid)
 }
 
 /// AES-GMAC does not go with another algorithm in one session: its nonces are message ids, and those of the
@@ -343,7 +335,12 @@ fn new_session(
     Ok(Session::new(NewSession {
         id,
         user: Arc::from(established.identity.user.as_str()),
-        terms: Terms { dialect: agreement.dialect, cipher: agreement.cipher, signing: agreement.signing },
+        terms: Terms {
+            dialect: agreement.dialect,
+            cipher: agreement.cipher,
+            signing: agreement.signing,
+            client: agreement.client_guid,
+        },
         signing_required: agreement.signing_required || asked.contains(SecurityMode::SIGNING_REQUIRED),
         encrypt,
         signer: Arc::clone(signer),
