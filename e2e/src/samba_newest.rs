@@ -78,7 +78,8 @@ fn launch(root: &Path, dir: &Path, scratch: &Scratch, net: &Net) -> Outcome<Runn
 /// `SAMBA_CHROOT`, or one in the cache directory; made when it is not there.
 fn chroot() -> Outcome<PathBuf> {
     let home = std::env::var_os("HOME").ok_or("HOME is not set")?;
-    let root = std::env::var_os("SAMBA_CHROOT").map_or_else(|| Path::new(&home).join(".cache/samba-4.22"), Into::into);
+    let root = std::env::var_os("SAMBA_CHROOT")
+        .map_or_else(|| Path::new(&home).join(".cache/samba-4.22"), Into::into);
     let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("smbtorture/samba-4.22"));
     command.arg(&root);
     output(command)?;

@@ -17,7 +17,18 @@ use std::time::{Duration, Instant};
 
 /// In this order: the quickest to fail first. `posix` wants a younger kernel than user-mode Linux has here.
 const BATTERY: [&str; 12] = [
-    "mounts", "locks", "two_mounts", "features", "fsx", "channels", "sqlite", "git", "build", "stress", "cut", "restart",
+    "mounts",
+    "locks",
+    "two_mounts",
+    "features",
+    "fsx",
+    "channels",
+    "sqlite",
+    "git",
+    "build",
+    "stress",
+    "cut",
+    "restart",
 ];
 const KNOWN_FAIL: &str = "e2e/vm/known-fail.tsv";
 const BASELINE: &str = "e2e/vm/baseline-samba-4.22.tsv";
@@ -252,7 +263,10 @@ fn write_results(file: &Path, results: &Results) -> Outcome {
 fn rows(path: &Path) -> Outcome<Vec<Vec<String>>> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = text.lines().filter(|line| {
-        !line.is_empty() && !line.starts_with('#') && !line.starts_with("check\t") && !line.starts_with("server\t")
+        !line.is_empty()
+            && !line.starts_with('#')
+            && !line.starts_with("check\t")
+            && !line.starts_with("server\t")
     });
     Ok(lines.map(|line| line.split('\t').map(str::to_owned).collect()).collect())
 }

@@ -187,26 +187,45 @@ impl Registry {
         }
     }
 
-    /// Breaks what stands against moving a directory: handles kept open by caches below it. A file that must
-    /// be waited for.
-    pub(crate) fn contend_below(
+    /// Breaks what stands against moving a directory: handles kept open by caches below it, one after the other as
+    /// Windows does. A file that must be waited for; `AccessDenied` when something is open that no cache keeps.
+    pub(crate) fn contend_move(
         &mut self,
         dir: &VPath,
-        contest: Contest,
         told: &mut Vec<Told>,
-    ) -> Option<(FileId, Arc<Node>)> {
+    ) -> Result<Option<(FileId, Arc<Node>)>> {
+        let below = |record: &Record| lies_below(record.path.as_str(), dir.as_str());
+        let is_kept =
+            |slot: &Slot, record: &Record| slot.caching.held(record.holder()).contains(Caching::HANDLE);
+        let all = self.slots.values().flat_map(|slot| slot.records.iter().map(move |record| (slot, record)));
+        if all.into_iter().any(|(slot, record)| below(record) && !is_kept(slot, record)) {
+            return Err(Error::AccessDenied);
+        }
         let now = Instant::now();
-        let mut wait = None;
         for (file, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.caching.is_empty()) {
-            let below = |path: &VPath| same(path, dir) || lies_below(path.as_str(), dir.as_str());
-            if slot.records.iter().any(|record| below(&record.path)) {
-                if slot.caching.contend(None, contest, now, told).is_some() {
-                    wait = Some((*file, slot.node.clone()));
+            if slot.records.iter().any(below) {
+                let waits = slot.caching.contend(None, Contest::Handle, now, told);
+                slot.note_caching();
+                if waits.is_some() {
+                    return Ok(Some((*file, slot.node.clone())));
                 }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Breaks what stands against what became of everything at and below a path at the origin.
+    pub(crate) fn contend_below(&mut self, path: &VPath, contest: Contest, told: &mut Vec<Told>) {
+        let now = Instant::now();
+        let below =
+            |record: &Record| same(&record.path, path) || lies_below(record.path.as_str(), path.as_str());
+        for slot in self.slots.values_mut().filter(|slot| !slot.caching.is_empty()) {
+            if slot.records.iter().any(below) {
+                // Nobody waits: it has happened.
+                let _until = slot.caching.contend(None, contest, now, told);
                 slot.note_caching();
             }
         }
-        wait
     }
 
     pub(crate) fn breaking_until(&mut self, file: FileId, now: Instant) -> Option<Instant> {

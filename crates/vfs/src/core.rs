@@ -135,7 +135,7 @@ impl Core {
     pub(crate) fn made(&self, path: &VPath, attr: &Attr, by: Option<u128>) {
         self.listing_changes(path, by);
         self.indexes.lock().added(path);
-        self.echoes.lock().outcome(path, Some(attr));
+        self.echoes.lock().made(path, attr);
         self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path);
     }
 

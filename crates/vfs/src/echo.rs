@@ -26,6 +26,8 @@ pub(crate) struct Echoes {
     changing: HashMap<String, usize>,
     /// With the number of the change.
     outcomes: LruCache<(String, State), u64>,
+    /// When a name came to be by us, at the origin's clock: what is older is of what stood there before.
+    made: LruCache<String, Time>,
     /// Numbers of the changes by which a name was gone, and that were not told yet.
     gone: LruCache<String, VecDeque<u64>>,
     changes: u64,
@@ -36,6 +38,7 @@ impl Echoes {
         Echoes {
             changing: HashMap::new(),
             outcomes: LruCache::new(OUTCOMES_MAX),
+            made: LruCache::new(OUTCOMES_MAX),
             gone: LruCache::new(OUTCOMES_MAX),
             changes: 0,
         }
@@ -55,6 +58,12 @@ impl Echoes {
                 self.changing.remove(&key);
             }
         }
+    }
+
+    /// We made the name.
+    pub(crate) fn made(&mut self, path: &VPath, attr: &Attr) {
+        self.made.put(key(path), attr.ctime);
+        self.outcome(path, Some(attr));
     }
 
     /// What came of it.
@@ -81,6 +90,9 @@ impl Echoes {
         let Some(attr) = attr else {
             return self.gone.get_mut(&key).and_then(VecDeque::pop_front).is_some();
         };
+        if self.made.peek(&key).is_some_and(|made| attr.ctime < *made) {
+            return true;
+        }
         let known = (key, state(attr));
         let ours = self.outcomes.peek(&known).copied();
         // Notices come in order: what was gone before this is told, or never will be.
@@ -152,6 +164,14 @@ mod tests {
         echoes.outcome(&path, Some(&attr(4)));
         assert!(echoes.is_ours(&path, Some(&attr(4))));
         assert!(!echoes.is_ours(&path, None), "the removal before was never told: this is somebody else's");
+    }
+
+    #[test]
+    fn what_is_older_than_what_we_made_is_of_what_stood_there_before() {
+        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        echoes.made(&path, &attr(5));
+        assert!(echoes.is_ours(&path, Some(&attr(4))) && echoes.is_ours(&path, Some(&attr(5))));
+        assert!(!echoes.is_ours(&path, Some(&attr(6))));
     }
 
     #[test]

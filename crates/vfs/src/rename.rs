@@ -55,11 +55,12 @@ async fn try_rename(
             return Ok(Some(breaking));
         }
         let in_the_way = core.decide(|registry, told| match key.is_dir() {
-            true => registry.contend_below(from, Contest::Handle, told),
+            true => registry.contend_move(from, told),
             false => {
-                registry.contend(key.file, Some(key.id), Contest::Handle, told).map(|node| (key.file, node))
+                let waits = registry.contend(key.file, Some(key.id), Contest::Handle, told);
+                Ok(waits.map(|node| (key.file, node)))
             }
-        });
+        })?;
         if let Some((file, node)) = in_the_way {
             return Ok(Some(Breaking::new(core, node, file)));
         }

@@ -93,7 +93,7 @@ impl Core {
 
     /// Nobody waits for these answers: what is served is what the origin has, at once.
     fn break_below(&self, path: &VPath) {
-        self.decide(|registry, told| drop(registry.contend_below(path, Contest::Foreign, told)));
+        self.decide(|registry, told| registry.contend_below(path, Contest::Foreign, told));
     }
 
     pub(crate) fn noticed(&self, notice: Notice) {

@@ -1,8 +1,8 @@
 //! The server over a volume in memory, with a client of another make.
 
+mod hostile;
 mod interfaces;
 mod quic;
-mod hostile;
 mod site;
 
 use front_smb::{Server, ServerConfig, Share, Users};

@@ -35,7 +35,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u64..3).prop_map(Id::Beyond),
         1 => Just(Id::Highest),
     ];
-    let charge = prop_oneof![300 => Just(1u16), 60 => Just(0), 60 => 2u16..20, 1 => Just(65_535), 1 => 100u16..9000];
+    let charge =
+        prop_oneof![300 => Just(1u16), 60 => Just(0), 60 => 2u16..20, 1 => Just(65_535), 1 => 100u16..9000];
     let asks = prop_oneof![Just(1u16), Just(0), 2u16..200, Just(65_535)];
     (id, charge, asks).prop_map(|(id, charge, asks)| Step { id, charge, asks })
 }
@@ -57,7 +58,9 @@ impl Model {
     fn id(&self, id: &Id) -> u64 {
         match id {
             Id::Next => self.left.first().copied().unwrap_or(self.high),
-            Id::Some(index) if !self.left.is_empty() => *index.get(&self.left.iter().copied().collect::<Vec<_>>()),
+            Id::Some(index) if !self.left.is_empty() => {
+                *index.get(&self.left.iter().copied().collect::<Vec<_>>())
+            }
             Id::Some(_) => self.high,
             Id::Used(index) => *index.get(&self.used),
             Id::Beyond(by) => self.high + by,
