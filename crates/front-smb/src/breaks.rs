@@ -184,7 +184,9 @@ impl Way {
         };
         // Never signed: no request has given it a nonce (MS-SMB2 3.3.4.1.1).
         let reply = Reply { header, answer, signer: None };
-        connection.outbox.push_notice(reply::frame(vec![reply], sealing.as_deref())?);
+        if !connection.outbox.push_notice(reply::frame(vec![reply], sealing.as_deref())?) {
+            return Err("the connection is gone".to_owned());
+        }
         *self.connection.lock() = Arc::downgrade(connection);
         Ok(())
     }

@@ -6,7 +6,9 @@
 //! order (credits, log-in, cancel) come before its first wait.
 //!
 //! Ends when the client goes, breaks the protocol, never logs in, or the server stops. Then the connection
-//! leaves its sessions, and a session that has no other channel is closed with all its opens.
+//! leaves its sessions, and a session that has no other channel is closed with all its opens. Where one has, what
+//! is under way goes on to its end, so that the client, which asks again on another channel, finds it done or at
+//! work, and never done twice.
 
 use crate::breaks;
 use crate::client::Client;
@@ -31,6 +33,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -173,16 +176,19 @@ impl Connection {
         }
     }
 
-    /// Takes the connection out of its sessions; closes those that it was the last channel of.
-    async fn leave_sessions(&self) {
+    /// Takes the connection out of its sessions; closes those that it was the last channel of. Whether others go on.
+    async fn leave_sessions(&self) -> bool {
+        let mut others = false;
         let channels: Vec<Channel> = self.channels.write().drain().map(|(_, channel)| channel).collect();
         for channel in channels {
             if channel.session.leave(self.id) {
                 self.server.end_session(&channel.session, Ending::Lost).await;
             } else {
+                others = true;
                 breaks::tell_again(&channel.session, self.id);
             }
         }
+        others
     }
 }
 
@@ -194,7 +200,9 @@ pub(crate) async fn serve<T: Transport>(
 ) {
     let peer = connection.peer;
     // A handler that panics ends its connection, and nothing of it is left behind.
-    let ended = AssertUnwindSafe(run(&connection, &mut transport, stop)).catch_unwind().await;
+    let mut work = Work::new();
+    let ended = AssertUnwindSafe(run(&connection, &mut transport, &mut work, stop)).catch_unwind().await;
+    connection.outbox.close();
     match &ended {
         Ok(Ok(())) => transport.end().await,
         Ok(Err(_)) | Err(_) => drop(transport),
@@ -202,18 +210,29 @@ pub(crate) async fn serve<T: Transport>(
     match ended {
         Ok(Ok(())) => tracing::debug!(%peer, "connection closed"),
         Ok(Err(Disconnect(why))) => tracing::warn!(%peer, why, "connection dropped"),
-        Err(_) => tracing::error!(%peer, "connection dropped: a fault in this program, see the panic above"),
+        Err(_) => {
+            tracing::error!(%peer, "connection dropped: a fault in this program, see the panic above");
+            // The request that panicked must not be polled again.
+            work.clear();
+        }
     }
-    connection.leave_sessions().await;
+    if connection.leave_sessions().await {
+        // What only waits ends; what changes something is done once, whoever hears of it.
+        connection.waiting.cancel_all();
+        while work.next().await.is_some() {}
+    }
 }
+
+/// The requests under way.
+type Work = FuturesUnordered<Pin<Box<dyn Future<Output = Result<usize, Disconnect>> + Send>>>;
 
 async fn run<T: Transport>(
     connection: &Arc<Connection>,
     transport: &mut T,
+    work: &mut Work,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Disconnect> {
     let mut inbox = Inbox::new(connection.message_limit());
-    let mut work = FuturesUnordered::new();
     let mut nobody_since = Some(Instant::now());
     let mut stopping = *stop.borrow();
     let mut at_work_bytes = 0;
@@ -224,7 +243,7 @@ async fn run<T: Transport>(
             match inbox.next()? {
                 Next::Message(message) => {
                     at_work_bytes += message.len();
-                    work.push(answer(Arc::clone(connection), message));
+                    work.push(Box::pin(answer(Arc::clone(connection), message)));
                 }
                 Next::More => break,
                 Next::TooLong(length) => {

@@ -12,7 +12,7 @@
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
 //! * `client`, `session`: clients, their users with tree connects and opens, over one connection or several;
 //! * `breaks`: what clients cache is wanted back;
-//! * `kept`: opens that outlive their client's connections;
+//! * `kept`: opens that outlive their client's connections; `order`: what a lost channel leaves in doubt;
 //! * `interfaces`: which addresses clients may open further channels to.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
@@ -24,11 +24,13 @@ mod config;
 mod connection;
 mod dispatch;
 mod inbox;
+mod instances;
 mod interfaces;
 mod kept;
 pub mod limits;
 mod negotiate;
 mod open;
+mod order;
 mod outbox;
 mod pipe;
 mod reply;

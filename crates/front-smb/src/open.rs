@@ -3,13 +3,14 @@
 use crate::breaks::Way;
 use crate::kept::Durability;
 use crate::limits;
+use crate::order::ChannelOrder;
 use crate::pipe::Pipe;
 use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
 use smb_wire::create::{CreateAction, LeaseKey};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::Mutex;
 use volume::{Attr, Cx, Priority, Time};
 
@@ -18,6 +19,9 @@ pub(crate) struct Open {
     pub(crate) tree_id: u32,
     pub(crate) granted: AccessMask,
     pub(crate) kind: Kind,
+    pub(crate) order: parking_lot::Mutex<ChannelOrder>,
+    /// No request has named it yet: a CREATE that is sent again means this one.
+    pub(crate) unused: AtomicBool,
 }
 
 pub(crate) enum Kind {

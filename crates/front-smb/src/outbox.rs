@@ -31,6 +31,8 @@ struct Queue {
     /// Bytes of the first frame that are sent already.
     sent: usize,
     bytes: usize,
+    /// The transport is gone: what comes is dropped.
+    closed: bool,
 }
 
 /// The connection's frames on their way out.
@@ -43,19 +45,32 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn push(&self, frame: Outgoing) {
         let mut queue = self.queue.lock();
+        if queue.closed {
+            return;
+        }
         queue.bytes += frame.head.len() + frame.payload.len();
         queue.frames.push_back(frame);
         drop(queue);
         self.pushed.notify_one();
     }
 
+    /// The transport is gone.
+    pub(crate) fn close(&self) {
+        *self.queue.lock() = Queue { closed: true, ..Queue::default() };
+    }
+
     /// The same for what nobody asked for. It comes after the answer of a request on this connection that caused it.
-    pub(crate) fn push_notice(&self, frame: Outgoing) {
+    /// False when the transport is gone.
+    pub(crate) fn push_notice(&self, frame: Outgoing) -> bool {
         let mut queue = self.queue.lock();
+        if queue.closed {
+            return false;
+        }
         queue.bytes += frame.head.len() + frame.payload.len();
         queue.notices.push(frame);
         drop(queue);
         self.pushed.notify_one();
+        true
     }
 
     /// Bytes that wait.

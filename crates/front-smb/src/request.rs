@@ -3,11 +3,13 @@
 use crate::connection::Connection;
 use crate::limits;
 use crate::open::Open;
+use crate::order::{Counted, Overtaken};
 use crate::reply::Answer;
 use crate::session::{Channel, Session, Tree};
 use bytes::Bytes;
 use smb_wire::negotiate::Dialect;
 use smb_wire::{Command, FileId, Flags, Header, NtStatus};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use tokio::sync::OwnedSemaphorePermit;
@@ -28,6 +30,20 @@ pub(crate) struct Request {
     used_file: OnceLock<FileId>,
     /// Told when the request waits for somebody, and its client is to know.
     waits: Notify,
+    /// Counted among the requests of its open.
+    under_way: OnceLock<UnderWay>,
+}
+
+/// A request of an open, until it is answered.
+struct UnderWay {
+    open: Arc<Open>,
+    counted: Counted,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.open.order.lock().end(self.counted);
+    }
 }
 
 impl Request {
@@ -42,6 +58,7 @@ impl Request {
             chain_file: None,
             used_file: OnceLock::new(),
             waits: Notify::new(),
+            under_way: OnceLock::new(),
         }
     }
 
@@ -78,7 +95,24 @@ impl Request {
         if open.tree_id != self.header.tree_id {
             return Err(NtStatus::FILE_CLOSED);
         }
+        self.count(&open)?;
         Ok(open)
+    }
+
+    /// Takes its place among the requests of the open, unless a later one has overtaken it (MS-SMB2 3.3.5.2.10).
+    fn count(&self, open: &Arc<Open>) -> Result<(), NtStatus> {
+        if self.dialect() < Dialect::SMB_3_0 || self.under_way.get().is_some() {
+            return Ok(());
+        }
+        let again = self.header.flags.contains(Flags::REPLAY);
+        let changes = matches!(self.header.command, Command::Write | Command::SetInfo | Command::Ioctl);
+        let counted = open.order.lock().begin(self.header.channel_sequence(), again, changes);
+        let counted = counted.map_err(|Overtaken| NtStatus::FILE_NOT_AVAILABLE)?;
+        // From its first use on the client knows of the open, and does not ask for it again.
+        open.unused.store(false, Ordering::Relaxed);
+        // Nothing was there: looked at above.
+        let _first = self.under_way.set(UnderWay { open: Arc::clone(open), counted });
+        Ok(())
     }
 
     /// The id that is meant.

@@ -6,6 +6,7 @@ use crate::client::Clients;
 use crate::commands::create::replay::Creates;
 use crate::config::{Encryption, ServerConfig, Signing};
 use crate::connection::{self, Connection};
+use crate::instances::Instances;
 use crate::interfaces::Interfaces;
 use crate::kept::Kept;
 use crate::limits;
@@ -56,6 +57,7 @@ pub(crate) struct State {
     pub(crate) clients: Clients,
     pub(crate) kept: Arc<Kept>,
     pub(crate) creates: Creates,
+    pub(crate) instances: Instances,
     /// Failed log-ins by user and place.
     pub(crate) throttle: Mutex<Throttle>,
     /// Failed log-ins by place, whoever the user was said to be.
@@ -283,6 +285,7 @@ impl State {
             clients: Clients::default(),
             kept: Arc::default(),
             creates: Creates::default(),
+            instances: Instances::default(),
             throttle: Mutex::new(Throttle::new(ThrottlePolicy {
                 max_delay: limits::LOGON_DELAY_MAX,
                 ..ThrottlePolicy::default()

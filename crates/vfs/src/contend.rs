@@ -201,17 +201,18 @@ impl Registry {
         if all.into_iter().any(|(slot, record)| below(record) && !is_kept(slot, record)) {
             return Err(Error::AccessDenied);
         }
-        let now = Instant::now();
-        for (file, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.caching.is_empty()) {
-            if slot.records.iter().any(below) {
-                let waits = slot.caching.contend(None, Contest::Handle, now, told);
-                slot.note_caching();
-                if waits.is_some() {
-                    return Ok(Some((*file, slot.node.clone())));
-                }
-            }
-        }
-        Ok(None)
+        let slots = self.slots.iter_mut();
+        let first = slots
+            .filter_map(|(file, slot)| {
+                let oldest =
+                    slot.records.iter().filter(|record| below(record)).map(|record| record.id).min()?;
+                Some((oldest, *file, slot))
+            })
+            .min_by_key(|(oldest, ..)| *oldest);
+        let Some((_, file, slot)) = first else { return Ok(None) };
+        let waits = slot.caching.contend(None, Contest::Handle, Instant::now(), told);
+        slot.note_caching();
+        Ok(waits.map(|_| (file, slot.node.clone())))
     }
 
     /// Breaks what stands against what became of everything at and below a path at the origin.

@@ -5,17 +5,20 @@
 //! outlive their connections, and taking them up again) and `replay` (a CREATE that is sent again).
 
 mod durable;
+mod instance;
 mod lease;
 pub(crate) mod replay;
 
 use crate::breaks::{self, Announcement};
 use crate::commands::file_info;
 use crate::open::{FileOpen, Kind, Open};
+use crate::order::ChannelOrder;
 use crate::pipe::Pipe;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::{Target, Tree};
 use crate::status::failed;
+use parking_lot::Mutex;
 use smb_wire::create::{
     CreateAction, CreateContext, CreateDisposition, CreateOptions, CreateRequest, CreateResponse,
     CreateResponseContext, OplockLevel, ShareAccess,
@@ -24,6 +27,7 @@ use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use vfs::{Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want};
 use volume::{Attr, VPath};
 
@@ -58,7 +62,14 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         replay::Begun::Again(answer) => return Ok(*answer),
         replay::Begun::First(named) => named,
     };
+    let instance = instance::asked(request, &decoded, &wants);
+    if let Some(instance) = &instance {
+        instance::end_others(request, instance, &share.vfs, &decoded).await?;
+    }
     let (open, answer) = open_file(request, tree, &share.vfs, &decoded, &wants).await?;
+    if let Some(instance) = instance {
+        instance.note(request, &open)?;
+    }
     if let Some(named) = named {
         named.done(request.session()?.id, &open);
     }
@@ -194,7 +205,7 @@ async fn open_file(
     let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;
     let mut contexts = response_contexts(decoded, tree, &attr);
     contexts.extend(durable);
-    let told = Told { action: action(opened.action), granted: opened.granted, contexts };
+    let told = Told { action: action(opened.action), granted: opened.granted, contexts, level: None };
     let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))
 }
@@ -311,7 +322,9 @@ fn enter_as(
     kind: Kind,
 ) -> Result<Arc<Open>, NtStatus> {
     // When the session has ended meanwhile, dropping the open closes it.
-    let open = Arc::new(Open { id, tree_id: tree.id, granted, kind });
+    let order = Mutex::new(ChannelOrder::new(request.header.channel_sequence()));
+    let unused = AtomicBool::new(true);
+    let open = Arc::new(Open { id, tree_id: tree.id, granted, kind, order, unused });
     if !request.session()?.add_open(Arc::clone(&open)) {
         return Err(NtStatus::USER_SESSION_DELETED);
     }
@@ -324,6 +337,8 @@ struct Told {
     action: CreateAction,
     granted: Granted,
     contexts: Vec<CreateResponseContext>,
+    /// The level to tell instead of what is held.
+    level: Option<OplockLevel>,
 }
 
 /// Tells a client of its open: a new one, one that it took up again, or one that it has asked for before.
@@ -331,12 +346,12 @@ fn answer(
     request: &Request,
     open: &Arc<Open>,
     attr: &Attr,
-    Told { action, granted, mut contexts }: Told,
+    Told { action, granted, mut contexts, level }: Told,
 ) -> Result<Answer, NtStatus> {
     let file = open.file()?;
     let times = file_info::times(attr);
     let oplock_level = match &file.lease {
-        None => breaks::level(granted.caching),
+        None => level.unwrap_or(breaks::level(granted.caching)),
         Some(lease) => {
             contexts.push(CreateResponseContext::Lease(lease::answer(lease, granted)));
             OplockLevel::LEASE

@@ -175,14 +175,14 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
     if !signed {
         return Err(refuse(NtStatus::INVALID_PARAMETER));
     }
-    if session.terms.client != agreement.client_guid {
-        return Err(refuse(NtStatus::USER_SESSION_DELETED));
-    }
     if !proved {
         return Err(refuse(NtStatus::ACCESS_DENIED));
     }
     if session.terms.dialect != agreement.dialect || session.terms.cipher != agreement.cipher {
         return Err(refuse(NtStatus::INVALID_PARAMETER));
+    }
+    if session.terms.client != agreement.client_guid {
+        return Err(refuse(NtStatus::USER_SESSION_DELETED));
     }
     if request.connection.channel(session.id).is_some() {
         return Err(refuse(NtStatus::REQUEST_NOT_ACCEPTED));

@@ -158,6 +158,7 @@ async fn taken_up(request: &Request, open: &Arc<Open>) -> Result<Answer, NtStatu
         );
     }
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    let told = Told { action: CreateAction::Opened, granted: file.vfs.granted(), contexts: Vec::new() };
+    let told =
+        Told { action: CreateAction::Opened, granted: file.vfs.granted(), contexts: Vec::new(), level: None };
     answer(request, open, &attr, told)
 }

@@ -12,10 +12,11 @@ use crate::session::Tree;
 use crate::status::failed;
 use parking_lot::Mutex;
 use smb_wire::create::context::DurableFlags;
-use smb_wire::create::{CreateRequest, CreateResponseContext};
+use smb_wire::create::{CreateRequest, CreateResponseContext, OplockLevel};
 use smb_wire::ids::Guid;
 use smb_wire::{Flags, NtStatus};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 /// A client and its name for a CREATE.
@@ -83,6 +84,7 @@ pub(super) async fn begin<'a>(
     };
     let server = &request.connection.server;
     let name = (client.id(), *create_guid);
+    let resent = request.header.flags.contains(Flags::REPLAY);
     let known = {
         let mut all = server.creates.0.lock();
         if all.len() >= LOOK_EVERY && all.len().is_power_of_two() {
@@ -95,14 +97,17 @@ pub(super) async fn begin<'a>(
             Create::UnderWay => true,
             Create::Done { open, .. } => open.strong_count() > 0,
         });
-        if known.is_none() && server.kept.named(client.id(), *create_guid).is_none() {
+        // One that was used is known to its client: this is another open under the same name.
+        let used = resent && matches!(&known, Some(Create::Done { open, .. }) if is_used(open));
+        let kept = known.is_none() && server.kept.named(client.id(), *create_guid).is_some();
+        if used || (known.is_none() && !kept) {
             all.insert(name, Create::UnderWay);
             let named = Named { creates: &server.creates, name, done: false };
             return Ok(Begun::First(Some(named)));
         }
         known
     };
-    if !request.header.flags.contains(Flags::REPLAY) {
+    if !resent {
         return Err(NtStatus::DUPLICATE_OBJECTID);
     }
     match known {
@@ -118,13 +123,20 @@ pub(super) async fn begin<'a>(
     }
 }
 
+fn is_used(open: &Weak<Open>) -> bool {
+    open.upgrade().is_some_and(|open| !open.unused.load(Ordering::Relaxed))
+}
+
 async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> Result<Answer, NtStatus> {
     let file = open.file()?;
     let lease = lease::asked(request, decoded).map(|lease| lease.id);
     if lease != file.lease.map(|lease| lease.id) {
         return Err(NtStatus::ACCESS_DENIED);
     }
-    let durability = *file.durability.lock();
+    // As with Windows an oplock is answered as it is asked for now, and durable only where that would be.
+    let level = file.lease.is_none().then_some(decoded.oplock_level);
+    let durable = level.is_none_or(|level| level == OplockLevel::BATCH);
+    let durability = file.durability.lock().filter(|_| durable);
     let contexts = durability.map(|durability| CreateResponseContext::DurableV2 {
         timeout_ms: durability.timeout.as_millis() as u32,
         flags: DurableFlags::empty(),
@@ -132,5 +144,5 @@ async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> 
     request.use_file(open.id);
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
     let contexts = contexts.into_iter().collect();
-    answer(request, open, &attr, Told { action: file.action, granted: file.vfs.granted(), contexts })
+    answer(request, open, &attr, Told { action: file.action, granted: file.vfs.granted(), contexts, level })
 }
