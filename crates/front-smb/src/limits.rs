@@ -12,6 +12,8 @@ pub const MESSAGE_OVERHEAD_MAX_BYTES: usize = 64 * 1024;
 pub const ANONYMOUS_MESSAGE_MAX_BYTES: usize = 128 * 1024;
 /// A connection on which nobody is logged in is closed after this time.
 pub const LOGON_PATIENCE: Duration = Duration::from_secs(20);
+/// Log-ins under way on a connection on which nobody has logged in yet.
+pub const ANONYMOUS_LOGONS_MAX: usize = 16;
 /// Connections at a time.
 pub const CONNECTIONS_MAX: usize = 8192;
 /// Connections at a time on which nobody has logged in yet, from one address.

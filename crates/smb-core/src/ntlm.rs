@@ -24,3 +24,5 @@ pub use messages::{NegotiateFlags, SIGNATURE};
 
 /// Most UTF-16 units in a user, domain or workstation name (a Windows user name has at most 256).
 pub const MAX_NAME_UNITS: usize = 256;
+/// Longest NEGOTIATE, in bytes: its head and two names. It is kept until the client answers, by whoever asks.
+pub const MAX_NEGOTIATE_LEN: usize = 1024;

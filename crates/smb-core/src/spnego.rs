@@ -30,6 +30,8 @@ const OID_NTLMSSP: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x0
 const HINT_NAME: &[u8] = b"not_defined_in_RFC4178@please_ignore";
 /// Most mechanisms that a client may offer.
 const MAX_MECHANISMS: usize = 64;
+/// Longest list of them, in bytes: it is kept until the client answers, by whoever asks.
+const MAX_MECHANISMS_LEN: usize = 1024;
 
 /// Context-specific, constructed tag `[n]`.
 const fn context(n: u8) -> u8 {
@@ -95,6 +97,9 @@ pub fn decode(token: &[u8]) -> Option<ClientToken<'_>> {
 fn decode_init(body: &[u8]) -> Option<NegTokenInit<'_>> {
     let mut fields = Reader::new(Reader::new(body).expect(TAG_SEQUENCE)?);
     let mechanisms = fields.expect(context(0))?;
+    if mechanisms.len() > MAX_MECHANISMS_LEN {
+        return None;
+    }
     let mut list = Reader::new(Reader::new(mechanisms).expect(TAG_SEQUENCE)?);
     let (mut count, mut ntlm_place) = (0, None);
     while !list.is_empty() {

@@ -142,7 +142,11 @@ fn resume_or_begin(
         }
     };
     connection.logons.lock().retain(|_, logon| logon.begun.elapsed() < limits::LOGON_PATIENCE);
-    if connection.logons.lock().len() + connection.live_sessions() >= limits::SESSIONS_PER_CONNECTION_MAX {
+    let most = match connection.was_known() {
+        true => limits::SESSIONS_PER_CONNECTION_MAX,
+        false => limits::ANONYMOUS_LOGONS_MAX,
+    };
+    if connection.logons.lock().len() + connection.live_sessions() >= most {
         return Ok(Err(Box::new(Answer::error(NtStatus::INSUFFICIENT_RESOURCES))));
     }
     let mut challenge = [0; 8];

@@ -4,6 +4,7 @@ use aws_lc_rs::constant_time;
 use smb_wire::time::FileTime;
 use zeroize::Zeroizing;
 
+use super::MAX_NEGOTIATE_LEN;
 use super::av_pairs::{TargetNames, announces_mic};
 use super::keys::{MessageSigner, NtHash, SessionKey, hmac_md5, rc4, response_key};
 use super::messages::{Authenticate, MIC, NegotiateFlags, read_negotiate, write_challenge};
@@ -84,6 +85,9 @@ impl Exchange {
         challenge: [u8; 8],
         now: FileTime,
     ) -> Result<(Self, Vec<u8>), Refusal> {
+        if negotiate_message.len() > MAX_NEGOTIATE_LEN {
+            return Err(Refusal::Malformed);
+        }
         let flags = read_negotiate(negotiate_message).and_then(NegotiateFlags::answered);
         let flags = flags.ok_or(Refusal::Malformed)?;
         let challenge_message =
