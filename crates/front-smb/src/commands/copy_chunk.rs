@@ -58,7 +58,7 @@ pub(super) async fn copy(request: &Request, decoded: &IoctlRequest) -> Result<(N
         return Ok((NtStatus::INVALID_PARAMETER, encoded(&limits)));
     }
     check_rights(decoded, &source, &target)?;
-    let (status, done) = copy_all(&request.cx(), source.file()?, target.file()?, &asked.chunks).await;
+    let (status, done) = copy_all(&request.cx(), source.file()?, &target, &asked.chunks).await;
     // What was done is told with a failure too.
     Ok((status, encoded(&done)))
 }
@@ -85,7 +85,7 @@ fn check_rights(decoded: &IoctlRequest, source: &Open, target: &Open) -> Result<
 async fn copy_all(
     cx: &Cx,
     source: &FileOpen,
-    target: &FileOpen,
+    target: &Open,
     chunks: &[CopyChunk],
 ) -> (NtStatus, CopyChunkResponse) {
     let mut done = CopyChunkResponse { chunks_written: 0, chunk_bytes_written: 0, total_bytes_written: 0 };
@@ -99,12 +99,16 @@ async fn copy_all(
     (NtStatus::SUCCESS, done)
 }
 
-async fn copy_one(cx: &Cx, source: &FileOpen, target: &FileOpen, chunk: &CopyChunk) -> Result<(), NtStatus> {
-    io::check_range(chunk.source_offset, chunk.length as usize)?;
-    io::check_range(chunk.target_offset, chunk.length as usize)?;
+async fn copy_one(cx: &Cx, source: &FileOpen, target: &Open, chunk: &CopyChunk) -> Result<(), NtStatus> {
+    io::check_range(chunk.source_offset, u64::from(chunk.length))?;
+    io::check_range(chunk.target_offset, u64::from(chunk.length))?;
     let data = source.vfs.read(cx, chunk.source_offset, chunk.length).await.map_err(failed)?;
     if data.len() < chunk.length as usize {
         return Err(NtStatus::INVALID_VIEW_SIZE);
     }
-    target.vfs.write(cx, chunk.target_offset, data).await.map_err(failed)
+    if !target.granted.contains(AccessMask::WRITE_DATA) {
+        // As with WRITE: who may only append overwrites nothing.
+        return target.file()?.vfs.append(cx, data).await.map(drop).map_err(failed);
+    }
+    target.file()?.vfs.write(cx, chunk.target_offset, data).await.map_err(failed)
 }

@@ -35,7 +35,7 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
             if file.vfs.is_dir() {
                 return Err(NtStatus::INVALID_DEVICE_REQUEST);
             }
-            check_range(decoded.offset, decoded.length as usize)?;
+            check_range(decoded.offset, u64::from(decoded.length))?;
             room = request.room(decoded.length).await?;
             file.vfs.read(&request.cx(), decoded.offset, decoded.length).await.map_err(failed)?
         }
@@ -57,8 +57,8 @@ fn data_answer(data: Bytes) -> Answer {
 }
 
 /// No byte of a file lies at or beyond 2^63.
-pub(super) fn check_range(offset: u64, length: usize) -> Result<(), NtStatus> {
-    match offset.checked_add(length as u64) {
+pub(super) fn check_range(offset: u64, length: u64) -> Result<(), NtStatus> {
+    match offset.checked_add(length) {
         Some(end) if end <= OFFSET_MAX => Ok(()),
         _ => Err(NtStatus::INVALID_PARAMETER),
     }
@@ -80,7 +80,7 @@ pub(super) async fn write(request: &Request) -> Result<Answer, NtStatus> {
                 return Err(NtStatus::INVALID_DEVICE_REQUEST);
             }
             let cx = request.cx();
-            check_range(decoded.offset, length)?;
+            check_range(decoded.offset, length as u64)?;
             if !open.granted.contains(AccessMask::WRITE_DATA) {
                 // Only appending was granted: it goes to the end wherever it says (MS-FSA 2.1.5.4).
                 file.vfs.append(&cx, decoded.data).await.map_err(failed)?;

@@ -1,6 +1,7 @@
 //! IOCTL: the FSCTLs that clients need (MS-SMB2 3.3.5.15, MS-FSCC 2.3). What is not served is answered
 //! INVALID_DEVICE_REQUEST, which clients take as "not here" and go on.
 
+use crate::commands::io::check_range;
 use crate::commands::{copy_chunk, file_info};
 use crate::connection::Disconnect;
 use crate::interfaces;
@@ -183,6 +184,7 @@ async fn set_sparse(request: &Request, decoded: &IoctlRequest) -> Result<(), NtS
 /// Zeros a range, never beyond the end of the file (MS-FSCC 2.3.67).
 async fn set_zero(request: &Request, decoded: &IoctlRequest) -> Result<(), NtStatus> {
     let range = decode_zero_data(&decoded.input).map_err(|_| NtStatus::INVALID_PARAMETER)?;
+    check_range(range.offset, range.length)?;
     let open = request.open(decoded.file_id)?;
     let file = open.file()?;
     open.needs_any(AccessMask::WRITE_DATA)?;
