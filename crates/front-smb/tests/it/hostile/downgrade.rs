@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex};
 
 const ALL: [Dialect; 5] =
     [Dialect::SMB_2_0_2, Dialect::SMB_2_1, Dialect::SMB_3_0, Dialect::SMB_3_0_2, Dialect::SMB_3_1_1];
+/// An edit and its name.
+type Named<T> = (&'static str, fn(&mut T));
 /// Where the list of dialects begins in a NEGOTIATE.
 const DIALECTS: usize = 100;
 
@@ -89,7 +91,7 @@ async fn each_byte_of_the_first_leg_is_bound_to_the_keys() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contexts_and_dialects_taken_out_or_added_end_the_log_in() {
     let site = Site::new().await;
-    let edits: [(&str, fn(&mut NegotiateRequest)); 7] = [
+    let edits: [Named<NegotiateRequest>; 7] = [
         ("no cipher", |request| drop(request.contexts.remove(1))),
         ("no signing algorithm", |request| drop(request.contexts.remove(2))),
         ("a weaker cipher", |request| {
@@ -168,7 +170,7 @@ async fn a_dialect_rolled_back_is_found_by_asking_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_field_that_differs_ends_the_connection() {
     let site = Site::new().await;
-    let edits: [(&str, fn(&mut ValidateNegotiateRequest)); 6] = [
+    let edits: [Named<ValidateNegotiateRequest>; 6] = [
         ("capabilities", |asked| asked.capabilities -= Capabilities::ENCRYPTION),
         ("client guid", |asked| asked.client_guid[15] ^= 1),
         ("security mode", |asked| asked.security_mode |= SecurityMode::SIGNING_REQUIRED),

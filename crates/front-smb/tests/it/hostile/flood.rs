@@ -1,0 +1,180 @@
+//! Strangers by the hundred: half-open connections, NEGOTIATE and nothing more, log-ins begun and not ended.
+//! Each costs little, ends by itself, and takes no place from those who came elsewhere.
+//!
+//! Time is tokio's and paused: deadlines pass as soon as everybody waits.
+
+use crate::site::{ALICE, BOB, Site, User, user};
+use front_smb::limits;
+use smb_raw::{Client, Fault, Logon, ntlm, offer, requests};
+use smb_wire::NtStatus;
+use smb_wire::negotiate::Dialect;
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+fn offer_311() -> smb_wire::negotiate::NegotiateRequest {
+    offer(&[Dialect::SMB_3_1_1])
+}
+
+/// A connection from this address of our own.
+async fn connect_from(site: &Site, from: [u8; 4]) -> Client<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    Client::new(socket.connect(site.address).await.unwrap())
+}
+
+/// How far a stranger goes before he falls silent.
+#[derive(Clone, Copy, Debug)]
+enum Silence {
+    AtOnce,
+    InTheFrame,
+    AfterNegotiate,
+    AfterTheFirstLeg,
+}
+
+async fn fall_silent(site: &Site, silence: Silence) -> Client<TcpStream> {
+    let mut client = site.connect().await;
+    match silence {
+        Silence::AtOnce => {}
+        Silence::InTheFrame => client.send_bytes(&[0, 0, 0, 200, 0xFE]).await.unwrap(),
+        Silence::AfterNegotiate => drop(client.negotiate(offer_311()).await.unwrap()),
+        Silence::AfterTheFirstLeg => {
+            client.negotiate(offer_311()).await.unwrap();
+            client.challenge(&mut Logon::new(&ALICE)).await.unwrap();
+        }
+    }
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_log_in_is_sent_away_in_time() {
+    let site = Site::new().await;
+    for silence in [Silence::AtOnce, Silence::InTheFrame, Silence::AfterNegotiate, Silence::AfterTheFirstLeg]
+    {
+        let begun = Instant::now();
+        let mut crowd = Vec::new();
+        for _ in 0..limits::ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX {
+            crowd.push(fall_silent(&site, silence).await);
+        }
+        // One more from there is not let in at all.
+        let mut late = site.connect().await;
+        assert_eq!(late.frame().await, Err(Fault::Gone), "{silence:?}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{silence:?}: {:?}", begun.elapsed());
+        for client in &mut crowd {
+            assert_eq!(client.frame().await, Err(Fault::Gone), "{silence:?}");
+        }
+        let waited = begun.elapsed();
+        assert!(waited <= limits::LOGON_PATIENCE + Duration::from_secs(1), "{silence:?}: {waited:?}");
+        assert_eq!(site.emptied().await.connections, 0);
+    }
+    site.log_in(&ALICE).await.is_well().await;
+}
+
+/// A byte now and then does not lengthen the patience.
+#[tokio::test(start_paused = true)]
+async fn a_slow_talker_is_sent_away_like_a_silent_one() {
+    let site = Site::new().await;
+    let mut client = site.connect().await;
+    let begun = Instant::now();
+    let mut sent = 0;
+    while client.send_bytes(&[0]).await.is_ok() && begun.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sent += 1;
+        if sent == 1 {
+            client.send_bytes(&[0, 0, 200]).await.unwrap();
+        }
+    }
+    assert!(begun.elapsed() <= limits::LOGON_PATIENCE + Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+/// The same after a log-off: who has logged in once has no place for ever.
+#[tokio::test(start_paused = true)]
+async fn who_logs_off_and_stays_is_sent_away() {
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    tokio::time::sleep(10 * limits::LOGON_PATIENCE).await;
+    user.is_well().await;
+    assert_eq!(user.status(&requests::logoff()).await, NtStatus::SUCCESS);
+    assert_eq!(user.client.frame().await, Err(Fault::Gone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_from_one_address_takes_no_place_from_another() {
+    let site = Site::new().await;
+    let mut inside = site.log_in(&ALICE).await;
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(connect_from(&site, [127, 0, 0, 2]).await);
+    }
+    inside.is_well().await;
+    let mut client = connect_from(&site, [127, 0, 0, 3]).await;
+    client.negotiate(offer_311()).await.unwrap();
+    let session = client.log_in(&BOB).await.unwrap();
+    User::enter(client, session).await.is_well().await;
+    let status = site.server.status();
+    assert_eq!(status.connections, 2 + limits::ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX);
+}
+
+/// What a stranger leaves with the server is small: few log-ins at a time, each with short tokens.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_cannot_begin_log_ins_without_end() {
+    let site = Site::new().await;
+    let mut client = site.greet(offer_311()).await;
+    for _ in 0..limits::ANONYMOUS_LOGONS_MAX {
+        client.challenge(&mut Logon::new(&ALICE)).await.unwrap();
+    }
+    let refused = client.challenge(&mut Logon::new(&ALICE)).await.err();
+    assert_eq!(refused, Some(Fault::Refused(NtStatus::INSUFFICIENT_RESOURCES)));
+    for length in [smb_core::ntlm::MAX_NEGOTIATE_LEN + 1, 60_000] {
+        let mut client = site.greet(offer_311()).await;
+        let mut logon = Logon::new(&ALICE);
+        logon.negotiate.resize(length, 0);
+        let refused = client.challenge(&mut logon).await.err();
+        assert_eq!(refused, Some(Fault::Refused(NtStatus::INVALID_PARAMETER)), "{length}");
+    }
+}
+
+/// Wrong passwords are spaced, whoever they are for; the right one of somebody elsewhere is not.
+#[tokio::test(start_paused = true)]
+async fn guesses_are_spaced() {
+    let site = Site::new().await;
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
+    let begun = Instant::now();
+    for name in names {
+        let guess: ntlm::Client = user(name, "guess");
+        let mut client = site.greet(offer_311()).await;
+        let refused = client.log_in(&guess).await.err();
+        assert_eq!(refused, Some(Fault::Refused(NtStatus::LOGON_FAILURE)));
+    }
+    let spaced = names.len() as u32 - limits::FREE_FAILURES_PER_PLACE - 1;
+    assert!(begun.elapsed() >= spaced * limits::GUESS_SPACING, "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let mut client = connect_from(&site, [127, 0, 0, 4]).await;
+    client.negotiate(offer_311()).await.unwrap();
+    client.log_in(&ALICE).await.unwrap();
+    assert!(begun.elapsed() < limits::GUESS_SPACING, "{:?}", begun.elapsed());
+}
+
+/// Waiting requests beyond the limit are refused, not kept (511 for each connection).
+#[tokio::test(start_paused = true)]
+async fn only_so_many_requests_wait() {
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let root = user.open(&requests::directory("")).await;
+    let mut refused = 0;
+    for _ in 0..limits::ASYNC_MAX + 50 {
+        let mut message = smb_raw::Message::of(&requests::notify(root));
+        message.header.credits = 4;
+        let mut message = message.session(user.session.id).tree(user.tree);
+        user.client.number(&mut message);
+        user.client.send(&[message], user.session.guard()).await.unwrap();
+        let reply = user.client.replies().await.unwrap().remove(0);
+        match reply.status() {
+            NtStatus::PENDING => {}
+            NtStatus::INSUFFICIENT_RESOURCES => refused += 1,
+            status => panic!("{status}"),
+        }
+    }
+    assert_eq!(refused, 50);
+    user.is_well().await;
+}
