@@ -2,7 +2,7 @@
 
 use crate::message::{Guard, Message, chain};
 use crate::session::{Agreed, Session};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::preauth::PreauthHash;
 use smb_wire::frame::Frame;
@@ -73,6 +73,8 @@ pub struct Client<S> {
     pub others: VecDeque<Reply>,
     /// Sessions whose replies are understood.
     sessions: Vec<Session>,
+    /// Read and not looked at yet.
+    incoming: BytesMut,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
@@ -86,6 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             careless: false,
             others: VecDeque::new(),
             sessions: Vec::new(),
+            incoming: BytesMut::new(),
         }
     }
 
@@ -119,17 +122,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.credits -= charge as i64;
     }
 
-    /// The next frame, without its header.
+    /// The next frame, without its header. May be given up at any time and asked again.
     pub async fn frame(&mut self) -> Result<Bytes, Fault> {
-        let read = async {
-            let mut header = [0; 4];
-            self.stream.read_exact(&mut header).await.ok()?;
-            let length = u32::from_be_bytes(header) as usize & 0x00FF_FFFF;
-            let mut message = vec![0; length];
-            self.stream.read_exact(&mut message).await.ok()?;
-            Some(Bytes::from(message))
-        };
-        timeout(PATIENCE, read).await.map_err(|_| Fault::Silent)?.ok_or(Fault::Gone)
+        timeout(PATIENCE, self.next_frame()).await.map_err(|_| Fault::Silent)?
+    }
+
+    async fn next_frame(&mut self) -> Result<Bytes, Fault> {
+        loop {
+            if let Some(header) = self.incoming.first_chunk::<4>() {
+                let length = 4 + (u32::from_be_bytes(*header) as usize & 0x00FF_FFFF);
+                if self.incoming.len() >= length {
+                    return Ok(self.incoming.split_to(length).freeze().slice(4..));
+                }
+            }
+            match self.stream.read_buf(&mut self.incoming).await {
+                Ok(read) if read > 0 => {}
+                _ => return Err(Fault::Gone),
+            }
+        }
     }
 
     /// The replies of the next frame.

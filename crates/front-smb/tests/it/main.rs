@@ -2,6 +2,7 @@
 
 mod hostile;
 mod interfaces;
+mod machine;
 mod quic;
 mod site;
 
