@@ -20,7 +20,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("vfs", &["volume"]),
     ("layer-", &["volume", "store"]),
     ("origin-", &["volume", "link", "peer-wire", "smb-wire"]),
-    ("front-", &["vfs", "volume", "smb-core", "smb-wire", "link", "peer-wire"]),
+    // A front end writes down what its clients may find again after a restart.
+    ("front-", &["vfs", "volume", "store", "smb-core", "smb-wire", "link", "peer-wire"]),
 ];
 
 /// These stand above the arrows.

@@ -81,6 +81,10 @@ pub struct TryArgs {
     /// Without a cache: every read crosses the link
     #[arg(long)]
     pub no_cache: bool,
+    /// Opens survive a restart with the same --state, where clients ask for that
+    #[arg(long)]
+    pub continuously_available: bool,
+
     /// Without link and cache: share the directory itself
     #[arg(long)]
     pub direct: bool,

@@ -1,6 +1,7 @@
 //! What the operator decides: addresses, shares, users, and how strictly to sign and encrypt.
 
 use crate::interfaces::InterfaceChoice;
+use crate::persistent::OpenRecords;
 use crate::transport::quic::Certificate;
 use smb_core::ntlm::NtHash;
 use smb_wire::negotiate::Dialect;
@@ -61,6 +62,8 @@ pub struct ServerConfig {
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
     pub interfaces: Option<Vec<InterfaceChoice>>,
     pub users: Arc<dyn Users>,
+    /// Where persistent opens are written down; without it no share is continuously available.
+    pub records: Option<OpenRecords>,
 }
 
 impl ServerConfig {
@@ -78,6 +81,7 @@ impl ServerConfig {
             multichannel: true,
             interfaces: None,
             users,
+            records: None,
         }
     }
 }
@@ -95,6 +99,8 @@ pub struct Share {
     pub users: Vec<String>,
     /// Left out of browse lists.
     pub hidden: bool,
+    /// Opens survive the end of this process, where clients ask for that.
+    pub continuously_available: bool,
 }
 
 impl Share {
@@ -106,6 +112,7 @@ impl Share {
             read_only: false,
             users: Vec::new(),
             hidden: false,
+            continuously_available: false,
         }
     }
 

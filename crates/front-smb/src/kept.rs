@@ -8,11 +8,13 @@
 //! ```
 //!
 //! An open is durable when its client asked for it and may keep the handle: with a batch oplock, or a lease with
-//! handle caching. While it is kept its locks, its share mode and what it may cache stand as they stood. Nobody can
-//! be told of a break then, so the first one ends it ([`Kept::purge`]).
+//! handle caching; or when it is persistent (`persistent`). While it is kept its locks, its share mode and what it may cache stand as they stood. Nobody can
+//! be told of a break then, so the first one ends it ([`Kept::purge`]). A persistent one stays: whoever is in its way
+//! waits as for a client that does not answer, and the client is told when it is back.
 
 use crate::limits;
 use crate::open::{self, FileOpen, Kind, Open};
+use crate::persistent::OpenRecords;
 use crate::session::{Target, Tree};
 use parking_lot::Mutex;
 use smb_wire::ids::Guid;
@@ -30,6 +32,8 @@ pub(crate) struct Durability {
     pub(crate) create_guid: Option<Guid>,
     /// Whose client it is.
     pub(crate) client: u128,
+    /// It is written down, and survives the end of the process.
+    pub(crate) persistent: bool,
 }
 
 /// An open whose client is away.
@@ -52,6 +56,25 @@ struct Table {
     stays: u64,
 }
 
+impl Table {
+    /// Keeps an open; which stay this is.
+    fn insert(&mut self, id: u64, kept: KeptOpen) -> u64 {
+        self.stays += 1;
+        self.opens.insert(id, KeptOpen { stay: self.stays, ..kept });
+        self.stays
+    }
+}
+
+impl KeptOpen {
+    pub(crate) fn new(file: Arc<FileOpen>, granted: AccessMask, user: Arc<str>, share: String) -> KeptOpen {
+        KeptOpen { file, granted, user, share, stay: 0 }
+    }
+
+    fn is_persistent(&self) -> bool {
+        self.file.durability.lock().is_some_and(|durability| durability.persistent)
+    }
+}
+
 /// Whether the client may keep the handle.
 pub(crate) fn may_be_durable(caching: Caching) -> bool {
     caching.contains(Caching::HANDLE)
@@ -64,11 +87,19 @@ impl Kept {
         opens: Vec<Arc<Open>>,
         user: &Arc<str>,
         trees: &[Arc<Tree>],
+        records: Option<&OpenRecords>,
     ) -> Vec<Arc<Open>> {
-        opens.into_iter().filter(|open| !self.keep_one(open, user, trees)).collect()
+        let gone = |open: &Arc<Open>| !self.keep_one(open, user, trees, records.cloned());
+        opens.into_iter().filter(gone).collect()
     }
 
-    fn keep_one(self: &Arc<Self>, open: &Arc<Open>, user: &Arc<str>, trees: &[Arc<Tree>]) -> bool {
+    fn keep_one(
+        self: &Arc<Self>,
+        open: &Arc<Open>,
+        user: &Arc<str>,
+        trees: &[Arc<Tree>],
+        records: Option<OpenRecords>,
+    ) -> bool {
         let Kind::File(file) = &open.kind else { return false };
         let Some(durability) = *file.durability.lock() else { return false };
         let tree = trees.iter().find(|tree| tree.id == open.tree_id);
@@ -81,30 +112,47 @@ impl Kept {
             let may_be = may_be_durable(granted.caching) && !granted.breaking && !file.vfs.is_closed();
             // Locks need the right to keep writes back: else somebody may have to see them (MS-SMB2 3.3.7.1).
             let locks = file.vfs.holds_locks() && !granted.caching.contains(Caching::WRITE);
-            if !may_be || locks || table.opens.len() >= limits::KEPT_OPENS_MAX {
+            let stays = durability.persistent || (may_be && !locks);
+            if !stays || table.opens.len() >= limits::KEPT_OPENS_MAX {
                 return false;
             }
-            table.stays += 1;
-            let kept = KeptOpen {
-                file: Arc::clone(file),
-                granted: open.granted,
-                user: Arc::clone(user),
-                share: share.name.clone(),
-                stay: table.stays,
-            };
-            let stay = kept.stay;
-            table.opens.insert(id, kept);
-            stay
+            let (file, user) = (Arc::clone(file), Arc::clone(user));
+            table.insert(id, KeptOpen::new(file, open.granted, user, share.name.clone()))
         };
+        self.end_in_time(id, stay, durability, records);
+        true
+    }
+
+    /// Keeps an open that came back after a start.
+    pub(crate) fn put(
+        self: &Arc<Self>,
+        id: u64,
+        kept: KeptOpen,
+        durability: Durability,
+        records: Option<OpenRecords>,
+    ) {
+        let stay = self.0.lock().insert(id, kept);
+        self.end_in_time(id, stay, durability, records);
+    }
+
+    fn end_in_time(
+        self: &Arc<Self>,
+        id: u64,
+        stay: u64,
+        durability: Durability,
+        records: Option<OpenRecords>,
+    ) {
         let kept = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep(durability.timeout).await;
             let over = kept.upgrade().and_then(|kept| kept.take_stay(id, stay));
             if let Some(over) = over {
                 open::close_file(&over.file).await;
+                if let Some(records) = records.filter(|_| durability.persistent) {
+                    records.forget(id);
+                }
             }
         });
-        true
     }
 
     fn take_stay(&self, id: u64, stay: u64) -> Option<KeptOpen> {
@@ -132,7 +180,8 @@ impl Kept {
     pub(crate) fn purge(&self, is_meant: impl Fn(&Arc<FileOpen>) -> bool) {
         let ended: Vec<_> = {
             let mut table = self.0.lock();
-            table.opens.extract_if(|_, kept| is_meant(&kept.file)).map(|(_, kept)| kept.file).collect()
+            let ends = |kept: &KeptOpen| is_meant(&kept.file) && !kept.is_persistent();
+            table.opens.extract_if(|_, kept| ends(kept)).map(|(_, kept)| kept.file).collect()
         };
         if !ended.is_empty() {
             tokio::spawn(async move {
@@ -157,11 +206,14 @@ impl Kept {
         self.0.lock().opens.len()
     }
 
-    /// Closes all: the server ends.
+    /// Closes all: the server ends. What is persistent leaves its name in peace, and its record.
     pub(crate) async fn close_all(&self) {
-        let all: Vec<_> = self.0.lock().opens.drain().map(|(_, kept)| kept.file).collect();
-        for file in all {
-            open::close_file(&file).await;
+        let all: Vec<_> = self.0.lock().opens.drain().map(|(_, kept)| kept).collect();
+        for kept in all {
+            match kept.is_persistent() {
+                true => open::leave_file(&kept.file).await,
+                false => open::close_file(&kept.file).await,
+            }
         }
     }
 }

@@ -12,7 +12,7 @@
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
 //! * `client`, `session`: clients, their users with tree connects and opens, over one connection or several;
 //! * `breaks`: what clients cache is wanted back;
-//! * `kept`: opens that outlive their client's connections; `order`: what a lost channel leaves in doubt;
+//! * `kept`: opens that outlive their client's connections, `persistent`: and this process; `order`: what a lost channel leaves in doubt;
 //! * `interfaces`: which addresses clients may open further channels to.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
@@ -32,6 +32,7 @@ mod negotiate;
 mod open;
 mod order;
 mod outbox;
+mod persistent;
 mod pipe;
 mod reply;
 mod request;
@@ -44,5 +45,6 @@ mod waiting;
 
 pub use config::{Encryption, QuicConfig, ServerConfig, Share, Signing, Users};
 pub use interfaces::{InterfaceChoice, Named};
+pub use persistent::OpenRecords;
 pub use server::{Server, ServerStatus, SessionStatus};
 pub use transport::quic::Certificate;

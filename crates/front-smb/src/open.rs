@@ -89,6 +89,11 @@ impl FileOpen {
         }
     }
 
+    /// Whether it is written down, and changes of it must be.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.durability.lock().is_some_and(|durability| durability.persistent)
+    }
+
     /// The attributes as this open's client is to see them.
     pub(crate) async fn attr(&self, cx: &Cx) -> vfs::Result<Attr> {
         self.vfs.attr(cx).await.map(|attr| self.show(attr))
@@ -171,6 +176,14 @@ pub(crate) async fn close_file(file: &FileOpen) {
     match file.vfs.close(&Cx::system(Priority::Interactive)).await {
         Ok(_) | Err(vfs::Error::Closed) => {}
         Err(error) => tracing::warn!(open = ?file.vfs.id(), %error, "closing after the client left"),
+    }
+}
+
+/// Ends an open that is to come back after the next start.
+pub(crate) async fn leave_file(file: &FileOpen) {
+    match file.vfs.leave(&Cx::system(Priority::Interactive)).await {
+        Ok(()) | Err(vfs::Error::Closed) => {}
+        Err(error) => tracing::warn!(open = ?file.vfs.id(), %error, "leaving a persistent open"),
     }
 }
 

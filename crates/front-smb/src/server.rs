@@ -11,6 +11,7 @@ use crate::interfaces::Interfaces;
 use crate::kept::Kept;
 use crate::limits;
 use crate::open;
+use crate::persistent;
 use crate::session::{ConnectionId, Session};
 use crate::transport::quic::{Certificate, Identity, Quic};
 use crate::transport::{Arrived, Kind, Listener, Transport, quic, tcp};
@@ -56,6 +57,8 @@ pub(crate) struct State {
     sessions: RwLock<HashMap<u64, Arc<Session>>>,
     pub(crate) clients: Clients,
     pub(crate) kept: Arc<Kept>,
+    /// Shares whose persistent opens come back or are back, by folded name.
+    restored: Mutex<HashMap<String, watch::Receiver<bool>>>,
     pub(crate) creates: Creates,
     pub(crate) instances: Instances,
     /// Failed log-ins by user and place.
@@ -143,7 +146,10 @@ impl Server {
             tcp: tcp.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?,
             quic: quic.iter().map(Quic::local_addr).collect::<io::Result<_>>()?,
         };
-        let state = Arc::new(State::new(config, bound, shares));
+        // Ids of opens outlive the process at their clients: those of two starts are far apart.
+        let first_open = getrandom::u64().map_err(io::Error::other)? >> 1;
+        let state = Arc::new(State::new(config, bound, shares, first_open));
+        state.restore_shares();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for listener in tcp {
@@ -175,6 +181,7 @@ impl Server {
     /// Replaces the list of shares. Who is connected to one that is gone keeps it until he disconnects.
     pub fn set_shares(&self, shares: Vec<Share>) {
         *self.state.shares.write() = by_name(shares);
+        self.state.restore_shares();
     }
 
     pub fn status(&self) -> ServerStatus {
@@ -189,7 +196,8 @@ impl Server {
         let drained = connection::drained(&mut *self.tasks.lock().await, limits::STOP_PATIENCE).await;
         // What belongs to connections that did not end in time is closed here.
         let left: Vec<_> = self.state.sessions.read().values().cloned().collect();
-        let end = async |session: Arc<Session>| self.state.end_session(&session, Ending::Over).await;
+        // What is persistent is kept for a moment, and left to the next start.
+        let end = async |session: Arc<Session>| self.state.end_session(&session, Ending::Lost).await;
         let ended = async {
             futures_util::stream::iter(left).for_each_concurrent(limits::CLOSES_AT_ONCE, end).await;
             self.state.kept.close_all().await;
@@ -258,10 +266,11 @@ fn admit<T: Transport + 'static>(
 }
 
 impl State {
-    fn new(config: ServerConfig, bound: Bound, shares: Vec<Share>) -> State {
+    fn new(config: ServerConfig, bound: Bound, shares: Vec<Share>, first_open: u64) -> State {
         let mut capabilities =
             Capabilities::LARGE_MTU | Capabilities::LEASING | Capabilities::DIRECTORY_LEASING;
         capabilities.set(Capabilities::MULTI_CHANNEL, config.multichannel);
+        capabilities.set(Capabilities::PERSISTENT_HANDLES, config.records.is_some());
         let policy = Policy {
             min_dialect: config.min_dialect,
             max_dialect: config.max_dialect,
@@ -284,6 +293,7 @@ impl State {
             sessions: RwLock::default(),
             clients: Clients::default(),
             kept: Arc::default(),
+            restored: Mutex::default(),
             creates: Creates::default(),
             instances: Instances::default(),
             throttle: Mutex::new(Throttle::new(ThrottlePolicy {
@@ -299,7 +309,7 @@ impl State {
             turns: Turns::default(),
             anonymous: Mutex::default(),
             counters: Counters::default(),
-            last_open: AtomicU64::new(0),
+            last_open: AtomicU64::new(first_open),
             started: Instant::now(),
         }
     }
@@ -322,6 +332,40 @@ impl State {
 
     pub(crate) fn share(&self, name: &str) -> Option<Arc<Share>> {
         self.shares.read().get(&name.to_lowercase()).cloned()
+    }
+
+    /// Begins to bring back what was open in shares that are continuously available.
+    fn restore_shares(self: &Arc<Self>) {
+        let Some(records) = &self.config.records else { return };
+        for share in self.shares().into_iter().filter(|share| share.continuously_available) {
+            let (done, restored) = watch::channel(false);
+            let mut all = self.restored.lock();
+            if all.contains_key(&share.name.to_lowercase()) {
+                continue;
+            }
+            all.insert(share.name.to_lowercase(), restored);
+            drop(all);
+            let (state, records) = (Arc::clone(self), records.clone());
+            tokio::spawn(async move {
+                persistent::restore(&state, &records, &share).await;
+                // Nobody may be waiting.
+                done.send_replace(true);
+            });
+        }
+    }
+
+    /// Returns when the persistent opens of a share are back.
+    pub(crate) async fn until_restored(&self, share: &Share) {
+        let restored = self.restored.lock().get(&share.name.to_lowercase()).cloned();
+        if let Some(mut restored) = restored {
+            // An error says that the task has ended, which is as good.
+            let _ended = restored.wait_for(|done| *done).await;
+        }
+    }
+
+    /// Whether opens of this share can survive the end of the process.
+    pub(crate) fn is_available(&self, share: &Share) -> bool {
+        share.continuously_available && self.config.records.is_some()
     }
 
     /// All shares, by name.
@@ -364,7 +408,7 @@ impl State {
         let trees = session.all_trees();
         let mut opens = session.end();
         if how == Ending::Lost {
-            opens = self.kept.keep(opens, &session.user, &trees);
+            opens = self.kept.keep(opens, &session.user, &trees, self.config.records.as_ref());
         }
         open::close_all(opens).await;
     }

@@ -272,7 +272,7 @@ fn how(request: &OpenRequest, create: Create) -> OpenHow {
 }
 
 /// A place in the registry, given back unless it becomes an open.
-struct Place {
+pub(crate) struct Place {
     core: Arc<Core>,
     node: Arc<Node>,
     file: FileId,
@@ -282,13 +282,13 @@ struct Place {
     taken: bool,
 }
 
-enum Taken {
+pub(crate) enum Taken {
     Place(Place),
     Wait(Breaking),
 }
 
 impl Place {
-    fn take(
+    pub(crate) fn take(
         core: &Arc<Core>,
         request: &OpenRequest,
         path: VPath,
@@ -330,7 +330,7 @@ impl Place {
         })
     }
 
-    fn opened(
+    pub(crate) fn opened(
         mut self,
         request: &OpenRequest,
         file: Option<Arc<dyn volume::File>>,

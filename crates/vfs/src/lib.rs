@@ -16,6 +16,7 @@
 //! | `notify` | what each watcher is told |
 //! | `resolve` | from a client's spelling to the origin's name |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
+//! | `restore` | opens that come back after the process ended |
 //! | `attributes` | looking at attributes and setting them |
 //! | `landing` | changes of an open that are on their way to the volume |
 //! | `watch` | what the origin tells by itself |
@@ -68,6 +69,7 @@ mod registry;
 mod rename;
 mod request;
 mod resolve;
+mod restore;
 mod share;
 mod vfs;
 mod watch;
@@ -83,4 +85,5 @@ pub use request::{
     ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Lease, OpenId, OpenRequest, Opened, Owner,
     RenameHow, Share, Want,
 };
+pub use restore::Former;
 pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Tried, Vfs, VfsConfig};

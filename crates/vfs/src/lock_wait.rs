@@ -34,7 +34,14 @@ impl RangeLocks {
     }
 
     pub(crate) fn held_by(&self, owner: OpenId) -> bool {
-        self.held() > 0 && self.inner.lock().table.held_by(owner)
+        self.held() > 0 && self.inner.lock().table.of(owner).next().is_some()
+    }
+
+    pub(crate) fn of(&self, owner: OpenId) -> Vec<(Range, bool)> {
+        if self.held() == 0 {
+            return Vec::new();
+        }
+        self.inner.lock().table.of(owner).map(|lock| (lock.range, lock.exclusive)).collect()
     }
 
     /// `LockConflict` when a lock forbids this read or write; one of no bytes meets none.

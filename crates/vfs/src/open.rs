@@ -27,7 +27,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OwnedMutexGuard;
-use volume::{Attr, Cx, FileId, Fresh, Kind, SetAttr, SyncKind, VPath};
+use volume::{Attr, Cx, FileId, Fresh, Kind, SetAttr, SyncKind, Ticket, VPath};
 
 /// An open file or directory. Dropping it without [`Open::close`] closes it in the background, and an error of
 /// that is only logged.
@@ -251,6 +251,27 @@ impl Open {
     /// The same, with the state of the lease.
     pub fn granted(&self) -> Granted {
         self.core.registry.lock().granted(self.key.file, self.key.id)
+    }
+
+    /// The volume's name for the open file, that outlives the process; `None` where it has none, or no content is open.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.file.as_ref().and_then(|file| file.ticket())
+    }
+
+    /// Whether content is open: not so for directories, and opens that only look at attributes.
+    pub fn has_content(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The byte-range locks that the open holds, exclusive ones with `true`.
+    pub fn locks(&self) -> Vec<(Range, bool)> {
+        self.node.locks.of(self.key.id)
+    }
+
+    /// Ends the open for the end of the process: it is to come back, so its name stays.
+    pub async fn leave(&self, cx: &Cx) -> Result<()> {
+        self.core.registry.lock().spare(self.key.file, self.key.id);
+        self.close(cx).await.map(drop)
     }
 
     /// Whether the open holds byte-range locks.

@@ -97,8 +97,9 @@ impl LockTable {
         self.held.len()
     }
 
-    pub(crate) fn held_by(&self, owner: OpenId) -> bool {
-        self.held.iter().any(|(_, lock)| lock.owner == owner)
+    /// What an open holds.
+    pub(crate) fn of(&self, owner: OpenId) -> impl Iterator<Item = &RangeLock> {
+        self.held.iter().map(|(_, lock)| lock).filter(move |lock| lock.owner == owner)
     }
 
     pub(crate) fn waiting(&self) -> usize {

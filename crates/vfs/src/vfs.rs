@@ -4,7 +4,8 @@ use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
 use crate::{
-    Access, AckRefused, Caching, LeaseId, OpenId, OpenRequest, Opened, Owner, Result, Share, create, watch,
+    Access, AckRefused, Caching, Former, LeaseId, Open, OpenId, OpenRequest, Opened, Owner, Result, Share,
+    create, restore, watch,
 };
 use std::sync::Arc;
 use volume::{Attr, Caps, Cx, Freshness, Space, VPath, Volume};
@@ -109,6 +110,15 @@ impl Vfs {
     /// caller waits, for [`Breaking::settled`], then tries again.
     pub async fn try_open(&self, cx: &Cx, request: &OpenRequest) -> Result<Tried> {
         create::open(&self.0, cx, request).await
+    }
+
+    /// Opens again what was open before the process ended.
+    ///
+    /// # Errors
+    /// `Stale` when it is not that file any more, `SharingViolation` when somebody has it open so that this cannot be,
+    /// `LockNotGranted`, and what the volume answers.
+    pub async fn restore(&self, cx: &Cx, former: &Former) -> Result<Arc<Open>> {
+        restore::restore(&self.0, cx, former).await
     }
 
     /// Looks at a name without opening it, following links, ignoring case.

@@ -245,6 +245,7 @@ fn link(certificates: &Path) -> LinkSettings {
 fn smb(args: &TryArgs, shared: &[Shared]) -> SmbSettings {
     let share = |one: &Shared| ShareSettings {
         comment: "farshare try".to_owned(),
+        continuously_available: args.continuously_available,
         ..ShareSettings::new(one.share.clone(), one.volume.clone())
     };
     let address = args.smb.unwrap_or_else(|| {

@@ -139,6 +139,8 @@ pub struct ShareSettings {
     pub comment: String,
     pub read_only: bool,
     pub hidden: bool,
+    /// Opens survive a restart of the node, where clients ask for that.
+    pub continuously_available: bool,
     /// Who may connect; empty: whoever can log in.
     pub users: Vec<String>,
 }
@@ -296,6 +298,7 @@ impl ShareSettings {
             comment: String::new(),
             read_only: false,
             hidden: false,
+            continuously_available: false,
             users: Vec::new(),
         }
     }

@@ -108,6 +108,8 @@ pub struct Share {
     pub read_only: bool,
     #[serde(default)]
     pub hidden: bool,
+    #[serde(default)]
+    pub continuously_available: bool,
     pub users: Option<Spanned<Vec<String>>>,
 }
 

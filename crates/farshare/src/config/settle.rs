@@ -314,6 +314,7 @@ fn settle_shares(
             comment: share.comment,
             read_only: share.read_only,
             hidden: share.hidden,
+            continuously_available: share.continuously_available,
             users,
         });
     }

@@ -55,6 +55,9 @@ struct Linked {
     server: Arc<PeerServer>,
 }
 
+/// In the state directory: opens that survive a restart.
+const OPENS: &str = "smb-opens.db";
+
 impl Node {
     /// Starts everything that `config` names. `file` is read again by [`Node::reload`].
     pub async fn start(config: Config, file: Option<PathBuf>) -> Result<Arc<Node>, Failure> {
@@ -69,7 +72,11 @@ impl Node {
         first_look(&volumes).await;
         let mut smb = None;
         if let Some(settings) = &config.smb {
-            let server = stack::smb_config(settings, server_guid(&config.state)?, Arc::new(users))?;
+            let mut server = stack::smb_config(settings, server_guid(&config.state)?, Arc::new(users))?;
+            if settings.shares.iter().any(|share| share.continuously_available) {
+                let records = front_smb::OpenRecords::open(&config.state.join(OPENS));
+                server.records = Some(records.map_err(Failure::failed)?);
+            }
             let shares = shares(&volumes, &settings.shares);
             smb = Some(
                 front_smb::Server::start(server, shares)
@@ -232,6 +239,7 @@ fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::
         read_only: share.read_only,
         users: share.users.clone(),
         hidden: share.hidden,
+        continuously_available: share.continuously_available,
         ..front_smb::Share::new(share.name.clone(), served.vfs.clone())
     };
     with_volume.map(share).collect()

@@ -12,6 +12,11 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = CloseRequest::decode(&request.message).map_err(|error| error.status())?;
     let open = request.open(decoded.file_id)?;
     let open = request.session()?.take_open(open.id).ok_or(NtStatus::FILE_CLOSED)?;
+    if let (Kind::File(file), Some(records)) = (&open.kind, &request.connection.server.config.records)
+        && file.is_persistent()
+    {
+        records.forget(open.id.persistent);
+    }
     let attr = match &open.kind {
         Kind::Pipe(_) => None,
         Kind::File(file) => file.vfs.close(&request.cx()).await.map_err(failed)?.map(|attr| file.show(attr)),

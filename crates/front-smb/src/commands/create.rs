@@ -11,6 +11,7 @@ pub(crate) mod replay;
 
 use crate::breaks::{self, Announcement};
 use crate::commands::file_info;
+use crate::config::Share;
 use crate::open::{FileOpen, Kind, Open};
 use crate::order::ChannelOrder;
 use crate::pipe::Pipe;
@@ -66,7 +67,8 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     if let Some(instance) = &instance {
         instance::end_others(request, instance, &share.vfs, &decoded).await?;
     }
-    let (open, answer) = open_file(request, tree, &share.vfs, &decoded, &wants).await?;
+    request.connection.server.until_restored(share).await;
+    let (open, answer) = open_file(request, tree, share, &decoded, &wants).await?;
     if let Some(instance) = instance {
         instance.note(request, &open)?;
     }
@@ -168,7 +170,7 @@ fn granted(desired: AccessMask, maximal: AccessMask) -> Result<AccessMask, NtSta
 async fn open_file(
     request: &Request,
     tree: &Arc<Tree>,
-    vfs: &vfs::Vfs,
+    share: &Share,
     decoded: &CreateRequest,
     wants: &durable::Wants,
 ) -> Result<(Arc<Open>, Answer), NtStatus> {
@@ -184,12 +186,12 @@ async fn open_file(
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }
-    let opened = match open_or_wait(request, vfs, &wanted).await {
+    let opened = match open_or_wait(request, &share.vfs, &wanted).await {
         // A read-only file: whoever asked for all he may have gets all but writing.
         Err(vfs::Error::AccessDenied) if decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED) => {
             access -= AccessMask::WRITE_DATA | AccessMask::APPEND_DATA;
-            let less = OpenRequest { access: Access::from_bits_truncate(access.bits()), ..wanted };
-            open_or_wait(request, vfs, &less).await.map_err(failed)?
+            let less = OpenRequest { access: Access::from_bits_truncate(access.bits()), ..wanted.clone() };
+            open_or_wait(request, &share.vfs, &less).await.map_err(failed)?
         }
         outcome => outcome.map_err(failed)?,
     };
@@ -200,9 +202,9 @@ async fn open_file(
     {
         file.shown.lock().allocation = bytes;
     }
-    let durable = durable::grant(request, wants, &file, opened.granted.caching);
     let attr = file.show(opened.attr);
     let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;
+    let durable = durable::grant(request, share, wants, &wanted, &open).await;
     let mut contexts = response_contexts(decoded, tree, &attr);
     contexts.extend(durable);
     let told = Told { action: action(opened.action), granted: opened.granted, contexts, level: None };

@@ -28,6 +28,13 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     } else {
         lock_all(&file.vfs, &decoded.locks).await?;
     }
+    if file.is_persistent()
+        && let Some(records) = &request.connection.server.config.records
+        && let Err(error) = records.put_locks(open.id.persistent, &file.vfs.locks()).await
+    {
+        tracing::error!(%error, "locks of a persistent open cannot be written down");
+        return Err(NtStatus::IO_DEVICE_ERROR);
+    }
     if let Some((bucket, number)) = replay {
         file.lock_replays.lock().done(bucket, number);
     }

@@ -45,7 +45,7 @@ pub(crate) async fn run(request: &Request) -> Result<Answer, Disconnect> {
         Command::ChangeNotify => notify::notify(request).await,
         Command::QueryInfo => Box::pin(query_info::query(request)).await,
         Command::SetInfo => Box::pin(set_info::set(request)).await,
-        Command::OplockBreak => oplock::acknowledge(request),
+        Command::OplockBreak => oplock::acknowledge(request).await,
         Command::Cancel | Command::Other(_) => Err(NtStatus::INVALID_PARAMETER),
     };
     Ok(outcome.unwrap_or_else(|status| {

@@ -4,6 +4,7 @@ use crate::commands::file_info;
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
+use crate::session::Target;
 use crate::status::failed;
 use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
@@ -12,7 +13,7 @@ use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
 use vfs::{Filter, RenameHow};
-use volume::{Cx, SetAttr, Time, VPath};
+use volume::{SetAttr, Time, VPath};
 
 /// Longest file, bytes.
 const SIZE_MAX: u64 = i64::MAX as u64;
@@ -34,7 +35,7 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
             }
             let value = SetFileInformation::decode(class, &decoded.data)
                 .map_err(|_| NtStatus::INFO_LENGTH_MISMATCH)?;
-            set_file(&request.cx(), &open, file, value).await?;
+            set_file(request, &open, file, value).await?;
         }
         // Descriptors, labels and quotas are read-only here: docs/limits.md.
         InfoType::SECURITY | InfoType::FILE_SYSTEM | InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
@@ -43,8 +44,28 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
     Ok(Answer::ok(|body| SetInfoResponse.encode(body)))
 }
 
-async fn set_file(cx: &Cx, open: &Open, file: &FileOpen, value: SetFileInformation) -> Result<(), NtStatus> {
-    let vfs = &file.vfs;
+/// Persistent opens of the file, and of what is below a directory, have another path now.
+async fn write_down(request: &Request, from: VPath, to: VPath) -> Result<(), NtStatus> {
+    let server = &request.connection.server;
+    let (Some(records), Target::Disk(share)) = (&server.config.records, &request.tree()?.target) else {
+        return Ok(());
+    };
+    if server.is_available(share)
+        && let Err(error) = records.renamed(&share.name, from, to).await
+    {
+        // Files are found by their tickets; only directories and opens without content are by path.
+        tracing::error!(%error, "a rename cannot be written down for persistent opens");
+    }
+    Ok(())
+}
+
+async fn set_file(
+    request: &Request,
+    open: &Open,
+    file: &FileOpen,
+    value: SetFileInformation,
+) -> Result<(), NtStatus> {
+    let (vfs, cx) = (&file.vfs, &request.cx());
     match value {
         SetFileInformation::Basic(basic) => {
             open.needs_any(AccessMask::WRITE_ATTRIBUTES)?;
@@ -60,7 +81,9 @@ async fn set_file(cx: &Cx, open: &Open, file: &FileOpen, value: SetFileInformati
         }
         SetFileInformation::Rename(how) => {
             open.needs_any(AccessMask::DELETE)?;
+            let from = vfs.path().map_err(failed)?;
             vfs.rename(cx, &target(&how)?, rename_how(how.flags)).await.map_err(failed)?;
+            write_down(request, from, vfs.path().map_err(failed)?).await?;
         }
         SetFileInformation::Link(how) => {
             vfs.link(cx, &target(&how)?, rename_how(how.flags)).await.map_err(failed)?;

@@ -4,6 +4,7 @@ use crate::open;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
+use smb_wire::negotiate::Dialect;
 use smb_wire::tree::{
     ShareCapabilities, ShareFlags, ShareType, TreeConnectRequest, TreeConnectResponse, TreeDisconnectRequest,
     TreeDisconnectResponse,
@@ -29,12 +30,15 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
         (Target::Disk(share), ShareType::Disk, maximal_access)
     };
     let tree = session.add_tree(target, maximal_access).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
-    let response = TreeConnectResponse {
-        share_type,
-        share_flags: ShareFlags::NO_CACHING,
-        capabilities: ShareCapabilities::empty(),
-        maximal_access,
-    };
+    let mut capabilities = ShareCapabilities::empty();
+    if let Target::Disk(share) = &tree.target
+        && request.dialect() >= Dialect::SMB_3_0
+        && request.connection.server.is_available(share)
+    {
+        capabilities |= ShareCapabilities::CONTINUOUS_AVAILABILITY;
+    }
+    let response =
+        TreeConnectResponse { share_type, share_flags: ShareFlags::NO_CACHING, capabilities, maximal_access };
     Ok(Answer { tree_id: Some(tree.id), ..Answer::ok(|body| response.encode(body)) })
 }
 

@@ -5,6 +5,7 @@ use crate::config::Share;
 use crate::kept::{Durability, KeptOpen, may_be_durable};
 use crate::limits;
 use crate::open::{FileOpen, Kind, Open};
+use crate::persistent::Record;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Tree;
@@ -12,11 +13,11 @@ use crate::status::failed;
 use smb_wire::create::context::DurableFlags;
 use smb_wire::create::{CreateAction, CreateContext, CreateRequest, CreateResponseContext};
 use smb_wire::ids::Guid;
-use smb_wire::negotiate::Dialect;
+use smb_wire::negotiate::{Capabilities, Dialect};
 use smb_wire::{FileId, NtStatus};
 use std::sync::Arc;
 use std::time::Duration;
-use vfs::Caching;
+use vfs::OpenRequest;
 
 /// What a request wants to outlive its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +29,7 @@ pub(super) enum Wants {
     DurableV2 {
         timeout: Duration,
         create_guid: Guid,
+        persistent: bool,
     },
     Reconnect(Wanted),
 }
@@ -46,13 +48,14 @@ pub(super) fn wants(decoded: &CreateRequest, dialect: Dialect) -> Result<Wants, 
         let this = match context {
             CreateContext::DurableRequest => Wants::Durable,
             CreateContext::DurableReconnect(id) => Wants::Reconnect(Wanted { id: *id, create_guid: None }),
-            CreateContext::DurableRequestV2 { timeout_ms, create_guid, .. }
+            CreateContext::DurableRequestV2 { timeout_ms, create_guid, flags }
                 if dialect >= Dialect::SMB_3_0 =>
             {
                 let asked = Duration::from_millis((*timeout_ms).into());
                 let timeout = if asked.is_zero() { limits::DURABLE_TIMEOUT } else { asked };
                 let timeout = timeout.min(limits::DURABLE_TIMEOUT_MAX);
-                Wants::DurableV2 { timeout, create_guid: *create_guid }
+                let persistent = flags.contains(DurableFlags::PERSISTENT);
+                Wants::DurableV2 { timeout, create_guid: *create_guid, persistent }
             }
             CreateContext::DurableReconnectV2 { file_id, create_guid, .. } if dialect >= Dialect::SMB_3_0 => {
                 Wants::Reconnect(Wanted { id: *file_id, create_guid: Some(*create_guid) })
@@ -70,31 +73,71 @@ pub(super) fn wants(decoded: &CreateRequest, dialect: Dialect) -> Result<Wants, 
     Ok(wants)
 }
 
-/// Makes a new open durable, if it may be; the context that says so.
-pub(super) fn grant(
+/// Makes a new open durable, if it may be, and writes it down where it is to be persistent; the context that says so.
+pub(super) async fn grant(
     request: &Request,
+    share: &Share,
     wants: &Wants,
-    file: &FileOpen,
-    caching: Caching,
+    asked: &OpenRequest,
+    open: &Arc<Open>,
 ) -> Option<CreateResponseContext> {
+    let file = open.file().ok()?;
     let client = request.connection.client()?.id();
-    let (durability, context) = match *wants {
+    let (timeout, create_guid, wants_persistent) = match *wants {
         Wants::Nothing | Wants::Reconnect(_) => return None,
-        Wants::Durable => {
-            let timeout = limits::DURABLE_TIMEOUT_V1;
-            (Durability { timeout, create_guid: None, client }, CreateResponseContext::Durable)
-        }
-        Wants::DurableV2 { timeout, create_guid } => {
-            let timeout_ms = timeout.as_millis() as u32;
-            let context = CreateResponseContext::DurableV2 { timeout_ms, flags: DurableFlags::empty() };
-            (Durability { timeout, create_guid: Some(create_guid), client }, context)
-        }
+        Wants::Durable => (limits::DURABLE_TIMEOUT_V1, None, false),
+        Wants::DurableV2 { timeout, create_guid, persistent } => (timeout, Some(create_guid), persistent),
     };
-    if file.vfs.is_dir() || !may_be_durable(caching) {
-        return None;
+    let durability = Durability { timeout, create_guid, client, persistent: false };
+    if wants_persistent && write_down(request, share, asked, open, durability).await {
+        *file.durability.lock() = Some(Durability { persistent: true, ..durability });
+    } else if !file.vfs.is_dir() && may_be_durable(file.vfs.caching()) {
+        *file.durability.lock() = Some(durability);
     }
-    *file.durability.lock() = Some(durability);
-    Some(context)
+    let granted = *file.durability.lock();
+    granted.map(context)
+}
+
+/// The context that says how an open is durable.
+pub(super) fn context(durability: Durability) -> CreateResponseContext {
+    if durability.create_guid.is_none() {
+        return CreateResponseContext::Durable;
+    }
+    let mut flags = DurableFlags::empty();
+    flags.set(DurableFlags::PERSISTENT, durability.persistent);
+    CreateResponseContext::DurableV2 { timeout_ms: durability.timeout.as_millis() as u32, flags }
+}
+
+/// Whether the open survives the end of the process from now on.
+async fn write_down(
+    request: &Request,
+    share: &Share,
+    asked: &OpenRequest,
+    open: &Arc<Open>,
+    durability: Durability,
+) -> bool {
+    let server = &request.connection.server;
+    let agreed = request.connection.negotiated.get();
+    let agreed = agreed.is_some_and(|it| it.capabilities.contains(Capabilities::PERSISTENT_HANDLES));
+    let (Some(records), Ok(session)) = (&server.config.records, request.session()) else { return false };
+    if !agreed || !server.is_available(share) {
+        return false;
+    }
+    let durability = Durability { persistent: true, ..durability };
+    let Some(record) = Record::of(open, &session.user, &share.name, asked, durability) else {
+        tracing::warn!(
+            share = share.name,
+            "the volume cannot open files again after a restart: no persistent open"
+        );
+        return false;
+    };
+    match records.put(record).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(share = share.name, %error, "a persistent open cannot be written down");
+            false
+        }
+    }
 }
 
 /// Takes up an open that was kept.
@@ -134,6 +177,7 @@ pub(super) async fn reconnect(
         }
         Ok(())
     };
+    server.until_restored(share).await;
     let kept = server.kept.take(wanted.id.persistent, check)?;
     let id = FileId { persistent: wanted.id.persistent, volatile: server.next_open_id() };
     let open = enter_as(request, tree, id, kept.granted, Kind::File(Arc::clone(&kept.file)))?;

@@ -4,15 +4,14 @@
 //! name is there, or on its way, the same request means it and nothing is opened twice.
 
 use super::durable::Wants;
-use super::{Told, answer, lease};
+use super::{Told, answer, durable, lease};
 use crate::open::Open;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Tree;
 use crate::status::failed;
 use parking_lot::Mutex;
-use smb_wire::create::context::DurableFlags;
-use smb_wire::create::{CreateRequest, CreateResponseContext, OplockLevel};
+use smb_wire::create::{CreateRequest, OplockLevel};
 use smb_wire::ids::Guid;
 use smb_wire::{Flags, NtStatus};
 use std::collections::HashMap;
@@ -135,12 +134,9 @@ async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> 
     }
     // As with Windows an oplock is answered as it is asked for now, and durable only where that would be.
     let level = file.lease.is_none().then_some(decoded.oplock_level);
-    let durable = level.is_none_or(|level| level == OplockLevel::BATCH);
-    let durability = file.durability.lock().filter(|_| durable);
-    let contexts = durability.map(|durability| CreateResponseContext::DurableV2 {
-        timeout_ms: durability.timeout.as_millis() as u32,
-        flags: DurableFlags::empty(),
-    });
+    let would_be = level.is_none_or(|level| level == OplockLevel::BATCH);
+    let durability = file.durability.lock().filter(|durability| would_be || durability.persistent);
+    let contexts = durability.map(durable::context);
     request.use_file(open.id);
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
     let contexts = contexts.into_iter().collect();

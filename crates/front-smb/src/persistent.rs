@@ -1,0 +1,427 @@
+//! Persistent opens: durable ones that survive the end of the process (MS-SMB2 3.3.5.9.10, 3.3.5.9.12).
+//!
+//! An open of a share that is continuously available is written down before its client hears of it, and again when it
+//! locks, gives back what it cached, or is renamed; before the client hears of that. After a start what is written down is
+//! opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`). Until all of a share is
+//! there, nobody else opens anything in it.
+//!
+//! The columns, and what a crash may leave: `docs/formats/smb-opens.md`.
+
+use crate::config::Share;
+use crate::kept::{Durability, KeptOpen};
+use crate::open::{FileOpen, Open, SharedLease};
+use crate::server::State;
+use bytes::{Buf, BufMut, Bytes};
+use smb_wire::AccessMask;
+use smb_wire::create::{CreateAction, LeaseKey};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use store::rusqlite::{self, Connection, Row, params};
+use store::{Durability as Survives, Schema, Store, StoreError};
+use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share as Sharing};
+use volume::{Cx, FileId, Priority, Ticket, VPath};
+
+const SCHEMA: Schema = Schema {
+    // "fsOp"
+    kind: 0x6673_4f70,
+    steps: &["
+CREATE TABLE open(
+    id INTEGER PRIMARY KEY, share TEXT NOT NULL, user TEXT NOT NULL, path TEXT NOT NULL, file BLOB NOT NULL,
+    dir INTEGER NOT NULL, ticket BLOB, access INTEGER NOT NULL, granted INTEGER NOT NULL,
+    sharing INTEGER NOT NULL, mode INTEGER NOT NULL, action INTEGER NOT NULL, delete_on_close INTEGER NOT NULL,
+    client BLOB NOT NULL, create_guid BLOB NOT NULL, timeout_ms INTEGER NOT NULL, lease_key BLOB, parent_key BLOB,
+    caching INTEGER NOT NULL, epoch INTEGER, locks BLOB NOT NULL);
+CREATE INDEX open_by_lease ON open(client, lease_key);
+"],
+};
+
+/// Bytes of one lock in `locks`.
+const LOCK_BYTES: usize = 17;
+/// How long a volume may take to begin to tell of changes before what was open in it is opened without.
+const FRESHNESS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long opening one file again may take.
+const REOPEN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where persistent opens are written down.
+#[derive(Clone)]
+pub struct OpenRecords(Arc<Store>);
+
+impl OpenRecords {
+    /// Opens the database, or makes it. One that is damaged is moved aside: what was open is lost then.
+    ///
+    /// # Errors
+    /// A disk that fails, a database of another kind or of a newer version.
+    pub fn open(path: &Path) -> Result<OpenRecords, StoreError> {
+        let opened = match Store::open(path, &SCHEMA, Survives::Full) {
+            Err(error) if error.is_damaged() => {
+                let aside = PathBuf::from(format!("{}.damaged", path.display()));
+                tracing::error!(%error, aside = %aside.display(), "persistent opens are lost: their records are damaged");
+                std::fs::rename(path, &aside)
+                    .map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
+                Store::open(path, &SCHEMA, Survives::Full)
+            }
+            opened => opened,
+        }?;
+        Ok(OpenRecords(Arc::new(opened)))
+    }
+
+    /// Writes an open down. Returns when it survives.
+    pub(crate) async fn put(&self, record: Record) -> Result<(), StoreError> {
+        self.0.write(move |db| record.insert(db)).await
+    }
+
+    /// The locks of an open are others now.
+    pub(crate) async fn put_locks(&self, id: u64, locks: &[(Range, bool)]) -> Result<(), StoreError> {
+        let (id, locks) = (id as i64, encode_locks(locks));
+        let sql = "UPDATE open SET locks = ?2 WHERE id = ?1";
+        self.0.write(move |db| db.prepare_cached(sql)?.execute(params![id, locks]).map(drop)).await
+    }
+
+    /// An open may cache something else now; with a lease all opens that share it.
+    pub(crate) async fn put_caching(&self, id: u64, file: &FileOpen) -> Result<(), StoreError> {
+        let granted = file.vfs.granted();
+        let (id, caching) = (id as i64, granted.caching.bits());
+        let lease = file.lease.map(|lease| (lease.id.client.to_le_bytes(), lease.id.key.to_le_bytes()));
+        self.0
+            .write(move |db| match lease {
+                None => {
+                    let sql = "UPDATE open SET caching = ?2 WHERE id = ?1";
+                    db.prepare_cached(sql)?.execute(params![id, caching]).map(drop)
+                }
+                Some((client, key)) => {
+                    let sql = "UPDATE open SET caching = ?3, epoch = ?4 WHERE client = ?1 AND lease_key = ?2";
+                    db.prepare_cached(sql)?.execute(params![client, key, caching, granted.epoch]).map(drop)
+                }
+            })
+            .await
+    }
+
+    /// What stood at `from` and below it stands at `to`.
+    pub(crate) async fn renamed(&self, share: &str, from: VPath, to: VPath) -> Result<(), StoreError> {
+        let share = share.to_lowercase();
+        let sql = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1) WHERE share = ?1
+                   AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
+        self.0
+            .write(move |db| {
+                db.prepare_cached(sql)?.execute(params![share, from.as_str(), to.as_str()]).map(drop)
+            })
+            .await
+    }
+
+    /// An open is no more. Nobody waits: a row too many is an open that ends when its time is up.
+    pub(crate) fn forget(&self, id: u64) {
+        let records = self.clone();
+        tokio::spawn(async move {
+            let sql = "DELETE FROM open WHERE id = ?1";
+            let forgotten =
+                records.0.write(move |db| db.prepare_cached(sql)?.execute([id as i64]).map(drop)).await;
+            if let Err(error) = forgotten {
+                tracing::warn!(open = id, %error, "forgetting a persistent open");
+            }
+        });
+    }
+
+    async fn of_share(&self, share: &str) -> Result<Vec<Record>, StoreError> {
+        let share = share.to_lowercase();
+        self.0
+            .read(move |db| {
+                let mut rows = db.prepare("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
+                rows.query_map([share], Record::read)?.collect()
+            })
+            .await
+    }
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    id: u64,
+    share: String,
+    user: String,
+    granted: AccessMask,
+    mode: u32,
+    action: CreateAction,
+    durability: Durability,
+    create_guid: [u8; 16],
+    dir: bool,
+    former: Former,
+}
+
+impl Record {
+    /// Of an open that is about to be told; `None` when it cannot come back: the volume has no name for it.
+    pub(crate) fn of(
+        open: &Open,
+        user: &str,
+        share: &str,
+        request: &OpenRequest,
+        durability: Durability,
+    ) -> Option<Record> {
+        let file = open.file().ok()?;
+        let ticket = file.vfs.ticket();
+        if file.vfs.has_content() && ticket.is_none() {
+            return None;
+        }
+        let granted = file.vfs.granted();
+        let mut request =
+            OpenRequest { path: file.vfs.path().ok()?, caching: granted.caching, ..request.clone() };
+        request.access = file.vfs.access();
+        if let Some(lease) = &mut request.lease {
+            lease.epoch = granted.epoch;
+        }
+        Some(Record {
+            id: open.id.persistent,
+            share: share.to_lowercase(),
+            user: user.to_owned(),
+            granted: open.granted,
+            mode: file.mode,
+            action: file.action,
+            create_guid: durability.create_guid?,
+            durability,
+            dir: file.vfs.is_dir(),
+            former: Former { request, file: file.vfs.file_id(), ticket, locks: file.vfs.locks() },
+        })
+    }
+
+    fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
+        let request = &self.former.request;
+        let lease = request.lease;
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO open VALUES
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
+        )?
+        .execute(params![
+            self.id as i64,
+            self.share,
+            self.user,
+            request.path.as_str(),
+            encode_file(self.former.file),
+            self.dir,
+            self.former.ticket.as_ref().map(|ticket| ticket.0.to_vec()),
+            request.access.bits(),
+            self.granted.bits(),
+            request.share.bits(),
+            self.mode,
+            self.action as u32,
+            request.delete_on_close,
+            self.durability.client.to_le_bytes(),
+            self.create_guid,
+            self.durability.timeout.as_millis() as i64,
+            lease.map(|lease| lease.id.key.to_le_bytes()),
+            request.parent_lease.map(u128::to_le_bytes),
+            request.caching.bits(),
+            lease.and_then(|lease| lease.epoch),
+            encode_locks(&self.former.locks),
+        ])
+        .map(drop)
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
+        let client = u128::from_le_bytes(row.get("client")?);
+        let create_guid: [u8; 16] = row.get("create_guid")?;
+        let path: String = row.get("path")?;
+        let path = VPath::parse(&path).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, error.into())
+        })?;
+        let access = Access::from_bits_truncate(row.get("access")?);
+        let lease_key: Option<[u8; 16]> = row.get("lease_key")?;
+        let parent_key: Option<[u8; 16]> = row.get("parent_key")?;
+        let epoch: Option<u16> = row.get("epoch")?;
+        let id = |key| LeaseId { client, key: u128::from_le_bytes(key) };
+        let ticket: Option<Vec<u8>> = row.get("ticket")?;
+        let locks: Vec<u8> = row.get("locks")?;
+        let timeout: i64 = row.get("timeout_ms")?;
+        let action: u32 = row.get("action")?;
+        Ok(Record {
+            id: row.get::<_, i64>("id")? as u64,
+            share: row.get("share")?,
+            user: row.get("user")?,
+            granted: AccessMask::from_bits_retain(row.get("granted")?),
+            mode: row.get("mode")?,
+            action: action_of(action),
+            durability: Durability {
+                timeout: Duration::from_millis(timeout.unsigned_abs()),
+                create_guid: Some(create_guid),
+                client,
+                persistent: true,
+            },
+            create_guid,
+            dir: row.get("dir")?,
+            former: Former {
+                request: OpenRequest {
+                    share: Sharing::from_bits_truncate(row.get("sharing")?),
+                    delete_on_close: row.get("delete_on_close")?,
+                    caching: Caching::from_bits_truncate(row.get("caching")?),
+                    lease: lease_key.map(|key| Lease { id: id(key), epoch, dirs: true }),
+                    parent_lease: parent_key.map(u128::from_le_bytes),
+                    ..OpenRequest::new(path, access, Owner(0))
+                },
+                file: decode_file(row.get("file")?),
+                ticket: ticket.map(|ticket| Ticket(Bytes::from(ticket))),
+                locks: decode_locks(&locks),
+            },
+        })
+    }
+}
+
+fn action_of(code: u32) -> CreateAction {
+    let all =
+        [CreateAction::Superseded, CreateAction::Opened, CreateAction::Created, CreateAction::Overwritten];
+    all.into_iter().find(|action| *action as u32 == code).unwrap_or(CreateAction::Opened)
+}
+
+fn encode_file(id: FileId) -> [u8; 16] {
+    ((u128::from(id.hi) << 64) | u128::from(id.lo)).to_be_bytes()
+}
+
+fn decode_file(bytes: [u8; 16]) -> FileId {
+    let both = u128::from_be_bytes(bytes);
+    FileId { hi: (both >> 64) as u64, lo: both as u64 }
+}
+
+fn encode_locks(locks: &[(Range, bool)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(locks.len() * LOCK_BYTES);
+    for (range, exclusive) in locks {
+        bytes.put_u64(range.offset);
+        bytes.put_u64(range.length);
+        bytes.put_u8(u8::from(*exclusive));
+    }
+    bytes
+}
+
+fn decode_locks(bytes: &[u8]) -> Vec<(Range, bool)> {
+    let whole = bytes.chunks_exact(LOCK_BYTES);
+    whole.map(|mut lock| (Range::new(lock.get_u64(), lock.get_u64()), lock.get_u8() != 0)).collect()
+}
+
+/// Opens again what was open in a share, and keeps it for its clients.
+pub(crate) async fn restore(state: &Arc<State>, records: &OpenRecords, share: &Share) {
+    let all = match records.of_share(&share.name).await {
+        Ok(all) => all,
+        Err(error) => {
+            tracing::error!(share = share.name, %error, "persistent opens cannot be read");
+            return;
+        }
+    };
+    if all.is_empty() {
+        return;
+    }
+    tell_of_changes(share).await;
+    let (mut back, wanted) = (0, all.len());
+    for record in all {
+        let id = record.id;
+        match restore_one(share, record).await {
+            Ok((kept, durability)) => {
+                state.kept.put(id, kept, durability, state.config.records.clone());
+                back += 1;
+            }
+            Err(error) => {
+                tracing::warn!(share = share.name, open = id, %error, "a persistent open does not come back");
+                records.forget(id);
+            }
+        }
+    }
+    tracing::info!(share = share.name, back, wanted, "persistent opens are back");
+}
+
+/// Caching rights are given only where the volume tells of changes: it is given time to begin.
+async fn tell_of_changes(share: &Share) {
+    if !share.vfs.caps().watch {
+        return;
+    }
+    let begun = async {
+        while share.vfs.freshness().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(FRESHNESS_PATIENCE, begun).await.is_err() {
+        tracing::warn!(
+            share = share.name,
+            "the volume does not tell of changes yet: persistent opens come back without leases"
+        );
+    }
+}
+
+async fn restore_one(share: &Share, mut record: Record) -> vfs::Result<(KeptOpen, Durability)> {
+    record.former.request.owner = share.vfs.new_owner();
+    let cx = Cx::system(Priority::Interactive).within(REOPEN_PATIENCE);
+    let open = share.vfs.restore(&cx, &record.former).await?;
+    let request = &record.former.request;
+    let lease = request.lease.map(|lease| SharedLease {
+        id: lease.id,
+        parent: request.parent_lease.map(|key| LeaseKey(key.to_le_bytes())),
+    });
+    let file = FileOpen::new(open, record.mode, record.action, lease);
+    *file.durability.lock() = Some(record.durability);
+    let kept = KeptOpen::new(Arc::new(file), record.granted, record.user.into(), share.name.clone());
+    Ok((kept, record.durability))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: u64, path: &str) -> Record {
+        let request = OpenRequest {
+            share: Sharing::READ,
+            caching: Caching::READ | Caching::HANDLE,
+            lease: Some(Lease { id: LeaseId { client: 7, key: 9 }, epoch: Some(4), dirs: true }),
+            parent_lease: Some(11),
+            ..OpenRequest::new(VPath::parse(path).unwrap(), Access::READ_DATA, Owner(0))
+        };
+        let create_guid = [3; 16];
+        Record {
+            id,
+            share: "share".into(),
+            user: "User".into(),
+            granted: AccessMask::READ_DATA,
+            mode: 2,
+            action: CreateAction::Created,
+            durability: Durability {
+                timeout: Duration::from_secs(60),
+                create_guid: Some(create_guid),
+                client: 7,
+                persistent: true,
+            },
+            create_guid,
+            dir: false,
+            former: Former {
+                request,
+                file: FileId { hi: 1, lo: u64::MAX },
+                ticket: Some(Ticket(Bytes::from_static(b"ticket"))),
+                locks: vec![(Range::new(u64::MAX, 1), true), (Range::new(0, 8), false)],
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_down_comes_back_and_follows_renames() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("opens.db");
+        {
+            let records = OpenRecords::open(&path).unwrap();
+            records.put(record(u64::MAX, "a/b")).await.unwrap();
+            records.put(record(5, "a/bc")).await.unwrap();
+            let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
+            records.renamed("SHARE", from, to).await.unwrap();
+            records.put_locks(5, &[]).await.unwrap();
+        }
+        let all = OpenRecords::open(&path).unwrap().of_share("Share").await.unwrap();
+        let paths: Vec<_> = all.iter().map(|record| record.former.request.path.as_str()).collect();
+        assert_eq!(paths, ["x", "a/bc"]);
+        let mut expect = record(u64::MAX, "x");
+        expect.former.request.path = VPath::parse("x").unwrap();
+        assert_eq!(format!("{:?}", all[0]), format!("{expect:?}"));
+        assert!(all[1].former.locks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn damaged_records_are_moved_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("opens.db");
+        std::fs::write(&path, vec![0x55; 8192]).unwrap();
+        let records = OpenRecords::open(&path).unwrap();
+        assert!(records.of_share("share").await.unwrap().is_empty());
+        assert!(dir.path().join("opens.db.damaged").exists());
+    }
+}

@@ -1,0 +1,53 @@
+//! Opens that come back after the process ended: a front end has written them down, the volume finds the file again by
+//! its ticket, and they take their place with what they had: share mode, caching rights, byte-range locks.
+//!
+//! Meant for the time before a front end lets anybody in: what stands against one that comes back refuses it, nobody
+//! is waited for. Caching rights come back as far as the volume's promise on freshness allows now.
+
+use crate::core::Core;
+use crate::create::{Place, Taken};
+use crate::{Action, Error, Open, OpenRequest, Range, Result};
+use std::sync::Arc;
+use volume::{Cx, ErrorKind, FileId, Ticket};
+
+/// An open as it was.
+#[derive(Clone, Debug)]
+pub struct Former {
+    /// As it was asked for, at the path where the file was last, with the rights that it had, and the epoch of its lease
+    /// as its client has seen it.
+    pub request: OpenRequest,
+    pub file: FileId,
+    /// By what the volume opens its content again; `None` where none was open.
+    pub ticket: Option<Ticket>,
+    /// Byte-range locks, exclusive ones with `true`.
+    pub locks: Vec<(Range, bool)>,
+}
+
+pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Result<Arc<Open>> {
+    let path = &former.request.path;
+    let (file, attr) = match &former.ticket {
+        Some(ticket) => {
+            let opened = core.volume.reopen(cx, ticket).await?;
+            (Some(opened.file), opened.attr)
+        }
+        None => (None, core.volume.stat(cx, path).await?),
+    };
+    if attr.id != former.file {
+        return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "restore", path)));
+    }
+    let mut request = former.request.clone();
+    if let Some(lease) = &mut request.lease {
+        // The first state counts one, and its client has seen that.
+        let counted = u16::from(!request.caching.is_empty());
+        lease.epoch = lease.epoch.map(|epoch| epoch.wrapping_sub(counted));
+    }
+    let place = match Place::take(core, &request, path.clone(), &attr, request.access, false)? {
+        Taken::Place(place) => place,
+        Taken::Wait(_) => return Err(Error::SharingViolation),
+    };
+    let open = place.opened(&request, file, Action::Opened, attr, None).open;
+    for (range, exclusive) in &former.locks {
+        open.try_lock(*range, *exclusive)?;
+    }
+    Ok(open)
+}
