@@ -15,6 +15,8 @@
 //! between the two: it begins the change, notes it, lets `wrote` run, and sends to `inner` later; contents with
 //! such changes are exempt in `blocks/room.rs`, where pins are.
 
+mod ranges;
+
 use crate::ahead::stream::Stream;
 use crate::blocks::{Content, OwnChange, Source};
 use crate::cache::Cache;
@@ -180,9 +182,13 @@ impl CachedFile {
 
     /// What is known without asking: the origin's last word, with our own writes on top.
     fn own_view(&self) -> Attr {
+        let path = self.path();
+        // What the file carries is set by its name.
+        let told = self.cache.tree.lock().peek(&path).filter(|known| known.id == self.id).copied();
         let now = self.now.lock();
-        let size = now.content.state.lock().size;
-        if now.wrote { Attr { size, ..now.attr } } else { now.attr }
+        let carries = told.map_or(now.attr.carries, |told| told.carries | now.attr.carries);
+        let size = if now.wrote { now.content.state.lock().size } else { now.attr.size };
+        Attr { size, carries, ..now.attr }
     }
 
     async fn read(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
@@ -234,29 +240,6 @@ impl CachedFile {
             Some(inner) if self.access.contains(Access::WRITE) => Ok(inner),
             Some(_) | None => Err(self.denied(op)),
         }
-    }
-
-    /// The file as it is open at the origin; one that was only read here is opened there now.
-    async fn at_origin(&self, cx: &Cx) -> Result<Arc<dyn File>> {
-        if let Some(inner) = &self.inner {
-            return Ok(inner.clone());
-        }
-        match self.hold(cx).await {
-            // The file has another version now: once more, with that.
-            Err(e) if e.kind == ErrorKind::Stale => {
-                self.content().state.lock().recheck = true;
-                self.hold(cx).await
-            }
-            held => held,
-        }
-    }
-
-    async fn hold(&self, cx: &Cx) -> Result<Arc<dyn File>> {
-        let (content, source) = self.current(cx).await?;
-        source.hold(cx, &content).await?;
-        // A read that failed meanwhile lets go of it.
-        let lost = || Error::new(ErrorKind::Stale, "open", format_args!("{} at the origin", self.path()));
-        source.opened().await.ok_or_else(lost)
     }
 
     /// A change of attributes at the origin, of the size if `size` says so.
@@ -382,15 +365,7 @@ impl File for CachedFile {
     }
 
     async fn zero(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
-        let inner = self.writable("zero")?;
-        let content = self.content();
-        let known = self.cache.is_known(&content);
-        let end = offset.saturating_add(length).min(content.state.lock().size);
-        let own = self.cache.blocks.begin_change(&content, offset.min(end)..end, known);
-        self.cache.origin.transfer(inner.zero(cx, offset, length)).await?;
-        own.replaced(0).await;
-        self.note_own_write(&content);
-        Ok(())
+        self.zero_there(cx, offset, length).await
     }
 
     async fn copy_from(
@@ -402,28 +377,7 @@ impl File for CachedFile {
         length: u64,
         how: Copying,
     ) -> Result<u64> {
-        let inner = self.writable("copy")?;
-        let foreign = || Error::new(ErrorKind::Unsupported, "copy", "a file of another volume");
-        let own = source.as_own::<CachedFile>().filter(|own| Arc::ptr_eq(&own.cache, &self.cache));
-        let own = own.ok_or_else(foreign)?;
-        if !own.access.contains(Access::READ) {
-            return Err(own.denied("copy"));
-        }
-        let source = own.at_origin(cx).await?;
-        let content = self.content();
-        let known = self.cache.is_known(&content);
-        let bytes = offset..offset.saturating_add(length);
-        let change = self.cache.blocks.begin_change(&content, bytes, known);
-        let copied = inner.copy_from(cx, offset, &source, source_offset, length, how);
-        let copied = self.cache.origin.transfer(copied).await?;
-        match copied {
-            0 => change.unchanged(),
-            _ => {
-                change.replaced(offset.saturating_add(copied)).await;
-                self.note_own_write(&content);
-            }
-        }
-        Ok(copied)
+        self.copy_there(cx, offset, &**source, source_offset, length, how).await
     }
 
     async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {

@@ -329,3 +329,16 @@ async fn reserving_room_leaves_the_cached_blocks() {
     assert_eq!(get(&*site.cache, "f").await, bytes);
     assert_eq!(site.fetched(), before);
 }
+
+#[tokio::test]
+async fn what_a_file_carries_shows_through_a_handle_that_wrote() {
+    let site = Site::new().await;
+    cached(&site).await;
+    let file = site.cache.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    file.write_at(&cx(), 0, Bytes::from_static(b"first")).await.unwrap();
+    let (path, name) = (p("f"), Named::stream("s"));
+    let change = Change::SetNamed { path, name, value: Some("beside".into()), expect: Some(file.id()) };
+    apply(&*site.cache, change).await;
+    file.write_at(&cx(), 0, Bytes::from_static(b"second")).await.unwrap();
+    assert_eq!(file.attr(&cx(), Fresh::Cached).await.unwrap().carries, Carries::STREAMS);
+}
