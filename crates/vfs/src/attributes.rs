@@ -9,7 +9,17 @@ use volume::{Attr, Change, Cx, ErrorKind, SetAttr, VPath};
 
 /// Attributes of an object that has no content open, found by its name.
 pub(crate) async fn of_name(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<Attr> {
-    match stat(core, cx, key, core.path_of(key.file, key.id)?).await {
+    by_name(core, cx, key, |path| stat(core, cx, key, path)).await
+}
+
+/// Asks for something by the name of an open.
+pub(crate) async fn by_name<T, F: Future<Output = Result<T>>>(
+    core: &Arc<Core>,
+    cx: &Cx,
+    key: OpenKey,
+    ask: impl Fn(VPath) -> F,
+) -> Result<T> {
+    match ask(core.path_of(key.file, key.id)?).await {
         Err(error) if is_missing(&error) => {}
         answer => return answer,
     }
@@ -18,7 +28,7 @@ pub(crate) async fn of_name(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<A
         let path = core.path_of(key.file, key.id)?;
         let _entered = core.enter(cx, &path).await?;
         if core.path_of(key.file, key.id)? == path {
-            return stat(core, cx, key, path).await;
+            return ask(path).await;
         }
     }
 }
@@ -31,7 +41,7 @@ fn is_missing(error: &Error) -> bool {
     }
 }
 
-async fn stat(core: &Core, cx: &Cx, key: OpenKey, path: VPath) -> Result<Attr> {
+pub(crate) async fn stat(core: &Core, cx: &Cx, key: OpenKey, path: VPath) -> Result<Attr> {
     let attr = core.volume.stat(cx, &path).await?;
     if attr.id != key.file {
         return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "stat", path)));

@@ -18,6 +18,7 @@
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
 //! | `restore` | opens that come back after the process ended |
 //! | `attributes` | looking at attributes and setting them |
+//! | `extras` | what an open carries besides its content; holes, copies, reserved room |
 //! | `landing` | changes of an open that are on their way to the volume |
 //! | `watch` | what the origin tells by itself |
 //!
@@ -56,6 +57,7 @@ mod create;
 mod cursor;
 mod echo;
 mod error;
+mod extras;
 mod index;
 mod landing;
 mod leases;

@@ -201,21 +201,26 @@ impl Open {
         if data.is_empty() {
             return Ok(());
         }
-        self.node.locks.check_io(self.key.id, range, true)?;
-        self.written.store(true, Ordering::Release);
-        self.node.written.store(true, Ordering::Release);
-        let landing = self.landing(true)?;
-        let own = OwnWrite::begin(&self.core, &self.node, &file);
+        let changing = self.changing_content(range)?;
         Carry::new(async move {
-            let _held = (own, landing, appending);
+            let _held = (changing, appending);
             Ok(file.write_at(&cx, offset, data).await?)
         })
         .await
     }
 
+    /// Begins a change of content; what it answers is held until the volume has made it.
+    pub(crate) fn changing_content(&self, range: Range) -> Result<(Option<OwnWrite>, Landing)> {
+        self.node.locks.check_io(self.key.id, range, true)?;
+        self.written.store(true, Ordering::Release);
+        self.node.written.store(true, Ordering::Release);
+        let landing = self.landing(true)?;
+        Ok((OwnWrite::begin(&self.core, &self.node, self.content()?), landing))
+    }
+
     /// Begins a change of the file. `Closed` when the open is: looked at when the change is counted, so that
     /// the end of the open either waits for it or keeps it from beginning.
-    fn landing(&self, content: bool) -> Result<Landing> {
+    pub(crate) fn landing(&self, content: bool) -> Result<Landing> {
         let landing = Landing::begin(&self.core, &self.node, self.key, content, &self.landings);
         self.check(Access::empty())?;
         Ok(landing)
@@ -432,14 +437,14 @@ impl Open {
     }
 
     /// `Closed`, or `AccessDenied` when the open has none of `needs`.
-    fn check(&self, needs: Access) -> Result<()> {
+    pub(crate) fn check(&self, needs: Access) -> Result<()> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::Closed);
         }
         if needs.is_empty() || self.access.intersects(needs) { Ok(()) } else { Err(Error::AccessDenied) }
     }
 
-    fn content(&self) -> Result<&Arc<dyn volume::File>> {
+    pub(crate) fn content(&self) -> Result<&Arc<dyn volume::File>> {
         match &self.file {
             Some(file) => Ok(file),
             None if self.is_dir() => Err(Error::IsADirectory),

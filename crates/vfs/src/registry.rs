@@ -27,6 +27,8 @@ pub(crate) struct Node {
     pub locks: RangeLocks,
     /// Held from finding the end of the file to having written there.
     pub appending: Arc<AsyncMutex<()>>,
+    /// Held while a value that the file carries is set.
+    pub carrying: Arc<AsyncMutex<()>>,
     /// Clients that cache reads alone; lets content change without the registry while zero.
     pub readers: AtomicUsize,
     /// Whether somebody keeps writes back.
@@ -43,6 +45,7 @@ impl Node {
         Node {
             locks: RangeLocks::new(locks_limit),
             appending: Arc::default(),
+            carrying: Arc::default(),
             readers: AtomicUsize::new(0),
             kept_back: AtomicBool::new(false),
             own_writes: Mutex::default(),

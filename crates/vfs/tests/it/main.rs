@@ -2,6 +2,7 @@
 
 mod caching;
 mod deleting;
+mod extras;
 mod listing;
 mod locking;
 mod naming;
