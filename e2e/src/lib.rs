@@ -4,6 +4,7 @@
 //! sees what a user sees.
 
 mod farshare;
+mod lan;
 mod process;
 mod samba;
 mod samba_newest;
@@ -13,6 +14,7 @@ mod vm;
 mod wan;
 
 pub use farshare::{Farshare, Node, Plan, Sites, program};
+pub use lan::Lan;
 pub use process::{Cpu, Net, Running, Scratch, free_port, output, wait_until};
 pub use samba::Samba;
 pub use samba_newest::SambaNewest;
