@@ -192,14 +192,20 @@ impl Kept {
         }
     }
 
-    /// The open that was made with this name by this client, if it is kept.
-    pub(crate) fn named(&self, client: u128, create_guid: Guid) -> Option<Arc<FileOpen>> {
-        let is_it = |kept: &&KeptOpen| {
-            kept.file.durability.lock().is_some_and(|durability| {
-                durability.create_guid == Some(create_guid) && durability.client == client
-            })
-        };
-        self.0.lock().opens.values().find(is_it).map(|kept| Arc::clone(&kept.file))
+    /// Whether an open that was made with this name by this client is kept.
+    pub(crate) fn has_named(&self, client: u128, create_guid: Guid) -> bool {
+        self.find(client, create_guid).is_some()
+    }
+
+    /// The one of that name, if it is persistent: the persistent half of its id.
+    pub(crate) fn persistent_named(&self, client: u128, create_guid: Guid) -> Option<u64> {
+        self.find(client, create_guid).filter(|(_, durability)| durability.persistent).map(|(id, _)| id)
+    }
+
+    fn find(&self, client: u128, create_guid: Guid) -> Option<(u64, Durability)> {
+        let table = self.0.lock();
+        let all = table.opens.iter().filter_map(|(id, kept)| Some((*id, (*kept.file.durability.lock())?)));
+        all.into_iter().find(|(_, it)| it.create_guid == Some(create_guid) && it.client == client)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -59,7 +59,8 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         return durable::reconnect(request, tree, share, &decoded, wanted).await;
     }
     check(&decoded)?;
-    let named = match replay::begin(request, tree, &decoded, &wants).await? {
+    request.connection.server.until_restored(share).await;
+    let named = match replay::begin(request, tree, share, &decoded, &wants).await? {
         replay::Begun::Again(answer) => return Ok(*answer),
         replay::Begun::First(named) => named,
     };
@@ -67,7 +68,6 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     if let Some(instance) = &instance {
         instance::end_others(request, instance, &share.vfs, &decoded).await?;
     }
-    request.connection.server.until_restored(share).await;
     let (open, answer) = open_file(request, tree, share, &decoded, &wants).await?;
     if let Some(instance) = instance {
         instance.note(request, &open)?;

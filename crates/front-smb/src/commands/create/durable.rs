@@ -17,7 +17,7 @@ use smb_wire::negotiate::{Capabilities, Dialect};
 use smb_wire::{FileId, NtStatus};
 use std::sync::Arc;
 use std::time::Duration;
-use vfs::OpenRequest;
+use vfs::{LeaseId, OpenRequest};
 
 /// What a request wants to outlive its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,39 +149,67 @@ pub(super) async fn reconnect(
     wanted: Wanted,
 ) -> Result<Answer, NtStatus> {
     let server = &request.connection.server;
-    let user = Arc::clone(&request.session()?.user);
-    let client = request.connection.client().map(|client| client.id());
+    let id = wanted.id.persistent;
+    server.until_restored(share).await;
     let lease = lease::of_reconnect(request, decoded);
-    let check = |kept: &KeptOpen| {
+    let kept = server.kept.take(id, |kept| {
         let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
         // An open of the first form has no name: zeros.
         let named = wanted.create_guid.filter(|guid| *guid != Guid::default());
         if named != durability.create_guid.filter(|_| wanted.create_guid.is_some()) {
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
-        let leased = kept.file.lease.map(|lease| lease.id);
-        // The client is known by its lease alone; an oplock goes to whoever knows the open's name.
-        let other_client = leased.is_some() && client != Some(durability.client);
-        if other_client || leased != lease.map(|lease| lease.id) {
-            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
-        }
-        if kept.share.to_lowercase() != share.name.to_lowercase() {
-            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
-        }
-        if kept.user.to_lowercase() != user.to_lowercase() {
-            return Err(NtStatus::ACCESS_DENIED);
-        }
-        // A lease is by name: the client must mean the file that it had (MS-SMB2 3.3.5.9.7).
-        if leased.is_some() && !is_at(&kept.file, &decoded.name)? {
-            return Err(NtStatus::INVALID_PARAMETER);
-        }
-        Ok(())
-    };
-    server.until_restored(share).await;
-    let kept = server.kept.take(wanted.id.persistent, check)?;
-    let id = FileId { persistent: wanted.id.persistent, volatile: server.next_open_id() };
-    let open = enter_as(request, tree, id, kept.granted, Kind::File(Arc::clone(&kept.file)))?;
-    taken_up(request, &open).await
+        may_take(request, share, decoded, kept, lease.map(|lease| lease.id))
+    })?;
+    let open = take_up(request, tree, id, kept)?;
+    tell(request, &open, CreateAction::Opened, Vec::new()).await
+}
+
+/// Takes up a persistent open whose CREATE is sent again on a new session (MS-SMB2 3.3.5.9.10); `None` when there is
+/// none of that name.
+pub(super) async fn replayed(
+    request: &Request,
+    tree: &Arc<Tree>,
+    share: &Arc<Share>,
+    decoded: &CreateRequest,
+    create_guid: Guid,
+) -> Result<Option<Answer>, NtStatus> {
+    let server = &request.connection.server;
+    let client = request.connection.client().map(|client| client.id()).unwrap_or_default();
+    let Some(id) = server.kept.persistent_named(client, create_guid) else { return Ok(None) };
+    let lease = lease::asked(request, decoded);
+    let kept =
+        server.kept.take(id, |kept| may_take(request, share, decoded, kept, lease.map(|lease| lease.id)))?;
+    let open = take_up(request, tree, id, kept)?;
+    let file = open.file()?;
+    let (action, durability) = (file.action, *file.durability.lock());
+    tell(request, &open, action, durability.map(context).into_iter().collect()).await.map(Some)
+}
+
+/// Whether what is kept is this client's: its user, its share, its lease, and then its name.
+fn may_take(
+    request: &Request,
+    share: &Share,
+    decoded: &CreateRequest,
+    kept: &KeptOpen,
+    lease: Option<LeaseId>,
+) -> Result<(), NtStatus> {
+    let client = request.connection.client().map(|client| client.id());
+    let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    let leased = kept.file.lease.map(|lease| lease.id);
+    // The client is known by its lease alone; an oplock goes to whoever knows the open's name.
+    let other_client = leased.is_some() && client != Some(durability.client);
+    if other_client || leased != lease || kept.share.to_lowercase() != share.name.to_lowercase() {
+        return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+    }
+    if kept.user.to_lowercase() != request.session()?.user.to_lowercase() {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    // A lease is by name: the client must mean the file that it had (MS-SMB2 3.3.5.9.7).
+    if leased.is_some() && !is_at(&kept.file, &decoded.name)? {
+        return Err(NtStatus::INVALID_PARAMETER);
+    }
+    Ok(())
 }
 
 fn is_at(file: &FileOpen, name: &str) -> Result<bool, NtStatus> {
@@ -189,20 +217,25 @@ fn is_at(file: &FileOpen, name: &str) -> Result<bool, NtStatus> {
     Ok(vfs::names::same(at.as_str(), named.as_str()))
 }
 
-async fn taken_up(request: &Request, open: &Arc<Open>) -> Result<Answer, NtStatus> {
-    let file = open.file()?;
-    if let Some(durability) = *file.durability.lock()
-        && let Some(create_guid) = durability.create_guid
-    {
-        request.connection.server.creates.taken_up(
-            durability.client,
-            create_guid,
-            request.session()?.id,
-            open,
-        );
+/// Enters an open that was kept into this session, under a new volatile id.
+fn take_up(request: &Request, tree: &Arc<Tree>, id: u64, kept: KeptOpen) -> Result<Arc<Open>, NtStatus> {
+    let server = &request.connection.server;
+    let id = FileId { persistent: id, volatile: server.next_open_id() };
+    let open = enter_as(request, tree, id, kept.granted, Kind::File(Arc::clone(&kept.file)))?;
+    let durability = *kept.file.durability.lock();
+    if let Some(Durability { client, create_guid: Some(create_guid), .. }) = durability {
+        server.creates.taken_up(client, create_guid, request.session()?.id, &open);
     }
+    Ok(open)
+}
+
+async fn tell(
+    request: &Request,
+    open: &Arc<Open>,
+    action: CreateAction,
+    contexts: Vec<CreateResponseContext>,
+) -> Result<Answer, NtStatus> {
+    let file = open.file()?;
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    let told =
-        Told { action: CreateAction::Opened, granted: file.vfs.granted(), contexts: Vec::new(), level: None };
-    answer(request, open, &attr, told)
+    answer(request, open, &attr, Told { action, granted: file.vfs.granted(), contexts, level: None })
 }

@@ -5,6 +5,7 @@
 
 use super::durable::Wants;
 use super::{Told, answer, durable, lease};
+use crate::config::Share;
 use crate::open::Open;
 use crate::reply::Answer;
 use crate::request::Request;
@@ -75,6 +76,7 @@ pub(super) enum Begun<'a> {
 pub(super) async fn begin<'a>(
     request: &'a Request,
     tree: &Arc<Tree>,
+    share: &Arc<Share>,
     decoded: &CreateRequest,
     wants: &Wants,
 ) -> Result<Begun<'a>, NtStatus> {
@@ -98,7 +100,7 @@ pub(super) async fn begin<'a>(
         });
         // One that was used is known to its client: this is another open under the same name.
         let used = resent && matches!(&known, Some(Create::Done { open, .. }) if is_used(open));
-        let kept = known.is_none() && server.kept.named(client.id(), *create_guid).is_some();
+        let kept = known.is_none() && server.kept.has_named(client.id(), *create_guid);
         if used || (known.is_none() && !kept) {
             all.insert(name, Create::UnderWay);
             let named = Named { creates: &server.creates, name, done: false };
@@ -110,8 +112,13 @@ pub(super) async fn begin<'a>(
         return Err(NtStatus::DUPLICATE_OBJECTID);
     }
     match known {
-        // On its way on another channel, or kept since the session is gone.
-        Some(Create::UnderWay) | None => Err(NtStatus::FILE_NOT_AVAILABLE),
+        // On its way on another channel.
+        Some(Create::UnderWay) => Err(NtStatus::FILE_NOT_AVAILABLE),
+        // Kept since its session is gone.
+        None => match durable::replayed(request, tree, share, decoded, *create_guid).await? {
+            Some(answer) => Ok(Begun::Again(Box::new(answer))),
+            None => Err(NtStatus::FILE_NOT_AVAILABLE),
+        },
         Some(Create::Done { session, open }) => {
             let open = open.upgrade().ok_or(NtStatus::FILE_NOT_AVAILABLE)?;
             if session != request.session()?.id || open.tree_id != tree.id {
