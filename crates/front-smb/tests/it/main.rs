@@ -1,7 +1,9 @@
 //! The server over a volume in memory, with a client of another make.
 
+mod durable;
 mod hostile;
 mod interfaces;
+mod leases;
 mod machine;
 mod quic;
 mod site;

@@ -52,11 +52,16 @@ impl Site {
         while vfs.freshness().is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let mut config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(Two));
+        let mut config = Site::config();
         change(&mut config);
         let server = Server::start(config, vec![Share::new("share", vfs)]).await.unwrap();
         let address = server.local_addrs()[0];
         Site { server, address }
+    }
+
+    /// On a free port of loopback, with the users that there are.
+    pub fn config() -> ServerConfig {
+        ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(Two))
     }
 
     /// A connection on which nothing was said.

@@ -1,0 +1,244 @@
+//! Opens that outlive the connections of their client, and the server.
+
+use crate::leases::{leased, log_in_as};
+use crate::site::{ALICE, BOB, Site, User};
+use front_smb::{OpenRecords, Server, Share};
+use origin_local::{LocalConfig, LocalVolume};
+use smb_raw::{Message, offer, requests};
+use smb_wire::create::context::{CreateContext, DurableFlags};
+use smb_wire::create::lease::{LeaseKey, LeaseState};
+use smb_wire::create::{
+    CreateAction, CreateDisposition, CreateRequest, CreateResponse, CreateResponseContext, OplockLevel,
+    ShareAccess,
+};
+use smb_wire::ids::Guid;
+use smb_wire::lock::LockFlags;
+use smb_wire::negotiate::{Capabilities, Dialect};
+use smb_wire::{FileId, Flags, NtStatus, Request};
+use std::path::Path;
+use std::time::Duration;
+
+const GUID: Guid = *b"a durable open  ";
+const MACHINE: Guid = *b"alice's machine ";
+const ALONE: LockFlags = LockFlags::EXCLUSIVE.union(LockFlags::FAIL_IMMEDIATELY);
+
+/// A CREATE for a durable open with a batch oplock.
+fn durable(name: &str, flags: DurableFlags) -> CreateRequest {
+    CreateRequest {
+        oplock_level: OplockLevel::BATCH,
+        share_access: ShareAccess::empty(),
+        contexts: vec![CreateContext::DurableRequestV2 { timeout_ms: 0, flags, create_guid: GUID }],
+        ..requests::create(name)
+    }
+}
+
+fn reconnect(file_id: FileId, create_guid: Guid, flags: DurableFlags) -> CreateRequest {
+    CreateRequest {
+        contexts: vec![CreateContext::DurableReconnectV2 { file_id, create_guid, flags }],
+        ..requests::create("passed over")
+    }
+}
+
+async fn create(user: &mut User, request: CreateRequest) -> Result<CreateResponse, NtStatus> {
+    let reply = user.call(&Request::Create(request)).await.unwrap();
+    match reply.status() {
+        NtStatus::SUCCESS => Ok(CreateResponse::decode(&reply.message).unwrap()),
+        status => Err(status),
+    }
+}
+
+fn durability(response: &CreateResponse) -> Option<(u32, DurableFlags)> {
+    response.contexts.iter().find_map(|context| match context {
+        CreateResponseContext::DurableV2 { timeout_ms, flags } => Some((*timeout_ms, *flags)),
+        _ => None,
+    })
+}
+
+/// Waits until the server has seen that a client is gone.
+async fn kept(site: &Site, opens: usize) {
+    for _ in 0..1000 {
+        if site.server.status().kept_opens == opens {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{:?}", site.server.status());
+}
+
+#[tokio::test]
+async fn an_open_waits_for_its_user_with_its_locks() {
+    let site = Site::new().await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let opened = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap();
+    assert_eq!(durability(&opened), Some((60_000, DurableFlags::empty())));
+    let id = opened.file_id;
+    assert_eq!(alice.status(&requests::write(id, 0, b"content")).await, NtStatus::SUCCESS);
+    assert_eq!(alice.status(&requests::lock(id, 0, 7, ALONE)).await, NtStatus::SUCCESS);
+    drop(alice);
+    kept(&site, 1).await;
+
+    let mut bob = site.log_in(&BOB).await;
+    let foreign = create(&mut bob, reconnect(id, GUID, DurableFlags::empty())).await;
+    assert_eq!(foreign.unwrap_err(), NtStatus::ACCESS_DENIED);
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let other = create(&mut alice, reconnect(id, *b"another name....", DurableFlags::empty())).await;
+    assert_eq!(other.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND);
+    let back = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await.unwrap();
+    assert_eq!((back.file_id.persistent, back.create_action), (id.persistent, CreateAction::Opened));
+    assert_eq!(back.oplock_level, OplockLevel::BATCH);
+    assert_eq!(alice.content(back.file_id).await, b"content");
+    assert_eq!(alice.status(&requests::lock(back.file_id, 0, 7, LockFlags::UNLOCK)).await, NtStatus::SUCCESS);
+    let twice = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await;
+    assert_eq!(twice.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND, "it is in use");
+}
+
+#[tokio::test]
+async fn whoever_wants_the_file_ends_an_open_that_is_only_kept() {
+    let site = Site::new().await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    drop(alice);
+    kept(&site, 1).await;
+    let mut bob = site.log_in(&BOB).await;
+    bob.open(&requests::open("file")).await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let late = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await;
+    assert_eq!(late.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND);
+}
+
+#[tokio::test]
+async fn nothing_is_kept_without_the_right_to_the_handle() {
+    let site = Site::new().await;
+    let mut alice = site.log_in(&ALICE).await;
+    let level_two =
+        CreateRequest { oplock_level: OplockLevel::LEVEL_II, ..durable("file", DurableFlags::empty()) };
+    assert_eq!(durability(&create(&mut alice, level_two).await.unwrap()), None);
+    let persistent = create(&mut alice, durable("other", DurableFlags::PERSISTENT)).await;
+    assert_eq!(persistent.unwrap_err(), NtStatus::DUPLICATE_OBJECTID, "the name is taken");
+    drop(alice);
+    kept(&site, 0).await;
+}
+
+#[tokio::test]
+async fn a_create_sent_again_is_done_once() {
+    let site = Site::new().await;
+    let mut alice = site.log_in(&ALICE).await;
+    let request = CreateRequest {
+        create_disposition: CreateDisposition::Create,
+        ..durable("file", DurableFlags::empty())
+    };
+    let first = create(&mut alice, request.clone()).await.unwrap();
+    assert_eq!(create(&mut alice, request.clone()).await.unwrap_err(), NtStatus::DUPLICATE_OBJECTID);
+    let mut again = Message::of(&Request::Create(request)).session(alice.session.id).tree(alice.tree);
+    again.header.flags |= Flags::REPLAY;
+    let reply = alice.client.exchange(again.clone(), alice.session.guard()).await.unwrap();
+    let second = CreateResponse::decode(&reply.message).unwrap();
+    assert_eq!((second.file_id, second.create_action), (first.file_id, CreateAction::Created));
+    // Once it was used its client knows of it: the same request is another open, and the file is there.
+    assert_eq!(alice.status(&requests::write(first.file_id, 0, b"x")).await, NtStatus::SUCCESS);
+    let reply = alice.client.exchange(again, alice.session.guard()).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::OBJECT_NAME_COLLISION);
+}
+
+#[tokio::test]
+async fn a_write_that_was_overtaken_is_not_done() {
+    let site = Site::new().await;
+    let mut alice = site.log_in(&ALICE).await;
+    let id = alice.file("file", b"first").await;
+    let write = |sequence: u16, data: &[u8]| {
+        let message = Message::of(&requests::write(id, 0, data)).session(alice.session.id).tree(alice.tree);
+        let mut message = message;
+        message.header.status = NtStatus(sequence.into());
+        message
+    };
+    let (later, earlier) = (write(1, b"later"), write(0, b"early"));
+    let reply = alice.client.exchange(later, alice.session.guard()).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::SUCCESS);
+    let reply = alice.client.exchange(earlier, alice.session.guard()).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::FILE_NOT_AVAILABLE);
+}
+
+/// A server over a real directory, whose opens are written down in `state`.
+async fn available(dir: &Path, state: &Path) -> Site {
+    let volume = LocalVolume::open(dir, LocalConfig::default()).unwrap();
+    let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
+    let mut config = Site::config();
+    config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
+    let share = Share { continuously_available: true, ..Share::new("share", vfs) };
+    let server = Server::start(config, vec![share]).await.unwrap();
+    let address = server.local_addrs()[0];
+    Site { server, address }
+}
+
+async fn log_in_for_good(site: &Site) -> User {
+    let mut hello = offer(&[Dialect::SMB_3_1_1]);
+    hello.client_guid = MACHINE;
+    hello.capabilities |= Capabilities::PERSISTENT_HANDLES;
+    site.log_in_by(&ALICE, hello).await
+}
+
+#[tokio::test]
+async fn a_persistent_open_survives_the_server_with_locks_and_lease() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&before).await;
+    let rwh = LeaseState::READ_CACHING | LeaseState::HANDLE_CACHING | LeaseState::WRITE_CACHING;
+    let key = LeaseKey([5; 16]);
+    let mut request = leased("file", key, rwh, None);
+    request.share_access = ShareAccess::READ;
+    let flags = DurableFlags::PERSISTENT;
+    request.contexts.push(CreateContext::DurableRequestV2 { timeout_ms: 30_000, flags, create_guid: GUID });
+    let opened = create(&mut alice, request.clone()).await.unwrap();
+    assert_eq!(durability(&opened), Some((30_000, flags)));
+    let id = opened.file_id;
+    assert_eq!(alice.status(&requests::write(id, 0, b"content")).await, NtStatus::SUCCESS);
+    assert_eq!(alice.status(&requests::lock(id, 2, 3, ALONE)).await, NtStatus::SUCCESS);
+    // As if it were killed: it does nothing any more, and leaves everything as it is.
+    std::mem::forget(before);
+
+    let after = available(dir.path(), state.path()).await;
+    let mut bob = after.log_in(&BOB).await;
+    let stranger = create(&mut bob, reconnect(id, GUID, flags)).await;
+    assert_eq!(stranger.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND);
+    let mut alice = log_in_for_good(&after).await;
+    let mut back = request;
+    let lease = back.contexts[0].clone();
+    back.contexts = vec![lease, reconnect(id, GUID, flags).contexts[0].clone()];
+    let back = create(&mut alice, back).await.unwrap();
+    assert_eq!(back.file_id.persistent, id.persistent);
+    let got = back.contexts.iter().find_map(|context| match context {
+        CreateResponseContext::Lease(lease) => Some((lease.state, lease.version2.unwrap().epoch)),
+        _ => None,
+    });
+    assert_eq!(got, Some((rwh, 1)));
+    assert_eq!(alice.content(back.file_id).await, b"content");
+    // The share mode holds, and so does the lock, to her own second open too.
+    let reading = CreateRequest {
+        desired_access: smb_wire::AccessMask::READ_DATA,
+        ..leased("file", key, rwh, None)
+    };
+    let second = create(&mut alice, reading.clone()).await.unwrap().file_id;
+    assert_eq!(alice.status(&requests::read(second, 0, 7)).await, NtStatus::FILE_LOCK_CONFLICT);
+    let writing = CreateRequest { desired_access: smb_wire::AccessMask::WRITE_DATA, ..reading };
+    assert_eq!(create(&mut alice, writing).await.unwrap_err(), NtStatus::SHARING_VIOLATION);
+    assert_eq!(alice.status(&requests::lock(back.file_id, 2, 3, LockFlags::UNLOCK)).await, NtStatus::SUCCESS);
+    assert_eq!(alice.status(&requests::close(back.file_id)).await, NtStatus::SUCCESS);
+}
+
+#[tokio::test]
+async fn an_orderly_stop_leaves_persistent_opens_and_their_names() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&before).await;
+    let mut request = durable("file", DurableFlags::PERSISTENT);
+    request.create_options = smb_wire::create::CreateOptions::DELETE_ON_CLOSE;
+    let id = create(&mut alice, request).await.unwrap().file_id;
+    drop(alice);
+    assert!(before.server.shutdown().await);
+    assert!(dir.path().join("file").exists());
+    let after = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&after).await;
+    let back = create(&mut alice, reconnect(id, GUID, DurableFlags::PERSISTENT)).await.unwrap();
+    assert_eq!(alice.status(&requests::close(back.file_id)).await, NtStatus::SUCCESS);
+    assert!(!dir.path().join("file").exists(), "it was to go with the open");
+}

@@ -1,0 +1,196 @@
+//! What clients cache under leases, and who takes it from them.
+
+use crate::site::{ALICE, BOB, Site, User};
+use smb_raw::{Fault, Reply, offer, requests};
+use smb_wire::create::context::CreateContext;
+use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState, LeaseVersion2};
+use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse, CreateResponseContext, OplockLevel};
+use smb_wire::ids::Guid;
+use smb_wire::negotiate::Dialect;
+use smb_wire::oplock_break::{BreakAcknowledgement, LeaseBreak, LeaseBreakNotification};
+use smb_wire::{Command, FileId, NtStatus, Request};
+use std::time::Duration;
+
+const NONE: LeaseState = LeaseState::empty();
+const R: LeaseState = LeaseState::READ_CACHING;
+const RH: LeaseState = LeaseState::READ_CACHING.union(LeaseState::HANDLE_CACHING);
+const RWH: LeaseState = RH.union(LeaseState::WRITE_CACHING);
+
+fn key(number: u8) -> LeaseKey {
+    LeaseKey([number; 16])
+}
+
+/// A CREATE that asks for a lease of the second form, its epoch at zero.
+pub fn leased(name: &str, lease: LeaseKey, state: LeaseState, parent: Option<LeaseKey>) -> CreateRequest {
+    let mut flags = LeaseFlags::empty();
+    flags.set(LeaseFlags::PARENT_LEASE_KEY_SET, parent.is_some());
+    let version2 = Some(LeaseVersion2 { parent_key: parent.unwrap_or_default(), epoch: 0 });
+    CreateRequest {
+        oplock_level: OplockLevel::LEASE,
+        contexts: vec![CreateContext::Lease(LeaseContext { key: lease, state, flags, version2 })],
+        ..requests::create(name)
+    }
+}
+
+/// What a CREATE was answered: the open, and the lease.
+pub fn granted(reply: &Reply) -> (FileId, LeaseContext) {
+    assert_eq!(reply.status(), NtStatus::SUCCESS);
+    let response = CreateResponse::decode(&reply.message).unwrap();
+    let lease = response.contexts.iter().find_map(|context| match context {
+        CreateResponseContext::Lease(lease) => Some(*lease),
+        _ => None,
+    });
+    assert_eq!(response.oplock_level, OplockLevel::LEASE);
+    (response.file_id, lease.expect("a lease was asked for"))
+}
+
+impl User {
+    pub async fn lease(&mut self, request: CreateRequest) -> (FileId, LeaseContext) {
+        granted(&self.call(&Request::Create(request)).await.unwrap())
+    }
+
+    /// The next break that this connection is told of, within a moment.
+    pub async fn told(&mut self) -> Option<LeaseBreakNotification> {
+        let is_it = |reply: &Reply| reply.header.command == Command::OplockBreak;
+        let wait = async {
+            loop {
+                if let Some(at) = self.client.others.iter().position(is_it) {
+                    return self.client.others.remove(at);
+                }
+                match self.client.replies().await {
+                    Ok(replies) => self.client.others.extend(replies),
+                    Err(Fault::Gone) => return None,
+                    Err(fault) => panic!("{fault:?}"),
+                }
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_millis(500), wait).await.ok().flatten();
+        told.map(|reply| LeaseBreakNotification::decode(&reply.message).unwrap())
+    }
+
+    async fn acknowledge(&mut self, lease_key: LeaseKey, state: LeaseState) -> NtStatus {
+        let answer = BreakAcknowledgement::Lease(LeaseBreak { lease_key, state });
+        self.status(&Request::OplockBreak(answer)).await
+    }
+}
+
+/// Alice's and Bob's machines are two clients.
+async fn two(site: &Site) -> (User, User) {
+    (log_in_as(site, &ALICE, *b"alice's machine ").await, log_in_as(site, &BOB, *b"bob's machine   ").await)
+}
+
+pub async fn log_in_as(site: &Site, who: &smb_raw::ntlm::Client, client_guid: Guid) -> User {
+    let mut hello = offer(&[Dialect::SMB_3_1_1]);
+    hello.client_guid = client_guid;
+    site.log_in_by(who, hello).await
+}
+
+#[tokio::test]
+async fn a_second_client_waits_until_writes_are_back_and_both_keep_reading() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = two(&site).await;
+    let (_, lease) = alice.lease(leased("file", key(1), RWH, None)).await;
+    assert_eq!((lease.state, lease.version2.unwrap().epoch), (RWH, 1));
+
+    let second = tokio::spawn(async move {
+        let got = bob.lease(leased("file", key(2), RWH, None)).await;
+        (bob, got)
+    });
+    let told = alice.told().await.expect("alice keeps writes back");
+    assert_eq!((told.current_state, told.new_state, told.ack_required, told.new_epoch), (RWH, RH, true, 2));
+    assert!(!second.is_finished());
+    // Her own opens go on meanwhile, and hear that a break is under way.
+    let (again, lease) = alice.lease(leased("file", key(1), RWH, None)).await;
+    assert_eq!((lease.state, lease.flags), (RWH, LeaseFlags::BREAK_IN_PROGRESS));
+    assert_eq!(alice.status(&requests::close(again)).await, NtStatus::SUCCESS);
+    assert_eq!(alice.acknowledge(key(1), RWH).await, NtStatus::REQUEST_NOT_ACCEPTED);
+    assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::UNSUCCESSFUL);
+    let (mut bob, (id, lease)) = second.await.unwrap();
+    assert_eq!(lease.state, RH);
+
+    // Bob writes: Alice's copy is old, Bob's own is not.
+    assert_eq!(bob.status(&requests::write(id, 0, b"new")).await, NtStatus::SUCCESS);
+    assert_eq!(alice.told().await.unwrap().new_state, NONE);
+    assert_eq!(bob.told().await, None);
+    assert_eq!(
+        bob.acknowledge(key(1), NONE).await,
+        NtStatus::OBJECT_NAME_NOT_FOUND,
+        "alice's lease is not his"
+    );
+}
+
+#[tokio::test]
+async fn a_lease_is_of_one_file_and_ends_with_its_last_open() {
+    let site = Site::new().await;
+    let mut alice = site.log_in(&ALICE).await;
+    let (first, _) = alice.lease(leased("file", key(1), RH, None)).await;
+    let (second, lease) = alice.lease(leased("file", key(1), R, None)).await;
+    assert_eq!(lease.state, RH, "it does not shrink");
+    assert_eq!(
+        alice.status(&Request::Create(leased("other", key(1), R, None))).await,
+        NtStatus::INVALID_PARAMETER
+    );
+    for id in [first, second] {
+        assert_eq!(alice.status(&requests::close(id)).await, NtStatus::SUCCESS);
+    }
+    let (_, lease) = alice.lease(leased("other", key(1), R, None)).await;
+    assert_eq!((lease.state, lease.version2.unwrap().epoch), (R, 1));
+}
+
+#[tokio::test]
+async fn a_break_reaches_another_channel_when_the_first_is_gone() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = two(&site).await;
+    let mut hello = offer(&[Dialect::SMB_3_1_1]);
+    hello.client_guid = *b"alice's machine ";
+    let mut second = site.greet(hello).await;
+    let session = second.bind(&ALICE, &alice.session).await.unwrap();
+    let mut second = User { client: second, session, tree: alice.tree };
+    alice.lease(leased("file", key(1), RWH, None)).await;
+
+    // Told on the first channel, and not answered there: it dies.
+    let opens = tokio::spawn(async move { bob.lease(leased("file", key(2), R, None)).await });
+    assert_eq!(alice.told().await.unwrap().new_state, RH);
+    drop(alice);
+    let again = second.told().await.expect("told again on the channel that is left");
+    assert_eq!((again.new_state, again.ack_required), (RH, true));
+    assert_eq!(second.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    assert_eq!(opens.await.unwrap().1.state, R);
+}
+
+#[tokio::test]
+async fn a_listing_is_cached_until_somebody_else_changes_the_directory() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = two(&site).await;
+    let directory = |parent| CreateRequest {
+        create_options: CreateOptions::DIRECTORY_FILE,
+        ..leased("dir", key(9), RWH, parent)
+    };
+    let (_, lease) = alice.lease(directory(None)).await;
+    assert_eq!(lease.state, RH, "nobody keeps back what he writes into a directory");
+    // What says that it comes from the holder of the lease is no news to it.
+    alice.lease(leased(r"dir\own", key(1), R, Some(key(9)))).await;
+    assert_eq!(alice.told().await, None);
+    let foreign = bob.open(&requests::open(r"dir\foreign")).await;
+    let told = alice.told().await.unwrap();
+    assert_eq!((told.lease_key, told.new_state, told.ack_required), (key(9), NONE, true));
+    assert_eq!(bob.status(&requests::close(foreign)).await, NtStatus::SUCCESS, "and was not waited for");
+    assert_eq!(alice.acknowledge(key(9), NONE).await, NtStatus::SUCCESS);
+}
+
+#[tokio::test]
+async fn an_oplock_and_a_lease_stand_beside_each_other_only_for_reading() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = two(&site).await;
+    alice.lease(leased("file", key(1), RH, None)).await;
+    let oplock = CreateRequest { oplock_level: OplockLevel::LEVEL_II, ..requests::create("file") };
+    let reply = bob.call(&Request::Create(oplock.clone())).await.unwrap();
+    let level = CreateResponse::decode(&reply.message).unwrap().oplock_level;
+    assert_eq!(level, OplockLevel::NONE, "a lease keeps the handle");
+    let other = CreateRequest { name: "other".into(), ..oplock };
+    let reply = bob.call(&Request::Create(other)).await.unwrap();
+    assert_eq!(CreateResponse::decode(&reply.message).unwrap().oplock_level, OplockLevel::LEVEL_II);
+    let (_, lease) = alice.lease(leased("other", key(2), RWH, None)).await;
+    assert_eq!(lease.state, R);
+}
