@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use smb_wire::create::{LeaseKey, LeaseState, OplockLevel};
 use smb_wire::oplock_break::{LeaseBreakNotification, OplockBreak};
 use smb_wire::{Command, FileId, Header, NtStatus};
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use vfs::{Break, Caching, LeaseId};
 
@@ -150,6 +151,7 @@ impl Way {
             let with = |connection| (connection, seals.then(|| Arc::clone(session)));
             routes.extend(last.into_iter().chain(session.connections()).map(with));
         }
+        routes.sort_by_key(|(connection, _)| connection.is_stuck());
         routes
     }
 
@@ -187,21 +189,32 @@ impl Way {
         if !connection.outbox.push_notice(reply::frame(vec![reply], sealing.as_deref())?) {
             return Err("the connection is gone".to_owned());
         }
+        if what.acknowledge {
+            connection.break_sent();
+        }
         *self.connection.lock() = Arc::downgrade(connection);
         Ok(())
     }
 
-    fn went_by(&self, connection: ConnectionId) -> bool {
-        self.connection.lock().upgrade().is_none_or(|last| last.id == connection)
+    /// Whether the last break went by this connection, and another would do.
+    fn may_go_elsewhere(&self, connection: ConnectionId) -> bool {
+        let went_by = self.connection.lock().upgrade().is_none_or(|last| last.id == connection);
+        let session = self.session.upgrade().filter(|session| !session.is_gone());
+        went_by && self.routes(session.as_ref()).iter().any(|(other, _)| other.id != connection)
     }
 }
 
-/// A channel of a session is gone: breaks that went by it and were not answered are told on another.
-pub(crate) fn tell_again(session: &Session, gone: ConnectionId) {
+/// A channel of a session is gone or stuck: breaks that went by it and were not answered are told on another, once for
+/// each lease.
+pub(crate) fn tell_again(session: &Session, lost: ConnectionId) {
+    let mut leases = HashSet::new();
     for open in session.all_opens() {
         let Ok(file) = open.file() else { continue };
-        let went_by = file.way.lock().as_ref().is_some_and(|way| way.went_by(gone));
-        if went_by {
+        if file.lease.is_some_and(|lease| !leases.insert(lease.id)) {
+            continue;
+        }
+        let elsewhere = file.way.lock().as_ref().is_some_and(|way| way.may_go_elsewhere(lost));
+        if elsewhere {
             file.vfs.break_again();
         }
     }

@@ -74,6 +74,12 @@ pub(crate) struct Connection {
     /// gone.
     pub(crate) channels: RwLock<HashMap<u64, Channel>>,
     pub(crate) waiting: Waiting,
+    /// When to look whether a break that was sent here has reached the client.
+    break_due: Mutex<Option<Instant>>,
+    /// It has not: other channels are preferred until the client is heard of.
+    stuck: AtomicBool,
+    /// Nothing counts as acknowledged any more, for tests of what follows from that.
+    pub(crate) unacknowledged_forced: AtomicBool,
     /// Room for what was read and is not sent, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
     known: AtomicBool,
@@ -101,6 +107,9 @@ impl Connection {
             logons: Mutex::default(),
             channels: RwLock::default(),
             waiting: Waiting::default(),
+            break_due: Mutex::default(),
+            stuck: AtomicBool::new(false),
+            unacknowledged_forced: AtomicBool::new(false),
             room: Arc::new(Semaphore::new((limits::READ_ROOM_BYTES / ROOM_UNIT_BYTES) as usize)),
             known: AtomicBool::new(false),
         })
@@ -124,6 +133,28 @@ impl Connection {
 
     pub(crate) fn channel(&self, session_id: u64) -> Option<Channel> {
         self.channels.read().get(&session_id).cloned()
+    }
+
+    /// A break was sent here: whether it reaches the client is looked at in time.
+    pub(crate) fn break_sent(&self) {
+        self.break_due.lock().get_or_insert_with(|| Instant::now() + limits::BREAK_DELIVERY);
+    }
+
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Breaks that have not reached the client by now are told on other channels.
+    fn look_after_breaks(&self, transport: &impl Transport) {
+        *self.break_due.lock() = None;
+        let forced = self.unacknowledged_forced.load(Ordering::Relaxed);
+        if !forced && self.outbox.waiting_bytes() == 0 && !transport.has_unacknowledged() {
+            return;
+        }
+        self.stuck.store(true, Ordering::Relaxed);
+        let sessions: Vec<_> =
+            self.channels.read().values().map(|channel| Arc::clone(&channel.session)).collect();
+        sessions.iter().for_each(|session| breaks::tell_again(session, self.id));
     }
 
     /// A session here that can encrypt.
@@ -273,14 +304,19 @@ async fn run<T: Transport>(
         };
         let sending = connection.outbox.waiting_bytes() > 0;
         let reading = !stopping && may_read(connection, work.len(), at_work_bytes);
+        let break_due = *connection.break_due.lock();
         tokio::select! {
             ready = poll_fn(|cx| transport.poll_ready(cx, reading, sending)), if reading || sending => {
                 if ready? && !receive(transport, &mut inbox)? {
                     return Ok(());
                 }
+                if connection.is_stuck() && !connection.unacknowledged_forced.load(Ordering::Relaxed) {
+                    connection.stuck.store(false, Ordering::Relaxed);
+                }
             }
             Some(done) = work.next(), if !work.is_empty() => at_work_bytes -= done?,
             () = connection.outbox.pushed() => {}
+            () = until(break_due) => connection.look_after_breaks(transport),
             changed = stop.changed(), if !stopping => {
                 stopping = changed.is_err() || *stop.borrow();
                 connection.waiting.cancel_all();

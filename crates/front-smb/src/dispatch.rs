@@ -90,7 +90,8 @@ impl Exchange<'_> {
             return Err(Disconnect("a response where a request belongs".to_owned()));
         }
         if header.command == Command::Cancel {
-            self.connection.waiting.cancel(header.message_id, header.async_id);
+            let request = Request::new(self.connection, header, message);
+            self.cancel(&request);
             return Ok(());
         }
         let charge = match self.connection.negotiated.get() {
@@ -127,6 +128,16 @@ impl Exchange<'_> {
         let signer = self.signs.as_ref().filter(|_| answer.sign).map(|channel| Arc::clone(&channel.signer));
         self.replies.push(Reply { header: reply_header, answer: answer.answer, signer });
         Ok(())
+    }
+
+    /// A CANCEL is never answered; one that is not protected as its session demands is passed over
+    /// (MS-SMB2 3.3.5.16).
+    fn cancel(&self, request: &Request) {
+        let Header { session_id, message_id, async_id, .. } = request.header;
+        let Some(channel) = self.connection.channel(session_id) else { return };
+        if self.check_protection(request, &channel).is_ok() {
+            self.connection.waiting.cancel(session_id, message_id, async_id);
+        }
     }
 
     /// The checks before a command: its session, its signature, its place in the chain, its tree connect. What
@@ -253,7 +264,7 @@ impl Exchange<'_> {
             // Only a request at the end of its chain may wait (MS-SMB2 3.3.5.2.7).
             return Ok(answered(Answer::error(NtStatus::INTERNAL_ERROR), None));
         }
-        let mut place = connection.waiting.enter(header.message_id);
+        let mut place = connection.waiting.enter(request.header.session_id, header.message_id);
         if !waits_on_purpose {
             tokio::select! {
                 answer = &mut work => {

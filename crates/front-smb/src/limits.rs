@@ -38,6 +38,8 @@ pub const DURABLE_TIMEOUT_V1: Duration = Duration::from_secs(16 * 60);
 pub const DURABLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time that a client can name for it.
 pub const DURABLE_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// A break that has not reached its client after this time is told on another channel.
+pub const BREAK_DELIVERY: Duration = Duration::from_millis(1000);
 /// Requests of one chain.
 pub const COMPOUND_MAX: usize = 64;
 /// Requests of one connection that may wait with an interim response (Windows: 511).

@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 
 #[derive(Default)]
 pub(crate) struct Waiting {
-    requests: Mutex<HashMap<u64, Arc<Notify>>>,
+    /// By MessageId, with the session that asked.
+    requests: Mutex<HashMap<u64, (u64, Arc<Notify>)>>,
     /// AsyncId to MessageId.
     interim: Mutex<HashMap<u64, u64>>,
     last_async_id: AtomicU64,
@@ -30,17 +31,18 @@ pub(crate) struct Place<'a> {
 }
 
 impl Waiting {
-    pub(crate) fn enter(&self, message_id: u64) -> Place<'_> {
+    pub(crate) fn enter(&self, session_id: u64, message_id: u64) -> Place<'_> {
         let cancel = Arc::new(Notify::new());
         if self.stopping.load(Ordering::Relaxed) {
             cancel.notify_one();
         }
-        self.requests.lock().insert(message_id, Arc::clone(&cancel));
+        self.requests.lock().insert(message_id, (session_id, Arc::clone(&cancel)));
         Place { waiting: self, message_id, async_id: None, cancel }
     }
 
-    /// CANCEL: by AsyncId where the client knows it. One that is not here any more is done, which is fine.
-    pub(crate) fn cancel(&self, message_id: u64, async_id: Option<u64>) {
+    /// CANCEL: by AsyncId where the client knows it, and only of the session's own. One that is not here any more is
+    /// done, which is fine.
+    pub(crate) fn cancel(&self, session_id: u64, message_id: u64, async_id: Option<u64>) {
         let message_id = match async_id {
             None => message_id,
             Some(async_id) => match self.interim.lock().get(&async_id) {
@@ -48,7 +50,9 @@ impl Waiting {
                 None => return,
             },
         };
-        if let Some(cancel) = self.requests.lock().get(&message_id) {
+        if let Some((asked_by, cancel)) = self.requests.lock().get(&message_id)
+            && *asked_by == session_id
+        {
             cancel.notify_one();
         }
     }
@@ -56,7 +60,7 @@ impl Waiting {
     /// Cancels all that wait, now and later.
     pub(crate) fn cancel_all(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.requests.lock().values().for_each(|cancel| cancel.notify_one());
+        self.requests.lock().values().for_each(|(_, cancel)| cancel.notify_one());
     }
 }
 
@@ -94,23 +98,25 @@ mod tests {
     #[test]
     fn cancel_reaches_by_either_id_and_only_once_here() {
         let waiting = Waiting::default();
-        let mut place = waiting.enter(7);
+        let mut place = waiting.enter(1, 7);
         let async_id = place.go_async().unwrap();
-        waiting.cancel(99, Some(async_id));
+        waiting.cancel(2, 7, None);
+        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_none(), "another session's");
+        waiting.cancel(1, 99, Some(async_id));
         assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_some());
-        waiting.cancel(8, None);
+        waiting.cancel(1, 8, None);
         assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_none());
-        waiting.cancel(7, None);
+        waiting.cancel(1, 7, None);
         assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_some());
         drop(place);
-        waiting.cancel(7, Some(async_id));
+        waiting.cancel(1, 7, Some(async_id));
         assert!(waiting.requests.lock().is_empty() && waiting.interim.lock().is_empty());
     }
 
     #[test]
     fn only_so_many_wait() {
         let waiting = Waiting::default();
-        let mut places: Vec<_> = (0..=limits::ASYNC_MAX as u64).map(|id| waiting.enter(id)).collect();
+        let mut places: Vec<_> = (0..=limits::ASYNC_MAX as u64).map(|id| waiting.enter(1, id)).collect();
         let granted = places.iter_mut().filter_map(Place::go_async).count();
         assert_eq!(granted, limits::ASYNC_MAX);
     }

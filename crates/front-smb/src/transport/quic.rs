@@ -330,6 +330,11 @@ impl Transport for QuicStream {
         Ok(taken + more)
     }
 
+    /// A QUIC connection moves to another path by itself, and ends when none leads to the client.
+    fn has_unacknowledged(&self) -> bool {
+        false
+    }
+
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
         let mut written = 0;

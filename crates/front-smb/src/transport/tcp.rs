@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -72,6 +73,13 @@ impl Transport for TcpStream {
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_write_vectored(slices)
+    }
+
+    fn has_unacknowledged(&self) -> bool {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the descriptor is open as long as `self`, and TIOCOUTQ writes one int.
+        let asked = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
+        asked == 0 && bytes > 0
     }
 
     /// The kernel sends what is written.

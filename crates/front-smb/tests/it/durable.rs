@@ -213,10 +213,8 @@ async fn a_persistent_open_survives_the_server_with_locks_and_lease() {
     assert_eq!(got, Some((rwh, 1)));
     assert_eq!(alice.content(back.file_id).await, b"content");
     // The share mode holds, and so does the lock, to her own second open too.
-    let reading = CreateRequest {
-        desired_access: smb_wire::AccessMask::READ_DATA,
-        ..leased("file", key, rwh, None)
-    };
+    let reading =
+        CreateRequest { desired_access: smb_wire::AccessMask::READ_DATA, ..leased("file", key, rwh, None) };
     let second = create(&mut alice, reading.clone()).await.unwrap().file_id;
     assert_eq!(alice.status(&requests::read(second, 0, 7)).await, NtStatus::FILE_LOCK_CONFLICT);
     let writing = CreateRequest { desired_access: smb_wire::AccessMask::WRITE_DATA, ..reading };
