@@ -7,7 +7,7 @@ mod farshare;
 mod lan;
 mod process;
 mod samba;
-mod samba_newest;
+pub mod samba_newest;
 mod smbclient;
 mod solo;
 mod vm;

@@ -76,7 +76,7 @@ fn launch(root: &Path, dir: &Path, scratch: &Scratch, net: &Net) -> Outcome<Runn
 }
 
 /// `SAMBA_CHROOT`, or one in the cache directory; made when it is not there.
-fn chroot() -> Outcome<PathBuf> {
+pub fn chroot() -> Outcome<PathBuf> {
     let home = std::env::var_os("HOME").ok_or("HOME is not set")?;
     let root = std::env::var_os("SAMBA_CHROOT")
         .map_or_else(|| Path::new(&home).join(".cache/samba-4.22"), Into::into);

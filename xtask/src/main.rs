@@ -3,14 +3,15 @@
 //! Each chore is a file; `run.rs` is the one place that starts other programs.
 
 mod bench;
+mod conformance;
 mod fuzz;
 mod packages;
 mod run;
-mod smbtorture;
 mod test;
 mod tidy;
 mod vm;
 
+use conformance::Scope;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -20,8 +21,9 @@ cargo xtask CHORE
                       smbtorture with its known-fail list, a short run of each fuzz target.
                       Installs the Debian packages that it needs when run as root. --quick: without those
                       that need packages
-  smbtorture [--known-fail FILE]
-                      Samba's protocol tests against a debug build; exactly the known fails may fail
+  conformance smb [--quick] [--known-fail FILE]
+                      Samba's protocol tests against a debug build (root: in a chroot); exactly the known fails may
+                      fail. --quick: without the slow ones, as `test` runs them
   vm [--far | --samba] [--backend uml|kvm|tcg] [SCRIPT...]
                       the kernel's SMB client in a Linux guest at work on a debug build (root); exactly the known
                       fails may fail. --far: with link and cache between; --samba: Samba 4.22 instead, not judged
@@ -41,8 +43,9 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test::all(),
         ["test", "--quick"] => test::quick(),
-        ["smbtorture"] => smbtorture(None),
-        ["smbtorture", "--known-fail", list] => smbtorture(Some(list)),
+        ["conformance", "smb"] => conformance_smb(Scope::All, None),
+        ["conformance", "smb", "--quick"] => conformance_smb(Scope::Quick, None),
+        ["conformance", "smb", "--known-fail", list] => conformance_smb(Scope::All, Some(list)),
         ["vm", options @ ..] => kernel_client(options),
         ["fuzz"] => fuzz::check(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
@@ -68,10 +71,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn smbtorture(known_fail: Option<&str>) -> run::Outcome {
+fn conformance_smb(scope: Scope, known_fail: Option<&str>) -> run::Outcome {
     packages::ensure()?;
     run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"])?;
-    smbtorture::check(known_fail)
+    conformance::smb(scope, known_fail)
 }
 
 fn kernel_client(options: &[&str]) -> run::Outcome {

@@ -8,7 +8,7 @@ const DEBIAN: [(&str, &[&str], &str); 8] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
-    ("smbtorture", &["--version"], "samba-testsuite"),
+    ("debootstrap", &["--version"], "debootstrap"),
     ("ip", &["-V"], "iproute2"),
     ("cc", &["--version"], "gcc"),
     ("nsenter", &["--version"], "util-linux"),

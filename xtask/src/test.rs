@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that must hold, the quickest to fail first.
 
+use crate::conformance::{self, Scope};
 use crate::run::{self, Outcome};
-use crate::{fuzz, packages, smbtorture, tidy};
+use crate::{fuzz, packages, tidy};
 use std::time::{Duration, Instant};
 
 /// Steps that have passed, and how long each took.
@@ -49,7 +50,7 @@ fn all_steps(steps: &mut Steps) -> Outcome {
     quick_steps(steps)?;
     steps.step("farshare", || run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"]))?;
     steps.step("end to end", || tests(&["--package", "e2e"], Ignored::Only))?;
-    steps.step("smbtorture", || smbtorture::check(None))?;
+    steps.step("smbtorture", || conformance::smb(Scope::Quick, None))?;
     steps.step("fuzz", || fuzz::check(fuzz::SECONDS))
 }
 
