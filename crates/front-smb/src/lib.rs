@@ -18,6 +18,7 @@
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
 
 mod breaks;
+mod change_times;
 mod client;
 mod commands;
 mod config;

@@ -1,6 +1,7 @@
 //! An open as SMB sees it: an id, the rights granted, and a file of `vfs` or a pipe behind it.
 
 use crate::breaks::Way;
+use crate::change_times::ChangeTimes;
 use crate::kept::Durability;
 use crate::limits;
 use crate::order::ChannelOrder;
@@ -10,9 +11,9 @@ use smb_core::wildcard::Pattern;
 use smb_wire::create::{CreateAction, LeaseKey};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Mutex;
-use volume::{Attr, Cx, Priority, Time};
+use volume::{Attr, Cx, Priority};
 
 pub(crate) struct Open {
     pub(crate) id: FileId,
@@ -46,18 +47,12 @@ pub(crate) struct FileOpen {
     pub(crate) position: AtomicU64,
     /// The walk of QUERY_DIRECTORY.
     pub(crate) walk: Mutex<Option<Walk>>,
-    /// What the client has set and the origin does not keep.
-    pub(crate) shown: parking_lot::Mutex<Shown>,
+    /// Room that the client asked for through this open, bytes; shown, though the origin may not keep it
+    /// (MS-FSA 2.1.5.15.1).
+    pub(crate) allocation: AtomicU64,
+    /// Change times that clients have set.
+    change_times: Arc<ChangeTimes>,
     pub(crate) lock_replays: parking_lot::Mutex<LockReplays>,
-}
-
-/// Attributes that a client sets and reads back through its open, though no origin keeps them.
-#[derive(Default)]
-pub(crate) struct Shown {
-    /// Room asked for, bytes (MS-FSA 2.1.5.15.1).
-    pub(crate) allocation: u64,
-    /// The change time that was set, and the one that it stands for: true until the file changes again.
-    pub(crate) change: Option<(Time, Time)>,
 }
 
 /// A lease, as its client speaks of it.
@@ -74,6 +69,7 @@ impl FileOpen {
         mode: u32,
         action: CreateAction,
         lease: Option<SharedLease>,
+        change_times: Arc<ChangeTimes>,
     ) -> FileOpen {
         FileOpen {
             vfs,
@@ -84,7 +80,8 @@ impl FileOpen {
             durability: parking_lot::Mutex::default(),
             position: AtomicU64::new(0),
             walk: Mutex::default(),
-            shown: parking_lot::Mutex::default(),
+            allocation: AtomicU64::new(0),
+            change_times,
             lock_replays: parking_lot::Mutex::default(),
         }
     }
@@ -100,14 +97,8 @@ impl FileOpen {
     }
 
     pub(crate) fn show(&self, mut attr: Attr) -> Attr {
-        let shown = self.shown.lock();
-        attr.allocated = attr.allocated.max(shown.allocation);
-        if let Some((set, instead_of)) = shown.change
-            && instead_of == attr.ctime
-        {
-            attr.ctime = set;
-        }
-        attr
+        attr.allocated = attr.allocated.max(self.allocation.load(Ordering::Relaxed));
+        self.change_times.show(attr)
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! The columns, and what a crash may leave: `docs/formats/smb-opens.md`.
 
+use crate::change_times::ChangeTimes;
 use crate::config::Share;
 use crate::kept::{Durability, KeptOpen};
 use crate::open::{FileOpen, Open, SharedLease};
@@ -310,7 +311,7 @@ pub(crate) async fn restore(state: &Arc<State>, records: &OpenRecords, share: &S
     let (mut back, wanted) = (0, all.len());
     for record in all {
         let id = record.id;
-        match restore_one(share, record).await {
+        match restore_one(share, record, Arc::clone(&state.change_times)).await {
             Ok((kept, durability)) => {
                 state.kept.put(id, kept, durability, state.config.records.clone());
                 back += 1;
@@ -342,7 +343,11 @@ async fn tell_of_changes(share: &Share) {
     }
 }
 
-async fn restore_one(share: &Share, mut record: Record) -> vfs::Result<(KeptOpen, Durability)> {
+async fn restore_one(
+    share: &Share,
+    mut record: Record,
+    change_times: Arc<ChangeTimes>,
+) -> vfs::Result<(KeptOpen, Durability)> {
     record.former.request.owner = share.vfs.new_owner();
     let cx = Cx::system(Priority::Interactive).within(REOPEN_PATIENCE);
     let open = share.vfs.restore(&cx, &record.former).await?;
@@ -351,7 +356,7 @@ async fn restore_one(share: &Share, mut record: Record) -> vfs::Result<(KeptOpen
         id: lease.id,
         parent: request.parent_lease.map(|key| LeaseKey(key.to_le_bytes())),
     });
-    let file = FileOpen::new(open, record.mode, record.action, lease);
+    let file = FileOpen::new(open, record.mode, record.action, lease, change_times);
     *file.durability.lock() = Some(record.durability);
     let kept = KeptOpen::new(Arc::new(file), record.granted, record.user.into(), share.name.clone());
     Ok((kept, record.durability))

@@ -2,6 +2,7 @@
 //!
 //! Whatever outlives a connection is in [`State`]: shares, sessions, the table of failed log-ins, counters.
 
+use crate::change_times::ChangeTimes;
 use crate::client::Clients;
 use crate::commands::create::replay::Creates;
 use crate::config::{Encryption, ServerConfig, Signing};
@@ -60,6 +61,7 @@ pub(crate) struct State {
     /// Shares whose persistent opens come back or are back, by folded name.
     restored: Mutex<HashMap<String, watch::Receiver<bool>>>,
     pub(crate) creates: Creates,
+    pub(crate) change_times: Arc<ChangeTimes>,
     pub(crate) instances: Instances,
     /// Failed log-ins by user and place.
     pub(crate) throttle: Mutex<Throttle>,
@@ -295,6 +297,7 @@ impl State {
             kept: Arc::default(),
             restored: Mutex::default(),
             creates: Creates::default(),
+            change_times: Arc::default(),
             instances: Instances::default(),
             throttle: Mutex::new(Throttle::new(ThrottlePolicy {
                 max_delay: limits::LOGON_DELAY_MAX,

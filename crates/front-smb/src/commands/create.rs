@@ -28,7 +28,7 @@ use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use vfs::{Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want};
 use volume::{Attr, VPath};
 
@@ -196,11 +196,17 @@ async fn open_file(
         outcome => outcome.map_err(failed)?,
     };
     let mode = decoded.create_options.bits() & MODE_OPTIONS;
-    let file = FileOpen::new(Arc::clone(&opened.open), mode, action(opened.action), lease);
+    let file = FileOpen::new(
+        Arc::clone(&opened.open),
+        mode,
+        action(opened.action),
+        lease,
+        Arc::clone(&request.connection.server.change_times),
+    );
     if let Some(bytes) =
         wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
     {
-        file.shown.lock().allocation = bytes;
+        file.allocation.store(bytes, Ordering::Relaxed);
     }
     let attr = file.show(opened.attr);
     let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;

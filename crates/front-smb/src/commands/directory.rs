@@ -1,5 +1,6 @@
 //! QUERY_DIRECTORY (MS-SMB2 3.3.5.18, MS-FSA 2.1.5.6.3).
 
+use crate::change_times::ChangeTimes;
 use crate::commands::file_info;
 use crate::open::{FileOpen, Walk};
 use crate::reply::Answer;
@@ -35,7 +36,8 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let walk = begin(&mut place, file, &decoded)?;
     let single = decoded.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY);
     let page = DirectoryPage::new(class, decoded.output_buffer_length as usize);
-    let data = fill(&cx, walk, page, single).await?;
+    let change_times = &request.connection.server.change_times;
+    let data = fill(&cx, walk, page, single, change_times).await?;
     let response = QueryDirectoryResponse { data: data.into() };
     Ok(Answer::ok(|body| response.encode(body)))
 }
@@ -68,12 +70,18 @@ fn begin<'a>(
     place.as_mut().ok_or(NtStatus::INVALID_PARAMETER)
 }
 
-async fn fill(cx: &Cx, walk: &mut Walk, mut page: DirectoryPage, single: bool) -> Result<Vec<u8>, NtStatus> {
+async fn fill(
+    cx: &Cx,
+    walk: &mut Walk,
+    mut page: DirectoryPage,
+    single: bool,
+    change_times: &ChangeTimes,
+) -> Result<Vec<u8>, NtStatus> {
     loop {
         let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)? else { break };
         let name = vfs::names::to_smb(&entry.name);
         if walk.pattern.matches(&name) {
-            if !page.push(&directory_entry(&name, &entry.attr)) {
+            if !page.push(&directory_entry(&name, &change_times.show(entry.attr))) {
                 if page.is_empty() {
                     return Err(NtStatus::BUFFER_OVERFLOW);
                 }

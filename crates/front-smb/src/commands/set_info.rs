@@ -75,7 +75,7 @@ async fn set_file(
             }
             if let Some(change) = basic.change_time.given_unix_nanos() {
                 let attr = vfs.attr(cx).await.map_err(failed)?;
-                file.shown.lock().change = Some((Time(change), attr.ctime));
+                request.connection.server.change_times.set(&attr, Time(change));
                 vfs.shown_differently(&attr, Filter::empty()).map_err(failed)?;
             }
         }
@@ -101,7 +101,7 @@ async fn set_file(
             open.needs_any(AccessMask::WRITE_DATA)?;
             check_size(vfs, bytes)?;
             vfs.set_allocation(cx, bytes).await.map_err(failed)?;
-            file.shown.lock().allocation = bytes;
+            file.allocation.store(bytes, Ordering::Relaxed);
         }
         SetFileInformation::EndOfFile(bytes) => {
             open.needs_any(AccessMask::WRITE_DATA)?;

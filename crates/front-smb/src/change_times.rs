@@ -1,0 +1,44 @@
+//! Change times that clients set (FileBasicInformation, MS-FSCC 2.4.7). No origin keeps them: the time is shown instead of the
+//! origin's own until the file changes again, or the node ends.
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use volume::{Attr, FileId, Time};
+
+/// Files whose change time is remembered; the one used least gives way.
+const FILES_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+
+/// For each file the time that was set, and the one that it stands for.
+pub(crate) struct ChangeTimes {
+    set: Mutex<LruCache<FileId, (Time, Time)>>,
+    /// Lets listings pass without the mutex while nobody has set one.
+    count: AtomicUsize,
+}
+
+impl Default for ChangeTimes {
+    fn default() -> ChangeTimes {
+        ChangeTimes { set: Mutex::new(LruCache::new(FILES_MAX)), count: AtomicUsize::new(0) }
+    }
+}
+
+impl ChangeTimes {
+    /// Shows `time` for the file that is now `attr`.
+    pub(crate) fn set(&self, attr: &Attr, time: Time) {
+        let mut set = self.set.lock();
+        set.put(attr.id, (time, attr.ctime));
+        self.count.store(set.len(), Ordering::Relaxed);
+    }
+
+    /// The attributes as clients are to see them.
+    pub(crate) fn show(&self, mut attr: Attr) -> Attr {
+        if self.count.load(Ordering::Relaxed) > 0
+            && let Some((time, instead_of)) = self.set.lock().get(&attr.id)
+            && *instead_of == attr.ctime
+        {
+            attr.ctime = *time;
+        }
+        attr
+    }
+}
