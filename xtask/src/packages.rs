@@ -4,7 +4,7 @@
 use crate::run::{self, Outcome};
 
 /// A program that must be there, and the Debian package that has it.
-const DEBIAN: [(&str, &[&str], &str); 8] = [
+const DEBIAN: [(&str, &[&str], &str); 10] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
@@ -13,6 +13,8 @@ const DEBIAN: [(&str, &[&str], &str); 8] = [
     ("cc", &["--version"], "gcc"),
     ("nsenter", &["--version"], "util-linux"),
     ("openssl", &["version"], "openssl"),
+    ("mkfs.btrfs", &["--version"], "btrfs-progs"),
+    ("mkfs.xfs", &["-V"], "xfsprogs"),
 ];
 
 /// A Python module, and what pip installs for it.

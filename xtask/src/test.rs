@@ -50,6 +50,7 @@ fn all_steps(steps: &mut Steps) -> Outcome {
     quick_steps(steps)?;
     steps.step("farshare", || run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"]))?;
     steps.step("end to end", || tests(&["--package", "e2e"], Ignored::Only))?;
+    steps.step("file systems", || tests(&["--package", "origin-local"], Ignored::Only))?;
     steps.step("smbtorture", || conformance::smb(Scope::Quick, None))?;
     steps.step("fuzz", || fuzz::check(fuzz::SECONDS))
 }
