@@ -80,14 +80,16 @@ impl Open {
     pub async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<ops::Range<u64>>> {
         self.check(Access::READING)?;
         let file = self.content()?;
-        match file.ranges(cx, offset, length).await {
-            Err(error) if error.kind == ErrorKind::Unsupported => {
-                let size = file.attr(cx, Fresh::Cached).await?.size;
-                let whole = offset.min(size)..offset.saturating_add(length).min(size);
-                Ok(if whole.is_empty() { Vec::new() } else { vec![whole] })
-            }
-            answer => Ok(answer?),
+        let told = match self.core.caps.holes {
+            true => able(file.ranges(cx, offset, length).await)?,
+            false => None,
+        };
+        if let Some(ranges) = told {
+            return Ok(ranges);
         }
+        let size = file.attr(cx, Fresh::Cached).await?.size;
+        let whole = offset.min(size)..offset.saturating_add(length).min(size);
+        Ok(if whole.is_empty() { Vec::new() } else { vec![whole] })
     }
 
     /// Makes a range read as zeros, and gives its room back where the volume can; nothing beyond the end of the file.
@@ -102,14 +104,12 @@ impl Open {
         if range.check().is_err() {
             return Err(Error::InvalidArgument("a change beyond 2^64"));
         }
-        let held = self.changing_content(range)?;
+        let (held, holes) = (self.changing_content(range)?, self.core.caps.holes);
         Carry::new(async move {
             let _held = held;
-            match file.zero(&cx, offset, length).await {
-                Err(error) if error.kind == ErrorKind::Unsupported => {
-                    write_zeros(&*file, &cx, offset, length).await
-                }
-                answer => Ok(answer?),
+            match holes && able(file.zero(&cx, offset, length).await)?.is_some() {
+                true => Ok(()),
+                false => write_zeros(&*file, &cx, offset, length).await,
             }
         })
         .await
@@ -137,13 +137,15 @@ impl Open {
         if from.check().is_err() || to.check().is_err() {
             return Err(Error::InvalidArgument("a change beyond 2^64"));
         }
+        let same_volume = Arc::ptr_eq(&self.core, &source.core);
         let copy = Copy {
             source: source.content()?.clone(),
             from: source_offset,
             target: self.content()?.clone(),
             to: offset,
             length,
-            within_one: Arc::ptr_eq(&self.core, &source.core) && self.key.file == source.key.file,
+            within_one: same_volume && self.key.file == source.key.file,
+            at_origin: same_volume && self.core.caps.copies,
         };
         if length == 0 {
             return Ok(0);
@@ -257,6 +259,14 @@ fn what_is_set(name: &Named, was_there: bool, is_there: bool) -> Filter {
     }
 }
 
+/// `None` for what the volume cannot do for this file.
+fn able<T>(answer: volume::Result<T>) -> Result<Option<T>> {
+    match answer {
+        Err(error) if error.kind == ErrorKind::Unsupported => Ok(None),
+        answer => Ok(Some(answer?)),
+    }
+}
+
 /// Zeros where the volume makes no holes.
 async fn write_zeros(file: &dyn File, cx: &Cx, offset: u64, length: u64) -> Result<()> {
     let size = file.attr(cx, Fresh::Cached).await?.size;
@@ -278,24 +288,25 @@ struct Copy {
     length: u64,
     /// Both are one file.
     within_one: bool,
+    /// The volume can copy between the two.
+    at_origin: bool,
 }
 
 impl Copy {
     async fn run(&self, cx: &Cx, how: Copying) -> Result<u64> {
         let apart = self.from.abs_diff(self.to) >= self.length;
-        if how == Copying::Any && self.within_one && !apart {
+        if how == Copying::Any && (!self.at_origin || self.within_one && !apart) {
             return self.through_here(cx, 0).await;
         }
         let mut done = 0;
         while done < self.length {
             let (to, from, left) = (self.to + done, self.from + done, self.length - done);
-            match self.target.copy_from(cx, to, &self.source, from, left, how).await {
-                Ok(0) => break,
-                Ok(copied) => done += copied.min(left),
-                Err(error) if error.kind == ErrorKind::Unsupported && how == Copying::Any => {
-                    return self.through_here(cx, done).await;
-                }
-                Err(error) => return Err(error.into()),
+            let copied = self.target.copy_from(cx, to, &self.source, from, left, how).await;
+            let copied = if how == Copying::Any { able(copied)? } else { Some(copied?) };
+            match copied {
+                Some(0) => break,
+                Some(copied) => done += copied.min(left),
+                None => return self.through_here(cx, done).await,
             }
         }
         Ok(done)
