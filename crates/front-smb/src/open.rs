@@ -37,6 +37,8 @@ pub(crate) struct FileOpen {
     pub(crate) mode: u32,
     /// What became of the name when it was opened; told again when the CREATE is replayed.
     pub(crate) action: CreateAction,
+    /// Opened with the POSIX extensions.
+    pub(crate) posix: bool,
     /// The lease that it shares.
     pub(crate) lease: Option<SharedLease>,
     /// How its client is told of breaks.
@@ -75,6 +77,7 @@ impl FileOpen {
             vfs,
             mode,
             action,
+            posix: false,
             lease,
             way: parking_lot::Mutex::default(),
             durability: parking_lot::Mutex::default(),

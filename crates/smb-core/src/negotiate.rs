@@ -9,6 +9,7 @@
 
 use bytes::Bytes;
 use smb_wire::ids::Guid;
+use smb_wire::negotiate::context::POSIX_VERSION;
 use smb_wire::negotiate::{Capabilities, Dialect, NegotiateContext, NegotiateRequest, SecurityMode, hash};
 use smb_wire::smb1::{DIALECT_SMB_2_002, DIALECT_SMB_2_WILDCARD, Smb1NegotiateRequest};
 use smb_wire::status::NtStatus;
@@ -50,6 +51,8 @@ pub struct Policy {
     pub capabilities: Capabilities,
     /// Largest read, write or transaction with `LARGE_MTU`, in bytes.
     pub max_transfer_bytes: u32,
+    /// Whether clients that ask for the SMB3 POSIX extensions get them.
+    pub posix: bool,
 }
 
 impl Default for Policy {
@@ -67,6 +70,7 @@ impl Default for Policy {
                 | Capabilities::MULTI_CHANNEL
                 | Capabilities::DIRECTORY_LEASING,
             max_transfer_bytes: 8 << 20,
+            posix: true,
         }
     }
 }
@@ -88,6 +92,8 @@ pub struct Agreement {
     pub capabilities: Capabilities,
     /// `MaxTransactSize`, `MaxReadSize` and `MaxWriteSize` for the response, in bytes.
     pub max_transfer_bytes: u32,
+    /// Whether opens may have the SMB3 POSIX extensions, 3.1.1 only.
+    pub posix: bool,
     /// Negotiate contexts for the response, 3.1.1 only.
     pub contexts: Vec<NegotiateContext>,
     /// The client's GUID; zero from an SMB1 NEGOTIATE.
@@ -187,6 +193,7 @@ fn plain_agreement(dialect: Dialect, policy: &Policy) -> Agreement {
         security_mode,
         capabilities: Capabilities::empty(),
         max_transfer_bytes: if large { policy.max_transfer_bytes } else { SMALL_TRANSFER_BYTES },
+        posix: false,
         contexts: Vec::new(),
         client_guid: Guid::default(),
         client_security_mode: SecurityMode::empty(),
@@ -245,7 +252,21 @@ fn agree_by_contexts(
             agreement.contexts.push(NegotiateContext::Signing { algorithms });
         }
     }
+    agreement.posix = policy.posix && offered.iter().any(knows_posix);
+    if agreement.posix {
+        agreement.contexts.push(NegotiateContext::Posix(Bytes::from_static(&POSIX_VERSION)));
+    }
     Ok(())
+}
+
+/// Whether the client offers the one version of the POSIX extensions that there is.
+fn knows_posix(context: &NegotiateContext) -> bool {
+    match context {
+        NegotiateContext::Posix(versions) => {
+            versions.chunks_exact(16).any(|version| version == POSIX_VERSION)
+        }
+        _ => false,
+    }
 }
 
 fn capabilities_for(agreement: &Agreement, policy: &Policy) -> Capabilities {

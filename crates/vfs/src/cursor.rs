@@ -12,8 +12,17 @@ use volume::{Attr, Cx, Entry, Kind, ListHow};
 #[derive(Clone, Debug)]
 pub struct DirEntry {
     pub name: Arc<str>,
-    /// For a symbolic link that leads somewhere inside the volume: of what it leads to.
+    /// For a symbolic link that leads somewhere inside the volume and is followed: of what it leads to.
     pub attr: Attr,
+}
+
+/// What a walk tells of symbolic links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Links {
+    /// What they lead to.
+    Followed,
+    /// The links themselves, as POSIX clients want.
+    Shown,
 }
 
 /// A walk through a directory: `.` and `..` first, then the names in the origin's order. It asks the volume
@@ -22,6 +31,7 @@ pub struct DirEntry {
 #[derive(Debug)]
 pub struct DirCursor {
     open: Arc<Open>,
+    links: Links,
     ready: VecDeque<DirEntry>,
     at: At,
 }
@@ -34,8 +44,8 @@ enum At {
 }
 
 impl DirCursor {
-    pub(crate) fn new(open: Arc<Open>) -> DirCursor {
-        DirCursor { open, ready: VecDeque::new(), at: At::Start }
+    pub(crate) fn new(open: Arc<Open>, links: Links) -> DirCursor {
+        DirCursor { open, links, ready: VecDeque::new(), at: At::Start }
     }
 
     /// The next entry without taking it; `None` at the end.
@@ -94,7 +104,7 @@ impl DirCursor {
 
     /// The attributes to show: of what a link leads to, or its own when it leads nowhere.
     async fn led_to(&self, cx: &Cx, entry: &Entry) -> Result<Attr> {
-        if entry.attr.kind != Kind::Symlink {
+        if entry.attr.kind != Kind::Symlink || self.links == Links::Shown {
             return Ok(entry.attr);
         }
         let path = self.open.path()?.join(&entry.name)?;

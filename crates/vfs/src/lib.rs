@@ -78,7 +78,7 @@ mod watch;
 
 pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
 pub use contend::Breaking;
-pub use cursor::{DirCursor, DirEntry};
+pub use cursor::{DirCursor, DirEntry, Links};
 pub use error::{Error, Result};
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
 pub use open::Open;

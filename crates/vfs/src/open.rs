@@ -13,7 +13,7 @@ use crate::carry::Carry;
 use crate::close;
 use crate::contend::Breaking;
 use crate::core::Core;
-use crate::cursor::DirCursor;
+use crate::cursor::{DirCursor, Links};
 use crate::landing::{Landing, Landings};
 use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
 use crate::own_writes::OwnWrite;
@@ -331,12 +331,12 @@ impl Open {
     }
 
     /// A walk through this directory. Needs `READ_DATA`.
-    pub fn list(self: &Arc<Self>) -> Result<DirCursor> {
+    pub fn list(self: &Arc<Self>, links: Links) -> Result<DirCursor> {
         self.check(Access::READ_DATA)?;
         if !self.is_dir() {
             return Err(Error::NotADirectory);
         }
-        Ok(DirCursor::new(self.clone()))
+        Ok(DirCursor::new(self.clone(), links))
     }
 
     /// Gives the object another name, in the client's spelling. Needs `DELETE`. An existing file that gives

@@ -186,7 +186,7 @@ impl Core {
 
     /// Whether a name may be stored in another spelling than it is asked for.
     fn may_differ(&self, name: &str, how: Lookup) -> bool {
-        (self.caps.case_sensitive && !how.case_sensitive) || names::is_mapped(name)
+        !how.case_sensitive && (self.caps.case_sensitive || names::is_mapped(name))
     }
 
     async fn read_names(&self, cx: &Cx, dir: &VPath) -> Result<Names> {

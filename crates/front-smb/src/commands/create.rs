@@ -11,6 +11,7 @@ pub(crate) mod replay;
 
 use crate::breaks::{self, Announcement};
 use crate::commands::file_info;
+use crate::commands::posix;
 use crate::config::Share;
 use crate::open::{FileOpen, Kind, Open};
 use crate::order::ChannelOrder;
@@ -174,7 +175,11 @@ async fn open_file(
     decoded: &CreateRequest,
     wants: &durable::Wants,
 ) -> Result<(Arc<Open>, Answer), NtStatus> {
-    let path = path_of(&decoded.name)?;
+    let posix = posix::asked(request, decoded);
+    let path = match posix {
+        Some(_) => posix::path(&decoded.name)?,
+        None => path_of(&decoded.name)?,
+    };
     let mut access = granted(decoded.desired_access, tree.maximal_access)?;
     if decoded.create_options.contains(CreateOptions::DELETE_ON_CLOSE) && !access.contains(AccessMask::DELETE)
     {
@@ -183,6 +188,10 @@ async fn open_file(
     let lease = lease::asked(request, decoded);
     let mut wanted = wanted(path, access, decoded, Owner(request.session()?.id))?;
     lease::put(request, lease.as_ref(), decoded, &mut wanted);
+    if let Some(mode) = posix {
+        wanted.case_sensitive = true;
+        wanted.mode = mode;
+    }
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }
@@ -196,13 +205,14 @@ async fn open_file(
         outcome => outcome.map_err(failed)?,
     };
     let mode = decoded.create_options.bits() & MODE_OPTIONS;
-    let file = FileOpen::new(
+    let mut file = FileOpen::new(
         Arc::clone(&opened.open),
         mode,
         action(opened.action),
         lease,
         Arc::clone(&request.connection.server.change_times),
     );
+    file.posix = posix.is_some();
     if let Some(bytes) =
         wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
     {
@@ -213,6 +223,7 @@ async fn open_file(
     let durable = durable::grant(request, share, wants, &wanted, &open).await;
     let mut contexts = response_contexts(decoded, tree, &attr);
     contexts.extend(durable);
+    contexts.extend(posix.map(|_| posix::context(&attr)));
     let told = Told { action: action(opened.action), granted: opened.granted, contexts, level: None };
     let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))

@@ -2,15 +2,19 @@
 
 use crate::change_times::ChangeTimes;
 use crate::commands::file_info;
+use crate::commands::posix;
 use crate::open::{FileOpen, Walk};
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
 use smb_core::wildcard::Pattern;
 use smb_wire::fscc::directory::{DirectoryClass, DirectoryEntry, DirectoryPage};
+use smb_wire::fscc::posix::{POSIX_LEVEL, PosixDirectoryPage, PosixInformation};
 use smb_wire::query_directory::{QueryDirectoryFlags, QueryDirectoryRequest, QueryDirectoryResponse};
 use smb_wire::{AccessMask, NtStatus};
-use volume::Cx;
+use std::borrow::Cow;
+use vfs::Links;
+use volume::{Attr, Cx};
 
 pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = QueryDirectoryRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -24,7 +28,7 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     }
     request.check_charge(decoded.output_buffer_length)?;
     open.needs_any(AccessMask::LIST_DIRECTORY)?;
-    let class = DirectoryClass::from_code(decoded.information_class).ok_or(NtStatus::INVALID_INFO_CLASS)?;
+    let class = Class::of(decoded.information_class, file)?;
     if decoded.pattern.is_empty() && file.walk.lock().await.is_none() {
         return Err(NtStatus::OBJECT_NAME_INVALID);
     }
@@ -35,11 +39,79 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let mut place = file.walk.lock().await;
     let walk = begin(&mut place, file, &decoded)?;
     let single = decoded.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY);
-    let page = DirectoryPage::new(class, decoded.output_buffer_length as usize);
+    let page = class.page(decoded.output_buffer_length as usize);
     let change_times = &request.connection.server.change_times;
     let data = fill(&cx, walk, page, single, change_times).await?;
     let response = QueryDirectoryResponse { data: data.into() };
     Ok(Answer::ok(|body| response.encode(body)))
+}
+
+/// How a client wants the entries.
+#[derive(Clone, Copy)]
+enum Class {
+    Of(DirectoryClass),
+    Posix,
+}
+
+impl Class {
+    fn of(code: u8, file: &FileOpen) -> Result<Class, NtStatus> {
+        match code {
+            POSIX_LEVEL if file.posix => Ok(Class::Posix),
+            code => DirectoryClass::from_code(code).map(Class::Of).ok_or(NtStatus::INVALID_INFO_CLASS),
+        }
+    }
+
+    fn fixed_len(self) -> usize {
+        match self {
+            Class::Of(class) => class.fixed_len(),
+            Class::Posix => PosixInformation::FIXED_LEN,
+        }
+    }
+
+    fn page(self, max_length: usize) -> Page {
+        match self {
+            Class::Of(class) => Page::Of(DirectoryPage::new(class, max_length)),
+            Class::Posix => Page::Posix(PosixDirectoryPage::new(max_length)),
+        }
+    }
+}
+
+/// One answer as it grows.
+enum Page {
+    Of(DirectoryPage),
+    Posix(PosixDirectoryPage),
+}
+
+impl Page {
+    /// A stored name as the client is to see it.
+    fn name<'a>(&self, stored: &'a str) -> Cow<'a, str> {
+        match self {
+            Page::Of(_) => vfs::names::to_smb(stored),
+            Page::Posix(_) => Cow::Borrowed(stored),
+        }
+    }
+
+    /// Adds an entry; false when it does not fit any more.
+    fn push(&mut self, name: &str, attr: &Attr) -> bool {
+        match self {
+            Page::Of(page) => page.push(&directory_entry(name, attr)),
+            Page::Posix(page) => page.push(name, &posix::information(attr)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Page::Of(page) => page.is_empty(),
+            Page::Posix(page) => page.is_empty(),
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Page::Of(page) => page.finish(),
+            Page::Posix(page) => page.finish(),
+        }
+    }
 }
 
 /// The walk to go on with: a new one at the first request and when the client starts over.
@@ -63,7 +135,8 @@ fn begin<'a>(
             }
         }
         _ => {
-            let cursor = file.vfs.list().map_err(failed)?;
+            let cursor =
+                file.vfs.list(if file.posix { Links::Shown } else { Links::Followed }).map_err(failed)?;
             *place = Some(Walk { cursor, pattern: Pattern::new(pattern), found: false });
         }
     }
@@ -73,15 +146,15 @@ fn begin<'a>(
 async fn fill(
     cx: &Cx,
     walk: &mut Walk,
-    mut page: DirectoryPage,
+    mut page: Page,
     single: bool,
     change_times: &ChangeTimes,
 ) -> Result<Vec<u8>, NtStatus> {
     loop {
         let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)? else { break };
-        let name = vfs::names::to_smb(&entry.name);
+        let name = page.name(&entry.name);
         if walk.pattern.matches(&name) {
-            if !page.push(&directory_entry(&name, &change_times.show(entry.attr))) {
+            if !page.push(&name, &change_times.show(entry.attr)) {
                 if page.is_empty() {
                     return Err(NtStatus::BUFFER_OVERFLOW);
                 }
@@ -106,7 +179,7 @@ fn no_such_file(walk: &mut Walk) -> NtStatus {
     NtStatus::NO_SUCH_FILE
 }
 
-fn directory_entry<'a>(name: &'a str, attr: &volume::Attr) -> DirectoryEntry<'a> {
+fn directory_entry<'a>(name: &'a str, attr: &Attr) -> DirectoryEntry<'a> {
     let times = file_info::times(attr);
     DirectoryEntry {
         name,

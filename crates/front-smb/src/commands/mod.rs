@@ -14,6 +14,7 @@ mod lock;
 pub(crate) mod logon;
 mod notify;
 mod oplock;
+mod posix;
 mod query_info;
 mod set_info;
 mod tree;

@@ -4,6 +4,7 @@
 //! fits, with BUFFER_OVERFLOW.
 
 use crate::commands::file_info;
+use crate::commands::posix;
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -20,6 +21,7 @@ use smb_wire::fscc::file_system::{
     AttributeInformation, ControlInformation, DeviceInformation, FileSystemAttributes, FileSystemClass,
     ObjectIdInformation, SectorSizeInformation, SizeInformation, VolumeInformation,
 };
+use smb_wire::fscc::posix::{POSIX_LEVEL, PosixFileSystemInformation};
 use smb_wire::negotiate::Dialect;
 use smb_wire::query_info::{InfoType, QueryInfoRequest, QueryInfoResponse, SecurityInformation};
 use smb_wire::security_descriptor::{Ace, AceType, Acl, SecurityDescriptor};
@@ -91,7 +93,14 @@ fn too_small(request: &Request, needed: u32) -> Answer {
 
 /// Classes that tell attributes need the right to read them (MS-FSA 2.1.5.12).
 fn needs_attributes(class: FileClass) -> bool {
-    matches!(class, FileClass::BASIC | FileClass::ALL | FileClass::NETWORK_OPEN | FileClass::ATTRIBUTE_TAG)
+    matches!(
+        class,
+        FileClass::BASIC
+            | FileClass::ALL
+            | FileClass::NETWORK_OPEN
+            | FileClass::ATTRIBUTE_TAG
+            | FileClass(POSIX_LEVEL)
+    )
 }
 
 async fn file_value(request: &Request, open: &Open, class: FileClass) -> Result<Value, NtStatus> {
@@ -158,6 +167,10 @@ fn attribute_value(open: &Open, file: &FileOpen, class: FileClass, attr: &Attr) 
             let file_id = u128::from(attr.id.hi) << 64 | u128::from(attr.id.lo);
             let value = IdInformation { volume_serial_number: attr.id.hi, file_id };
             Value::of(IdInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileClass(POSIX_LEVEL) if file.posix => {
+            let value = posix::information(attr);
+            Value::of(value.encoded_len(), |out| value.encode(out))
         }
         FileClass::STREAM => streams(attr),
         FileClass::ALL => {
@@ -289,6 +302,12 @@ async fn file_system_value(
                 flags: 0,
             };
             Value::of(ControlInformation::FIXED_LEN, |out| value.encode(out))
+        }
+        FileSystemClass(POSIX_LEVEL) if file.posix => {
+            let space = share.vfs.space(&request.cx()).await.map_err(failed)?;
+            let device = file.attr(&request.cx()).await.map_err(failed)?.id.hi;
+            let value = posix::file_system(&space, device);
+            Value::of(PosixFileSystemInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileSystemClass::OBJECT_ID => {
             let id = file.attr(&request.cx()).await.map_err(failed)?.id;

@@ -1,6 +1,7 @@
 //! SET_INFO (MS-SMB2 3.3.5.21, MS-FSA 2.1.5.15).
 
 use crate::commands::file_info;
+use crate::commands::posix;
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -82,11 +83,11 @@ async fn set_file(
         SetFileInformation::Rename(how) => {
             open.needs_any(AccessMask::DELETE)?;
             let from = vfs.path().map_err(failed)?;
-            vfs.rename(cx, &target(&how)?, rename_how(how.flags)).await.map_err(failed)?;
+            vfs.rename(cx, &target(file, &how)?, rename_how(how.flags)).await.map_err(failed)?;
             write_down(request, from, vfs.path().map_err(failed)?).await?;
         }
         SetFileInformation::Link(how) => {
-            vfs.link(cx, &target(&how)?, rename_how(how.flags)).await.map_err(failed)?;
+            vfs.link(cx, &target(file, &how)?, rename_how(how.flags)).await.map_err(failed)?;
         }
         SetFileInformation::Disposition { delete } => {
             open.needs_any(AccessMask::DELETE)?;
@@ -136,9 +137,15 @@ fn rename_how(flags: RenameFlags) -> RenameHow {
 }
 
 /// The new path, from the share's root.
-fn target(how: &RenameInformation) -> Result<VPath, NtStatus> {
+fn target(file: &FileOpen, how: &RenameInformation) -> Result<VPath, NtStatus> {
     if how.root_directory != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if file.posix {
+        return match how.name.trim_start_matches('/') {
+            "" => Err(NtStatus::OBJECT_NAME_INVALID),
+            name => posix::path(name),
+        };
     }
     if how.name.contains(':') {
         return Err(NtStatus::NOT_SUPPORTED);

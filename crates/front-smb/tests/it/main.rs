@@ -5,6 +5,7 @@ mod hostile;
 mod interfaces;
 mod leases;
 mod machine;
+mod posix;
 mod quic;
 mod site;
 

@@ -1,7 +1,7 @@
 use crate::tools::{LOOK, READ, Site, site, word};
 use testkit::ease::{apply, cx, mkdir, p, put};
 use testkit::{MemConfig, MemVolume};
-use vfs::{DirCursor, Vfs, VfsConfig};
+use vfs::{DirCursor, Links, Vfs, VfsConfig};
 use volume::Change;
 
 async fn rest(cursor: &mut DirCursor) -> Vec<String> {
@@ -21,7 +21,7 @@ async fn pages_are_walked_through_and_walked_again() {
         put(&*site.mem, &format!("dir/{name}"), name).await;
     }
     let dir = site.open("dir", READ).await;
-    let mut cursor = dir.list().unwrap();
+    let mut cursor = dir.list(Links::Followed).unwrap();
     assert_eq!(&*cursor.peek(&cx()).await.unwrap().unwrap().name, ".");
     assert_eq!(rest(&mut cursor).await, [".", "..", "a", "b", "c", "d", "e"]);
     assert!(cursor.next(&cx()).await.unwrap().is_none());
@@ -36,7 +36,7 @@ async fn dot_and_dot_dot_have_their_attributes() {
     let made = mkdir(&*site.mem, "dir").await;
     let root = site.vfs.stat(&cx(), &p("")).await.unwrap();
     for (path, this, above) in [("dir", made.id, root.id), ("", root.id, root.id)] {
-        let mut cursor = site.open(path, READ).await.list().unwrap();
+        let mut cursor = site.open(path, READ).await.list(Links::Followed).unwrap();
         let ids = [cursor.next(&cx()).await.unwrap().unwrap(), cursor.next(&cx()).await.unwrap().unwrap()];
         assert_eq!(ids.map(|entry| entry.attr.id), [this, above], "{path:?}");
     }
@@ -49,7 +49,7 @@ async fn links_show_what_they_lead_to() {
     for (path, target) in [("l1", "real"), ("l2", "nowhere"), ("l3", "/etc")] {
         apply(&*site.mem, Change::Symlink { path: p(path), target: target.into() }).await;
     }
-    let mut cursor = site.open("", READ).await.list().unwrap();
+    let mut cursor = site.open("", READ).await.list(Links::Followed).unwrap();
     let mut kinds = Vec::new();
     while let Some(entry) = cursor.next(&cx()).await.unwrap() {
         kinds.push((entry.name.to_string(), entry.attr.is_dir()));
@@ -65,6 +65,6 @@ async fn links_show_what_they_lead_to() {
 async fn only_directories_opened_for_reading_are_listed() {
     let site = site();
     put(&*site.mem, "file", "").await;
-    assert_eq!(word(site.open("file", READ).await.list()), "NotADirectory");
-    assert_eq!(word(site.open("", LOOK).await.list()), "AccessDenied");
+    assert_eq!(word(site.open("file", READ).await.list(Links::Followed)), "NotADirectory");
+    assert_eq!(word(site.open("", LOOK).await.list(Links::Followed)), "AccessDenied");
 }

@@ -89,7 +89,8 @@ pub(super) async fn grant(
         Wants::DurableV2 { timeout, create_guid, persistent } => (timeout, Some(create_guid), persistent),
     };
     let durability = Durability { timeout, create_guid, client, persistent: false };
-    if wants_persistent && write_down(request, share, asked, open, durability).await {
+    // What is written down does not say how the client spells names.
+    if wants_persistent && !file.posix && write_down(request, share, asked, open, durability).await {
         *file.durability.lock() = Some(Durability { persistent: true, ..durability });
     } else if !file.vfs.is_dir() && may_be_durable(file.vfs.caching()) {
         *file.durability.lock() = Some(durability);
