@@ -5,16 +5,17 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use smb_wire::{
     HEADER_LEN, Protocol, Request,
+    compression_transform::CompressedMessage,
     smb1::Smb1NegotiateRequest,
     split_compound,
-    transform::{CompressionHeader, TransformHeader},
+    transform::TransformHeader,
 };
 
 fuzz_target!(|data: &[u8]| {
     match Protocol::of(data) {
         Ok(Protocol::Smb1) => drop(Smb1NegotiateRequest::decode(data)),
         Ok(Protocol::Encrypted) => drop(TransformHeader::decode(data)),
-        Ok(Protocol::Compressed) => drop(CompressionHeader::decode(data)),
+        Ok(Protocol::Compressed) => drop(CompressedMessage::decode(&Bytes::copy_from_slice(data))),
         Ok(Protocol::Smb2) | Err(_) => {}
     }
     let mut length = 0;

@@ -10,6 +10,7 @@
 //! | how long must a failed log-in wait? | [`throttle`] |
 //! | which keys follow from the session key? | [`preauth`], [`kdf`] |
 //! | is this message authentic, how is ours signed or sealed? | [`signing`], [`sealing`] |
+//! | how is a message made smaller, and restored? | [`compression`] |
 //! | may the client send this message id, how many credits does it get? | [`credits`] |
 //! | does this name match that search pattern? | [`wildcard`] |
 //! | may this user do that with this file, and what does a new file inherit? | [`access`] |
@@ -23,6 +24,7 @@
 pub mod acceptor;
 pub mod access;
 pub mod algorithm;
+pub mod compression;
 pub mod credits;
 pub mod kdf;
 pub mod names;

@@ -10,11 +10,14 @@
 use bytes::Bytes;
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::context::POSIX_VERSION;
-use smb_wire::negotiate::{Capabilities, Dialect, NegotiateContext, NegotiateRequest, SecurityMode, hash};
+use smb_wire::negotiate::{
+    Capabilities, Dialect, NegotiateContext, NegotiateRequest, SecurityMode, compression, hash,
+};
 use smb_wire::smb1::{DIALECT_SMB_2_002, DIALECT_SMB_2_WILDCARD, Smb1NegotiateRequest};
 use smb_wire::status::NtStatus;
 
 use crate::algorithm::{Cipher, DIALECTS, SigningAlgorithm, is_smb3};
+use crate::compression::{Compression, CompressionAgreement};
 
 /// Largest read, write or transaction without `LARGE_MTU`, in bytes.
 pub const SMALL_TRANSFER_BYTES: u32 = 65536;
@@ -47,16 +50,19 @@ pub struct Policy {
     pub signing_required: bool,
     /// Whether sessions encrypt.
     pub encryption: EncryptionPolicy,
+    /// Compression algorithms for 3.1.1, preferred ones first; with none nothing is ever compressed.
+    pub compression: Vec<Compression>,
+    /// Whether the SMB3 POSIX extensions are agreed with clients that ask for them, in 3.1.1.
+    pub posix_extensions: bool,
     /// What the server really has, whatever the dialect. `ENCRYPTION` is ignored: it follows from `encryption`.
     pub capabilities: Capabilities,
     /// Largest read, write or transaction with `LARGE_MTU`, in bytes.
     pub max_transfer_bytes: u32,
-    /// Whether clients that ask for the SMB3 POSIX extensions get them.
-    pub posix: bool,
 }
 
 impl Default for Policy {
-    /// 3.0.2 to 3.1.1, signing required, encryption desired, 8 MiB transfers, leases and multichannel.
+    /// 3.0.2 to 3.1.1, signing required, encryption desired, 8 MiB transfers, leases and multichannel; no
+    /// compression, no POSIX extensions.
     fn default() -> Self {
         Self {
             min_dialect: Dialect::SMB_3_0_2,
@@ -65,12 +71,13 @@ impl Default for Policy {
             signing_algorithms: SigningAlgorithm::PREFERENCE.to_vec(),
             signing_required: true,
             encryption: EncryptionPolicy::Desired,
+            compression: Vec::new(),
+            posix_extensions: false,
             capabilities: Capabilities::LEASING
                 | Capabilities::LARGE_MTU
                 | Capabilities::MULTI_CHANNEL
                 | Capabilities::DIRECTORY_LEASING,
             max_transfer_bytes: 8 << 20,
-            posix: true,
         }
     }
 }
@@ -84,6 +91,10 @@ pub struct Agreement {
     pub cipher: Option<Cipher>,
     /// The signing algorithm.
     pub signing: SigningAlgorithm,
+    /// How messages may be compressed, if they may.
+    pub compression: Option<CompressionAgreement>,
+    /// Whether the client may use the SMB3 POSIX extensions.
+    pub posix_extensions: bool,
     /// Whether sessions must sign: either side demands it.
     pub signing_required: bool,
     /// The server's security mode for the response.
@@ -92,8 +103,6 @@ pub struct Agreement {
     pub capabilities: Capabilities,
     /// `MaxTransactSize`, `MaxReadSize` and `MaxWriteSize` for the response, in bytes.
     pub max_transfer_bytes: u32,
-    /// Whether opens may have the SMB3 POSIX extensions, 3.1.1 only.
-    pub posix: bool,
     /// Negotiate contexts for the response, 3.1.1 only.
     pub contexts: Vec<NegotiateContext>,
     /// The client's GUID; zero from an SMB1 NEGOTIATE.
@@ -189,11 +198,12 @@ fn plain_agreement(dialect: Dialect, policy: &Policy) -> Agreement {
         dialect,
         cipher: None,
         signing: SigningAlgorithm::default_of(dialect),
+        compression: None,
+        posix_extensions: false,
         signing_required: policy.signing_required,
         security_mode,
         capabilities: Capabilities::empty(),
         max_transfer_bytes: if large { policy.max_transfer_bytes } else { SMALL_TRANSFER_BYTES },
-        posix: false,
         contexts: Vec::new(),
         client_guid: Guid::default(),
         client_security_mode: SecurityMode::empty(),
@@ -214,11 +224,21 @@ fn agree_by_contexts(
     salt: [u8; SALT_LEN],
 ) -> Result<(), NtStatus> {
     let (mut preauth, mut ciphers, mut algorithms) = (None, None, None);
+    let mut compression = None;
     for context in offered {
         let repeated = match context {
             NegotiateContext::PreauthIntegrity { hash_algorithms, .. } => preauth.replace(hash_algorithms),
             NegotiateContext::Encryption { ciphers: offered } => ciphers.replace(offered),
             NegotiateContext::Signing { algorithms: offered } => algorithms.replace(offered),
+            NegotiateContext::Compression { flags, algorithms: offered } => {
+                compression.replace((*flags, offered)).map(|(_, offered)| offered)
+            }
+            NegotiateContext::Posix(versions) => {
+                let knows_ours =
+                    versions.chunks_exact(POSIX_VERSION.len()).any(|version| version == POSIX_VERSION);
+                agreement.posix_extensions |= policy.posix_extensions && knows_ours;
+                None
+            }
             _ => None,
         };
         if repeated.is_some() {
@@ -252,21 +272,38 @@ fn agree_by_contexts(
             agreement.contexts.push(NegotiateContext::Signing { algorithms });
         }
     }
-    agreement.posix = policy.posix && offered.iter().any(knows_posix);
-    if agreement.posix {
+    if let Some((flags, offered)) = compression {
+        agree_on_compression(agreement, flags, offered, policy)?;
+    }
+    if agreement.posix_extensions {
         agreement.contexts.push(NegotiateContext::Posix(Bytes::from_static(&POSIX_VERSION)));
     }
     Ok(())
 }
 
-/// Whether the client offers the one version of the POSIX extensions that there is.
-fn knows_posix(context: &NegotiateContext) -> bool {
-    match context {
-        NegotiateContext::Posix(versions) => {
-            versions.chunks_exact(16).any(|version| version == POSIX_VERSION)
-        }
-        _ => false,
+/// The answer to an offer of compression; where nothing is in common it says so, unless this server never compresses.
+fn agree_on_compression(
+    agreement: &mut Agreement,
+    flags: u32,
+    offered: &[u16],
+    policy: &Policy,
+) -> Result<(), NtStatus> {
+    if offered.is_empty() {
+        return Err(NtStatus::INVALID_PARAMETER);
     }
+    if policy.compression.is_empty() {
+        return Ok(());
+    }
+    agreement.compression = CompressionAgreement::from_offer(flags, offered, &policy.compression);
+    let (flags, algorithms) = match &agreement.compression {
+        None => (0, vec![compression::NONE]),
+        Some(agreed) => {
+            let flags = if agreed.is_chained { compression::FLAG_CHAINED } else { 0 };
+            (flags, agreed.algorithms.iter().map(|algorithm| algorithm.wire()).collect())
+        }
+    };
+    agreement.contexts.push(NegotiateContext::Compression { flags, algorithms });
+    Ok(())
 }
 
 fn capabilities_for(agreement: &Agreement, policy: &Policy) -> Capabilities {

@@ -51,7 +51,7 @@ pub enum Protocol {
     Smb2,
     /// An encrypted message ([`crate::transform::TransformHeader`]).
     Encrypted,
-    /// A compressed message ([`crate::transform::CompressionHeader`]).
+    /// A compressed message ([`crate::compression_transform`]).
     Compressed,
 }
 

@@ -17,6 +17,7 @@
 pub mod access;
 pub mod change_notify;
 pub mod close;
+pub mod compression_transform;
 pub mod create;
 pub mod cursor;
 pub mod echo;

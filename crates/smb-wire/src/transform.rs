@@ -1,4 +1,4 @@
-//! The headers of encrypted (MS-SMB2 2.2.41) and compressed (2.2.42) messages.
+//! The header of encrypted messages (MS-SMB2 2.2.41).
 
 use crate::{
     cursor::{Fixed, Put},
@@ -55,48 +55,6 @@ impl TransformHeader {
     }
 }
 
-/// Length of [`CompressionHeader`] in bytes.
-pub const COMPRESSION_HEADER_LEN: usize = 16;
-
-/// The header before a compressed message (3.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompressionHeader {
-    /// Length in bytes of the compressed part once it is restored.
-    pub original_segment_size: u32,
-    /// Algorithm of the (first) part, see [`crate::negotiate::compression`].
-    pub algorithm: u16,
-    /// 1 for chained (2.2.42.2).
-    pub flags: u16,
-    /// Unchained: bytes of plain data before the compressed data. Chained: length of the first payload.
-    pub offset_or_length: u32,
-}
-
-impl CompressionHeader {
-    /// Reads the header at the start of `message`.
-    pub fn decode(message: &[u8]) -> Result<Self, WireError> {
-        let fixed = Fixed::<COMPRESSION_HEADER_LEN>::new(message, "compression header")?;
-        if fixed.array(0) != *b"\xFCSMB" {
-            let value = u64::from(fixed.u32(0));
-            return Err(WireError::BadValue { what: "compression header ProtocolId", value });
-        }
-        Ok(Self {
-            original_segment_size: fixed.u32(4),
-            algorithm: fixed.u16(8),
-            flags: fixed.u16(10),
-            offset_or_length: fixed.u32(12),
-        })
-    }
-
-    /// Appends the 16 bytes of the header.
-    pub fn encode_into(&self, out: &mut Vec<u8>) {
-        out.bytes(b"\xFCSMB");
-        out.u32(self.original_segment_size);
-        out.u16(self.algorithm);
-        out.u16(self.flags);
-        out.u32(self.offset_or_length);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,15 +74,5 @@ mod tests {
         assert_eq!(bytes[36..], [1, 2, 3, 4, 0, 0, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(TransformHeader::decode(&bytes), Ok(header));
         assert!(TransformHeader::decode(&bytes[..51]).is_err());
-    }
-
-    #[test]
-    fn compression_header_layout() {
-        let header =
-            CompressionHeader { original_segment_size: 4096, algorithm: 2, flags: 1, offset_or_length: 9 };
-        let mut bytes = Vec::new();
-        header.encode_into(&mut bytes);
-        assert_eq!(bytes.len(), COMPRESSION_HEADER_LEN);
-        assert_eq!(CompressionHeader::decode(&bytes), Ok(header));
     }
 }

@@ -24,7 +24,7 @@ const NOT_KNOWN: u64 = u64::MAX;
 
 /// The mode that a CREATE gives to a new file, where it asks for the extensions and the connection has them.
 pub(super) fn asked(request: &Request, decoded: &CreateRequest) -> Option<u32> {
-    let agreed = request.connection.negotiated.get().is_some_and(|agreement| agreement.posix);
+    let agreed = request.connection.negotiated.get().is_some_and(|agreement| agreement.posix_extensions);
     let mode = |context: &CreateContext| match context {
         CreateContext::Posix { mode } => Some(mode & PERMISSIONS),
         _ => None,

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
+use smb_core::compression::Compression;
 use smb_core::negotiate::{Agreement, EncryptionPolicy, Policy, SALT_LEN, multi_protocol, negotiate};
+use smb_wire::negotiate::context::POSIX_VERSION;
 use smb_wire::negotiate::{Capabilities, Dialect, NegotiateContext, NegotiateRequest, SecurityMode};
 use smb_wire::smb1::Smb1NegotiateRequest;
 use smb_wire::status::NtStatus;
@@ -204,4 +206,51 @@ fn validation_notices_every_edit() {
     assert!(!check(capabilities, guid, mode, &[]));
     let newest = agree(&windows_11(), &policy);
     assert!(!newest.is_unaltered(&policy, newest.client_capabilities, &[8; 16], mode, &ALL));
+}
+
+#[test]
+fn compression_is_agreed_when_both_have_it() {
+    let offer = |flags, algorithms: &[u16]| {
+        let algorithms = algorithms.to_vec();
+        let mut request = request(&[Dialect::SMB_3_1_1], vec![preauth(vec![1])]);
+        request.contexts.push(NegotiateContext::Compression { flags, algorithms });
+        request
+    };
+    let answer = |agreement: &Agreement| {
+        agreement.contexts.iter().find_map(|context| match context {
+            NegotiateContext::Compression { flags, algorithms } => Some((*flags, algorithms.clone())),
+            _ => None,
+        })
+    };
+    let policy = Policy { compression: vec![Compression::PatternV1, Compression::Lz77], ..Policy::default() };
+    let chained = agree(&offer(1, &[3, 2, 4, 5]), &policy);
+    assert_eq!(answer(&chained), Some((1, vec![4, 2])));
+    assert!(chained.compression.is_some_and(|agreed| agreed.is_chained));
+    let plain = agree(&offer(0, &[2, 4]), &policy);
+    assert_eq!(answer(&plain), Some((0, vec![2])));
+    let nothing = agree(&offer(1, &[1]), &policy);
+    assert_eq!((answer(&nothing), nothing.compression), (Some((0, vec![0])), None));
+    let off = agree(&offer(1, &[2]), &Policy::default());
+    assert_eq!((answer(&off), off.compression), (None, None));
+    assert_eq!(negotiate(&offer(1, &[]), &policy, SALT), Err(NtStatus::INVALID_PARAMETER));
+    let mut twice = offer(1, &[2]);
+    twice.contexts.push(NegotiateContext::Compression { flags: 0, algorithms: vec![2] });
+    assert_eq!(negotiate(&twice, &policy, SALT), Err(NtStatus::INVALID_PARAMETER));
+}
+
+#[test]
+fn posix_extensions_are_agreed_by_their_version() {
+    let policy = Policy { posix_extensions: true, ..Policy::default() };
+    let mut request = request(&[Dialect::SMB_3_1_1], vec![preauth(vec![1])]);
+    assert!(!agree(&request, &policy).posix_extensions);
+    let versions = [&[7; 16][..], &POSIX_VERSION].concat();
+    request.contexts.push(NegotiateContext::Posix(versions.into()));
+    let agreement = agree(&request, &policy);
+    assert!(agreement.posix_extensions);
+    assert!(agreement.contexts.contains(&NegotiateContext::Posix(POSIX_VERSION.to_vec().into())));
+    let off = agree(&request, &Policy::default());
+    assert!(!off.posix_extensions && !off.contexts.iter().any(|c| matches!(c, NegotiateContext::Posix(_))));
+    request.contexts.pop();
+    request.contexts.push(NegotiateContext::Posix(vec![7; 20].into()));
+    assert!(!agree(&request, &policy).posix_extensions);
 }
