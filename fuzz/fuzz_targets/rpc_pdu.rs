@@ -2,8 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use smb_wire::rpc::{
-    MAX_FRAGMENT_LEN, ServerFacts, Service, ShareFacts, answer, pdu::PacketHeader, srvsvc::STYPE_DISKTREE,
+use smb_wire::{
+    Sid,
+    rpc::{
+        Account, AccountFacts, MAX_FRAGMENT_LEN, ServerFacts, Service, ShareFacts, answer, pdu::PacketHeader,
+        srvsvc::STYPE_DISKTREE,
+    },
 };
 
 fn facts() -> ServerFacts {
@@ -26,12 +30,19 @@ fn facts() -> ServerFacts {
             current_users: 0,
             flags: 0,
         }],
+        accounts: AccountFacts {
+            machine: Sid::new(5, &[21, 1, 2, 3]),
+            users: vec![Account { name: "ann".into(), relative_id: 1000, groups: vec![2000], ..Account::default() }],
+            unix_users: vec![(0, "root".into())],
+            caller: "ann".into(),
+            ..AccountFacts::default()
+        },
     }
 }
 
 fuzz_target!(|data: &[u8]| {
     let facts = facts();
-    for service in [Service::Srvsvc, Service::Wkssvc] {
+    for service in Service::ALL {
         let answers = answer(service, data, &facts);
         let mut rest = &answers[..];
         while !rest.is_empty() {

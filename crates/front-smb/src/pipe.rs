@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use smb_wire::NtStatus;
 use smb_wire::rpc::srvsvc::{STYPE_DISKTREE, STYPE_IPC, STYPE_SPECIAL};
-use smb_wire::rpc::{self, ServerFacts, Service, ShareFacts};
+use smb_wire::rpc::{self, AccountFacts, ServerFacts, Service, ShareFacts};
 use volume::Time;
 
 /// MS-SRVS 2.2.2.7.
@@ -73,6 +73,7 @@ fn facts(server: &State) -> ServerFacts {
         timezone_minutes_west: 0,
         uptime_ms: server.started.elapsed().as_millis() as u64,
         shares: disks.chain([pipes]).collect(),
+        accounts: AccountFacts::default(),
     }
 }
 

@@ -1,15 +1,21 @@
-//! The two RPC services that clients ask on `IPC$` to browse a server: `srvsvc` (MS-SRVS) and `wkssvc`
-//! (MS-WKST), over DCE/RPC (C706, MS-RPCE).
+//! The RPC services that clients ask on `IPC$` to browse a server, `srvsvc` (MS-SRVS) and `wkssvc` (MS-WKST), and to
+//! show names for SIDs, `lsarpc` (MS-LSAT, MS-LSAD) and `samr` (MS-SAMR), over DCE/RPC (C706, MS-RPCE).
 //!
 //! [`answer`] is a pure function from one request PDU to the bytes of its answer. Nothing is remembered
-//! between calls, which these services do not need: the pipe says the interface, every call stands alone.
+//! between calls: the pipe says the interface, and a context handle says by itself what it is of.
 //! A bind with authentication is refused; the SMB session has authenticated the user already. Requests in
 //! several fragments are refused too: no request of these services is that long.
 
+pub mod accounts;
+mod handle;
+pub mod lsarpc;
 pub mod ndr;
 pub mod pdu;
+pub mod samr;
 pub mod srvsvc;
 pub mod wkssvc;
+
+pub use accounts::{Account, AccountFacts};
 
 use ndr::{NdrReader, NdrWriter};
 use pdu::{Bind, Fault, PacketHeader, PacketType, Request};
@@ -21,19 +27,28 @@ pub enum Service {
     Srvsvc,
     /// `wkssvc`: the workstation.
     Wkssvc,
+    /// `lsarpc`: names for SIDs and back.
+    Lsarpc,
+    /// `samr`: users and their groups.
+    Samr,
 }
 
 impl Service {
     /// The service behind a pipe (name without `\pipe\`, in any case).
     pub fn of_pipe(name: &str) -> Option<Self> {
-        [Self::Srvsvc, Self::Wkssvc].into_iter().find(|service| name.eq_ignore_ascii_case(service.pipe()))
+        Self::ALL.into_iter().find(|service| name.eq_ignore_ascii_case(service.pipe()))
     }
+
+    /// Every service.
+    pub const ALL: [Self; 4] = [Self::Srvsvc, Self::Wkssvc, Self::Lsarpc, Self::Samr];
 
     /// The name of the pipe.
     pub fn pipe(self) -> &'static str {
         match self {
             Self::Srvsvc => "srvsvc",
             Self::Wkssvc => "wkssvc",
+            Self::Lsarpc => "lsarpc",
+            Self::Samr => "samr",
         }
     }
 
@@ -41,6 +56,8 @@ impl Service {
         match self {
             Self::Srvsvc => srvsvc::INTERFACE,
             Self::Wkssvc => wkssvc::INTERFACE,
+            Self::Lsarpc => lsarpc::INTERFACE,
+            Self::Samr => samr::INTERFACE,
         }
     }
 }
@@ -68,6 +85,8 @@ pub struct ServerFacts {
     pub uptime_ms: u64,
     /// The shares that this user may see.
     pub shares: Vec<ShareFacts>,
+    /// Who is known here.
+    pub accounts: AccountFacts,
 }
 
 /// What the services know about a share.
@@ -128,6 +147,8 @@ fn answer_request(service: Service, header: &PacketHeader, body: &[u8], facts: &
     let outcome = match service {
         Service::Srvsvc => srvsvc::call(request.opnum, &mut arguments, facts, &mut result),
         Service::Wkssvc => wkssvc::call(request.opnum, &mut arguments, facts, &mut result),
+        Service::Lsarpc => lsarpc::call(request.opnum, &mut arguments, facts, &mut result),
+        Service::Samr => samr::call(request.opnum, &mut arguments, facts, &mut result),
     };
     match outcome {
         Ok(()) => pdu::encode_response(header.call_id, request.context_id, &result.finish()),

@@ -1,7 +1,11 @@
 //! Calls as a client makes them, and what comes back.
 
 use super::*;
-use crate::cursor::Put;
+use crate::{
+    cursor::{Put, Reader},
+    sid::Sid,
+    status::NtStatus,
+};
 use proptest::prelude::*;
 
 fn facts() -> ServerFacts {
@@ -25,6 +29,19 @@ fn facts() -> ServerFacts {
         timezone_minutes_west: 0,
         uptime_ms: 5,
         shares: vec![share("data", srvsvc::STYPE_DISKTREE), share("IPC$", srvsvc::STYPE_IPC)],
+        accounts: AccountFacts {
+            machine: Sid::new(5, &[21, 1, 2, 3]),
+            users: vec![Account {
+                name: "ann".into(),
+                full_name: "Ann A.".into(),
+                relative_id: 1000,
+                groups: vec![2000, 2001],
+            }],
+            groups: vec![Account { name: "staff".into(), relative_id: 2000, ..Account::default() }],
+            unix_users: vec![(0, "root".into())],
+            unix_groups: vec![(0, "wheel".into())],
+            caller: "ann".into(),
+        },
     }
 }
 
@@ -170,11 +187,232 @@ fn long_answers_are_cut_into_fragments() {
 
 proptest! {
     #[test]
-    fn any_bytes_get_an_answer(opnum in 0u16..40, stub in prop::collection::vec(any::<u8>(), 0..120)) {
-        for service in [Service::Srvsvc, Service::Wkssvc] {
+    fn any_bytes_get_an_answer(opnum in 0u16..140, stub in prop::collection::vec(any::<u8>(), 0..120)) {
+        for service in Service::ALL {
             answer(service, &request(opnum, &stub), &facts());
             answer(service, &pdu(PacketType::BIND, &stub), &facts());
             answer(service, &stub, &facts());
         }
     }
+}
+
+/// The stub of an answer.
+fn stub_of(service: Service, opnum: u16, stub: &[u8]) -> Vec<u8> {
+    let answer = answer(service, &request(opnum, stub), &facts());
+    assert_eq!(answer[2], PacketType::RESPONSE.0, "operation {opnum}");
+    answer[24..].to_vec()
+}
+
+fn status_of(stub: &[u8]) -> NtStatus {
+    NtStatus(last_u32(stub))
+}
+
+/// Arguments as a client writes them.
+#[derive(Default)]
+struct Arguments(Vec<u8>);
+
+impl Arguments {
+    fn handle(handle: &[u8]) -> Self {
+        Self(handle[..20].to_vec())
+    }
+
+    fn words(mut self, words: &[u32]) -> Self {
+        self.0.align(0, 4);
+        words.iter().for_each(|word| self.0.u32(*word));
+        self
+    }
+
+    fn sid(mut self, sid: &Sid) -> Self {
+        self = self.words(&[sid.sub_authorities().len() as u32]);
+        sid.encode(&mut self.0);
+        self
+    }
+
+    /// Elements of an array of counted strings.
+    fn counted(mut self, texts: &[&str]) -> Self {
+        for text in texts {
+            let length = text.encode_utf16().count() as u32 * 2;
+            self = self.words(&[length << 16 | length, 0x20000]);
+        }
+        for text in texts {
+            let count = text.encode_utf16().count() as u32;
+            self = self.words(&[count, 0, count]);
+            self.0.utf16(text);
+        }
+        self
+    }
+
+    fn sids(mut self, sids: &[Sid]) -> Self {
+        let count = sids.len() as u32;
+        self = self.words(&[count, 0x20000, count]).words(&vec![0x20004; sids.len()]);
+        sids.iter().fold(self, Arguments::sid)
+    }
+}
+
+fn policy() -> Vec<u8> {
+    let opened = stub_of(Service::Lsarpc, 44, &[]);
+    assert_eq!((opened.len(), status_of(&opened)), (24, NtStatus::SUCCESS));
+    opened
+}
+
+/// LsarLookupSids with one SID, byte for byte (MS-LSAT 2.2, C706 14).
+#[test]
+fn lookup_of_a_sid_layout() {
+    let arguments = Arguments::handle(&policy()).sids(&[Sid::administrators()]).words(&[0, 0, 1, 0]);
+    let expect = [
+        &[4, 0, 2, 0, 1, 0, 0, 0, 8, 0, 2, 0, 1, 0, 0, 0][..], // list of domains, behind pointers
+        &[1, 0, 0, 0, 14, 0, 14, 0, 12, 0, 2, 0, 16, 0, 2, 0], // its array: name and SID
+        &[7, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0],
+        b"B\0U\0I\0L\0T\0I\0N\0\0\0",
+        &[1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0],
+        &[1, 0, 0, 0, 20, 0, 2, 0, 1, 0, 0, 0], // names, behind a pointer
+        &[4, 0, 0, 0, 28, 0, 28, 0, 24, 0, 2, 0, 0, 0, 0, 0], // alias, name, domain 0
+        &[14, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0],
+        b"A\0d\0m\0i\0n\0i\0s\0t\0r\0a\0t\0o\0r\0s\0",
+        &[1, 0, 0, 0, 0, 0, 0, 0], // one found, success
+    ];
+    assert_eq!(stub_of(Service::Lsarpc, 15, &arguments.0), expect.concat());
+}
+
+#[test]
+fn sids_of_every_kind_have_names() {
+    let facts = facts();
+    let name = |sid: &str| {
+        let named = accounts::by_sid(&facts, &sid.parse().unwrap())?;
+        Some(format!("{}\\{} {:?}", named.domain, named.name, named.name_use))
+    };
+    for (sid, expect) in [
+        ("S-1-1-0", "\\Everyone WellKnownGroup"),
+        ("S-1-3-4", "\\OWNER RIGHTS WellKnownGroup"),
+        ("S-1-5-11", "NT AUTHORITY\\Authenticated Users WellKnownGroup"),
+        ("S-1-5-32-545", "BUILTIN\\Users Alias"),
+        ("S-1-5-32", "BUILTIN\\ Domain"),
+        ("S-1-5-21-1-2-3", "FAR\\ Domain"),
+        ("S-1-5-21-1-2-3-1000", "FAR\\ann User"),
+        ("S-1-5-21-1-2-3-2000", "FAR\\staff Alias"),
+        ("S-1-22-1-0", "Unix User\\root User"),
+        ("S-1-22-1-77", "Unix User\\77 User"),
+        ("S-1-22-2-0", "Unix Group\\wheel Alias"),
+    ] {
+        assert_eq!(name(sid).as_deref(), Some(expect), "{sid}");
+    }
+    for nobody in ["S-1-5-21-1-2-3-1001", "S-1-5-21-9-9-9-1000", "S-1-22-3-1", "S-1-16-8192"] {
+        assert_eq!(name(nobody), None);
+    }
+    for text in ["ann", "FAR\\Ann", "far\\staff", "everyone", "builtin\\users", "Unix User\\root"] {
+        assert!(accounts::by_name(&facts, text).is_some(), "{text}");
+    }
+    for text in ["bob", "OTHER\\ann", "", "FAR\\"] {
+        assert_eq!(accounts::by_name(&facts, text), None, "{text}");
+    }
+}
+
+#[test]
+fn lookups_say_how_many_were_found() {
+    let machine = Sid::new(5, &[21, 1, 2, 3]).unwrap();
+    let (ann, nobody) = (machine.child(1000).unwrap(), machine.child(9).unwrap());
+    let of_sids = |opnum: u16, sids: &[Sid]| {
+        let arguments = if opnum == 76 { Arguments::default() } else { Arguments::handle(&policy()) };
+        let stub = stub_of(Service::Lsarpc, opnum, &arguments.sids(sids).words(&[0, 0, 1, 0, 0, 2]).0);
+        (u32::from_le_bytes(stub[stub.len() - 8..][..4].try_into().unwrap()), status_of(&stub))
+    };
+    for opnum in [15, 57, 76] {
+        assert_eq!(of_sids(opnum, &[ann.clone(), Sid::everyone()]), (2, NtStatus::SUCCESS));
+        assert_eq!(of_sids(opnum, &[ann.clone(), nobody.clone()]), (1, NtStatus::SOME_NOT_MAPPED));
+        assert_eq!(of_sids(opnum, std::slice::from_ref(&nobody)), (0, NtStatus::NONE_MAPPED));
+    }
+    let of_names = |opnum: u16, names: &[&str]| {
+        let arguments = if opnum == 77 { Arguments::default() } else { Arguments::handle(&policy()) };
+        let arguments = arguments.words(&[names.len() as u32; 2]).counted(names).words(&[0, 0, 1, 0, 0, 2]);
+        let stub = stub_of(Service::Lsarpc, opnum, &arguments.0);
+        (u32::from_le_bytes(stub[stub.len() - 8..][..4].try_into().unwrap()), status_of(&stub))
+    };
+    for opnum in [14, 58, 68, 77] {
+        assert_eq!(of_names(opnum, &["ann", "FAR\\staff"]), (2, NtStatus::SUCCESS));
+        assert_eq!(of_names(opnum, &["x", "everyone"]), (1, NtStatus::SOME_NOT_MAPPED));
+        assert_eq!(of_names(opnum, &["x"]), (0, NtStatus::NONE_MAPPED));
+    }
+    let closed = Arguments::handle(&[0; 20]).sids(&[ann]);
+    assert_eq!(status_of(&stub_of(Service::Lsarpc, 15, &closed.0)), NtStatus::INVALID_HANDLE);
+}
+
+#[test]
+fn policy_and_user_name() {
+    let query = |class: u32| stub_of(Service::Lsarpc, 7, &Arguments::handle(&policy()).words(&[class]).0);
+    let account = [
+        &[4, 0, 2, 0, 5, 0, 0, 0, 6, 0, 6, 0, 8, 0, 2, 0, 12, 0, 2, 0][..],
+        &[3, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0],
+        b"F\0A\0R\0\0\0",
+        &[4, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0],
+        &[0; 4],
+    ];
+    assert_eq!(query(5), account.concat());
+    for class in [3, 6, 12] {
+        assert_eq!(status_of(&query(class)), NtStatus::SUCCESS, "{class}");
+    }
+    assert_eq!(query(2), [&[0; 4][..], &[0x0D, 0, 0, 0xC0]].concat());
+    let opened = stub_of(Service::Lsarpc, 130, &[]);
+    assert_eq!((opened.len(), &opened[16..36]), (40, &policy()[..20]));
+    let closed = stub_of(Service::Lsarpc, 0, &policy()[..20]);
+    assert_eq!(closed, [0; 24]);
+
+    let user = stub_of(Service::Lsarpc, 45, &Arguments::default().words(&[0, 0, 1, 0]).0);
+    let text: String = char::decode_utf16(user.chunks(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])))
+        .map(|unit| unit.unwrap_or(' '))
+        .collect();
+    assert!(text.contains("ann") && text.contains("FAR"), "{text:?}");
+    assert_eq!(status_of(&user), NtStatus::SUCCESS);
+}
+
+/// The calls of a client that asks for a user's groups, in its order.
+#[test]
+fn users_and_their_groups() {
+    let call = |opnum: u16, arguments: Arguments| stub_of(Service::Samr, opnum, &arguments.0);
+    let connected = call(64, Arguments::default().words(&[0, 0x30, 1, 1, 3, 0]));
+    let server = &connected[16..];
+    assert_eq!((connected.len(), status_of(&connected)), (40, NtStatus::SUCCESS));
+    let domains = call(6, Arguments::handle(server).words(&[0, 0xFFFF]));
+    assert_eq!(domains[..16], [2, 0, 0, 0, 4, 0, 2, 0, 2, 0, 0, 0, 8, 0, 2, 0]);
+    assert_eq!(status_of(&domains), NtStatus::SUCCESS);
+    let machine = call(5, Arguments::handle(server).counted(&["far"]));
+    let mut reader = Reader::new(&machine[8..], "SID");
+    let sid = Sid::read(&mut reader).unwrap();
+    assert_eq!(sid.to_string(), "S-1-5-21-1-2-3");
+    assert_eq!(status_of(&call(5, Arguments::handle(server).counted(&["x"]))), NtStatus::NO_SUCH_DOMAIN);
+
+    let opened = call(7, Arguments::handle(server).words(&[0x300]).sid(&sid));
+    assert_eq!(status_of(&opened), NtStatus::SUCCESS);
+    let domain = &opened[..20];
+    let lookup = |names: &[&str]| {
+        let count = names.len() as u32;
+        call(17, Arguments::handle(domain).words(&[count, 1000, 0, count]).counted(names))
+    };
+    let found =
+        [1, 0, 0, 0, 4, 0, 2, 0, 1, 0, 0, 0, 0xE8, 3, 0, 0, 1, 0, 0, 0, 8, 0, 2, 0, 1, 0, 0, 0, 1, 0, 0, 0];
+    assert_eq!(lookup(&["ANN"]), [&found[..], &[0; 4]].concat());
+    assert_eq!(status_of(&lookup(&["ann", "x"])), NtStatus::SOME_NOT_MAPPED);
+    assert_eq!(status_of(&lookup(&["x"])), NtStatus::NONE_MAPPED);
+    let ids = call(18, Arguments::handle(domain).words(&[2, 1000, 0, 2, 1000, 7]));
+    assert_eq!(status_of(&ids), NtStatus::SOME_NOT_MAPPED);
+    assert_eq!(status_of(&call(13, Arguments::handle(domain).words(&[0, 0x10, 0xFFFF]))), NtStatus::SUCCESS);
+
+    let user = call(34, Arguments::handle(domain).words(&[0x11B, 1000]));
+    assert_eq!(status_of(&user), NtStatus::SUCCESS);
+    assert_eq!(status_of(&call(34, Arguments::handle(domain).words(&[0x11B, 9]))), NtStatus::NO_SUCH_USER);
+    let groups = call(39, Arguments::handle(&user));
+    let expect = [4, 0, 2, 0, 1, 0, 0, 0, 8, 0, 2, 0, 1, 0, 0, 0, 0xD0, 7, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(groups, expect);
+    for class in [6, 7, 8, 9, 16] {
+        assert_eq!(
+            status_of(&call(36, Arguments::handle(&user).words(&[class]))),
+            NtStatus::SUCCESS,
+            "{class}"
+        );
+    }
+    assert_eq!(status_of(&call(36, Arguments::handle(&user).words(&[21]))), NtStatus::INVALID_INFO_CLASS);
+    let aliases = call(16, Arguments::handle(domain).sids(&[sid.child(1000).unwrap()]));
+    assert_eq!(aliases[..4], [2, 0, 0, 0]);
+    assert_eq!(aliases[12..20], [0xD0, 7, 0, 0, 0xD1, 7, 0, 0]);
+    assert_eq!(status_of(&call(39, Arguments::handle(domain))), NtStatus::INVALID_HANDLE);
+    assert_eq!(call(1, Arguments::handle(&user)), [0; 24]);
 }

@@ -1,0 +1,396 @@
+//! Operations of `samr` (MS-SAMR 3.1.5): the machine's users, and which groups they are in. Read-only: what changes
+//! accounts is `nca_s_op_rng_error`.
+
+use super::{
+    Account, ServerFacts,
+    accounts::{BUILTIN, NameUse, builtin_groups, builtin_sid},
+    handle::Handle,
+    lsarpc::close,
+    ndr::{NdrReader, NdrWriter},
+    pdu::{Fault, Syntax},
+};
+use crate::{sid::Sid, status::NtStatus};
+
+/// 12345778-1234-abcd-ef00-0123456789ac, version 1.0
+pub const INTERFACE: Syntax = Syntax {
+    uuid: [0x78, 0x57, 0x34, 0x12, 0x34, 0x12, 0xCD, 0xAB, 0xEF, 0x00, 0x01, 0x23, 0x45, 0x67, 0x89, 0xAC],
+    version: 1,
+};
+
+const CONNECT: u16 = 0;
+const CLOSE_HANDLE: u16 = 1;
+const LOOKUP_DOMAIN: u16 = 5;
+const ENUMERATE_DOMAINS: u16 = 6;
+const OPEN_DOMAIN: u16 = 7;
+const ENUMERATE_USERS: u16 = 13;
+const ENUMERATE_ALIASES: u16 = 15;
+const GET_ALIAS_MEMBERSHIP: u16 = 16;
+const LOOKUP_NAMES: u16 = 17;
+const LOOKUP_IDS: u16 = 18;
+const OPEN_USER: u16 = 34;
+const QUERY_INFORMATION_USER: u16 = 36;
+const GET_GROUPS_FOR_USER: u16 = 39;
+const QUERY_INFORMATION_USER_2: u16 = 47;
+const CONNECT_2: u16 = 57;
+const CONNECT_4: u16 = 62;
+const CONNECT_5: u16 = 64;
+
+/// Classes of information about a user (MS-SAMR 2.2.6.28).
+const USER_NAME: u16 = 6;
+const USER_ACCOUNT_NAME: u16 = 7;
+const USER_FULL_NAME: u16 = 8;
+const USER_PRIMARY_GROUP: u16 = 9;
+const USER_CONTROL: u16 = 16;
+
+/// The group "None", which every user of a machine has for its primary one.
+const RID_NONE: u32 = 513;
+/// A group that is always on (MS-SAMR 2.2.1.9).
+const GROUP_ATTRIBUTES: u32 = 7;
+/// An account of a person (MS-SAMR 2.2.1.12).
+const NORMAL_ACCOUNT: u32 = 0x0000_0010;
+
+/// Calls the operation with this number.
+pub(super) fn call<'a>(
+    opnum: u16,
+    arguments: &mut NdrReader<'_>,
+    facts: &'a ServerFacts,
+    result: &mut NdrWriter<'a>,
+) -> Result<(), Fault> {
+    match opnum {
+        CONNECT | CONNECT_2 | CONNECT_4 => put_opened(Ok(Handle::Server), result),
+        CONNECT_5 => {
+            // Version 1 of the revisions: revision 3, no features.
+            [1, 1, 3, 0].into_iter().for_each(|word| result.u32(word));
+            put_opened(Ok(Handle::Server), result);
+        }
+        CLOSE_HANDLE => return close(arguments, result),
+        LOOKUP_DOMAIN => lookup_domain(arguments, facts, result)?,
+        ENUMERATE_DOMAINS => {
+            let status = expect(arguments, |handle| handle == Handle::Server)?;
+            enumerate(status, &[(0, &facts.name), (0, BUILTIN)], arguments, result)?;
+        }
+        OPEN_DOMAIN => open_domain(arguments, facts, result)?,
+        ENUMERATE_USERS | ENUMERATE_ALIASES => enumerate_accounts(opnum, arguments, facts, result)?,
+        GET_ALIAS_MEMBERSHIP => get_alias_membership(arguments, facts, result)?,
+        LOOKUP_NAMES => lookup_names(arguments, facts, result)?,
+        LOOKUP_IDS => lookup_ids(arguments, facts, result)?,
+        OPEN_USER => open_user(arguments, facts, result)?,
+        QUERY_INFORMATION_USER | QUERY_INFORMATION_USER_2 => query_user(arguments, facts, result)?,
+        GET_GROUPS_FOR_USER => get_groups_for_user(arguments, facts, result)?,
+        _ => return Err(Fault::NO_SUCH_OPERATION),
+    }
+    Ok(())
+}
+
+/// Reads a handle, which must be of a kind.
+fn expect(arguments: &mut NdrReader<'_>, is_right: impl Fn(Handle) -> bool) -> Result<NtStatus, Fault> {
+    let is_right = Handle::decode(&arguments.handle()?).is_ok_and(is_right);
+    Ok(if is_right { NtStatus::SUCCESS } else { NtStatus::INVALID_HANDLE })
+}
+
+fn put_opened(opened: Result<Handle, NtStatus>, result: &mut NdrWriter<'_>) {
+    result.handle(&opened.map_or(super::handle::CLOSED, Handle::encode));
+    result.u32(opened.err().unwrap_or(NtStatus::SUCCESS).0);
+}
+
+/// A domain, by its handle: the accounts in it, with their kind.
+fn domain(handle: Handle, facts: &ServerFacts) -> Result<Vec<(u32, &str, NameUse)>, NtStatus> {
+    let of = |account: &'_ Account, name_use| (account.relative_id, name_use);
+    match handle {
+        Handle::AccountDomain => {
+            let users = facts.accounts.users.iter().map(|user| (user, NameUse::User));
+            let groups = facts.accounts.groups.iter().map(|group| (group, NameUse::Alias));
+            let all = users.chain(groups).map(|(account, name_use)| {
+                let (relative_id, name_use) = of(account, name_use);
+                (relative_id, account.name.as_str(), name_use)
+            });
+            Ok(all.collect())
+        }
+        Handle::BuiltinDomain => Ok(builtin_groups().map(|(id, name)| (id, name, NameUse::Alias)).collect()),
+        Handle::Policy | Handle::Server | Handle::User(_) => Err(NtStatus::INVALID_HANDLE),
+    }
+}
+
+/// SamrLookupDomainInSamServer (MS-SAMR 3.1.5.11.1).
+fn lookup_domain(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let status = expect(arguments, |handle| handle == Handle::Server)?;
+    let name = arguments.counted()?.to_lowercase();
+    let sid = if name == BUILTIN.to_lowercase() {
+        Some(builtin_sid())
+    } else {
+        facts.accounts.machine.clone().filter(|_| name == facts.name.to_lowercase())
+    };
+    let status = if status == NtStatus::SUCCESS && sid.is_none() { NtStatus::NO_SUCH_DOMAIN } else { status };
+    result.sid_pointer(sid.as_ref().filter(|_| status == NtStatus::SUCCESS));
+    result.flush();
+    result.u32(status.0);
+    Ok(())
+}
+
+/// SamrOpenDomain (MS-SAMR 3.1.5.1.5).
+fn open_domain(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let status = expect(arguments, |handle| handle == Handle::Server)?;
+    let (_access, sid) = (arguments.u32()?, arguments.sid()?);
+    let opened = if status != NtStatus::SUCCESS {
+        Err(status)
+    } else if sid == builtin_sid() {
+        Ok(Handle::BuiltinDomain)
+    } else if facts.accounts.machine.as_ref() == Some(&sid) {
+        Ok(Handle::AccountDomain)
+    } else {
+        Err(NtStatus::NO_SUCH_DOMAIN)
+    };
+    put_opened(opened, result);
+    Ok(())
+}
+
+/// SamrEnumerateUsersInDomain and SamrEnumerateAliasesInDomain (MS-SAMR 3.1.5.2.5, 3.1.5.2.3).
+fn enumerate_accounts(
+    opnum: u16,
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let accounts = Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts));
+    let status = accounts.as_ref().err().copied().unwrap_or(NtStatus::SUCCESS);
+    let wanted = if opnum == ENUMERATE_USERS { NameUse::User } else { NameUse::Alias };
+    let accounts = accounts.unwrap_or_default().into_iter().filter(|(_, _, name_use)| *name_use == wanted);
+    let entries: Vec<(u32, &str)> = accounts.map(|(id, name, _)| (id, name)).collect();
+    enumerate(status, &entries, arguments, result)
+}
+
+/// All entries at once, whatever length the client prefers; a client that comes again has them all.
+fn enumerate(
+    status: NtStatus,
+    entries: &[(u32, &str)],
+    arguments: &mut NdrReader<'_>,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let entries = if arguments.u32()? == 0 && status == NtStatus::SUCCESS { entries } else { &[] };
+    let count = entries.len() as u32;
+    result.u32(count);
+    result.pointer();
+    result.u32(count);
+    if count == 0 {
+        result.null();
+    } else {
+        result.pointer();
+        result.u32(count);
+        for (relative_id, name) in entries {
+            result.u32(*relative_id);
+            result.counted(*name);
+        }
+        result.flush();
+    }
+    result.u32(count);
+    result.u32(status.0);
+    Ok(())
+}
+
+/// SamrLookupNamesInDomain (MS-SAMR 3.1.5.11.2).
+fn lookup_names(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let accounts = Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts));
+    let count = arguments.u32()?;
+    arguments.varying_array(count)?;
+    let names = arguments.counted_array(count)?;
+    let found = accounts.map(|accounts| {
+        let find = |name: &String| {
+            accounts.iter().find(|(_, known, _)| known.to_lowercase() == name.to_lowercase()).copied()
+        };
+        names.iter().map(find).collect::<Vec<_>>()
+    });
+    let (ids, uses) = match &found {
+        Ok(found) => found
+            .iter()
+            .map(|found| {
+                found.map_or((0, NameUse::Unknown as u32), |(id, _, name_use)| (id, name_use as u32))
+            })
+            .unzip(),
+        Err(_) => (Vec::new(), Vec::new()),
+    };
+    result.u32_array(&ids);
+    result.u32_array(&uses);
+    result.u32(outcome(&found).0);
+    Ok(())
+}
+
+/// SamrLookupIdsInDomain (MS-SAMR 3.1.5.11.3).
+fn lookup_ids(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let accounts = Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts));
+    let count = arguments.u32()?;
+    arguments.varying_array(count)?;
+    let ids: Vec<u32> = (0..count).map(|_| arguments.u32()).collect::<Result<_, _>>()?;
+    let found = accounts.map(|accounts| {
+        let find = |id: &u32| accounts.iter().find(|(known, _, _)| known == id).copied();
+        ids.iter().map(find).collect::<Vec<_>>()
+    });
+    let entries: &[_] = found.as_deref().unwrap_or_default();
+    result.u32(entries.len() as u32);
+    if entries.is_empty() {
+        result.null();
+    } else {
+        result.pointer();
+        result.u32(entries.len() as u32);
+        entries.iter().for_each(|found| result.counted(found.map_or("", |(_, name, _)| name)));
+        result.flush();
+    }
+    let use_of = |found: &Option<(u32, &str, NameUse)>| {
+        found.map_or(NameUse::Unknown, |(_, _, name_use)| name_use) as u32
+    };
+    result.u32_array(&entries.iter().map(use_of).collect::<Vec<_>>());
+    result.u32(outcome(&found).0);
+    Ok(())
+}
+
+/// The status of a lookup.
+fn outcome<T>(found: &Result<Vec<Option<T>>, NtStatus>) -> NtStatus {
+    match found {
+        Err(status) => *status,
+        Ok(found) if found.iter().all(Option::is_some) => NtStatus::SUCCESS,
+        Ok(found) if found.iter().any(Option::is_some) => NtStatus::SOME_NOT_MAPPED,
+        Ok(_) => NtStatus::NONE_MAPPED,
+    }
+}
+
+fn find_user(relative_id: u32, facts: &ServerFacts) -> Option<&Account> {
+    facts.accounts.users.iter().find(|user| user.relative_id == relative_id)
+}
+
+/// SamrOpenUser (MS-SAMR 3.1.5.1.9).
+fn open_user(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let domain =
+        Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts).map(|_| handle));
+    let (_access, relative_id) = (arguments.u32()?, arguments.u32()?);
+    let is_there = |handle| handle == Handle::AccountDomain && find_user(relative_id, facts).is_some();
+    put_opened(
+        match domain {
+            Err(status) => Err(status),
+            Ok(handle) if is_there(handle) => Ok(Handle::User(relative_id)),
+            Ok(_) => Err(NtStatus::NO_SUCH_USER),
+        },
+        result,
+    );
+    Ok(())
+}
+
+/// The user whose handle comes first.
+fn user<'f>(
+    arguments: &mut NdrReader<'_>,
+    facts: &'f ServerFacts,
+) -> Result<Result<&'f Account, NtStatus>, Fault> {
+    let handle = Handle::decode(&arguments.handle()?);
+    Ok(match handle {
+        Ok(Handle::User(relative_id)) => find_user(relative_id, facts).ok_or(NtStatus::INVALID_HANDLE),
+        Ok(_) => Err(NtStatus::INVALID_HANDLE),
+        Err(status) => Err(status),
+    })
+}
+
+fn primary_group(user: &Account) -> u32 {
+    user.groups.first().copied().unwrap_or(RID_NONE)
+}
+
+/// SamrQueryInformationUser (MS-SAMR 3.1.5.5.6), the classes that tell names and the primary group.
+fn query_user(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let (user, class) = (user(arguments, facts)?, arguments.u16()?);
+    let is_known =
+        matches!(class, USER_NAME | USER_ACCOUNT_NAME | USER_FULL_NAME | USER_PRIMARY_GROUP | USER_CONTROL);
+    let user = match user {
+        Ok(user) if is_known => user,
+        other => {
+            result.null();
+            result.u32(other.err().unwrap_or(NtStatus::INVALID_INFO_CLASS).0);
+            return Ok(());
+        }
+    };
+    result.pointer();
+    result.u16(class);
+    match class {
+        USER_PRIMARY_GROUP => result.u32(primary_group(user)),
+        USER_CONTROL => result.u32(NORMAL_ACCOUNT),
+        USER_FULL_NAME => result.counted(&*user.full_name),
+        USER_ACCOUNT_NAME => result.counted(&*user.name),
+        _ => {
+            result.counted(&*user.name);
+            result.counted(&*user.full_name);
+        }
+    }
+    result.flush();
+    result.u32(NtStatus::SUCCESS.0);
+    Ok(())
+}
+
+/// SamrGetGroupsForUser (MS-SAMR 3.1.5.9.1): the groups of the domain, of which a machine has the primary one alone.
+fn get_groups_for_user(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    match user(arguments, facts)? {
+        Ok(user) => {
+            result.pointer();
+            result.u32(1);
+            result.pointer();
+            result.u32(1);
+            result.u32(primary_group(user));
+            result.u32(GROUP_ATTRIBUTES);
+            result.u32(NtStatus::SUCCESS.0);
+        }
+        Err(status) => {
+            result.null();
+            result.u32(status.0);
+        }
+    }
+    Ok(())
+}
+
+/// SamrGetAliasMembership (MS-SAMR 3.1.5.9.2): the groups of the machine that the users among these SIDs are in.
+fn get_alias_membership(
+    arguments: &mut NdrReader<'_>,
+    facts: &ServerFacts,
+    result: &mut NdrWriter<'_>,
+) -> Result<(), Fault> {
+    let handle =
+        Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts).map(|_| handle));
+    let sids = arguments.sid_array()?;
+    let mut groups: Vec<u32> = Vec::new();
+    if handle == Ok(Handle::AccountDomain) {
+        let machine = facts.accounts.machine.as_ref();
+        let is_asked = |user: &&Account| {
+            machine
+                .and_then(|machine| machine.child(user.relative_id))
+                .is_some_and(|sid: Sid| sids.contains(&sid))
+        };
+        let users = facts.accounts.users.iter().filter(is_asked);
+        groups = users.flat_map(|user| user.groups.iter().copied()).collect();
+        groups.sort_unstable();
+        groups.dedup();
+    }
+    result.u32_array(&groups);
+    result.u32(handle.err().unwrap_or(NtStatus::SUCCESS).0);
+    Ok(())
+}
