@@ -7,5 +7,16 @@
 mod machine;
 
 use libfuzzer_sys::fuzz_target;
+use std::sync::Once;
+use tokio::signal::unix::{SignalKind, signal};
 
-fuzz_target!(|program: &[u8]| machine::run(program));
+/// Whoever writes to a client that is gone gets SIGPIPE, which ends a process whose `main` is libFuzzer's.
+static PIPES: Once = Once::new();
+
+fuzz_target!(|program: &[u8]| {
+    PIPES.call_once(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let _caught_from_now_on = runtime.block_on(async { signal(SignalKind::pipe()).expect("a handler") });
+    });
+    machine::run(program);
+});

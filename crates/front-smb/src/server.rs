@@ -283,6 +283,7 @@ impl State {
             },
             capabilities,
             max_transfer_bytes: limits::PAYLOAD_MAX_BYTES,
+            posix_extensions: true,
             ..Policy::default()
         };
         State {

@@ -373,10 +373,13 @@ pub(super) async fn logoff(request: &Request) -> Result<Answer, NtStatus> {
     Ok(Answer::ok(|body| LogoffResponse.encode(body)))
 }
 
-/// The answer to NEGOTIATE, or to a leg of a log-in that goes on, goes into the hash of 3.1.1.
+/// The answer to NEGOTIATE, or to a leg of a log-in that goes on, goes into the hash of 3.1.1. A NEGOTIATE that was
+/// refused has agreed on nothing: neither it nor its answer counts.
 pub(crate) fn hash_response(connection: &Connection, header: &Header, message: &[u8]) {
     if header.command == Command::Negotiate {
-        negotiate::hash_response(connection, message);
+        if header.status == NtStatus::SUCCESS {
+            negotiate::hash_response(connection, message);
+        }
     } else if let Some(logon) = connection.logons.lock().get_mut(&header.session_id) {
         logon.preauth.update(&[message]);
     }

@@ -7,6 +7,7 @@ mod leases;
 mod machine;
 mod posix;
 mod quic;
+mod races;
 mod site;
 
 use front_smb::{Server, ServerConfig, Share, Users};

@@ -275,15 +275,41 @@ async fn required_encryption_cannot_be_negotiated_away() {
     assert_eq!(sealed.status(&requests::open("file")).await, NtStatus::ACCESS_DENIED);
 }
 
+/// It costs the connection (MS-SMB2 3.3.5.4).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "dispatch.rs answers it with INVALID_PARAMETER"]
+async fn a_second_negotiation_ends_the_connection() {
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let again = user.client.negotiate(offer(&[Dialect::SMB_2_0_2])).await.err();
+    assert_eq!(again, Some(Fault::Gone));
+}
+
+/// Whatever becomes of the connection, its terms stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_negotiation_is_no_way_back() {
     let site = Site::new().await;
     let mut user = site.log_in(&ALICE).await;
-    let again = user.client.negotiate(offer(&[Dialect::SMB_2_0_2])).await;
-    assert!(again.is_err());
-    // It may cost the connection (MS-SMB2 3.3.5.4), never the terms.
+    let (preauth, agreed) = (user.client.preauth, user.client.agreed);
+    assert!(user.client.negotiate(offer(&[Dialect::SMB_2_0_2])).await.is_err());
+    (user.client.preauth, user.client.agreed) = (preauth, agreed);
     match user.call(&requests::echo()).await {
-        Ok(reply) => assert_eq!((reply.status(), reply.proof), (NtStatus::SUCCESS, Proof::Signed)),
+        Ok(reply) => {
+            assert_eq!((reply.status(), reply.proof), (NtStatus::SUCCESS, Proof::Signed));
+            assert!(user.client.log_in(&ALICE).await.is_ok(), "the hash of the first one stays");
+        }
         Err(fault) => assert_eq!(fault, Fault::Gone),
     }
+}
+
+/// A refused NEGOTIATE has agreed on nothing, and is not part of what the keys are bound to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_negotiation_does_not_count() {
+    let site = Site::new().await;
+    let mut client = site.connect().await;
+    let refused = client.negotiate(offer(&[Dialect(0x0400)])).await.err();
+    assert_eq!(refused, Some(Fault::Refused(NtStatus::NOT_SUPPORTED)));
+    client.preauth = smb_core::preauth::PreauthHash::new();
+    client.negotiate(offer(&[Dialect::SMB_3_1_1])).await.unwrap();
+    client.log_in(&ALICE).await.unwrap();
 }
