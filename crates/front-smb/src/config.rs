@@ -3,6 +3,7 @@
 use crate::interfaces::InterfaceChoice;
 use crate::persistent::OpenRecords;
 use crate::transport::quic::Certificate;
+use crate::veto::Veto;
 use smb_core::ntlm::NtHash;
 use smb_wire::negotiate::Dialect;
 use std::net::SocketAddr;
@@ -101,6 +102,10 @@ pub struct Share {
     pub hidden: bool,
     /// Opens survive the end of this process, where clients ask for that.
     pub continuously_available: bool,
+    /// Only clients that encrypt may connect, and all that they ask for here must come encrypted.
+    pub encrypt: bool,
+    /// Names that are not there.
+    pub veto: Veto,
 }
 
 impl Share {
@@ -113,6 +118,8 @@ impl Share {
             users: Vec::new(),
             hidden: false,
             continuously_available: false,
+            encrypt: false,
+            veto: Veto::default(),
         }
     }
 

@@ -185,6 +185,10 @@ impl Exchange<'_> {
             if request.tree.is_none() {
                 return refuse(NtStatus::NETWORK_NAME_DELETED);
             }
+            let share = request.tree.as_ref().and_then(|tree| tree.share());
+            if self.sealed.is_none() && share.is_some_and(|share| share.encrypt) {
+                return refuse(NtStatus::ACCESS_DENIED);
+            }
         }
         Ok(request)
     }

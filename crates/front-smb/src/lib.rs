@@ -13,7 +13,8 @@
 //! * `client`, `session`: clients, their users with tree connects and opens, over one connection or several;
 //! * `breaks`: what clients cache is wanted back;
 //! * `kept`: opens that outlive their client's connections, `persistent`: and this process; `order`: what a lost channel leaves in doubt;
-//! * `interfaces`: which addresses clients may open further channels to.
+//! * `interfaces`: which addresses clients may open further channels to;
+//! * `veto`: names that a share does not have.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
 
@@ -42,6 +43,7 @@ mod session;
 mod status;
 mod transport;
 mod turns;
+mod veto;
 mod waiting;
 
 pub use config::{Encryption, QuicConfig, ServerConfig, Share, Signing, Users};
@@ -49,3 +51,4 @@ pub use interfaces::{InterfaceChoice, Named};
 pub use persistent::OpenRecords;
 pub use server::{Server, ServerStatus, SessionStatus};
 pub use transport::quic::Certificate;
+pub use veto::Veto;

@@ -93,6 +93,16 @@ pub(crate) struct NewSession {
     pub(crate) connection: Arc<Connection>,
 }
 
+impl Tree {
+    /// Of `IPC$` none.
+    pub(crate) fn share(&self) -> Option<&Arc<Share>> {
+        match &self.target {
+            Target::Disk(share) => Some(share),
+            Target::Pipes => None,
+        }
+    }
+}
+
 impl Session {
     pub(crate) fn new(new: NewSession) -> Arc<Session> {
         Arc::new(Session {

@@ -9,6 +9,7 @@ mod origin;
 mod raw;
 mod secret;
 mod settle;
+mod share;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -141,8 +142,11 @@ pub struct ShareSettings {
     pub hidden: bool,
     /// Opens survive a restart of the node, where clients ask for that.
     pub continuously_available: bool,
-    /// Who may connect; empty: whoever can log in.
+    /// Who may connect, members of `groups` among them; empty: whoever can log in.
     pub users: Vec<String>,
+    pub encrypt: ShareEncryption,
+    /// Patterns of names that are not there.
+    pub veto: Vec<String>,
 }
 
 /// `[admin]`
@@ -166,6 +170,17 @@ pub enum Signing {
 pub enum Encryption {
     Accepted,
     Desired,
+    Required,
+}
+
+/// `[smb.share.NAME] encrypt`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShareEncryption {
+    /// As the session does.
+    #[default]
+    Accepted,
+    /// Whoever cannot is refused.
     Required,
 }
 
@@ -300,6 +315,8 @@ impl ShareSettings {
             hidden: false,
             continuously_available: false,
             users: Vec::new(),
+            encrypt: ShareEncryption::default(),
+            veto: Vec::new(),
         }
     }
 }

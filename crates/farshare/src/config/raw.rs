@@ -18,6 +18,8 @@ pub struct File {
     pub link: Option<Spanned<Link>>,
     #[serde(default)]
     pub volume: BTreeMap<Spanned<String>, Volume>,
+    #[serde(default)]
+    pub groups: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<String>>>>,
     pub smb: Option<Spanned<Smb>>,
     pub admin: Option<Admin>,
 }
@@ -111,6 +113,11 @@ pub struct Share {
     #[serde(default)]
     pub continuously_available: bool,
     pub users: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub groups: Vec<Spanned<String>>,
+    pub encrypt: Option<Spanned<super::ShareEncryption>>,
+    #[serde(default)]
+    pub veto: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

@@ -2,9 +2,9 @@
 
 use super::interface::Interface;
 use super::raw;
+use super::share::{self, Groups};
 use super::value::{Listen, Span};
 use super::*;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
 
@@ -12,13 +12,13 @@ use toml::Spanned;
 const SERVER_NAME_MAX: usize = 15;
 
 /// The file being settled, for complaints.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     file: &'a Path,
     text: &'a str,
 }
 
 impl Source<'_> {
-    fn wrong<T>(&self, span: Range<usize>, message: impl Into<String>) -> Result<T, ConfigError> {
+    pub(super) fn wrong<T>(&self, span: Range<usize>, message: impl Into<String>) -> Result<T, ConfigError> {
         Err(ConfigError::at(self.file, self.text, span, message))
     }
 }
@@ -39,7 +39,8 @@ pub(super) fn settle(file: &Path, text: &str, raw: raw::File) -> Result<Config, 
     for (name, volume) in raw.volume {
         volumes.push(settle_volume(&source, &raw.node.name, link.as_ref(), name, volume)?);
     }
-    let smb = raw.smb.map(|smb| settle_smb(&source, &volumes, smb)).transpose()?;
+    let groups = share::groups(&source, raw.groups)?;
+    let smb = raw.smb.map(|smb| settle_smb(&source, &volumes, &groups, smb)).transpose()?;
     let admin = raw.admin.map(|admin| settle_admin(&source, admin)).transpose()?.unwrap_or_default();
     let state = beside(file, &raw.node.state);
     Ok(Config { name: raw.node.name, state, link, volumes, smb, admin })
@@ -205,6 +206,7 @@ fn settle_cache(
 fn settle_smb(
     source: &Source<'_>,
     volumes: &[VolumeSettings],
+    groups: &Groups,
     raw: Spanned<raw::Smb>,
 ) -> Result<SmbSettings, ConfigError> {
     let span = raw.span();
@@ -236,7 +238,7 @@ fn settle_smb(
     smb.multichannel = raw.multichannel.unwrap_or(smb.multichannel);
     smb.interfaces = settle_interfaces(source, smb.multichannel, raw.interfaces)?;
     smb.quic = raw.quic.map(|quic| settle_quic(source, smb.max_dialect, quic)).transpose()?;
-    smb.shares = settle_shares(source, volumes, raw.share)?;
+    smb.shares = share::settle(source, volumes, groups, smb.max_dialect, raw.share)?;
     Ok(smb)
 }
 
@@ -278,47 +280,6 @@ fn settle_interfaces(
         }
         list => Ok(list.map(|list| list.into_inner().into_iter().map(|interface| interface.0).collect())),
     }
-}
-
-fn settle_shares(
-    source: &Source<'_>,
-    volumes: &[VolumeSettings],
-    raw: BTreeMap<Spanned<String>, raw::Share>,
-) -> Result<Vec<ShareSettings>, ConfigError> {
-    let mut shares: Vec<ShareSettings> = Vec::with_capacity(raw.len());
-    for (name, share) in raw {
-        let (span, name) = (name.span(), name.into_inner());
-        if !is_share_name(&name) {
-            let mend = "1 to 80 characters, none of \\ / : * ? \" < > | [ ] + ; , = and not IPC$";
-            return source.wrong(span, format!("{name:?} is not a share's name; take {mend}"));
-        }
-        if shares.iter().any(|earlier| earlier.name.to_lowercase() == name.to_lowercase()) {
-            return source
-                .wrong(span, format!("the share {name:?} is there twice; case does not matter in SMB"));
-        }
-        if !volumes.iter().any(|volume| volume.name == *share.volume.get_ref()) {
-            let known: Vec<_> = volumes.iter().map(|volume| volume.name.as_str()).collect();
-            let message = format!("no [volume.{}]; there is: {}", share.volume.get_ref(), known.join(", "));
-            return source.wrong(share.volume.span(), message);
-        }
-        let users = match share.users {
-            Some(users) if users.get_ref().is_empty() => {
-                let mend = "leave `users` out for everybody who can log in, or take out the share";
-                return source.wrong(users.span(), format!("nobody could connect to this share; {mend}"));
-            }
-            users => users.map(Spanned::into_inner).unwrap_or_default(),
-        };
-        shares.push(ShareSettings {
-            name,
-            volume: share.volume.into_inner(),
-            comment: share.comment,
-            read_only: share.read_only,
-            hidden: share.hidden,
-            continuously_available: share.continuously_available,
-            users,
-        });
-    }
-    Ok(shares)
 }
 
 fn settle_admin(source: &Source<'_>, raw: raw::Admin) -> Result<AdminSettings, ConfigError> {

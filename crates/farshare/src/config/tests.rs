@@ -166,6 +166,30 @@ fn quic_needs_a_certificate_and_its_key() {
 }
 
 #[test]
+fn what_a_share_shows_and_to_whom() {
+    let volume = "volume = \"projects\"";
+    let with = |more: &str| ENTRYPOINT.replacen(volume, &format!("{volume}\n{more}"), 1);
+    let groups = "[groups]\nartists = [\"Anna\", \"ben\"]\n";
+    let text = groups.to_owned() + &with("users = [\"carl\", \"anna\"]\ngroups = [\"artists\"]");
+    assert_eq!(parse(&text).unwrap().smb.unwrap().shares[0].users, ["carl", "anna", "ben"]);
+    let text =
+        groups.to_owned() + &with("groups = [\"artists\"]\nencrypt = \"required\"\nveto = [\"*.exe\"]");
+    let share = parse(&text).unwrap().smb.unwrap().shares.remove(0);
+    assert_eq!(share.users, ["Anna", "ben"]);
+    assert_eq!((share.encrypt, share.veto), (ShareEncryption::Required, vec!["*.exe".to_owned()]));
+    let worse = |more: &str| format!("{volume}\n{more}");
+    check(volume, &worse("groups = [\"artists\"]"), 15, "add it to [groups]");
+    check(volume, &worse("encrypt = \"yes\""), 15, "unknown variant `yes`");
+    check(volume, &worse("veto = [\"a/b\"]"), 15, "is not a pattern");
+    check(volume, &worse("veto = [\"\"]"), 15, "is not a pattern");
+    check("[smb]", "[groups]\nartists = []\n[smb]", 12, "nobody is in this group");
+    check("[smb]", "[groups]\nartists = [\"a:b\"]\n[smb]", 12, "not a user's name");
+    let old = "[smb]\nmax_dialect = \"2.1\"";
+    let text = ENTRYPOINT.replacen("[smb]", old, 1).replacen(volume, &worse("encrypt = \"required\""), 1);
+    assert!(parse(&text).unwrap_err().message().contains("encryption begins with 3.0"));
+}
+
+#[test]
 fn jobs_of_later_versions_are_called_so() {
     check("[admin]", "[fuse.web]\nvolume = \"x\"\n[admin]", 15, "`fuse` is not in this version of farshare");
     check(

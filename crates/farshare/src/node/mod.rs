@@ -9,7 +9,7 @@ mod control;
 mod places;
 mod status;
 
-use crate::config::{Config, ShareSettings, VolumeSettings};
+use crate::config::{Config, ShareEncryption, ShareSettings, VolumeSettings};
 use crate::failure::Failure;
 use crate::stack::{self, Peers};
 use crate::users::UserTable;
@@ -240,6 +240,8 @@ fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::
         users: share.users.clone(),
         hidden: share.hidden,
         continuously_available: share.continuously_available,
+        encrypt: share.encrypt == ShareEncryption::Required,
+        veto: front_smb::Veto::new(share.veto.iter().map(String::as_str)),
         ..front_smb::Share::new(share.name.clone(), served.vfs.clone())
     };
     with_volume.map(share).collect()

@@ -20,6 +20,7 @@ use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::{Target, Tree};
 use crate::status::failed;
+use crate::veto;
 use parking_lot::Mutex;
 use smb_wire::create::{
     CreateAction, CreateContext, CreateDisposition, CreateOptions, CreateRequest, CreateResponse,
@@ -192,6 +193,7 @@ async fn open_file(
         wanted.case_sensitive = true;
         wanted.mode = mode;
     }
+    veto::opening(share, &wanted.path, wanted.disposition)?;
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }

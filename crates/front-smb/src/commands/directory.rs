@@ -7,6 +7,7 @@ use crate::open::{FileOpen, Walk};
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
+use crate::veto::Veto;
 use smb_core::wildcard::Pattern;
 use smb_wire::fscc::directory::{DirectoryClass, DirectoryEntry, DirectoryPage};
 use smb_wire::fscc::posix::{POSIX_LEVEL, PosixDirectoryPage, PosixInformation};
@@ -41,7 +42,8 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let single = decoded.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY);
     let page = class.page(decoded.output_buffer_length as usize);
     let change_times = &request.connection.server.change_times;
-    let data = fill(&cx, walk, page, single, change_times).await?;
+    let veto = request.tree()?.share().map(|share| &share.veto);
+    let data = fill(&cx, walk, veto, page, single, change_times).await?;
     let response = QueryDirectoryResponse { data: data.into() };
     Ok(Answer::ok(|body| response.encode(body)))
 }
@@ -146,6 +148,7 @@ fn begin<'a>(
 async fn fill(
     cx: &Cx,
     walk: &mut Walk,
+    veto: Option<&Veto>,
     mut page: Page,
     single: bool,
     change_times: &ChangeTimes,
@@ -153,7 +156,7 @@ async fn fill(
     loop {
         let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)? else { break };
         let name = page.name(&entry.name);
-        if walk.pattern.matches(&name) {
+        if walk.pattern.matches(&name) && !veto.is_some_and(|veto| veto.has(&name)) {
             if !page.push(&name, &change_times.show(entry.attr)) {
                 if page.is_empty() {
                     return Err(NtStatus::BUFFER_OVERFLOW);

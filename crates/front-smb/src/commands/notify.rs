@@ -22,16 +22,21 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
     }
     open.needs_any(AccessMask::LIST_DIRECTORY)?;
     let filter = Filter::from_bits_truncate(decoded.completion_filter.bits());
-    let batch = match file.vfs.notify(filter, decoded.watch_tree).await {
-        Ok(batch) => batch,
-        Err(vfs::Error::Closed) => {
-            return Ok(Answer::with(NtStatus::NOTIFY_CLEANUP, |body| empty().encode(body)));
+    let veto = request.tree()?.share().map(|share| &share.veto);
+    let entries = loop {
+        let batch = match file.vfs.notify(filter, decoded.watch_tree).await {
+            Ok(batch) => batch,
+            Err(vfs::Error::Closed) => {
+                return Ok(Answer::with(NtStatus::NOTIFY_CLEANUP, |body| empty().encode(body)));
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let NotifyBatch::Events(mut events) = batch else { break Vec::new() };
+        events.retain(|event| !veto.is_some_and(|veto| veto.has_within(&event.name)));
+        // Changes of names that are not there are no changes.
+        if !events.is_empty() {
+            break events.into_iter().map(entry).collect();
         }
-        Err(error) => return Err(failed(error)),
-    };
-    let entries = match batch {
-        NotifyBatch::Events(events) => events.into_iter().map(entry).collect(),
-        NotifyBatch::Overflow => Vec::new(),
     };
     match encode_notify_entries(&entries, decoded.output_buffer_length as usize) {
         Some(buffer) if !buffer.is_empty() => {

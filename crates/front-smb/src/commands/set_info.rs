@@ -7,6 +7,7 @@ use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
 use crate::status::failed;
+use crate::veto;
 use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
 use smb_wire::query_info::InfoType;
@@ -83,11 +84,13 @@ async fn set_file(
         SetFileInformation::Rename(how) => {
             open.needs_any(AccessMask::DELETE)?;
             let from = vfs.path().map_err(failed)?;
-            vfs.rename(cx, &target(file, &how)?, rename_how(how.flags)).await.map_err(failed)?;
+            let to = target(request, file, &how)?;
+            vfs.rename(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
             write_down(request, from, vfs.path().map_err(failed)?).await?;
         }
         SetFileInformation::Link(how) => {
-            vfs.link(cx, &target(file, &how)?, rename_how(how.flags)).await.map_err(failed)?;
+            let to = target(request, file, &how)?;
+            vfs.link(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
         }
         SetFileInformation::Disposition { delete } => {
             open.needs_any(AccessMask::DELETE)?;
@@ -137,22 +140,23 @@ fn rename_how(flags: RenameFlags) -> RenameHow {
 }
 
 /// The new path, from the share's root.
-fn target(file: &FileOpen, how: &RenameInformation) -> Result<VPath, NtStatus> {
+fn target(request: &Request, file: &FileOpen, how: &RenameInformation) -> Result<VPath, NtStatus> {
     if how.root_directory != 0 {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    if file.posix {
-        return match how.name.trim_start_matches('/') {
-            "" => Err(NtStatus::OBJECT_NAME_INVALID),
-            name => posix::path(name),
-        };
-    }
-    if how.name.contains(':') {
-        return Err(NtStatus::NOT_SUPPORTED);
-    }
-    let name = how.name.strip_prefix('\\').unwrap_or(&how.name);
-    if name.is_empty() {
+    let path = if file.posix {
+        posix::path(how.name.trim_start_matches('/'))?
+    } else {
+        if how.name.contains(':') {
+            return Err(NtStatus::NOT_SUPPORTED);
+        }
+        vfs::names::from_smb(how.name.strip_prefix('\\').unwrap_or(&how.name)).map_err(failed)?
+    };
+    if path.is_root() {
         return Err(NtStatus::OBJECT_NAME_INVALID);
     }
-    vfs::names::from_smb(name).map_err(failed)
+    if let Some(share) = request.tree()?.share() {
+        veto::naming(share, &path)?;
+    }
+    Ok(path)
 }

@@ -18,12 +18,20 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = TreeConnectRequest::decode(&request.message).map_err(|error| error.status())?;
     let session = request.session()?;
     let name = share_name(&decoded.path)?;
+    let mut share_flags = ShareFlags::NO_CACHING;
     let (target, share_type, maximal_access) = if name.eq_ignore_ascii_case("IPC$") {
         (Target::Pipes, ShareType::Pipe, AccessMask::FILE_ALL)
     } else {
         let share = request.connection.server.share(name).ok_or(NtStatus::BAD_NETWORK_NAME)?;
         if !share.admits(&session.user) {
             return Err(NtStatus::ACCESS_DENIED);
+        }
+        if share.encrypt {
+            // Without a cipher nothing could be asked for here (MS-SMB2 3.3.5.7).
+            if session.sealing.is_none() {
+                return Err(NtStatus::ACCESS_DENIED);
+            }
+            share_flags |= ShareFlags::ENCRYPT_DATA;
         }
         let read_only = share.read_only || share.vfs.caps().read_only;
         let maximal_access = if read_only { READ_ONLY_ACCESS } else { AccessMask::FILE_ALL };
@@ -37,8 +45,7 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
     {
         capabilities |= ShareCapabilities::CONTINUOUS_AVAILABILITY;
     }
-    let response =
-        TreeConnectResponse { share_type, share_flags: ShareFlags::NO_CACHING, capabilities, maximal_access };
+    let response = TreeConnectResponse { share_type, share_flags, capabilities, maximal_access };
     Ok(Answer { tree_id: Some(tree.id), ..Answer::ok(|body| response.encode(body)) })
 }
 

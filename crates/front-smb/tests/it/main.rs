@@ -8,6 +8,7 @@ mod machine;
 mod posix;
 mod quic;
 mod races;
+mod shares;
 mod site;
 
 use front_smb::{Server, ServerConfig, Share, Users};

@@ -1,0 +1,127 @@
+//! `[smb.share.NAME]` and `[groups]`: what a share is called, who may connect to it, what it does not show.
+
+use super::raw;
+use super::settle::Source;
+use super::*;
+use crate::users::check_name;
+use smb_core::wildcard::MAX_PATTERN_UNITS;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+/// Most patterns in one `veto`.
+const VETO_MAX: usize = 64;
+
+/// The members of each group, by its name.
+pub(super) type Groups = BTreeMap<String, Vec<String>>;
+
+pub(super) fn groups(
+    source: &Source<'_>,
+    raw: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<String>>>>,
+) -> Result<Groups, ConfigError> {
+    let mut groups = Groups::new();
+    for (name, members) in raw {
+        if let Err(why) = check_name(name.get_ref()) {
+            return source.wrong(name.span(), why.replace("a user's name", "a group's name"));
+        }
+        if members.get_ref().is_empty() {
+            return source.wrong(members.span(), "nobody is in this group; name its users, or take it out");
+        }
+        for member in members.get_ref() {
+            if let Err(why) = check_name(member.get_ref()) {
+                return source.wrong(member.span(), why);
+            }
+        }
+        let members = members.into_inner().into_iter().map(Spanned::into_inner).collect();
+        groups.insert(name.into_inner(), members);
+    }
+    Ok(groups)
+}
+
+pub(super) fn settle(
+    source: &Source<'_>,
+    volumes: &[VolumeSettings],
+    groups: &Groups,
+    max_dialect: Dialect,
+    raw: BTreeMap<Spanned<String>, raw::Share>,
+) -> Result<Vec<ShareSettings>, ConfigError> {
+    let mut shares: Vec<ShareSettings> = Vec::with_capacity(raw.len());
+    for (name, share) in raw {
+        let (span, name) = (name.span(), name.into_inner());
+        if !is_share_name(&name) {
+            let mend = "1 to 80 characters, none of \\ / : * ? \" < > | [ ] + ; , = and not IPC$";
+            return source.wrong(span, format!("{name:?} is not a share's name; take {mend}"));
+        }
+        if shares.iter().any(|earlier| earlier.name.to_lowercase() == name.to_lowercase()) {
+            return source
+                .wrong(span, format!("the share {name:?} is there twice; case does not matter in SMB"));
+        }
+        if !volumes.iter().any(|volume| volume.name == *share.volume.get_ref()) {
+            let known: Vec<_> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+            let message = format!("no [volume.{}]; there is: {}", share.volume.get_ref(), known.join(", "));
+            return source.wrong(share.volume.span(), message);
+        }
+        let users = admitted(source, groups, &share)?;
+        let encrypt = match share.encrypt {
+            Some(encrypt)
+                if *encrypt.get_ref() == ShareEncryption::Required && max_dialect < Dialect::Smb300 =>
+            {
+                let why = "encryption begins with 3.0, which max_dialect excludes; no client could connect";
+                return source.wrong(encrypt.span(), why);
+            }
+            encrypt => encrypt.map(Spanned::into_inner).unwrap_or_default(),
+        };
+        let veto = patterns(source, share.veto)?;
+        shares.push(ShareSettings {
+            name,
+            volume: share.volume.into_inner(),
+            comment: share.comment,
+            read_only: share.read_only,
+            hidden: share.hidden,
+            continuously_available: share.continuously_available,
+            users,
+            encrypt,
+            veto,
+        });
+    }
+    Ok(shares)
+}
+
+/// Who may connect: `users` and the members of `groups`, each once.
+fn admitted(source: &Source<'_>, groups: &Groups, share: &raw::Share) -> Result<Vec<String>, ConfigError> {
+    let mut users = match &share.users {
+        Some(users) if users.get_ref().is_empty() => {
+            let mend = "leave `users` out for everybody who can log in, or take out the share";
+            return source.wrong(users.span(), format!("nobody could connect to this share; {mend}"));
+        }
+        Some(users) => users.get_ref().clone(),
+        None => Vec::new(),
+    };
+    for name in &share.groups {
+        let Some(members) = groups.get(name.get_ref()) else {
+            let mend = format!("add it to [groups]: {} = [\"NAME\"]", name.get_ref());
+            return source.wrong(name.span(), format!("no group {:?}; {mend}", name.get_ref()));
+        };
+        for member in members {
+            if !users.iter().any(|user| user.to_lowercase() == member.to_lowercase()) {
+                users.push(member.clone());
+            }
+        }
+    }
+    Ok(users)
+}
+
+fn patterns(source: &Source<'_>, raw: Vec<Spanned<String>>) -> Result<Vec<String>, ConfigError> {
+    if let Some(further) = raw.get(VETO_MAX) {
+        return source.wrong(further.span(), format!("at most {VETO_MAX} patterns"));
+    }
+    for pattern in &raw {
+        let text = pattern.get_ref();
+        let reserved = |c: char| c.is_control() || "\\/:\"<>|".contains(c);
+        if text.is_empty() || text.contains(reserved) || text.encode_utf16().count() > MAX_PATTERN_UNITS {
+            let mend =
+                "a name with * and ? in it, for example \"*.exe\"; directories are named without their path";
+            return source.wrong(pattern.span(), format!("{text:?} is not a pattern; write {mend}"));
+        }
+    }
+    Ok(raw.into_iter().map(Spanned::into_inner).collect())
+}

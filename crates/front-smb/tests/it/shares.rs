@@ -1,0 +1,89 @@
+//! What the operator says of a share.
+
+use crate::{Client, One, volume};
+use front_smb::{Server, ServerConfig, Share, Veto};
+use smb_wire::negotiate::Dialect;
+use smb2::types::status::NtStatus;
+use smb2::{Error, SmbClient, Tree};
+use std::sync::Arc;
+
+const ACCESS_DENIED: NtStatus = NtStatus(0xC000_0022);
+const NAME_NOT_FOUND: NtStatus = NtStatus(0xC000_0034);
+const PATH_NOT_FOUND: NtStatus = NtStatus(0xC000_003A);
+
+/// A server with the share as `change` makes it.
+async fn serve(max_dialect: Dialect, change: impl FnOnce(&mut Share)) -> (Server, String) {
+    let config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(One));
+    let mut share = Share::new("share", volume().await);
+    change(&mut share);
+    let shares = vec![share, Share::new("plain", volume().await)];
+    let server = Server::start(ServerConfig { max_dialect, ..config }, shares).await.unwrap();
+    let address = server.local_addrs()[0].to_string();
+    (server, address)
+}
+
+async fn connect(address: &str) -> SmbClient {
+    smb2::connect(address, "user", "pass").await.unwrap()
+}
+
+#[track_caller]
+fn check<T>(outcome: smb2::Result<T>, expect: NtStatus) {
+    match outcome {
+        Err(Error::Protocol { status, .. }) => assert_eq!(status, expect),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("let through instead of {expect:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_demands_encryption_takes_nothing_else() {
+    let (_server, address) = serve(Dialect::SMB_3_1_1, |share| share.encrypt = true).await;
+    let mut smb = connect(&address).await;
+    let tree = smb.connect_share("share").await.unwrap();
+    assert!(tree.encrypt_data, "the client is told");
+    tree.write_file(smb.connection_mut(), "a", b"sealed").await.unwrap();
+    assert_eq!(tree.read_file(smb.connection_mut(), "a").await.unwrap(), b"sealed");
+
+    // One that could and does not.
+    let mut smb = connect(&address).await;
+    let tree = Tree::connect(smb.connection_mut(), "share").await.unwrap();
+    check(tree.read_file(smb.connection_mut(), "a").await, ACCESS_DENIED);
+    check(tree.write_file(smb.connection_mut(), "a", b"plain").await, ACCESS_DENIED);
+    let plain = Tree::connect(smb.connection_mut(), "plain").await.unwrap();
+    plain.write_file(smb.connection_mut(), "a", b"plain").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_cannot_encrypt_does_not_get_in_there() {
+    let (_server, address) = serve(Dialect::SMB_2_1, |share| share.encrypt = true).await;
+    let mut smb = connect(&address).await;
+    check(smb.connect_share("share").await, ACCESS_DENIED);
+    smb.connect_share("plain").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vetoed_names_are_neither_seen_nor_opened_nor_given() {
+    let vfs = volume().await;
+    let all = Share { veto: Veto::new(["*.exe", ".trash"]), ..Share::new("share", vfs.clone()) };
+    let config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(One));
+    let server = Server::start(config, vec![all, Share::new("plain", vfs)]).await.unwrap();
+    let mut plain = connect(&server.local_addrs()[0].to_string()).await;
+    let open = plain.connect_share("plain").await.unwrap();
+    open.create_directory(plain.connection_mut(), ".Trash").await.unwrap();
+    for name in ["a.exe", "a.txt", ".Trash/b.txt"] {
+        open.write_file(plain.connection_mut(), name, b"x").await.unwrap();
+    }
+
+    let Client { mut smb, tree } = Client::new(&server.local_addrs()[0].to_string()).await;
+    let smb = smb.connection_mut();
+    let listed = tree.list_directory(smb, "").await.unwrap();
+    let names: Vec<&str> =
+        listed.iter().map(|entry| &*entry.name).filter(|name| !name.starts_with("..")).collect();
+    assert!(names.contains(&"a.txt") && !names.contains(&"a.exe") && !names.contains(&".Trash"), "{names:?}");
+    check(tree.read_file(smb, "A.EXE").await, NAME_NOT_FOUND);
+    check(tree.read_file(smb, ".trash/b.txt").await, PATH_NOT_FOUND);
+    check(tree.write_file(smb, "new.exe", b"x").await, ACCESS_DENIED);
+    check(tree.rename(smb, "a.txt", "a.exe").await, ACCESS_DENIED);
+    check(tree.create_directory(smb, "d.exe").await, ACCESS_DENIED);
+    assert_eq!(tree.read_file(smb, "a.txt").await.unwrap(), b"x");
+}
