@@ -14,6 +14,7 @@
 //! * `breaks`: what clients cache is wanted back;
 //! * `kept`: opens that outlive their client's connections, `persistent`: and this process; `order`: what a lost channel leaves in doubt;
 //! * `interfaces`: which addresses clients may open further channels to;
+//! * `discovery`: announcing the server by multicast DNS;
 //! * `veto`: names that a share does not have.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
@@ -24,6 +25,7 @@ mod client;
 mod commands;
 mod config;
 mod connection;
+mod discovery;
 mod dispatch;
 mod inbox;
 mod instances;
@@ -47,6 +49,7 @@ mod veto;
 mod waiting;
 
 pub use config::{Encryption, QuicConfig, ServerConfig, Share, Signing, Users};
+pub use discovery::Announcement;
 pub use interfaces::{InterfaceChoice, Named};
 pub use persistent::OpenRecords;
 pub use server::{Server, ServerStatus, SessionStatus};

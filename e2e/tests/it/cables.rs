@@ -138,3 +138,25 @@ fn clients_are_told_of_the_interfaces_that_the_operator_names() -> Proof {
     has(&said, &["channels 2", "all well"])?;
     ensure(told(&said) == ["10.78.0.1", "10.78.2.1"], || said.clone())
 }
+
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn the_server_is_found_by_multicast_dns_when_that_is_wanted() -> Proof {
+    let found = |server: &Server, seconds: &str| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/mdns_query.py");
+        let mut command = server.lan.client().command("python3");
+        command.arg(script).args(["10.78.0.2", seconds]);
+        output(command)
+    };
+    let silent = Server::new("silent", 1, "")?;
+    let said = found(&silent, "3")?;
+    ensure(said.is_empty(), || format!("nobody asked for an announcement:\n{said}"))?;
+    drop(silent);
+    let server = Server::new("found", 1, "server_name = \"DEPOT\"\ndiscovery = { mdns = true }")?;
+    let said = found(&server, "15")?;
+    let log = server.node.log();
+    has(
+        &format!("{said}{log}"),
+        &["PTR _smb._tcp.local DEPOT._smb._tcp.local", "445 DEPOT.local", "A DEPOT.local 10.78.0.1"],
+    )
+}

@@ -120,6 +120,8 @@ pub struct SmbSettings {
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
     pub interfaces: Option<Vec<front_smb::InterfaceChoice>>,
     pub quic: Option<QuicSettings>,
+    /// Whether the server is announced by multicast DNS.
+    pub mdns: bool,
     pub shares: Vec<ShareSettings>,
 }
 
@@ -285,6 +287,7 @@ impl SmbSettings {
             multichannel: true,
             interfaces: None,
             quic: None,
+            mdns: false,
             shares: Vec::new(),
         }
     }

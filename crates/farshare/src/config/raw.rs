@@ -88,6 +88,7 @@ pub struct Smb {
     pub multichannel: Option<bool>,
     pub interfaces: Option<Spanned<Vec<Interface>>>,
     pub quic: Option<Spanned<Quic>>,
+    pub discovery: Option<Discovery>,
     #[serde(default)]
     pub share: BTreeMap<Spanned<String>, Share>,
 }
@@ -98,6 +99,13 @@ pub struct Quic {
     pub listen: Option<Listen>,
     pub certificate: Spanned<PathBuf>,
     pub key: Spanned<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discovery {
+    #[serde(default)]
+    pub mdns: bool,
 }
 
 #[derive(Deserialize)]

@@ -238,6 +238,7 @@ fn settle_smb(
     smb.multichannel = raw.multichannel.unwrap_or(smb.multichannel);
     smb.interfaces = settle_interfaces(source, smb.multichannel, raw.interfaces)?;
     smb.quic = raw.quic.map(|quic| settle_quic(source, smb.max_dialect, quic)).transpose()?;
+    smb.mdns = raw.discovery.is_some_and(|discovery| discovery.mdns);
     smb.shares = share::settle(source, volumes, groups, smb.max_dialect, raw.share)?;
     Ok(smb)
 }

@@ -139,6 +139,15 @@ fn interfaces_and_channels() {
 }
 
 #[test]
+fn nothing_is_announced_unless_it_is_asked_for() {
+    let shares = "[smb.share.projects]";
+    let with = |more: &str| ENTRYPOINT.replacen(shares, &format!("[smb.discovery]\n{more}\n{shares}"), 1);
+    assert!(!parse(ENTRYPOINT).unwrap().smb.unwrap().mdns && !parse(&with("")).unwrap().smb.unwrap().mdns);
+    assert!(parse(&with("mdns = true")).unwrap().smb.unwrap().mdns);
+    check(shares, &format!("[smb.discovery]\nws = true\n{shares}"), 14, "unknown key `ws`, expected `mdns`");
+}
+
+#[test]
 fn quic_needs_a_certificate_and_its_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);

@@ -42,6 +42,8 @@ pub struct Node {
     volumes: Vec<Arc<Place>>,
     link: Option<Linked>,
     smb: Option<front_smb::Server>,
+    /// That there is an SMB server here.
+    announcement: Mutex<Option<front_smb::Announcement>>,
     /// Those who wait for an origin that was never reached.
     late: Mutex<JoinSet<()>>,
     stop: watch::Sender<bool>,
@@ -84,11 +86,23 @@ impl Node {
                     .map_err(|cause| Failure::failed(format_args!("SMB: {cause}")))?,
             );
         }
+        let announcement = Mutex::new(announce(&config, smb.as_ref()));
         let config = Mutex::new(config);
         let (stop, _) = watch::channel(false);
         let started = Instant::now();
         let late = Mutex::default();
-        let node = Arc::new(Node { file, config, started, volumes, link, smb, late, stop, _lock: lock });
+        let node = Arc::new(Node {
+            file,
+            config,
+            started,
+            volumes,
+            link,
+            smb,
+            announcement,
+            late,
+            stop,
+            _lock: lock,
+        });
         node.wait_for_origins();
         Ok(node)
     }
@@ -124,6 +138,10 @@ impl Node {
     pub async fn shutdown(&self) {
         let mut late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
         late.shutdown().await;
+        let announcement = self.announcement.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(announcement) = announcement {
+            announcement.end().await;
+        }
         if let Some(smb) = &self.smb
             && !smb.shutdown().await
         {
@@ -226,6 +244,18 @@ async fn first_look(volumes: &[Arc<Place>]) {
         });
     }
     looks.join_all().await;
+}
+
+/// Announces the SMB server, if that is wanted. One that cannot be announced serves all the same.
+fn announce(config: &Config, server: Option<&front_smb::Server>) -> Option<front_smb::Announcement> {
+    let settings = config.smb.as_ref().filter(|smb| smb.mdns)?;
+    match front_smb::Announcement::start(&settings.server_name, server?.local_addrs()) {
+        Ok(announcement) => Some(announcement),
+        Err(why) => {
+            tracing::error!(why, "the SMB server is not announced by multicast DNS");
+            None
+        }
+    }
 }
 
 /// The shares, each on the `Vfs` of its volume. One whose volume is not served yet is left out.

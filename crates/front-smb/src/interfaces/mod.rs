@@ -48,6 +48,11 @@ impl Interfaces {
     }
 }
 
+/// Whether an interface leads to other machines. Asks the system each time.
+pub(crate) fn leads_out(name: &str, index: u32) -> bool {
+    offer::leads_out(&system::link(name, index))
+}
+
 /// The answer's output buffer.
 pub(crate) async fn answer(request: &Request, room: usize) -> Result<Vec<u8>, NtStatus> {
     let connection = &request.connection;

@@ -119,7 +119,7 @@ fn choice_for<'a>(
 
 /// Whether an interface leads to other machines. A bridge does when one of its ports has hardware: many hosts of
 /// virtual machines have their own address on such a one.
-fn leads_out(link: &Link) -> bool {
+pub(super) fn leads_out(link: &Link) -> bool {
     if link.loopback || link.bridged {
         return false;
     }

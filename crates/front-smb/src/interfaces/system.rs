@@ -16,6 +16,8 @@ use std::path::Path;
 const UNSETTLED: u8 = 0x01 | 0x08 | 0x20 | 0x40;
 /// How deep interfaces stand on others: a bridge on a VLAN on a bond on two cards is three.
 const STACKED_MAX: usize = 6;
+/// Where the system describes them.
+const SYSTEM: &str = "/sys/class/net";
 const MEGABIT: u64 = 1_000_000;
 
 /// Asks the system.
@@ -40,9 +42,16 @@ pub(super) fn read() -> io::Result<Facts> {
     }
     let mut facts = Facts { links: links.into_values().collect() };
     for link in &mut facts.links {
-        look(Path::new("/sys/class/net"), link);
+        look(Path::new(SYSTEM), link);
     }
     Ok(facts)
+}
+
+/// What an interface is, without its addresses.
+pub(super) fn link(name: &str, index: u32) -> Link {
+    let mut link = Link { name: name.to_owned(), index, ..Link::default() };
+    look(Path::new(SYSTEM), &mut link);
+    link
 }
 
 /// One entry of `getifaddrs`.
