@@ -3,7 +3,7 @@
 
 usage: mdns_query.py ADDRESS SECONDS
 
-A line for each record of an answer that names an SMB service: its kind and what it says.
+A line for each record that was answered: its kind and what it says. Ends when the service and an address were.
 """
 import socket
 import struct
@@ -61,14 +61,12 @@ sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GR
 sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(ADDRESS))
 sock.settimeout(0.5)
 until, seen = time.time() + SECONDS, set()
-while time.time() < until and not any(record[0] == "SRV" for record in seen):
+while time.time() < until and not {"SRV", "A"} <= {record[0] for record in seen}:
     question = struct.pack(">6H", 0, 0, 1, 0, 0, 0) + name("_smb._tcp.local") + struct.pack(">HH", PTR, 1)
     sock.sendto(question, (GROUP, PORT))
     try:
-        answer = list(records(sock.recv(9000)))
+        seen.update(records(sock.recv(9000)))
     except socket.timeout:
         continue
-    if any("_smb._tcp.local" in record[1] for record in answer):
-        seen.update(answer)
 for record in sorted(seen):
     print(*record)
