@@ -37,6 +37,7 @@ pub mod oplock_break;
 mod payload;
 pub mod query_directory;
 pub mod query_info;
+pub mod rdma;
 pub mod read;
 pub mod request;
 pub mod rpc;

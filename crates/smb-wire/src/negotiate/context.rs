@@ -82,7 +82,7 @@ pub enum NegotiateContext {
     NetName(String),
     /// Bit 0: the transport is secure by itself (QUIC), encryption may be left out.
     Transport { flags: u32 },
-    /// RDMA transforms.
+    /// RDMA transforms ([`crate::rdma::transform`]).
     RdmaTransform { transforms: Vec<u16> },
     /// Signing algorithms ([`signing`]).
     Signing { algorithms: Vec<u16> },
