@@ -1,9 +1,10 @@
 //! CREATE: opening and making files, directories and pipes (MS-SMB2 3.3.5.9, MS-FSA 2.1.5.1).
 //!
 //! This file checks what the request says by itself and what the user may do on the share; what the name and
-//! the other opens say is decided by `vfs`. What contexts ask for besides is in `lease`, `durable` (opens that
+//! the other opens say is decided by `vfs`. What contexts ask for besides is in `lease`, `apple`, `durable` (opens that
 //! outlive their connections, and taking them up again) and `replay` (a CREATE that is sent again).
 
+mod apple;
 mod durable;
 mod instance;
 mod lease;
@@ -319,6 +320,7 @@ fn response_contexts(decoded: &CreateRequest, tree: &Tree, attr: &Attr) -> Vec<C
         CreateContext::QueryOnDiskId => {
             Some(CreateResponseContext::OnDiskId { file_id: attr.id.lo, volume_id: attr.id.hi })
         }
+        CreateContext::Apple(data) => apple::answer(data),
         _ => None,
     };
     decoded.contexts.iter().filter_map(answer).collect()

@@ -1,5 +1,6 @@
 //! The server over a volume in memory, with a client of another make.
 
+mod apple;
 mod durable;
 mod hostile;
 mod interfaces;
