@@ -78,6 +78,9 @@ pub struct TryArgs {
     /// A further share, NAME=DIR; can be repeated
     #[arg(long, value_name = "NAME=DIR", hide = true)]
     pub extra_share: Vec<String>,
+    /// Serve the FSCTLs that Samba's test suite needs
+    #[arg(long, hide = true)]
+    pub protocol_tests: bool,
     /// Without a cache: every read crosses the link
     #[arg(long)]
     pub no_cache: bool,

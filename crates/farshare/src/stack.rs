@@ -152,6 +152,7 @@ pub fn smb_config(
             Encryption::Required => front_smb::Encryption::Required,
         },
         multichannel: settings.multichannel,
+        protocol_tests: settings.protocol_tests,
         interfaces: settings.interfaces.clone(),
         ..front_smb::ServerConfig::new(settings.listen.clone(), users)
     })

@@ -65,6 +65,9 @@ pub struct ServerConfig {
     pub users: Arc<dyn Users>,
     /// Where persistent opens are written down; without it no share is continuously available.
     pub records: Option<OpenRecords>,
+    /// FSCTLs of conformance tests are served, which bring connections into states that no client could. Never for
+    /// a server that people use.
+    pub protocol_tests: bool,
 }
 
 impl ServerConfig {
@@ -83,6 +86,7 @@ impl ServerConfig {
             interfaces: None,
             users,
             records: None,
+            protocol_tests: false,
         }
     }
 }

@@ -34,7 +34,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -83,6 +83,8 @@ pub(crate) struct Connection {
     /// Room for what was read and is not sent, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
     known: AtomicBool,
+    /// For tests alone: bytes before the data of a READ.
+    pub(crate) read_padding: AtomicU8,
 }
 
 impl Connection {
@@ -112,6 +114,7 @@ impl Connection {
             unacknowledged_forced: AtomicBool::new(false),
             room: Arc::new(Semaphore::new((limits::READ_ROOM_BYTES / ROOM_UNIT_BYTES) as usize)),
             known: AtomicBool::new(false),
+            read_padding: AtomicU8::new(0),
         })
     }
 

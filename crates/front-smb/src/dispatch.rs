@@ -176,6 +176,12 @@ impl Exchange<'_> {
             if command == Command::Echo && request.header.session_id == 0 {
                 return Ok(request);
             }
+            if command == Command::Ioctl
+                && request.header.session_id == 0
+                && commands::ioctl::torture::is_for_connection(&request)
+            {
+                return Ok(request);
+            }
             return refuse(NtStatus::USER_SESSION_DELETED);
         };
         let session = Arc::clone(&channel.session);

@@ -52,6 +52,12 @@ impl Pipe {
         let part = waiting.split_to(taken).freeze();
         Ok((part, !waiting.is_empty()))
     }
+
+    /// Up to `length` bytes of what would be read, left there, and how many wait in all.
+    pub(crate) fn peek(&self, length: usize) -> (Bytes, usize) {
+        let waiting = self.answer.lock();
+        (Bytes::copy_from_slice(&waiting[..length.min(waiting.len())]), waiting.len())
+    }
 }
 
 /// What the pipes may tell: hidden shares are left out.

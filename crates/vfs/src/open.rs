@@ -159,13 +159,17 @@ impl Open {
         self.set_attr(cx, &SetAttr::size(size)).await
     }
 
-    /// Sets the room taken, bytes: less than the size cuts the file, more is a hint that no volume takes
-    /// yet (MS-FSA 2.1.5.15.1). Needs `WRITE_DATA`.
+    /// Sets the room taken, bytes: less than the size cuts the file, more is reserved where the volume can, and a hint
+    /// elsewhere (MS-FSA 2.1.5.15.1). Needs `WRITE_DATA`.
     pub async fn set_allocation(&self, cx: &Cx, bytes: u64) -> Result<Attr> {
         self.check(Access::WRITE_DATA)?;
         let _content = self.landing(true)?;
         let attr = self.attr(cx).await?;
-        if bytes < attr.size { self.set_size(cx, bytes).await } else { Ok(attr) }
+        match bytes {
+            less if less < attr.size => self.set_size(cx, bytes).await,
+            more if self.core.caps.holes && more > attr.allocated => self.reserve(cx, bytes).await,
+            _ => Ok(attr),
+        }
     }
 
     /// Reads up to `length` bytes; shorter only at the end of the file, empty at or behind it. Needs

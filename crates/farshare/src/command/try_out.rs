@@ -255,7 +255,11 @@ fn smb(args: &TryArgs, shared: &[Shared]) -> SmbSettings {
         eprintln!("farshare: {SMB_DEFAULT} is taken, so a free port is used; --smb ADDR names another");
         SocketAddr::new(SMB_DEFAULT.ip(), 0)
     });
-    SmbSettings { shares: shared.iter().map(share).collect(), ..SmbSettings::new(vec![address]) }
+    SmbSettings {
+        shares: shared.iter().map(share).collect(),
+        protocol_tests: args.protocol_tests,
+        ..SmbSettings::new(vec![address])
+    }
 }
 
 /// On loopback, a free port, unless `--admin` says otherwise.

@@ -117,6 +117,8 @@ pub struct SmbSettings {
     pub max_dialect: Dialect,
     /// Whether one session may have several connections.
     pub multichannel: bool,
+    /// Only ever set by `farshare try`.
+    pub protocol_tests: bool,
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
     pub interfaces: Option<Vec<front_smb::InterfaceChoice>>,
     pub quic: Option<QuicSettings>,
@@ -285,6 +287,7 @@ impl SmbSettings {
             min_dialect: Dialect::Smb202,
             max_dialect: Dialect::Smb311,
             multichannel: true,
+            protocol_tests: false,
             interfaces: None,
             quic: None,
             mdns: false,

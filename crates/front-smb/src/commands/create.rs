@@ -32,7 +32,9 @@ use smb_wire::{AccessMask, FileId, NtStatus};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vfs::{Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want};
+use vfs::{
+    ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want,
+};
 use volume::{Attr, VPath};
 
 /// Attributes that a request may name (MS-FSCC 2.6); others are refused.
@@ -220,6 +222,10 @@ async fn open_file(
         wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
     {
         file.allocation.store(bytes, Ordering::Relaxed);
+        // For less it is not worth a round trip to the origin.
+        if bytes >= ALLOCATION_CHECKED_MIN && access.contains(AccessMask::WRITE_DATA) {
+            opened.open.set_allocation(&request.cx(), bytes).await.map_err(failed)?;
+        }
     }
     let attr = file.show(opened.attr);
     let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;

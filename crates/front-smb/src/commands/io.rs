@@ -48,12 +48,24 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
         file.position.store(decoded.offset + data.len() as u64, Ordering::Relaxed);
     }
     request.connection.server.counters.read_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-    Ok(Answer { room: Some(room), ..data_answer(data) })
+    let mut answer = data_answer(data);
+    match request.connection.read_padding.load(Ordering::Relaxed) {
+        0 => {}
+        padding => pad(&mut answer.body, padding),
+    }
+    Ok(Answer { room: Some(room), ..answer })
 }
 
 fn data_answer(data: Bytes) -> Answer {
     let head = ReadResponse::head(data.len() as u32).to_vec();
     Answer { body: head, payload: data, ..Answer::default() }
+}
+
+/// Moves the data further back, for tests (MS-SMB2 2.2.20, DataOffset).
+fn pad(head: &mut Vec<u8>, padding: u8) {
+    const DATA_OFFSET_AT: usize = 2;
+    head[DATA_OFFSET_AT] += padding;
+    head.resize(head.len() + usize::from(padding), 0);
 }
 
 /// No byte of a file lies at or beyond 2^63.

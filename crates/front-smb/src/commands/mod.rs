@@ -4,12 +4,11 @@
 //! nothing of sockets, signatures or chains.
 
 mod close;
-mod copy_chunk;
 pub(crate) mod create;
 mod directory;
 mod file_info;
 mod io;
-mod ioctl;
+pub(crate) mod ioctl;
 mod lock;
 pub(crate) mod logon;
 mod notify;

@@ -36,6 +36,10 @@ use volume::Attr;
 const VOLUME_MIN_BYTES: usize = 24;
 const ATTRIBUTE_MIN_BYTES: usize = 16;
 
+/// Sectors of device and partition are aligned; what is trimmed becomes free (MS-FSCC 2.5.7).
+const SECTORS_ALIGNED: u32 = 0x3;
+const SECTORS_TRIM: u32 = 0x8;
+
 /// What a class answers: its bytes, and how many of them must fit.
 struct Value {
     bytes: Vec<u8>,
@@ -291,7 +295,9 @@ async fn file_system_value(
             Value::of(ATTRIBUTE_MIN_BYTES, |out| value.encode(out))
         }
         FileSystemClass::SECTOR_SIZE => {
-            let value = SectorSizeInformation { logical_bytes: 512, physical_bytes: 4096, flags: 3 };
+            let trim = if share.vfs.caps().holes { SECTORS_TRIM } else { 0 };
+            let flags = SECTORS_ALIGNED | trim;
+            let value = SectorSizeInformation { logical_bytes: 512, physical_bytes: 4096, flags };
             Value::of(SectorSizeInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileSystemClass::CONTROL => {
@@ -337,6 +343,7 @@ fn file_system_attributes(caps: &volume::Caps) -> FileSystemAttributes {
     attributes.set(FileSystemAttributes::CASE_SENSITIVE_SEARCH, caps.case_sensitive);
     attributes.set(FileSystemAttributes::SUPPORTS_HARD_LINKS, caps.hard_links);
     attributes.set(FileSystemAttributes::READ_ONLY_VOLUME, caps.read_only);
+    attributes.set(FileSystemAttributes::SUPPORTS_BLOCK_REFCOUNTING, caps.clones);
     attributes
 }
 

@@ -1,0 +1,40 @@
+//! FSCTLs of pipes (MS-FSCC 2.3.47 to 2.3.52).
+
+use super::Output;
+use crate::open::Kind;
+use crate::request::Request;
+use smb_wire::NtStatus;
+use smb_wire::ioctl::IoctlRequest;
+
+/// A pipe with both ends there (MS-FSCC 2.3.48, FILE_PIPE_CONNECTED_STATE).
+const CONNECTED: u32 = 3;
+/// The answer to a look without its data, bytes.
+const PEEK_HEAD_BYTES: usize = 16;
+
+/// Writes a request and reads its answer.
+pub(super) fn transceive(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
+    let open = request.open(decoded.file_id)?;
+    let Kind::Pipe(pipe) = &open.kind else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    pipe.write(&decoded.input, &request.connection.server)?;
+    let (output, more) = pipe.read(decoded.max_output_response as usize)?;
+    let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+    Ok(Output { status, bytes: output.into() })
+}
+
+/// Looks at what would be read, and leaves it there.
+pub(super) fn peek(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
+    let open = request.open(decoded.file_id)?;
+    let Kind::Pipe(pipe) = &open.kind else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let Some(room) = (decoded.max_output_response as usize).checked_sub(PEEK_HEAD_BYTES) else {
+        return Err(NtStatus::INFO_LENGTH_MISMATCH);
+    };
+    let (data, waiting) = pipe.peek(room);
+    let mut bytes = Vec::with_capacity(PEEK_HEAD_BYTES + data.len());
+    let messages = u32::from(waiting > 0);
+    for word in [CONNECTED, waiting as u32, messages, waiting as u32] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.extend_from_slice(&data);
+    let status = if data.len() < waiting { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+    Ok(Output { status, bytes })
+}
