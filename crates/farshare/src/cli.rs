@@ -78,6 +78,12 @@ pub struct TryArgs {
     /// A further share, NAME=DIR; can be repeated
     #[arg(long, value_name = "NAME=DIR", hide = true)]
     pub extra_share: Vec<String>,
+    /// Where snapshots lie below each share
+    #[arg(long, value_name = "PATTERN", hide = true)]
+    pub snapshots: Option<String>,
+    /// Links are shown to clients
+    #[arg(long, hide = true)]
+    pub client_symlinks: bool,
     /// Serve the FSCTLs that Samba's test suite needs
     #[arg(long, hide = true)]
     pub protocol_tests: bool,

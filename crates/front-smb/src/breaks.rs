@@ -117,8 +117,9 @@ impl Way {
             (false, Some(_)) => self.give_up(),
             // What was kept for the client ends. What is just being kept will be found breaking, and is closed.
             (false, None) => {
-                if let Some(kept) = self.kept.upgrade() {
-                    kept.purge(|file| self.is_of(file));
+                let kept = self.kept.upgrade();
+                if kept.is_some_and(|kept| kept.purge(|file| self.is_of(file))) {
+                    self.give_up();
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::interfaces::InterfaceChoice;
 use crate::persistent::OpenRecords;
+use crate::snapshots::SnapshotPattern;
 use crate::transport::quic::Certificate;
 use crate::veto::Veto;
 use smb_core::ntlm::NtHash;
@@ -110,6 +111,19 @@ pub struct Share {
     pub encrypt: bool,
     /// Names that are not there.
     pub veto: Veto,
+    pub symlinks: Symlinks,
+    /// Where previous versions lie.
+    pub snapshots: Option<SnapshotPattern>,
+}
+
+/// Who follows symbolic links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Symlinks {
+    /// The server: clients see what links lead to.
+    #[default]
+    Server,
+    /// The client: it sees links, and is told of one in its way (STATUS_STOPPED_ON_SYMLINK).
+    Client,
 }
 
 impl Share {
@@ -124,6 +138,8 @@ impl Share {
             continuously_available: false,
             encrypt: false,
             veto: Veto::default(),
+            symlinks: Symlinks::Server,
+            snapshots: None,
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Durability {
     pub(crate) client: u128,
     /// It is written down, and survives the end of the process.
     pub(crate) persistent: bool,
+    /// It is kept whatever it may cache (MS-SMB2 3.3.5.15.9).
+    pub(crate) resilient: bool,
 }
 
 /// An open whose client is away.
@@ -68,6 +70,12 @@ impl Table {
 impl KeptOpen {
     pub(crate) fn new(file: Arc<FileOpen>, granted: AccessMask, user: Arc<str>, share: String) -> KeptOpen {
         KeptOpen { file, granted, user, share, stay: 0 }
+    }
+
+    /// Whoever wants the file, it is kept: what it cached goes, its locks and share mode stand.
+    fn stays(&self) -> bool {
+        let durability = *self.file.durability.lock();
+        durability.is_some_and(|durability| durability.persistent || durability.resilient)
     }
 
     fn is_persistent(&self) -> bool {
@@ -112,7 +120,7 @@ impl Kept {
             let may_be = may_be_durable(granted.caching) && !granted.breaking && !file.vfs.is_closed();
             // Locks need the right to keep writes back: else somebody may have to see them (MS-SMB2 3.3.7.1).
             let locks = file.vfs.holds_locks() && !granted.caching.contains(Caching::WRITE);
-            let stays = durability.persistent || (may_be && !locks);
+            let stays = durability.persistent || durability.resilient || (may_be && !locks);
             if !stays || table.opens.len() >= limits::KEPT_OPENS_MAX {
                 return false;
             }
@@ -176,12 +184,18 @@ impl Kept {
         table.opens.remove(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
     }
 
-    /// Ends what is kept and meant: somebody else wants it.
-    pub(crate) fn purge(&self, is_meant: impl Fn(&Arc<FileOpen>) -> bool) {
-        let ended: Vec<_> = {
+    /// Ends what is kept and meant: somebody else wants it. True when something of it is resilient: that stays, and
+    /// what it cached is gone.
+    pub(crate) fn purge(&self, is_meant: impl Fn(&Arc<FileOpen>) -> bool) -> bool {
+        let resilient = |kept: &KeptOpen| {
+            let durability = *kept.file.durability.lock();
+            is_meant(&kept.file) && durability.is_some_and(|it| it.resilient && !it.persistent)
+        };
+        let (ended, stays): (Vec<_>, bool) = {
             let mut table = self.0.lock();
-            let ends = |kept: &KeptOpen| is_meant(&kept.file) && !kept.is_persistent();
-            table.opens.extract_if(|_, kept| ends(kept)).map(|(_, kept)| kept.file).collect()
+            let ends = |kept: &KeptOpen| is_meant(&kept.file) && !kept.stays();
+            let ended = table.opens.extract_if(|_, kept| ends(kept)).map(|(_, kept)| kept.file).collect();
+            (ended, table.opens.values().any(resilient))
         };
         if !ended.is_empty() {
             tokio::spawn(async move {
@@ -190,6 +204,7 @@ impl Kept {
                 }
             });
         }
+        stays
     }
 
     /// Whether an open that was made with this name by this client is kept.

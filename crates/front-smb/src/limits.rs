@@ -40,6 +40,12 @@ pub const DURABLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const DURABLE_TIMEOUT_MAX: Duration = Duration::from_secs(300);
 /// A break that has not reached its client after this time is told on another channel.
 pub const BREAK_DELIVERY: Duration = Duration::from_millis(1000);
+/// How long a resilient open is kept where the client names no time.
+pub const RESILIENT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest time that a client can name for it.
+pub const RESILIENT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// Snapshots that are told of one share.
+pub const SNAPSHOTS_MAX: usize = 4096;
 /// Requests of one chain.
 pub const COMPOUND_MAX: usize = 64;
 /// Requests of one connection that may wait with an interim response (Windows: 511).

@@ -15,6 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Mutex;
 use volume::{Attr, Cx, Priority};
 
+/// Rights that change nothing.
+const READS: AccessMask = AccessMask::READ_DATA
+    .union(AccessMask::EXECUTE)
+    .union(AccessMask::READ_EA)
+    .union(AccessMask::READ_ATTRIBUTES)
+    .union(AccessMask::READ_CONTROL);
+
 pub(crate) struct Open {
     pub(crate) id: FileId,
     pub(crate) tree_id: u32,
@@ -28,6 +35,8 @@ pub(crate) struct Open {
 pub(crate) enum Kind {
     File(Arc<FileOpen>),
     Pipe(Pipe),
+    /// The quotas of the volume, of which there are none.
+    Quota,
 }
 
 /// A file or directory. What of it is here outlives the session where the open does (`kept`).
@@ -41,6 +50,8 @@ pub(crate) struct FileOpen {
     pub(crate) posix: bool,
     /// The lease that it shares.
     pub(crate) lease: Option<SharedLease>,
+    /// It lies in a snapshot, and is only read.
+    pub(crate) in_snapshot: bool,
     /// How its client is told of breaks.
     pub(crate) way: parking_lot::Mutex<Option<Arc<Way>>>,
     /// Whether and how long it outlives its client's connections.
@@ -79,6 +90,7 @@ impl FileOpen {
             action,
             posix: false,
             lease,
+            in_snapshot: false,
             way: parking_lot::Mutex::default(),
             durability: parking_lot::Mutex::default(),
             position: AtomicU64::new(0),
@@ -144,12 +156,23 @@ impl Open {
     pub(crate) fn file(&self) -> Result<&Arc<FileOpen>, NtStatus> {
         match &self.kind {
             Kind::File(file) => Ok(file),
-            Kind::Pipe(_) => Err(NtStatus::INVALID_DEVICE_REQUEST),
+            Kind::Pipe(_) | Kind::Quota => Err(NtStatus::INVALID_DEVICE_REQUEST),
+        }
+    }
+
+    /// Refuses what changes a file of the past.
+    pub(crate) fn needs_present(&self) -> Result<(), NtStatus> {
+        match &self.kind {
+            Kind::File(file) if file.in_snapshot => Err(NtStatus::MEDIA_WRITE_PROTECTED),
+            Kind::File(_) | Kind::Pipe(_) | Kind::Quota => Ok(()),
         }
     }
 
     /// Refuses unless one of `rights` was granted.
     pub(crate) fn needs_any(&self, rights: AccessMask) -> Result<(), NtStatus> {
+        if !rights.intersects(READS) {
+            self.needs_present()?;
+        }
         if self.granted.intersects(rights) { Ok(()) } else { Err(NtStatus::ACCESS_DENIED) }
     }
 }

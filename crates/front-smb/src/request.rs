@@ -7,6 +7,8 @@ use crate::order::{Counted, Overtaken};
 use crate::reply::Answer;
 use crate::session::{Channel, Session, Tree};
 use bytes::Bytes;
+use smb_wire::error_response::ErrorResponse;
+use smb_wire::fscc::reparse::Symlink;
 use smb_wire::negotiate::Dialect;
 use smb_wire::{Command, FileId, Flags, Header, NtStatus};
 use std::sync::atomic::Ordering;
@@ -30,6 +32,8 @@ pub(crate) struct Request {
     used_file: OnceLock<FileId>,
     /// Told when the request waits for somebody, and its client is to know.
     waits: Notify,
+    /// What the error response says besides its status.
+    explanation: OnceLock<ErrorResponse>,
     /// Counted among the requests of its open.
     under_way: OnceLock<UnderWay>,
 }
@@ -58,6 +62,7 @@ impl Request {
             chain_file: None,
             used_file: OnceLock::new(),
             waits: Notify::new(),
+            explanation: OnceLock::new(),
             under_way: OnceLock::new(),
         }
     }
@@ -129,6 +134,24 @@ impl Request {
     pub(crate) fn use_file(&self, id: FileId) {
         // A request works on one file; a second mention of it changes nothing.
         let _first = self.used_file.set(id);
+    }
+
+    /// A link is in the way of this request: its client is told where it leads (MS-SMB2 2.2.2.2.1).
+    pub(crate) fn stopped_on(&self, link: &Symlink, unparsed_bytes: u16) {
+        let in_context = self.dialect() == Dialect::SMB_3_1_1;
+        let error = ErrorResponse::stopped_on_symlink(link, unparsed_bytes, in_context);
+        // One request is stopped once.
+        let _first = self.explanation.set(error);
+    }
+
+    /// The answer to a request that failed.
+    pub(crate) fn refusal(&self, status: NtStatus) -> Answer {
+        match self.explanation.get() {
+            Some(error) if status == NtStatus::STOPPED_ON_SYMLINK => {
+                Answer::with(status, |body| error.encode(body))
+            }
+            Some(_) | None => Answer::error(status),
+        }
     }
 
     /// The request waits for another client: its own is told so at once.
@@ -203,7 +226,7 @@ impl Chain {
         }
         match request.used_file.get() {
             Some(id) => self.file = Some(*id),
-            None if request.header.command == Command::Create && answer.status.is_error() => {
+            None if request.header.command == Command::Create && !answer.status.is_success() => {
                 self.file = None;
                 self.failed = Some(answer.status);
             }

@@ -25,6 +25,7 @@ pub(crate) fn status_of(error: &Error) -> NtStatus {
         Error::LimitReached(_) => NtStatus::INSUFFICIENT_RESOURCES,
         Error::ReadOnly => NtStatus::MEDIA_WRITE_PROTECTED,
         Error::InvalidArgument(_) => NtStatus::INVALID_PARAMETER,
+        Error::Stopped(_) => NtStatus::STOPPED_ON_SYMLINK,
         Error::Closed => NtStatus::FILE_CLOSED,
         Error::Volume(error) => status_of_kind(error.kind),
     }

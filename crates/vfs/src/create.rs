@@ -34,7 +34,11 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
     check(core, request)?;
     let link_itself = request.access.contains(Access::DELETE)
         && !request.access.intersects(Access::READING | Access::WRITING);
-    let how = Lookup { case_sensitive: request.case_sensitive, follow: !request.open_link && !link_itself };
+    let how = Lookup {
+        case_sensitive: request.case_sensitive,
+        follow: !request.open_link && !link_itself,
+        stop: request.stop_at_links,
+    };
     for _ in 0..OPEN_TRIES {
         let entered = core.enter(cx, &request.path).await?;
         let alone = request.disposition != Disposition::Open;
@@ -94,6 +98,8 @@ fn admissible(request: &OpenRequest, attr: &Attr) -> Result<Action> {
         (Kind::Dir, Want::File) => return Err(Error::IsADirectory),
         (Kind::File | Kind::Other, Want::Dir) => return Err(Error::NotADirectory),
         (Kind::Dir, _) if empties => return Err(Error::Exists),
+        // Its content is what it says, and not read this way.
+        (Kind::Symlink, _) if request.open_link && !empties => {}
         (Kind::Symlink | Kind::Other, _)
             if empties || request.access.intersects(Access::READING | Access::WRITING) =>
         {

@@ -14,6 +14,8 @@ pub struct DirEntry {
     pub name: Arc<str>,
     /// For a symbolic link that leads somewhere inside the volume and is followed: of what it leads to.
     pub attr: Attr,
+    /// A link that leads to a directory; only looked for where links are followed or marked.
+    pub leads_to_dir: bool,
 }
 
 /// What a walk tells of symbolic links.
@@ -23,6 +25,8 @@ pub enum Links {
     Followed,
     /// The links themselves, as POSIX clients want.
     Shown,
+    /// The same, and which of them lead to directories, as Windows clients want.
+    Marked,
 }
 
 /// A walk through a directory: `.` and `..` first, then the names in the origin's order. It asks the volume
@@ -87,28 +91,30 @@ impl DirCursor {
                         Some(attr) => attr,
                         None => self.open.attr(cx).await?,
                     };
-                    self.ready.push_back(DirEntry { name: ".".into(), attr: this });
-                    self.ready.push_back(DirEntry { name: "..".into(), attr: above });
+                    self.ready.push_back(DirEntry { name: ".".into(), attr: this, leads_to_dir: false });
+                    self.ready.push_back(DirEntry { name: "..".into(), attr: above, leads_to_dir: false });
                     page
                 }
                 false => core.volume.list(cx, &dir, how).await?,
             };
             for entry in page.entries {
-                let attr = self.led_to(cx, &entry).await?;
-                self.ready.push_back(DirEntry { name: entry.name, attr });
+                let led_to = self.led_to(cx, &entry).await?;
+                let attr = if self.links == Links::Followed { led_to } else { entry.attr };
+                let leads_to_dir = entry.attr.kind == Kind::Symlink && led_to.is_dir();
+                self.ready.push_back(DirEntry { name: entry.name, attr, leads_to_dir });
             }
             self.at = page.next.map_or(At::End, At::Page);
         }
         Ok(())
     }
 
-    /// The attributes to show: of what a link leads to, or its own when it leads nowhere.
+    /// The attributes: of what a link leads to, or its own when it leads nowhere.
     async fn led_to(&self, cx: &Cx, entry: &Entry) -> Result<Attr> {
         if entry.attr.kind != Kind::Symlink || self.links == Links::Shown {
             return Ok(entry.attr);
         }
         let path = self.open.path()?.join(&entry.name)?;
-        let how = Lookup { case_sensitive: false, follow: true };
+        let how = Lookup { case_sensitive: false, follow: true, stop: false };
         match self.open.core.resolve(cx, &path, how).await.and_then(|found| found.found()) {
             Ok((_, attr)) => Ok(attr),
             Err(Error::Volume(error)) => Err(Error::Volume(error)),

@@ -49,6 +49,8 @@ pub enum Error {
     /// A symbolic link leads out of the volume, is absolute, or the chain is longer than
     /// [`crate::SYMLINKS_MAX`]: `STATUS_STOPPED_ON_SYMLINK` or `STATUS_OBJECT_PATH_NOT_FOUND`.
     LinkRefused,
+    /// A symbolic link is in the way of a client that follows links by itself: `STATUS_STOPPED_ON_SYMLINK`.
+    Stopped(Box<crate::Stop>),
     /// The request contradicts itself: `STATUS_INVALID_PARAMETER`. The text says how.
     InvalidArgument(&'static str),
     /// The open was closed (a waiting lock or notify ends so too): `STATUS_FILE_CLOSED`, for a waiting
@@ -115,6 +117,7 @@ impl fmt::Display for Error {
             Error::LimitReached(what) => return write!(f, "too many {what}"),
             Error::ReadOnly => "served read-only",
             Error::LinkRefused => "a symbolic link leads astray",
+            Error::Stopped(_) => "a symbolic link is in the way",
             Error::InvalidArgument(how) => how,
             Error::Closed => "closed",
             Error::Volume(error) => return error.fmt(f),

@@ -19,6 +19,7 @@
 //! | `restore` | opens that come back after the process ended |
 //! | `attributes` | looking at attributes and setting them |
 //! | `extras` | what an open carries besides its content; holes, copies, reserved room |
+//! | `links` | reading and making symbolic links |
 //! | `landing` | changes of an open that are on their way to the volume |
 //! | `watch` | what the origin tells by itself |
 //!
@@ -61,6 +62,7 @@ mod extras;
 mod index;
 mod landing;
 mod leases;
+mod links;
 mod lock_wait;
 mod name_lock;
 mod notify;
@@ -80,6 +82,7 @@ pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching, Gran
 pub use contend::Breaking;
 pub use cursor::{DirCursor, DirEntry, Links};
 pub use error::{Error, Result};
+pub use links::{Replacement, Stop};
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
 pub use open::Open;
 pub use range_lock::{Range, WAITING_LOCKS_PER_FILE_MAX, WAITING_LOCKS_PER_OPEN_MAX};

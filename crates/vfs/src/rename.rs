@@ -13,7 +13,7 @@ use crate::{Access, Error, RenameHow, Result, Share, names};
 use std::sync::Arc;
 use volume::{Attr, Change, Cx, DosAttributes, ErrorKind, VPath};
 
-const THE_NAME_ITSELF: Lookup = Lookup { case_sensitive: false, follow: false };
+const THE_NAME_ITSELF: Lookup = Lookup { case_sensitive: false, follow: false, stop: false };
 
 pub(crate) async fn rename(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: RenameHow) -> Result<()> {
     while let Some(breaking) = try_rename(&core, &cx, key, &to, how).await? {

@@ -139,6 +139,8 @@ pub struct OpenRequest {
     /// followed, except by an open for `DELETE` that asks for no data: removing and renaming a link must
     /// not hit what it points to.
     pub open_link: bool,
+    /// A symbolic link that would be followed is told to the caller instead ([`crate::Error::Stopped`]).
+    pub stop_at_links: bool,
     /// For a new or emptied file. `ARCHIVE` is added to files.
     pub dos: DosAttributes,
     /// POSIX permissions of a new object. A directory may be passed by whom it may be read.
@@ -171,6 +173,7 @@ impl OpenRequest {
             delete_on_close: false,
             case_sensitive: false,
             open_link: false,
+            stop_at_links: false,
             dos: DosAttributes::empty(),
             mode: 0o644,
             allocation: None,

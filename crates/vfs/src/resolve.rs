@@ -9,7 +9,7 @@
 use crate::core::Core;
 use crate::index::Names;
 use crate::vfs::SYMLINKS_MAX;
-use crate::{Error, Result, names};
+use crate::{Error, Result, Stop, names};
 use std::sync::Arc;
 use std::time::Instant;
 use volume::{Attr, Cx, ErrorKind, Kind, ListHow, VPath};
@@ -23,6 +23,8 @@ pub(crate) struct Lookup {
     pub case_sensitive: bool,
     /// A link as last component is followed.
     pub follow: bool,
+    /// The first link that would be followed is told of instead.
+    pub stop: bool,
 }
 
 /// What a path stands for.
@@ -65,7 +67,7 @@ impl Core {
         for _ in 0..STEPS_MAX {
             let step = match self.look(cx, &path).await? {
                 Some(attr) if attr.kind == Kind::Symlink && how.follow => {
-                    Step::Linked(self.follow(cx, &path, "").await?)
+                    Step::Linked(self.follow(cx, &path, "", how).await?)
                 }
                 Some(attr) => return Ok(Resolved { path, attr: Some(attr) }),
                 None => self.walk(cx, &path, how).await?,
@@ -113,7 +115,7 @@ impl Core {
                 self.spelled(&parent, found)
             }
             Some(attr) if attr.kind == Kind::Symlink => {
-                Ok(Step::Linked(self.follow(cx, &parent, last).await?))
+                Ok(Step::Linked(self.follow(cx, &parent, last, how).await?))
             }
             Some(_) => Err(Error::PathNotFound),
             None => self.descend(cx, &parent, last, how).await,
@@ -137,7 +139,7 @@ impl Core {
                 Some(attr) if attr.is_dir() => dir = below,
                 Some(attr) if attr.kind == Kind::Symlink => {
                     let rest: Vec<&str> = rest.chain(std::iter::once(last)).collect();
-                    return Ok(Step::Linked(self.follow(cx, &below, &rest.join("/")).await?));
+                    return Ok(Step::Linked(self.follow(cx, &below, &rest.join("/"), how).await?));
                 }
                 Some(_) | None => return Err(Error::PathNotFound),
             }
@@ -203,8 +205,11 @@ impl Core {
     }
 
     /// Where the link `path` with `rest` behind it leads.
-    async fn follow(&self, cx: &Cx, path: &VPath, rest: &str) -> Result<VPath> {
+    async fn follow(&self, cx: &Cx, path: &VPath, rest: &str, how: Lookup) -> Result<VPath> {
         let target = self.volume.read_link(cx, path).await?;
+        if how.stop {
+            return Err(Error::Stopped(Box::new(Stop { target, rest: rest.to_owned() })));
+        }
         let mut lead = link_target(path, &target)?;
         for name in rest.split('/').filter(|name| !name.is_empty()) {
             lead = lead.join(name)?;
@@ -214,7 +219,7 @@ impl Core {
 }
 
 /// Where a link with this content leads, by name.
-fn link_target(link: &VPath, target: &str) -> Result<VPath> {
+pub(crate) fn link_target(link: &VPath, target: &str) -> Result<VPath> {
     if target.starts_with('/') || target.is_empty() {
         return Err(Error::LinkRefused);
     }

@@ -218,7 +218,7 @@ fn entrypoint(
         state: state.to_owned(),
         link: Some(LinkSettings { dial, ..link(&state.join("certs")) }),
         volumes: shared.iter().map(volume).collect(),
-        smb: Some(smb(args, shared)),
+        smb: Some(smb(args, shared)?),
         admin: admin(args),
     })
 }
@@ -232,7 +232,7 @@ fn direct(args: &TryArgs, state: &Path, shared: &[Shared]) -> Result<Config, Fai
         state: state.to_owned(),
         link: None,
         volumes: shared.iter().map(volume).collect(),
-        smb: Some(smb(args, shared)),
+        smb: Some(smb(args, shared)?),
         admin: admin(args),
     })
 }
@@ -242,8 +242,16 @@ fn link(certificates: &Path) -> LinkSettings {
     LinkSettings { listen: None, dial: Vec::new(), certs, connections: 0, bbr: true }
 }
 
-fn smb(args: &TryArgs, shared: &[Shared]) -> SmbSettings {
+fn smb(args: &TryArgs, shared: &[Shared]) -> Result<SmbSettings, Failure> {
+    let snapshots = args.snapshots.as_deref().map(front_smb::SnapshotPattern::parse).transpose();
+    let snapshots = snapshots.map_err(|why| Failure::usage(format_args!("--snapshots: {why}")))?;
+    let symlinks = match args.client_symlinks {
+        true => front_smb::Symlinks::Client,
+        false => front_smb::Symlinks::Server,
+    };
     let share = |one: &Shared| ShareSettings {
+        snapshots: snapshots.clone(),
+        symlinks,
         comment: "farshare try".to_owned(),
         continuously_available: args.continuously_available,
         ..ShareSettings::new(one.share.clone(), one.volume.clone())
@@ -255,11 +263,11 @@ fn smb(args: &TryArgs, shared: &[Shared]) -> SmbSettings {
         eprintln!("farshare: {SMB_DEFAULT} is taken, so a free port is used; --smb ADDR names another");
         SocketAddr::new(SMB_DEFAULT.ip(), 0)
     });
-    SmbSettings {
+    Ok(SmbSettings {
         shares: shared.iter().map(share).collect(),
         protocol_tests: args.protocol_tests,
         ..SmbSettings::new(vec![address])
-    }
+    })
 }
 
 /// On loopback, a free port, unless `--admin` says otherwise.

@@ -146,6 +146,9 @@ pub struct ShareSettings {
     pub hidden: bool,
     /// Opens survive a restart of the node, where clients ask for that.
     pub continuously_available: bool,
+    pub symlinks: front_smb::Symlinks,
+    /// Where previous versions lie.
+    pub snapshots: Option<front_smb::SnapshotPattern>,
     /// Who may connect, members of `groups` among them; empty: whoever can log in.
     pub users: Vec<String>,
     pub encrypt: ShareEncryption,
@@ -320,6 +323,8 @@ impl ShareSettings {
             read_only: false,
             hidden: false,
             continuously_available: false,
+            symlinks: front_smb::Symlinks::Server,
+            snapshots: None,
             users: Vec::new(),
             encrypt: ShareEncryption::default(),
             veto: Vec::new(),

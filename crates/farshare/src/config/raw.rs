@@ -120,12 +120,30 @@ pub struct Share {
     pub hidden: bool,
     #[serde(default)]
     pub continuously_available: bool,
+    #[serde(default)]
+    pub symlinks: Symlinks,
+    pub snapshots: Option<Snapshots>,
     pub users: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     pub groups: Vec<Spanned<String>>,
     pub encrypt: Option<Spanned<super::ShareEncryption>>,
     #[serde(default)]
     pub veto: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshots {
+    pub pattern: Spanned<String>,
+}
+
+/// Who follows them.
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Symlinks {
+    #[default]
+    Server,
+    Client,
 }
 
 #[derive(Deserialize)]

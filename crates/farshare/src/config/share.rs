@@ -71,6 +71,13 @@ pub(super) fn settle(
             encrypt => encrypt.map(Spanned::into_inner).unwrap_or_default(),
         };
         let veto = patterns(source, share.veto)?;
+        let snapshots = match share.snapshots {
+            Some(raw::Snapshots { pattern }) => match front_smb::SnapshotPattern::parse(pattern.get_ref()) {
+                Ok(parsed) => Some(parsed),
+                Err(why) => return source.wrong(pattern.span(), format!("{:?}: {why}", pattern.get_ref())),
+            },
+            None => None,
+        };
         shares.push(ShareSettings {
             name,
             volume: share.volume.into_inner(),
@@ -78,6 +85,11 @@ pub(super) fn settle(
             read_only: share.read_only,
             hidden: share.hidden,
             continuously_available: share.continuously_available,
+            snapshots,
+            symlinks: match share.symlinks {
+                raw::Symlinks::Server => front_smb::Symlinks::Server,
+                raw::Symlinks::Client => front_smb::Symlinks::Client,
+            },
             users,
             encrypt,
             veto,

@@ -272,6 +272,8 @@ fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::
         continuously_available: share.continuously_available,
         encrypt: share.encrypt == ShareEncryption::Required,
         veto: front_smb::Veto::new(share.veto.iter().map(String::as_str)),
+        symlinks: share.symlinks,
+        snapshots: share.snapshots.clone(),
         ..front_smb::Share::new(share.name.clone(), served.vfs.clone())
     };
     with_volume.map(share).collect()

@@ -18,7 +18,7 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
         records.forget(open.id.persistent);
     }
     let attr = match &open.kind {
-        Kind::Pipe(_) => None,
+        Kind::Pipe(_) | Kind::Quota => None,
         Kind::File(file) => file.vfs.close(&request.cx()).await.map_err(failed)?.map(|attr| file.show(attr)),
     };
     let attributes =

@@ -6,14 +6,17 @@
 
 mod apple;
 mod durable;
+mod history;
 mod instance;
 mod lease;
 pub(crate) mod replay;
 
 use crate::breaks::{self, Announcement};
 use crate::commands::file_info;
+use crate::commands::ioctl::reparse;
 use crate::commands::posix;
 use crate::config::Share;
+use crate::config::Symlinks;
 use crate::open::{FileOpen, Kind, Open};
 use crate::order::ChannelOrder;
 use crate::pipe::Pipe;
@@ -50,6 +53,8 @@ const MODE_OPTIONS: u32 = 0x0000_103E;
 /// Access that a request may name.
 const ACCESS_KNOWN: u32 = 0xF31F_01FF;
 const IMPERSONATION_MAX: u32 = 3;
+/// By this name Windows knows the quotas of a volume (MS-FSCC 2.1.5.4, `$Extend`).
+const QUOTA_FILE: &str = "$Extend\\$Quota:$Q:$INDEX_ALLOCATION";
 
 pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = CreateRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -64,6 +69,9 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         return durable::reconnect(request, tree, share, &decoded, wanted).await;
     }
     check(&decoded)?;
+    if decoded.name.eq_ignore_ascii_case(QUOTA_FILE) {
+        return open_quota(request, tree, &decoded);
+    }
     request.connection.server.until_restored(share).await;
     let named = match replay::begin(request, tree, share, &decoded, &wants).await? {
         replay::Begun::Again(answer) => return Ok(*answer),
@@ -120,16 +128,7 @@ fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
     if decoded.contexts.iter().any(|context| matches!(context, CreateContext::ExtendedAttributes(_))) {
         return Err(NtStatus::EAS_NOT_SUPPORTED);
     }
-    check_history(decoded)
-}
-
-/// No snapshots are served: who wants an old version is told that it is not there.
-fn check_history(decoded: &CreateRequest) -> Result<(), NtStatus> {
-    let wants_history = decoded.contexts.iter().any(|context| match context {
-        CreateContext::TimeWarp(time) => time.0 != 0,
-        _ => false,
-    });
-    if wants_history { Err(NtStatus::OBJECT_NAME_NOT_FOUND) } else { Ok(()) }
+    Ok(())
 }
 
 /// The path of a request, and its stream cut off: only the unnamed stream is served.
@@ -180,10 +179,8 @@ async fn open_file(
     wants: &durable::Wants,
 ) -> Result<(Arc<Open>, Answer), NtStatus> {
     let posix = posix::asked(request, decoded);
-    let path = match posix {
-        Some(_) => posix::path(&decoded.name)?,
-        None => path_of(&decoded.name)?,
-    };
+    let parse = if posix.is_some() { posix::path } else { path_of };
+    let (path, in_snapshot) = history::place(share, decoded, parse)?;
     let mut access = granted(decoded.desired_access, tree.maximal_access)?;
     if decoded.create_options.contains(CreateOptions::DELETE_ON_CLOSE) && !access.contains(AccessMask::DELETE)
     {
@@ -200,6 +197,10 @@ async fn open_file(
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }
+    if in_snapshot {
+        history::read_only(&mut wanted, decoded.create_options)?;
+    }
+    wanted.stop_at_links = share.symlinks == Symlinks::Client;
     let opened = match open_or_wait(request, &share.vfs, &wanted).await {
         // A read-only file: whoever asked for all he may have gets all but writing.
         Err(vfs::Error::AccessDenied) if decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED) => {
@@ -207,6 +208,7 @@ async fn open_file(
             let less = OpenRequest { access: Access::from_bits_truncate(access.bits()), ..wanted.clone() };
             open_or_wait(request, &share.vfs, &less).await.map_err(failed)?
         }
+        Err(vfs::Error::NotFound) if in_snapshot => return Err(history::missing(decoded)),
         outcome => outcome.map_err(failed)?,
     };
     let mode = decoded.create_options.bits() & MODE_OPTIONS;
@@ -218,6 +220,7 @@ async fn open_file(
         Arc::clone(&request.connection.server.change_times),
     );
     file.posix = posix.is_some();
+    file.in_snapshot = in_snapshot;
     if let Some(bytes) =
         wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
     {
@@ -241,12 +244,17 @@ async fn open_file(
 /// Opens; while another client has to give back what it caches, this one's is told to wait.
 async fn open_or_wait(request: &Request, vfs: &vfs::Vfs, wanted: &OpenRequest) -> vfs::Result<Opened> {
     loop {
-        match vfs.try_open(&request.cx(), wanted).await? {
-            Tried::Opened(opened) => return Ok(opened),
-            Tried::Breaking(breaking) => {
+        match vfs.try_open(&request.cx(), wanted).await {
+            Ok(Tried::Opened(opened)) => return Ok(opened),
+            Ok(Tried::Breaking(breaking)) => {
                 request.wait_for_others();
                 breaking.settled(&request.cx()).await?;
             }
+            Err(vfs::Error::Stopped(stop)) => {
+                reparse::tell_of(request, &stop);
+                return Err(vfs::Error::Stopped(stop));
+            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -343,7 +351,7 @@ fn enter(
     enter_as(request, tree, FileId { persistent: number, volatile: number }, granted, kind)
 }
 
-fn enter_as(
+pub(crate) fn enter_as(
     request: &Request,
     tree: &Arc<Tree>,
     id: FileId,
@@ -419,8 +427,30 @@ fn open_pipe(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Re
         return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
     }
     let pipe = Pipe::open(&decoded.name).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    open_special(request, tree, decoded, Kind::Pipe(pipe), FileAttributes::NORMAL)
+}
+
+/// The file that clients open to ask for quotas (MS-FSCC 2.4.41). It is always there, and there are none.
+fn open_quota(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Result<Answer, NtStatus> {
+    match decoded.create_disposition {
+        CreateDisposition::Open | CreateDisposition::OpenIf => {}
+        _ => return Err(NtStatus::ACCESS_DENIED),
+    }
+    let attributes =
+        FileAttributes::HIDDEN | FileAttributes::SYSTEM | FileAttributes::DIRECTORY | FileAttributes::ARCHIVE;
+    open_special(request, tree, decoded, Kind::Quota, attributes)
+}
+
+/// Opens what is no file of a volume.
+fn open_special(
+    request: &Request,
+    tree: &Arc<Tree>,
+    decoded: &CreateRequest,
+    kind: Kind,
+    file_attributes: FileAttributes,
+) -> Result<Answer, NtStatus> {
     let access = granted(decoded.desired_access, tree.maximal_access)?;
-    let id = enter(request, tree, access, Kind::Pipe(pipe))?.id;
+    let id = enter(request, tree, access, kind)?.id;
     let response = CreateResponse {
         oplock_level: OplockLevel::NONE,
         flags: 0,
@@ -431,7 +461,7 @@ fn open_pipe(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Re
         change_time: Default::default(),
         allocation_size: 0,
         end_of_file: 0,
-        file_attributes: FileAttributes::NORMAL,
+        file_attributes,
         file_id: id,
         contexts: Vec::new(),
     };

@@ -3,12 +3,15 @@
 use crate::change_times::ChangeTimes;
 use crate::commands::file_info;
 use crate::commands::posix;
+use crate::config::Symlinks;
 use crate::open::{FileOpen, Walk};
 use crate::reply::Answer;
 use crate::request::Request;
+use crate::session::Target;
 use crate::status::failed;
 use crate::veto::Veto;
 use smb_core::wildcard::Pattern;
+use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::directory::{DirectoryClass, DirectoryEntry, DirectoryPage};
 use smb_wire::fscc::posix::{POSIX_LEVEL, PosixDirectoryPage, PosixInformation};
 use smb_wire::query_directory::{QueryDirectoryFlags, QueryDirectoryRequest, QueryDirectoryResponse};
@@ -38,7 +41,7 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     }
     let cx = request.cx();
     let mut place = file.walk.lock().await;
-    let walk = begin(&mut place, file, &decoded)?;
+    let walk = begin(&mut place, file, &decoded, links(request, file)?)?;
     let single = decoded.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY);
     let page = class.page(decoded.output_buffer_length as usize);
     let change_times = &request.connection.server.change_times;
@@ -94,9 +97,9 @@ impl Page {
     }
 
     /// Adds an entry; false when it does not fit any more.
-    fn push(&mut self, name: &str, attr: &Attr) -> bool {
+    fn push(&mut self, name: &str, leads_to_dir: bool, attr: &Attr) -> bool {
         match self {
-            Page::Of(page) => page.push(&directory_entry(name, attr)),
+            Page::Of(page) => page.push(&directory_entry(name, leads_to_dir, attr)),
             Page::Posix(page) => page.push(name, &posix::information(attr)),
         }
     }
@@ -116,11 +119,24 @@ impl Page {
     }
 }
 
+/// What this client is told of links.
+fn links(request: &Request, file: &FileOpen) -> Result<Links, NtStatus> {
+    match &request.tree()?.target {
+        Target::Disk(_) if file.posix => Ok(Links::Shown),
+        Target::Disk(share) => Ok(match share.symlinks {
+            Symlinks::Client => Links::Marked,
+            Symlinks::Server => Links::Followed,
+        }),
+        Target::Pipes => Err(NtStatus::INVALID_DEVICE_REQUEST),
+    }
+}
+
 /// The walk to go on with: a new one at the first request and when the client starts over.
 fn begin<'a>(
     place: &'a mut Option<Walk>,
     file: &FileOpen,
     decoded: &QueryDirectoryRequest,
+    links: Links,
 ) -> Result<&'a mut Walk, NtStatus> {
     // Old programs say `*.*` and mean names without a period too.
     let pattern = if decoded.pattern == "*.*" { "*" } else { &decoded.pattern };
@@ -137,8 +153,7 @@ fn begin<'a>(
             }
         }
         _ => {
-            let cursor =
-                file.vfs.list(if file.posix { Links::Shown } else { Links::Followed }).map_err(failed)?;
+            let cursor = file.vfs.list(links).map_err(failed)?;
             *place = Some(Walk { cursor, pattern: Pattern::new(pattern), found: false });
         }
     }
@@ -157,7 +172,7 @@ async fn fill(
         let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)? else { break };
         let name = page.name(&entry.name);
         if walk.pattern.matches(&name) && !veto.is_some_and(|veto| veto.has(&name)) {
-            if !page.push(&name, &change_times.show(entry.attr)) {
+            if !page.push(&name, entry.leads_to_dir, &change_times.show(entry.attr)) {
                 if page.is_empty() {
                     return Err(NtStatus::BUFFER_OVERFLOW);
                 }
@@ -182,8 +197,11 @@ fn no_such_file(walk: &mut Walk) -> NtStatus {
     NtStatus::NO_SUCH_FILE
 }
 
-fn directory_entry<'a>(name: &'a str, attr: &Attr) -> DirectoryEntry<'a> {
+fn directory_entry<'a>(name: &'a str, leads_to_dir: bool, attr: &Attr) -> DirectoryEntry<'a> {
     let times = file_info::times(attr);
+    let mut attributes = file_info::attributes(attr);
+    // Clients tell links to directories and to files apart by it.
+    attributes.set(FileAttributes::DIRECTORY, attr.is_dir() || leads_to_dir);
     DirectoryEntry {
         name,
         creation_time: times.creation,
@@ -192,7 +210,8 @@ fn directory_entry<'a>(name: &'a str, attr: &Attr) -> DirectoryEntry<'a> {
         change_time: times.change,
         end_of_file: file_info::end_of_file(attr),
         allocation_size: file_info::allocation(attr),
-        file_attributes: file_info::attributes(attr),
+        file_attributes: attributes,
+        reparse_tag: file_info::reparse_tag(attr),
         file_id: u128::from(attr.id.hi) << 64 | u128::from(attr.id.lo),
         ..DirectoryEntry::default()
     }

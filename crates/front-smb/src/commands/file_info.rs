@@ -3,6 +3,7 @@
 use smb_wire::NtStatus;
 use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::file::BasicInformation;
+use smb_wire::fscc::reparse::tag;
 use smb_wire::time::FileTime;
 use volume::{Attr, DosAttributes, FileId, Kind, SetAttr, Time};
 
@@ -32,6 +33,11 @@ pub(super) fn attributes(attr: &Attr) -> FileAttributes {
         Kind::File | Kind::Other => {}
     }
     if bits.is_empty() { FileAttributes::NORMAL } else { bits }
+}
+
+/// The reparse tag that goes with the attributes; 0 for what is no reparse point.
+pub(super) fn reparse_tag(attr: &Attr) -> u32 {
+    if attr.kind == Kind::Symlink { tag::SYMLINK } else { 0 }
 }
 
 /// Object ids, made of what is known of a file anyway.

@@ -50,7 +50,7 @@ pub(crate) async fn run(request: &Request) -> Result<Answer, Disconnect> {
     };
     Ok(outcome.unwrap_or_else(|status| {
         tracing::debug!(peer = %request.connection.peer, command = ?request.header.command, %status, "refused");
-        Answer::error(status)
+        request.refusal(status)
     }))
 }
 

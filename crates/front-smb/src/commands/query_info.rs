@@ -160,7 +160,10 @@ fn attribute_value(open: &Open, file: &FileOpen, class: FileClass, attr: &Attr) 
             Value::of(NetworkOpenInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileClass::ATTRIBUTE_TAG => {
-            let value = AttributeTagInformation { file_attributes: basic.file_attributes, reparse_tag: 0 };
+            let value = AttributeTagInformation {
+                file_attributes: basic.file_attributes,
+                reparse_tag: file_info::reparse_tag(attr),
+            };
             Value::of(AttributeTagInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileClass::COMPRESSION => {
@@ -344,6 +347,7 @@ fn file_system_attributes(caps: &volume::Caps) -> FileSystemAttributes {
     attributes.set(FileSystemAttributes::SUPPORTS_HARD_LINKS, caps.hard_links);
     attributes.set(FileSystemAttributes::READ_ONLY_VOLUME, caps.read_only);
     attributes.set(FileSystemAttributes::SUPPORTS_BLOCK_REFCOUNTING, caps.clones);
+    attributes.set(FileSystemAttributes::SUPPORTS_REPARSE_POINTS, caps.symlinks);
     attributes
 }
 

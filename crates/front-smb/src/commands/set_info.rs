@@ -40,6 +40,7 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
             set_file(request, &open, file, value).await?;
         }
         // Descriptors, labels and quotas are read-only here: docs/limits.md.
+        InfoType::SECURITY if file.in_snapshot => return Err(NtStatus::MEDIA_WRITE_PROTECTED),
         InfoType::SECURITY | InfoType::FILE_SYSTEM | InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
         _ => return Err(NtStatus::INVALID_PARAMETER),
     }
@@ -82,6 +83,7 @@ async fn set_file(
             }
         }
         SetFileInformation::Rename(how) => {
+            check_device(file)?;
             open.needs_any(AccessMask::DELETE)?;
             let from = vfs.path().map_err(failed)?;
             let to = target(request, file, &how)?;
@@ -89,6 +91,7 @@ async fn set_file(
             write_down(request, from, vfs.path().map_err(failed)?).await?;
         }
         SetFileInformation::Link(how) => {
+            check_device(file)?;
             let to = target(request, file, &how)?;
             vfs.link(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
         }
@@ -126,6 +129,11 @@ async fn set_file(
         SetFileInformation::Other(_) => return Err(NtStatus::INVALID_INFO_CLASS),
     }
     Ok(())
+}
+
+/// Nothing in a snapshot gets a name: neither there nor in the present.
+fn check_device(file: &FileOpen) -> Result<(), NtStatus> {
+    if file.in_snapshot { Err(NtStatus::NOT_SAME_DEVICE) } else { Ok(()) }
 }
 
 fn check_size(vfs: &vfs::Open, bytes: u64) -> Result<(), NtStatus> {

@@ -2,6 +2,7 @@
 
 mod apple;
 mod durable;
+mod fsctl;
 mod hostile;
 mod interfaces;
 mod leases;

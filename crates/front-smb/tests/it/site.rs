@@ -48,13 +48,29 @@ impl Site {
         Site::over(vfs, change).await
     }
 
+    /// One whose share is configured so.
+    pub async fn sharing(change: impl FnOnce(&mut Share)) -> Site {
+        let vfs = vfs::Vfs::new(MemVolume::new(), vfs::VfsConfig::default());
+        Site::made(vfs, |_| {}, change).await
+    }
+
     pub async fn over(vfs: vfs::Vfs, change: impl FnOnce(&mut ServerConfig)) -> Site {
+        Site::made(vfs, change, |_| {}).await
+    }
+
+    async fn made(
+        vfs: vfs::Vfs,
+        change: impl FnOnce(&mut ServerConfig),
+        change_share: impl FnOnce(&mut Share),
+    ) -> Site {
         while vfs.freshness().is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let mut config = Site::config();
         change(&mut config);
-        let server = Server::start(config, vec![Share::new("share", vfs)]).await.unwrap();
+        let mut share = Share::new("share", vfs);
+        change_share(&mut share);
+        let server = Server::start(config, vec![share]).await.unwrap();
         let address = server.local_addrs()[0];
         Site { server, address }
     }

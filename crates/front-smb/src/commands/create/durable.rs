@@ -88,7 +88,7 @@ pub(super) async fn grant(
         Wants::Durable => (limits::DURABLE_TIMEOUT_V1, None, false),
         Wants::DurableV2 { timeout, create_guid, persistent } => (timeout, Some(create_guid), persistent),
     };
-    let durability = Durability { timeout, create_guid, client, persistent: false };
+    let durability = Durability { timeout, create_guid, client, persistent: false, resilient: false };
     // What is written down does not say how the client spells names.
     if wants_persistent && !file.posix && write_down(request, share, asked, open, durability).await {
         *file.durability.lock() = Some(Durability { persistent: true, ..durability });

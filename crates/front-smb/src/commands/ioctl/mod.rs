@@ -6,6 +6,9 @@
 //! | `copy_chunk`, `clone` | copies between files, at the origin |
 //! | `ranges` | holes, and where data is |
 //! | `properties` | what a file has besides: object id, compression, checksums |
+//! | `reparse` | symbolic links |
+//! | `snapshots` | previous versions |
+//! | `resilience` | opens that outlive connections |
 //! | `pipes` | what is for pipes |
 //! | `torture` | what conformance tests send, switched off |
 //!
@@ -16,13 +19,15 @@ mod copy_chunk;
 mod pipes;
 mod properties;
 mod ranges;
+pub(crate) mod reparse;
+mod resilience;
+mod snapshots;
 pub(crate) mod torture;
 
 use crate::connection::Disconnect;
 use crate::interfaces;
 use crate::reply::Answer;
 use crate::request::Request;
-use smb_wire::ioctl::control::encode_snapshots;
 use smb_wire::ioctl::negotiate_info::{ValidateNegotiateRequest, ValidateNegotiateResponse};
 use smb_wire::ioctl::{Fsctl, IOCTL_IS_FSCTL, IoctlRequest, IoctlResponse};
 use smb_wire::{FileId, NtStatus};
@@ -131,12 +136,7 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStat
         Fsctl::DUPLICATE_EXTENTS_TO_FILE | Fsctl::DUPLICATE_EXTENTS_TO_FILE_EX => {
             clone::duplicate(request, decoded).await
         }
-        Fsctl::SRV_ENUMERATE_SNAPSHOTS => {
-            request.open(decoded.file_id)?.file()?;
-            let mut output = Vec::new();
-            encode_snapshots(&[], room, &mut output);
-            Output::of(output)
-        }
+        Fsctl::SRV_ENUMERATE_SNAPSHOTS => snapshots::enumerate(request, decoded).await,
         // No hashes of content are kept for branch caches (MS-SMB2 3.3.5.15.7).
         Fsctl::SRV_READ_HASH => refuse(request, decoded, NtStatus::HASH_NOT_SUPPORTED),
         Fsctl::CREATE_OR_GET_OBJECT_ID | Fsctl::GET_OBJECT_ID => properties::object_id(request, decoded),
@@ -144,7 +144,10 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStat
         Fsctl::SET_OBJECT_ID | Fsctl::SET_OBJECT_ID_EXTENDED | Fsctl::DELETE_OBJECT_ID => {
             refuse(request, decoded, NtStatus::ACCESS_DENIED)
         }
-        Fsctl::GET_REPARSE_POINT => refuse(request, decoded, NtStatus::NOT_A_REPARSE_POINT),
+        Fsctl::GET_REPARSE_POINT => reparse::get(request, decoded).await,
+        Fsctl::SET_REPARSE_POINT => reparse::set(request, decoded).await,
+        Fsctl::DELETE_REPARSE_POINT => reparse::delete(request, decoded).await,
+        Fsctl::LMR_REQUEST_RESILIENCY => resilience::request(request, decoded),
         Fsctl::GET_COMPRESSION => properties::compression(request, decoded),
         Fsctl::SET_COMPRESSION => properties::set_compression(request, decoded),
         Fsctl::GET_INTEGRITY_INFORMATION => properties::integrity(request, decoded).await,

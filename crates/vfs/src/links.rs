@@ -1,0 +1,123 @@
+//! Symbolic links that clients read, make and meet.
+//!
+//! A client makes one of a new file or directory that it has open: the object gives way to the link under the same
+//! name, and the open is one of an object without a name from then on. Who goes on with the link opens it again.
+//! Only what is empty gives way, so that nothing is lost when the process ends between the two changes.
+
+use crate::attributes;
+use crate::carry::Carry;
+use crate::core::Core;
+use crate::open::OpenKey;
+use crate::resolve::link_target;
+use crate::{Error, Open, Result};
+use std::sync::Arc;
+use volume::{Change, Create, Cx, Kind, OpenHow, VPath};
+
+/// A link that an open with [`crate::OpenRequest::stop_at_links`] has met.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stop {
+    /// What the link says, uninterpreted.
+    pub target: String,
+    /// The rest of the path behind it, in the client's spelling, `/` between components.
+    pub rest: String,
+}
+
+/// What takes the name of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Replacement {
+    /// A link with this content.
+    Link(String),
+    /// An empty file.
+    File,
+}
+
+impl Open {
+    /// What the link that is open says, uninterpreted.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no link.
+    pub async fn read_link(&self, cx: &Cx) -> Result<String> {
+        self.check(crate::Access::empty())?;
+        if self.kind() != Kind::Symlink {
+            return Err(Error::InvalidArgument("only links lead somewhere"));
+        }
+        let ask = |path| async move { Ok(self.core.volume.read_link(cx, &path).await?) };
+        attributes::by_name(&self.core, cx, self.key, ask).await
+    }
+
+    /// Puts something else in the place of this object: a link for any other, a file for a link. The right
+    /// to it is the front end's to check. Once begun it runs to its end, also when the future is dropped.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a file that is not empty, and for a file in the place of one; `DirectoryNotEmpty`;
+    /// `LinkRefused` for a link that leads out of the volume; `ReadOnly`, and what the volume answers.
+    pub async fn replace(&self, cx: &Cx, by: Replacement) -> Result<()> {
+        if self.core.caps.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let attr = self.attr(cx).await?;
+        match (attr.kind, &by) {
+            (Kind::File, Replacement::Link(_)) if attr.size > 0 => {
+                return Err(Error::InvalidArgument("a file that has content does not become a link"));
+            }
+            (Kind::File | Kind::Dir | Kind::Symlink, Replacement::Link(target)) => {
+                stays_inside(&self.path()?, target)?;
+            }
+            (Kind::Symlink, Replacement::File) => {}
+            (Kind::File | Kind::Dir, Replacement::File) | (Kind::Other, _) => {
+                return Err(Error::InvalidArgument("such an object does not give way to such"));
+            }
+        }
+        let landing = self.landing(false)?;
+        let work = replace(self.core.clone(), cx.clone(), self.key, by);
+        Carry::new(async move {
+            let _landing = landing;
+            work.await
+        })
+        .await
+    }
+}
+
+/// Refuses a link that no node would follow, before anything gives way to it. One that climbs behind a name could lead
+/// out through another link.
+fn stays_inside(link: &VPath, target: &str) -> Result<()> {
+    link_target(link, target)?;
+    let names = target.split('/').skip_while(|name| matches!(*name, "" | "." | ".."));
+    match names.into_iter().any(|name| name == "..") {
+        true => Err(Error::LinkRefused),
+        false => Ok(()),
+    }
+}
+
+async fn replace(core: Arc<Core>, cx: Cx, key: OpenKey, by: Replacement) -> Result<()> {
+    let (path, parent_lease) = core.place_of(key.file, key.id)?;
+    if path.is_root() {
+        return Err(Error::CannotDelete);
+    }
+    let _name = core.hold(&cx, &path, true).await?;
+    if core.path_of(key.file, key.id)? != path {
+        return Err(Error::SharingViolation);
+    }
+    let _changing = core.changing(&[&path]);
+    let remove = Change::Remove { path: path.clone(), dir: key.is_dir(), expect: Some(key.file) };
+    core.volume.apply(&cx, &remove).await?;
+    // Nothing of that name is this open's any more, to be removed when it ends.
+    core.registry.lock().spare(key.file, key.id);
+    core.gone(&path, key.is_dir(), parent_lease);
+    let attr = match make(&core, &cx, &path, by).await? {
+        Some(attr) => attr,
+        None => core.volume.stat(&cx, &path).await?,
+    };
+    core.made(&path, &attr, parent_lease);
+    Ok(())
+}
+
+async fn make(core: &Core, cx: &Cx, path: &VPath, by: Replacement) -> Result<Option<volume::Attr>> {
+    Ok(match by {
+        Replacement::Link(target) => {
+            let change = Change::Symlink { path: path.clone(), target };
+            core.volume.apply(cx, &change).await?.attr
+        }
+        Replacement::File => Some(core.volume.open(cx, path, OpenHow::create(Create::New)).await?.attr),
+    })
+}
