@@ -15,7 +15,7 @@ mod wan;
 
 pub use farshare::{Farshare, Node, Plan, Sites, program};
 pub use lan::Lan;
-pub use process::{Cpu, Net, Running, Scratch, free_port, output, wait_until};
+pub use process::{Cpu, Net, Running, Scratch, free_port, output, raise_open_files, wait_until};
 pub use samba::Samba;
 pub use samba_newest::SambaNewest;
 pub use smbclient::{SmbClient, fetch};

@@ -103,6 +103,11 @@ impl Running {
         self.memory("VmHWM:")
     }
 
+    /// Memory that it and all below it hold, bytes; what several of them share is counted once.
+    pub fn family_bytes(&self) -> u64 {
+        family(self.pid()).into_iter().filter_map(proportional_bytes).sum()
+    }
+
     fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(field));
@@ -179,6 +184,29 @@ fn family(pid: u32) -> Vec<u32> {
         at += 1;
     }
     all
+}
+
+/// A process's memory, what it shares with others divided among them (proc(5), smaps_rollup).
+fn proportional_bytes(pid: u32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// This process may hold so many files open.
+pub fn raise_open_files(count: u64) -> Outcome {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls work on a structure that lives here.
+    let raised = unsafe {
+        let known = libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0;
+        limit.rlim_cur = limit.rlim_cur.max(count);
+        limit.rlim_max = limit.rlim_max.max(count);
+        known && libc::setrlimit(libc::RLIMIT_NOFILE, &limit) == 0
+    };
+    match raised {
+        true => Ok(()),
+        false => Err(format!("{count} open files: {}", std::io::Error::last_os_error())),
+    }
 }
 
 /// utime + stime + those of children waited for (proc(5), fields 14 to 17 of stat).

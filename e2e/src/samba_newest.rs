@@ -35,11 +35,16 @@ impl SambaNewest {
 
     /// Serves `dir` inside `net` at `address`, which may be every address. Makes the chroot where there is none.
     pub fn start(dir: &Path, net: &Net, address: SocketAddr) -> Outcome<SambaNewest> {
+        SambaNewest::start_with(dir, net, address, "")
+    }
+
+    /// The same with further lines of `[global]`.
+    pub fn start_with(dir: &Path, net: &Net, address: SocketAddr, more: &str) -> Outcome<SambaNewest> {
         let root = chroot()?;
         let scratch = Scratch::new()?;
         let state = scratch.dir("state")?;
         let failed = |error: std::io::Error| format!("{}: {error}", state.display());
-        fs::write(state.join("smb.conf"), configuration(address)).map_err(failed)?;
+        fs::write(state.join("smb.conf"), configuration(address, more)).map_err(failed)?;
         fs::write(state.join("password"), format!("{0}\n{0}\n", Self::PASSWORD)).map_err(failed)?;
         let running = launch(&root, dir, &scratch, net)?;
         let (dir, net) = (dir.to_path_buf(), net.clone());
@@ -87,7 +92,7 @@ pub fn chroot() -> Outcome<PathBuf> {
 }
 
 /// As for the baseline of smbtorture: what Samba can do, with everything that is for other programs on its host off.
-fn configuration(address: SocketAddr) -> String {
+fn configuration(address: SocketAddr, more: &str) -> String {
     format!(
         "[global]\n\
          server role = standalone server\nnetbios name = RIG\nworkgroup = RIG\n\
@@ -99,10 +104,10 @@ fn configuration(address: SocketAddr) -> String {
          server min protocol = SMB2_02\nserver signing = mandatory\nmap to guest = never\n\
          server multi channel support = yes\n\
          interfaces = vmtap1;speed=10000000000,capability=RSS vmtap2;speed=10000000000,capability=RSS\nsmb3 unix extensions = yes\n\
-         {more}\nkernel oplocks = no\nkernel share modes = no\nposix locking = no\n\
+         {more}{wanted}\nkernel oplocks = no\nkernel share modes = no\nposix locking = no\n\
          [{share}]\npath = /srv\nread only = no\nforce user = {user}\n\
          store dos attributes = yes\nea support = yes\nvfs objects = streams_xattr\n",
-        more = std::env::var("SAMBA_GLOBAL_LINES").unwrap_or_default(),
+        wanted = std::env::var("SAMBA_GLOBAL_LINES").unwrap_or_default(),
         port = address.port(),
         share = SambaNewest::SHARE,
         user = SambaNewest::USER,

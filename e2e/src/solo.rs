@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::farshare::{Node, PASSWORD, USER, program};
-use crate::process::{Net, Running, Scratch, output, wait_until};
+use crate::process::{Cpu, Net, Running, Scratch, output, wait_until};
 use crate::samba::listens;
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
@@ -65,6 +65,16 @@ impl Solo {
     pub fn serve(&mut self) -> Outcome {
         self.node.restart()?;
         self.wait_until_it_listens()
+    }
+
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Cpu {
+        self.node.running.cpu()
+    }
+
+    /// Memory that it holds, bytes.
+    pub fn family_bytes(&self) -> u64 {
+        self.node.running.family_bytes()
     }
 
     pub fn running(&mut self) -> &mut Running {

@@ -28,8 +28,12 @@ cargo xtask CHORE
                       the kernel's SMB client in a Linux guest at work on a debug build (root); exactly the known
                       fails may fail. --far: with link and cache between; --samba: Samba 4.22 instead, not judged
   fuzz [--seconds N]  every fuzz target for N seconds (10)
-  bench lan           one connection on loopback, beside Samba
+  bench lan [--rounds N] [--only smbclient|channels|opens|small]
+                      one client on loopback beside Samba 4.22 (root): one connection and four channels, plain, signed
+                      and sealed; opens; small files
   bench memory        what two nodes hold with 50 clients on 100,000 files (root)
+  bench memory clients
+                      what a server holds for each of 10,000 idle connections and 1,000 sessions, beside Samba 4.22 (root)
   bench wan [--rtt-ms N] [--rate-mbit N] [--rounds N] [--full] [--alone]
                       the main job across an emulated WAN (root), beside straight SMB; 100 ms and 100 Mb/s
                       unless told otherwise. --full: the peer's slow measures unabridged (11 minutes a round);
@@ -52,8 +56,9 @@ fn main() -> ExitCode {
             Ok(seconds) => fuzz::check(seconds),
             Err(_) => Err(format!("--seconds wants a number, not {seconds}")),
         },
-        ["bench", "lan"] => packages::ensure().and_then(|()| bench::lan::bench()),
+        ["bench", "lan", options @ ..] => bench_lan(options),
         ["bench", "memory"] => packages::ensure().and_then(|()| bench::memory::bench()),
+        ["bench", "memory", "clients"] => packages::ensure().and_then(|()| bench::clients::bench()),
         ["bench", "wan", options @ ..] => bench_wan(options),
         ["tidy"] => tidy::check(),
         [] | ["help" | "--help" | "-h"] => {
@@ -84,6 +89,23 @@ fn kernel_client(options: &[&str]) -> run::Outcome {
         run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"])?;
     }
     vm::check(&plan)
+}
+
+fn bench_lan(options: &[&str]) -> run::Outcome {
+    let mut plan = bench::lan::Plan { rounds: 5, only: None };
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let word = options.next().ok_or(format!("{option} wants a word"))?;
+        match *option {
+            "--rounds" => {
+                plan.rounds = word.parse().map_err(|_| format!("{option} wants a number, not {word}"))?;
+            }
+            "--only" => plan.only = Some((*word).to_owned()),
+            _ => return Err(format!("bench lan does not know {option}\n\n{HELP}")),
+        }
+    }
+    packages::ensure()?;
+    bench::lan::bench(&plan)
 }
 
 fn bench_wan(options: &[&str]) -> run::Outcome {

@@ -15,7 +15,7 @@ pub const LOGON_PATIENCE: Duration = Duration::from_secs(20);
 /// Log-ins under way on a connection on which nobody has logged in yet.
 pub const ANONYMOUS_LOGONS_MAX: usize = 16;
 /// Connections at a time.
-pub const CONNECTIONS_MAX: usize = 8192;
+pub const CONNECTIONS_MAX: usize = 16_384;
 /// Connections at a time on which nobody has logged in yet, from one address.
 pub const ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 /// Connections of one session (MS-SMB2 3.3.5.5.2 suggests 32).

@@ -7,6 +7,7 @@ use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::preauth::PreauthHash;
 use smb_wire::frame::Frame;
 use smb_wire::negotiate::{Capabilities, Dialect, NegotiateContext, NegotiateRequest, NegotiateResponse};
+use smb_wire::transform::TransformHeader;
 use smb_wire::{Flags, Header, NtStatus, Request, split_compound};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,6 +16,9 @@ use tokio::time::timeout;
 
 /// How long a reply may take: longer than any deadline of a server, so that a test ends.
 const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Room to read into where the size of what comes is not known, bytes.
+const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// Why there is no reply that could be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                     return Ok(self.incoming.split_to(length).freeze().slice(4..));
                 }
             }
+            self.incoming.reserve(self.missing().max(READ_AHEAD_BYTES));
             match self.stream.read_buf(&mut self.incoming).await {
                 Ok(read) if read > 0 => {}
                 _ => return Err(Fault::Gone),
@@ -142,13 +147,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// Bytes of the frame under way that have not come.
+    fn missing(&self) -> usize {
+        let announced = self.incoming.first_chunk::<4>();
+        let length = announced.map_or(0, |header| 4 + (u32::from_be_bytes(*header) as usize & 0x00FF_FFFF));
+        length.saturating_sub(self.incoming.len())
+    }
+
     /// The replies of the next frame.
     pub async fn replies(&mut self) -> Result<Vec<Reply>, Fault> {
         let frame = self.frame().await?;
         let sealed = frame.starts_with(b"\xFDSMB");
         let plain = if sealed {
-            let opened = self.sessions.iter().find_map(|session| session.open(&frame));
-            Bytes::from(opened.ok_or(Fault::Garbled)?)
+            let id = TransformHeader::decode(&frame).map_err(|_| Fault::Garbled)?.session_id;
+            let session = self.sessions.iter().find(|session| session.id == id);
+            session.and_then(|session| session.open_in_place(frame)).ok_or(Fault::Garbled)?
         } else {
             frame
         };

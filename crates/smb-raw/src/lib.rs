@@ -8,11 +8,13 @@
 //! * [`Message`]: one request, and chains of them as bytes;
 //! * [`Session`]: the keys that a log-in gave, as one channel has them;
 //! * [`requests`]: well-formed bodies;
+//! * [`load`]: jobs of several requests, many in flight, for benchmarks;
 //! * [`Client`]: one connection: message ids, credits, frames, replies.
 //!
 //! It judges nothing: what is right is said by the test. Only [`Reply::proof`] tells how a reply was protected.
 
 mod client;
+pub mod load;
 mod logon;
 mod message;
 pub mod ntlm;

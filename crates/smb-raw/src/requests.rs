@@ -85,6 +85,14 @@ pub fn write(file_id: FileId, offset: u64, data: &[u8]) -> Request {
     Request::Write(WriteRequest { offset, file_id, flags: WriteFlags::empty(), data })
 }
 
+/// A WRITE without its `length` bytes of data, which come behind it.
+pub fn write_head(file_id: FileId, offset: u64, length: usize) -> Vec<u8> {
+    let mut body = Vec::with_capacity(48);
+    write(file_id, offset, &[]).encode(&mut body);
+    body[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+    body
+}
+
 pub fn lock(file_id: FileId, offset: u64, length: u64, flags: LockFlags) -> Request {
     let locks = vec![LockElement { offset, length, flags }];
     Request::Lock(LockRequest { sequence_index: 0, sequence_number: 0, file_id, locks })
@@ -110,6 +118,12 @@ pub fn query_directory(file_id: FileId, pattern: &str) -> Request {
         output_buffer_length: ROOM,
         pattern: pattern.to_owned(),
     })
+}
+
+/// Goes on listing.
+pub fn query_directory_on(file_id: FileId, pattern: &str) -> Request {
+    let Request::QueryDirectory(first) = query_directory(file_id, pattern) else { unreachable!() };
+    Request::QueryDirectory(QueryDirectoryRequest { flags: QueryDirectoryFlags::empty(), ..first })
 }
 
 /// Waits for a change of names below a directory.

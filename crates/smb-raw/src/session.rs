@@ -1,9 +1,10 @@
 //! The keys of a session as one channel has them.
 
+use bytes::{Buf, Bytes, BytesMut};
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::kdf;
 use smb_core::preauth::PreauthHash;
-use smb_core::sealing::{Opener, Sealer};
+use smb_core::sealing::{Opener, Sealer, TRANSFORM_HEADER_LEN};
 use smb_core::signing::{Role, Signer};
 use smb_wire::negotiate::Dialect;
 use std::sync::Arc;
@@ -63,9 +64,14 @@ impl Session {
     /// # Panics
     /// When no cipher was agreed.
     pub fn seal(&self, message: &[u8]) -> Vec<u8> {
+        self.seal_parts(&[message])
+    }
+
+    /// The same for a message in parts.
+    pub fn seal_parts(&self, parts: &[&[u8]]) -> Vec<u8> {
         let (_, sealer) = self.sealing.as_deref().expect("a cipher was agreed");
         let mut out = Vec::new();
-        sealer.seal_into(&[message], &mut out).expect("a message can be sealed");
+        sealer.seal_into(parts, &mut out).expect("a message can be sealed");
         out
     }
 
@@ -74,5 +80,13 @@ impl Session {
         let (opener, _) = self.sealing.as_deref()?;
         let mut message = message.to_vec();
         opener.open(&mut message).ok().map(|plain| plain.to_vec())
+    }
+    /// The same without a copy, where nobody else holds the message.
+    pub fn open_in_place(&self, message: Bytes) -> Option<Bytes> {
+        let (opener, _) = self.sealing.as_deref()?;
+        let mut message = BytesMut::from(message);
+        opener.open(&mut message).ok()?;
+        message.advance(TRANSFORM_HEADER_LEN);
+        Some(message.freeze())
     }
 }
