@@ -1,18 +1,22 @@
 //! What a request is answered with, and how answers become one frame.
 //!
 //! A chain of requests is answered by a chain of answers, each padded to eight bytes and signed by itself
-//! (MS-SMB2 3.3.4.1.3), then sealed as a whole where the request came sealed. The payload of a single READ
-//! stays apart from its head up to the socket.
+//! (MS-SMB2 3.3.4.1.3), then sealed as a whole where the request came sealed. The payload of a READ at its
+//! end stays apart from the head up to the socket; it is signed, and encrypted, where it stands.
 
 use crate::breaks::Announcement;
 use crate::outbox::Outgoing;
-use crate::session::{Channel, Session};
-use bytes::Bytes;
+use crate::session::{Channel, Sealing, Session};
+use bytes::{Bytes, BytesMut};
+use smb_core::sealing::{SealError, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
 use smb_wire::{Flags, HEADER_LEN, Header, NtStatus};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
+
+/// Shorter payloads are joined to their head before they are encrypted: a copy costs less than another piece, bytes.
+const SEALED_APART_MIN_BYTES: usize = 16 * 1024;
 
 /// A handler's answer: the body after the SMB2 header, and a payload that follows it.
 #[derive(Default)]
@@ -61,9 +65,15 @@ pub(crate) struct Reply {
 
 /// Makes one frame of a chain of replies, sealed by `seal` where that is given.
 pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgoing, String> {
-    let room = if seal.is_some() { smb_core::sealing::TRANSFORM_HEADER_LEN } else { 0 };
+    let sealing = match seal {
+        Some(session) => {
+            Some(session.sealing.as_ref().ok_or("a sealed reply needs a session with a cipher")?)
+        }
+        None => None,
+    };
+    let room = if sealing.is_some() { smb_core::sealing::TRANSFORM_HEADER_LEN } else { 0 };
     let mut head = vec![0; FRAME_HEADER_LEN + room];
-    let mut payload = Bytes::new();
+    let mut payload = Payload::None;
     let mut room = Vec::new();
     let last = replies.len() - 1;
     for (index, mut reply) in replies.into_iter().enumerate() {
@@ -75,27 +85,78 @@ pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgo
         if index > 0 {
             reply.header.flags |= Flags::RELATED;
         }
-        head.reserve(padded);
+        let joined;
+        (payload, joined) = match index == last {
+            true => Payload::apart(reply.answer.payload, sealing),
+            false => (Payload::None, reply.answer.payload),
+        };
+        head.reserve(padded - payload.len());
         reply.header.encode_into(&mut head);
         head.extend_from_slice(&reply.answer.body);
-        if index == last && seal.is_none() {
-            payload = reply.answer.payload;
-        } else {
-            head.extend_from_slice(&reply.answer.payload);
-            head.resize(begin + padded, 0);
-        }
-        if let Some(signer) = reply.signer.filter(|_| seal.is_none()) {
-            signer.sign(&mut head[begin..], &[&payload]).map_err(|error| error.to_string())?;
+        head.extend_from_slice(&joined);
+        head.resize(begin + padded - payload.len(), 0);
+        if let Some(signer) = reply.signer.filter(|_| sealing.is_none()) {
+            signer.sign(&mut head[begin..], &[payload.bytes()]).map_err(|error| error.to_string())?;
         }
     }
-    if let Some(session) = seal {
-        let sealing = session.sealing.as_ref().ok_or("a sealed reply needs a session with a cipher")?;
-        sealing.sealer.seal_in_place(&mut head[FRAME_HEADER_LEN..]).map_err(|error| error.to_string())?;
+    if let Some(sealing) = sealing {
+        payload.seal(&sealing.sealer, &mut head[FRAME_HEADER_LEN..]).map_err(|error| error.to_string())?;
     }
     let length = head.len() - FRAME_HEADER_LEN + payload.len();
     head[..FRAME_HEADER_LEN]
         .copy_from_slice(&Frame::message_header(length).map_err(|error| error.to_string())?);
-    Ok(Outgoing { head, payload, _room: room })
+    Ok(Outgoing { head, payload: payload.freeze(), _room: room })
+}
+
+/// What follows the head of a frame without having been copied into it.
+enum Payload {
+    None,
+    Shared(Bytes),
+    /// Nobody else holds it: it can be encrypted where it stands.
+    Own(BytesMut),
+}
+
+impl Payload {
+    /// What of the last answer's payload stays apart, and what is to be joined to the head.
+    fn apart(payload: Bytes, sealing: Option<&Sealing>) -> (Payload, Bytes) {
+        let Some(sealing) = sealing else { return (Payload::Shared(payload), Bytes::new()) };
+        if payload.len() < SEALED_APART_MIN_BYTES || !sealing.sealer.seals_apart() {
+            return (Payload::None, payload);
+        }
+        match payload.try_into_mut() {
+            Ok(own) => (Payload::Own(own), Bytes::new()),
+            // A cache holds it, too.
+            Err(shared) => (Payload::None, shared),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Payload::None => &[],
+            Payload::Shared(bytes) => bytes,
+            Payload::Own(bytes) => bytes,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn seal(&mut self, sealer: &Sealer, frame: &mut [u8]) -> Result<(), SealError> {
+        match self {
+            Payload::None => sealer.seal_in_place(frame),
+            Payload::Own(payload) => sealer.seal_apart(frame, payload),
+            Payload::Shared(_) => Err(SealError::Provider),
+        }
+    }
+
+    fn freeze(self) -> Bytes {
+        match self {
+            Payload::None => Bytes::new(),
+            Payload::Shared(bytes) => bytes,
+            Payload::Own(bytes) => bytes.freeze(),
+        }
+    }
 }
 
 #[cfg(test)]

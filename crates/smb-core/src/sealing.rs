@@ -14,6 +14,7 @@ use aes::{Aes128, Aes256};
 use aws_lc_rs::aead;
 use ccm::aead::{AeadInOut, KeyInit};
 use ccm::consts::{U11, U16};
+use gcm::{Gcm, NONCE_LEN};
 
 use crate::algorithm::Cipher;
 
@@ -140,9 +141,13 @@ impl Key {
 }
 
 fn gcm_nonce(field: &[u8; 16]) -> aead::Nonce {
-    let mut nonce = [0; 12];
-    nonce.copy_from_slice(&field[..12]);
-    aead::Nonce::assume_unique_for_key(nonce)
+    aead::Nonce::assume_unique_for_key(gcm_nonce_bytes(field))
+}
+
+fn gcm_nonce_bytes(field: &[u8; 16]) -> [u8; NONCE_LEN] {
+    let mut nonce = [0; NONCE_LEN];
+    nonce.copy_from_slice(&field[..NONCE_LEN]);
+    nonce
 }
 
 fn ccm_nonce(field: &[u8; 16]) -> ccm::Nonce<U11> {
@@ -154,6 +159,8 @@ fn ccm_nonce(field: &[u8; 16]) -> ccm::Nonce<U11> {
 /// Encrypts what this side sends in one session. Share it, never copy it: it owns the nonce counter.
 pub struct Sealer {
     key: Key,
+    /// The same key for messages in pieces; `None` where the cipher takes none (CCM).
+    pieces: Option<Gcm>,
     session_id: u64,
     next_nonce: AtomicU64,
 }
@@ -161,7 +168,16 @@ pub struct Sealer {
 impl Sealer {
     /// A sealer with a fresh key; `None` if `key` has not the cipher's key length.
     pub fn new(cipher: Cipher, key: &[u8], session_id: u64) -> Option<Self> {
-        Key::new(cipher, key).map(|key| Self { key, session_id, next_nonce: AtomicU64::new(0) })
+        let pieces = match cipher {
+            Cipher::Aes128Gcm | Cipher::Aes256Gcm => Some(Gcm::new(key)?),
+            Cipher::Aes128Ccm | Cipher::Aes256Ccm => None,
+        };
+        Key::new(cipher, key).map(|key| Self { key, pieces, session_id, next_nonce: AtomicU64::new(0) })
+    }
+
+    /// Whether [`Sealer::seal_apart`] can be used.
+    pub fn seals_apart(&self) -> bool {
+        self.pieces.is_some()
     }
 
     /// Appends to `out` the sealed form of the message made of `parts`: transform header, then ciphertext.
@@ -186,7 +202,31 @@ impl Sealer {
         let Some((header, text)) = frame.split_at_mut_checked(TRANSFORM_HEADER_LEN) else {
             return Err(SealError::Length);
         };
-        let size = u32::try_from(text.len()).map_err(|_| SealError::Length)?;
+        let nonce = self.begin(header, text.len())?;
+        let tag = self.key.seal(&nonce, &header[AUTHENTICATED], text).ok_or(SealError::Provider)?;
+        header[SIGNATURE].copy_from_slice(&tag);
+        Ok(())
+    }
+
+    /// The same for a message whose last part, its payload, lies elsewhere: encrypted where it stands, too.
+    ///
+    /// # Errors
+    /// `Provider` where the cipher takes no pieces.
+    pub fn seal_apart(&self, frame: &mut [u8], payload: &mut [u8]) -> Result<(), SealError> {
+        let pieces = self.pieces.as_ref().ok_or(SealError::Provider)?;
+        let Some((header, text)) = frame.split_at_mut_checked(TRANSFORM_HEADER_LEN) else {
+            return Err(SealError::Length);
+        };
+        let nonce = self.begin(header, text.len() + payload.len())?;
+        let (nonce, authenticated) = (gcm_nonce_bytes(&nonce), &header[AUTHENTICATED]);
+        let tag = pieces.seal(&nonce, &[authenticated], &mut [text, payload]).ok_or(SealError::Provider)?;
+        header[SIGNATURE].copy_from_slice(&tag);
+        Ok(())
+    }
+
+    /// Fills a transform header, but for its signature, with a nonce that is used up by that.
+    fn begin(&self, header: &mut [u8], text_len: usize) -> Result<[u8; 16], SealError> {
+        let size = u32::try_from(text_len).map_err(|_| SealError::Length)?;
         let nonce = self.take_nonce()?;
         header.fill(0);
         header[..4].copy_from_slice(&TRANSFORM_PROTOCOL_ID);
@@ -194,9 +234,7 @@ impl Sealer {
         header[ORIGINAL_MESSAGE_SIZE].copy_from_slice(&size.to_le_bytes());
         header[FLAGS].copy_from_slice(&ENCRYPTED.to_le_bytes());
         header[SESSION_ID].copy_from_slice(&self.session_id.to_le_bytes());
-        let tag = self.key.seal(&nonce, &header[AUTHENTICATED], text).ok_or(SealError::Provider)?;
-        header[SIGNATURE].copy_from_slice(&tag);
-        Ok(())
+        Ok(nonce)
     }
 
     /// The next nonce, as it fills the header's field: a counter, zero bytes after it.
@@ -255,6 +293,27 @@ impl Opener {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payload_apart_is_sealed_as_part_of_the_message() {
+        for cipher in [Cipher::Aes128Gcm, Cipher::Aes256Gcm] {
+            let key = vec![7; if cipher == Cipher::Aes128Gcm { 16 } else { 32 }];
+            let sealer = Sealer::new(cipher, &key, 5).unwrap();
+            for (head, payload) in [(0, 0), (80, 0), (80, 1), (81, 70_000), (0, 100)] {
+                let mut frame = vec![0; TRANSFORM_HEADER_LEN];
+                frame.extend((0..head).map(|number| number as u8));
+                let mut payload: Vec<u8> = (0..payload).map(|number| (number * 3) as u8).collect();
+                let plain = [&frame[TRANSFORM_HEADER_LEN..], &payload].concat();
+                sealer.seal_apart(&mut frame, &mut payload).unwrap();
+                let mut sent = [frame, payload].concat();
+                let opened = Opener::new(cipher, &key, 5).unwrap().open(&mut sent).map(|text| text.to_vec());
+                assert_eq!(opened, Ok(plain));
+            }
+        }
+        let ccm = Sealer::new(Cipher::Aes128Ccm, &[7; 16], 5).unwrap();
+        assert!(!ccm.seals_apart());
+        assert_eq!(ccm.seal_apart(&mut [0; 60], &mut [0; 4]), Err(SealError::Provider));
+    }
 
     #[test]
     fn used_up_nonces_end_the_session() {

@@ -10,12 +10,10 @@
 //! That nonce is unique only if each message id is answered with one signed message. An interim response
 //! (`STATUS_PENDING`) has the id of the final one, so it must go out unsigned.
 //!
-//! GMAC is AES-GCM over additional data only, and the provider takes that as one slice; the pieces of a message
-//! are gathered into one buffer for it. HMAC and CMAC take the pieces as they are.
+//! GMAC is AES-GCM over additional data only (`gcm`).
 
-use std::borrow::Cow;
-
-use aws_lc_rs::{aead, cmac, constant_time, hmac};
+use aws_lc_rs::{cmac, constant_time, hmac};
+use gcm::{Gcm, NONCE_LEN};
 use smb_wire::header::{Command, Flags, HEADER_LEN};
 
 use crate::algorithm::SigningAlgorithm;
@@ -60,7 +58,7 @@ pub struct Signer {
 enum Key {
     Hmac(Box<hmac::Key>),
     Cmac(cmac::Key),
-    Gmac(aead::LessSafeKey),
+    Gmac(Gcm),
 }
 
 impl Signer {
@@ -71,9 +69,7 @@ impl Signer {
             SigningAlgorithm::AesCmac => {
                 Key::Cmac(cmac::Key::new(cmac::AES_128, key).expect("a 16-byte key fits AES-128"))
             }
-            SigningAlgorithm::AesGmac => Key::Gmac(aead::LessSafeKey::new(
-                aead::UnboundKey::new(&aead::AES_128_GCM, key).expect("a 16-byte key fits AES-128"),
-            )),
+            SigningAlgorithm::AesGmac => Key::Gmac(Gcm::new(key).expect("a 16-byte key fits AES-128")),
         };
         Self { key, role }
     }
@@ -127,14 +123,13 @@ impl Signer {
                 signature.copy_from_slice(context.sign().map_err(|_| SignError)?.as_ref());
             }
             Key::Gmac(key) => {
-                let message = match parts {
-                    [] => Cow::Borrowed(header),
-                    parts => Cow::Owned([&[header], parts].concat().concat()),
+                let [first, second] = match parts {
+                    [] => [header, &[][..]],
+                    [only] => [header, *only],
+                    _ => return self.signature(header, &[&parts.concat()]),
                 };
-                let tag = key
-                    .seal_in_place_separate_tag(gmac_nonce(header), aead::Aad::from(message), &mut [])
-                    .map_err(|_| SignError)?;
-                signature.copy_from_slice(tag.as_ref());
+                let tag = key.seal(&gmac_nonce(header), &[first, second], &mut []);
+                signature = tag.ok_or(SignError)?;
             }
         }
         Ok(signature)
@@ -142,11 +137,11 @@ impl Signer {
 }
 
 /// Message id, role bit, CANCEL bit (MS-SMB2 3.1.4.1).
-fn gmac_nonce(header: &[u8]) -> aead::Nonce {
-    let mut nonce = [0; 12];
+fn gmac_nonce(header: &[u8]) -> [u8; NONCE_LEN] {
+    let mut nonce = [0; NONCE_LEN];
     nonce[..8].copy_from_slice(&header[MESSAGE_ID]);
     let role = header[FLAGS] & FLAG_RESPONSE;
     let cancel = u8::from(header[COMMAND] == Command::Cancel.code().to_le_bytes()) << 1;
     nonce[8] = role | cancel;
-    aead::Nonce::assume_unique_for_key(nonce)
+    nonce
 }
