@@ -292,12 +292,12 @@ async fn run<T: Transport>(
             while let Some(Some(done)) = work.next().now_or_never() {
                 at_work_bytes -= done?;
             }
+            if connection.outbox.waiting_bytes() >= limits::SEND_AT_ONCE_BYTES {
+                send(connection, transport, &mut sent_at)?;
+            }
         }
-        let waited = connection.outbox.waiting_bytes();
-        connection.outbox.flush(|slices| transport.try_write(slices))?;
-        if waited == 0 || connection.outbox.waiting_bytes() < waited {
-            sent_at = Instant::now();
-        }
+        send(connection, transport, &mut sent_at)?;
+        inbox.rest();
         if stopping && work.is_empty() && connection.outbox.waiting_bytes() == 0 {
             return Ok(());
         }
@@ -335,6 +335,20 @@ async fn run<T: Transport>(
             }
         }
     }
+}
+
+/// Sends what it can. `sent_at` is when the client last took something, or nothing waited for it.
+fn send(
+    connection: &Connection,
+    transport: &mut impl Transport,
+    sent_at: &mut Instant,
+) -> Result<(), Disconnect> {
+    let waited = connection.outbox.waiting_bytes();
+    connection.outbox.flush(|slices| transport.try_write(slices))?;
+    if waited == 0 || connection.outbox.waiting_bytes() < waited {
+        *sent_at = Instant::now();
+    }
+    Ok(())
 }
 
 /// Waits for a point in time, or for ever.

@@ -29,7 +29,14 @@ pub(crate) enum Next {
 
 impl Inbox {
     pub(crate) fn new(limit: usize) -> Inbox {
-        Inbox { buffer: BytesMut::with_capacity(READ_AHEAD_BYTES), limit }
+        Inbox { buffer: BytesMut::new(), limit }
+    }
+
+    /// Gives the buffer back when there is nothing in it: a silent client holds no memory.
+    pub(crate) fn rest(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
     }
 
     pub(crate) fn set_limit(&mut self, limit: usize) {
@@ -102,6 +109,17 @@ mod tests {
         assert!(matches!(inbox.next(), Ok(Next::More)));
         inbox.space().extend_from_slice(&[0, 1, b'd']);
         assert!(matches!(inbox.next(), Ok(Next::Message(m)) if m == "d"));
+    }
+
+    #[test]
+    fn nothing_is_held_between_messages() {
+        let mut inbox = fed(&[0, 0, 0, 2, b'a', b'b', 0, 0]);
+        assert!(matches!(inbox.next(), Ok(Next::Message(m)) if m == "ab"));
+        inbox.rest();
+        inbox.space().extend_from_slice(&[0, 1, b'c']);
+        assert!(matches!(inbox.next(), Ok(Next::Message(m)) if m == "c"), "half a frame is kept");
+        inbox.rest();
+        assert_eq!(inbox.buffer.capacity(), 0);
     }
 
     #[test]

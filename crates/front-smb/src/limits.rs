@@ -56,6 +56,9 @@ pub const INTERIM_AFTER: Duration = Duration::from_millis(1000);
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(45);
 /// No further requests are read from a connection while this much waits to be sent to it, bytes.
 pub const OUTBOX_HIGH_BYTES: usize = 32 * 1024 * 1024;
+/// So much is sent before the next request is looked at: it is still in the processor's cache, and the client has
+/// something to do. Less waits for the answers of other requests that have come, bytes.
+pub const SEND_AT_ONCE_BYTES: usize = 256 * 1024;
 /// Bytes of READ payloads that one connection may have read and not yet sent; further READs wait.
 pub const READ_ROOM_BYTES: u32 = 16 * 1024 * 1024;
 /// Bytes of requests under way on one connection; no further ones are taken from its socket beyond.

@@ -1,4 +1,4 @@
-//! Whether a write may be done on the spot.
+//! Whether a write, or another change of a few blocks, may be done on the spot.
 //!
 //! Into memory, 4 KiB take about 2 us and the hand-over to another thread ten times that. But a write can
 //! also meet too much dirty memory or a full journal, wait for the disk, and hold up every task of its thread.

@@ -1,8 +1,8 @@
 //! `cargo xtask bench memory clients`: what a server holds for clients that do nothing: connections that have
 //! negotiated, and sessions with a tree connect, each on a connection of its own.
 //!
-//! Samba has a process for each connection, so it gets fewer of them. Its memory is that of all its processes, what
-//! they share counted once.
+//! Each is a client of its own: Samba serves all connections of a client by one process, and has a process for each
+//! client, so it gets fewer of them. Its memory is that of all its processes, what they share counted once.
 
 use super::build;
 use super::figures::{Table, short};
@@ -10,6 +10,7 @@ use super::load::{join, runtime, told, tree, who};
 use crate::run::Outcome;
 use e2e::{Net, SambaNewest, Scratch, SmbClient, Solo, free_port, raise_open_files};
 use smb_raw::Client;
+use smb_wire::ids::Guid;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -52,10 +53,9 @@ pub fn bench() -> Outcome {
     drop(sessions(&ours, PER_ADDRESS)?);
     std::thread::sleep(SETTLING);
     let held = || solo.family_bytes();
-    let farshare = [
-        cost(CONNECTIONS, held, || connections(&ours, CONNECTIONS))?,
-        cost(SESSIONS, held, || sessions(&ours, SESSIONS))?,
-    ];
+    // The fewer first: what those leave behind free is not counted for the others.
+    let of_sessions = cost(SESSIONS, held, || sessions(&ours, SESSIONS))?;
+    let farshare = [cost(CONNECTIONS, held, || connections(&ours, CONNECTIONS))?, of_sessions];
     drop(solo);
     let samba = SambaNewest::start(&data, &Net::Host, at_samba)?;
     let theirs = client(at_samba, SambaNewest::SHARE, SambaNewest::USER, SambaNewest::PASSWORD);
@@ -94,6 +94,11 @@ fn cost<T>(count: usize, held: impl Fn() -> u64, make: impl FnOnce() -> Outcome<
     Ok(Cost { count, kib: more as f64 / 1024.0 / count as f64 })
 }
 
+/// The number'th client.
+fn guid(number: usize) -> Guid {
+    (number as u128 + 1).to_le_bytes()
+}
+
 /// A runtime and what stands in it.
 type Made = (Vec<Client<TcpStream>>, tokio::runtime::Runtime);
 
@@ -104,7 +109,7 @@ fn connections(to: &SmbClient, count: usize) -> Outcome<Made> {
         let mut all = Vec::with_capacity(count);
         for number in 0..count {
             let from = Ipv4Addr::from_bits(FIRST_ADDRESS + (number / PER_ADDRESS) as u32);
-            all.push(join(to.address, Some(SocketAddr::from((from, 0)))).await?);
+            all.push(join(to.address, Some(SocketAddr::from((from, 0))), guid(number)).await?);
         }
         Ok::<_, String>(all)
     })?;
@@ -117,8 +122,8 @@ fn sessions(to: &SmbClient, count: usize) -> Outcome<Made> {
     let who = who(to);
     let all = runtime.block_on(async {
         let mut all = Vec::with_capacity(count);
-        for _ in 0..count {
-            let mut client = join(to.address, None).await?;
+        for number in 0..count {
+            let mut client = join(to.address, None, guid(number)).await?;
             let session = client.log_in(&who).await.map_err(told("log-in"))?;
             tree(&mut client, &session, &to.share).await?;
             all.push(client);

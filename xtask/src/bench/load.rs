@@ -5,8 +5,9 @@
 use crate::run::Outcome;
 use e2e::SmbClient;
 use smb_raw::load::{Job, Protection, Worker};
-use smb_raw::{Client, Fault, Guard, Message, Session, ntlm, offer, requests};
-use smb_wire::negotiate::Dialect;
+use smb_raw::{CLIENT_GUID, Client, Fault, Guard, Message, Session, ntlm, offer, requests};
+use smb_wire::ids::Guid;
+use smb_wire::negotiate::{Dialect, NegotiateRequest};
 use smb_wire::{FileId, NtStatus};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -34,12 +35,12 @@ impl Load {
         let runtime = runtime()?;
         let who = who(to);
         let opened = runtime.block_on(async {
-            let mut first = join(to.address, None).await?;
+            let mut first = join(to.address, None, CLIENT_GUID).await?;
             let session = first.log_in(&who).await.map_err(told("log-in"))?;
             let tree = tree(&mut first, &session, &to.share).await?;
             let mut all = vec![Channel { client: first, session: session.clone() }];
             for _ in 1..channels {
-                let mut client = join(to.address, None).await?;
+                let mut client = join(to.address, None, CLIENT_GUID).await?;
                 let session = client.bind(&who, &session).await.map_err(told("binding a channel"))?;
                 all.push(Channel { client, session });
             }
@@ -92,8 +93,8 @@ pub fn who(client: &SmbClient) -> ntlm::Client {
     ntlm::Client { user, password, domain: "", ..ntlm::Client::default() }
 }
 
-/// A connection that has negotiated, from an address of ours where that matters.
-pub async fn join(to: SocketAddr, from: Option<SocketAddr>) -> Outcome<Client<TcpStream>> {
+/// A connection of the client `guid` that has negotiated, from an address of ours where that matters.
+pub async fn join(to: SocketAddr, from: Option<SocketAddr>, guid: Guid) -> Outcome<Client<TcpStream>> {
     let connected = async {
         let socket = TcpSocket::new_v4()?;
         if let Some(from) = from {
@@ -105,7 +106,8 @@ pub async fn join(to: SocketAddr, from: Option<SocketAddr>) -> Outcome<Client<Tc
     };
     let stream = connected.await.map_err(|error: std::io::Error| format!("connecting: {error}"))?;
     let mut client = Client::new(stream);
-    client.negotiate(offer(&[Dialect::SMB_3_1_1])).await.map_err(told("NEGOTIATE"))?;
+    let offer = NegotiateRequest { client_guid: guid, ..offer(&[Dialect::SMB_3_1_1]) };
+    client.negotiate(offer).await.map_err(told("NEGOTIATE"))?;
     Ok(client)
 }
 

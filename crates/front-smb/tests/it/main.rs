@@ -1,6 +1,7 @@
 //! The server over a volume in memory, with a client of another make.
 
 mod apple;
+mod channels;
 mod durable;
 mod fsctl;
 mod hostile;

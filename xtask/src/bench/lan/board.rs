@@ -35,13 +35,13 @@ impl Board {
 
     /// `amount`: MiB or things.
     pub fn note(&mut self, measure: &str, side: Side, unit: Unit, amount: f64, seconds: f64, cpu: f64) {
-        if !self.counts {
-            return;
-        }
         let at = self.rows.iter().position(|row| row.measure == measure).unwrap_or_else(|| {
             self.rows.push(Row { measure: measure.to_owned(), ..Row::default() });
             self.rows.len() - 1
         });
+        if !self.counts {
+            return;
+        }
         let row = &mut self.rows[at];
         let (rate, cost) = match side {
             Side::Samba => &mut row.samba,
