@@ -39,6 +39,9 @@ impl SnapshotPattern {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<SnapshotPattern, String> {
+        if text.starts_with('/') {
+            return Err("it begins at the volume's root, without a / before it".to_owned());
+        }
         let names: Vec<&str> = text.split('/').collect();
         let timed = |name: &&str| name.replace("%%", "").contains('%');
         let at = names.iter().position(timed).ok_or("it holds no time, such as %Y-%m-%d_%H.%M.%S")?;

@@ -15,8 +15,7 @@ use crate::breaks::{self, Announcement};
 use crate::commands::file_info;
 use crate::commands::ioctl::reparse;
 use crate::commands::posix;
-use crate::config::Share;
-use crate::config::Symlinks;
+use crate::config::{Share, Symlinks};
 use crate::open::{FileOpen, Kind, Open};
 use crate::order::ChannelOrder;
 use crate::pipe::Pipe;
@@ -200,7 +199,7 @@ async fn open_file(
     if in_snapshot {
         history::read_only(&mut wanted, decoded.create_options)?;
     }
-    wanted.stop_at_links = share.symlinks == Symlinks::Client;
+    wanted.stop_at_links = share.symlinks == Symlinks::Client || posix.is_some();
     let opened = match open_or_wait(request, &share.vfs, &wanted).await {
         // A read-only file: whoever asked for all he may have gets all but writing.
         Err(vfs::Error::AccessDenied) if decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED) => {

@@ -84,7 +84,8 @@ async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result
     };
     let opened = share.vfs.open(&cx, wanted).await.map_err(failed)?;
     let change_times = Arc::clone(&request.connection.server.change_times);
-    let new = FileOpen::new(opened.open, file.mode, file.action, None, change_times);
+    let mut new = FileOpen::new(opened.open, file.mode, file.action, None, change_times);
+    new.posix = file.posix;
     // Unless the client has closed it meanwhile.
     if session.open(open.id).is_none() {
         return Err(NtStatus::FILE_CLOSED);
