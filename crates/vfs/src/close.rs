@@ -9,7 +9,7 @@ use crate::landing::Landings;
 use crate::notify::{Filter, Watcher};
 use crate::open::{Open, OpenKey};
 use crate::registry::{Node, Removal};
-use crate::{Error, Result};
+use crate::{Error, Result, streams};
 use std::sync::Arc;
 use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority};
 
@@ -21,11 +21,23 @@ pub(crate) struct Ended {
     pub file: Option<Arc<dyn volume::File>>,
     pub watcher: Option<Arc<Watcher>>,
     pub written: bool,
+    /// Of a stream: the open of what carries it, which ends after it.
+    pub base: Option<Arc<Open>>,
     pub landings: Arc<Landings>,
 }
 
-pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
-    let Ended { core, node, key, file, watcher, written, landings } = ended;
+pub(crate) async fn end(mut ended: Ended, cx: Cx) -> Result<Option<Attr>> {
+    let base = ended.base.take();
+    let answer = end_one(ended, &cx).await;
+    match base.and_then(|base| base.end()) {
+        // Of two errors the first is told.
+        Some(base) => end_one(base, &cx).await.and(answer),
+        None => answer,
+    }
+}
+
+async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
+    let Ended { core, node, key, file, watcher, written, base: _, landings } = ended;
     if let Some(watcher) = &watcher {
         core.hub.remove(watcher);
     }
@@ -35,8 +47,10 @@ pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
     let closed = match file {
         Some(file) => {
             let _changing = core.changing(&[&path]);
-            let closed = file.close(&cx, Close::Commit).await;
-            if let (Ok(attr), true) = (&closed, written) {
+            let closed = file.close(cx, Close::Commit).await;
+            // Of a stream each change was told as it was made.
+            let is_stream = core.registry.lock().streams.is_stream(key.file);
+            if let (Ok(attr), true) = (&closed, written && !is_stream) {
                 let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
                 core.modified(&path, attr, what, parent_lease);
             }
@@ -62,7 +76,7 @@ pub(crate) async fn end(ended: Ended, cx: Cx) -> Result<Option<Attr>> {
         core.hub.delete_pending(&dir);
     }
     let removed = match remove {
-        Some(removal) => remove_name(&core, &cx, key.file, &removal).await,
+        Some(removal) => remove_name(&core, cx, key.file, &removal).await,
         None => Ok(false),
     };
     match (closed, removed) {
@@ -100,7 +114,11 @@ pub(crate) fn remove_later(core: &Arc<Core>, file: FileId, removal: Removal) {
 /// Removes a doomed name at the volume. False when it stays: the directory has been filled meanwhile, or the
 /// name stands for another file by now.
 async fn remove_name(core: &Arc<Core>, cx: &Cx, file: FileId, removal: &Removal) -> Result<bool> {
-    let removed = try_remove(core, cx, file, removal).await;
+    let stream = core.registry.lock().streams.with_base(file);
+    let removed = match stream {
+        Some((base, stream)) => streams::remove(core, cx, &stream, base, removal).await,
+        None => try_remove(core, cx, file, removal).await,
+    };
     core.registry.lock().removed(file, &removal.path);
     removed
 }
@@ -139,7 +157,7 @@ pub(crate) async fn check_removable(open: &Open, cx: &Cx) -> Result<()> {
         return Err(Error::ReadOnly);
     }
     let path = open.path()?;
-    if path.is_root() {
+    if path.is_root() && open.stream.is_none() {
         return Err(Error::CannotDelete);
     }
     if open.attr(cx).await?.dos.contains(DosAttributes::READONLY) {

@@ -198,7 +198,8 @@ impl Registry {
         let is_kept =
             |slot: &Slot, record: &Record| slot.caching.held(record.holder()).contains(Caching::HANDLE);
         let all = self.slots.values().flat_map(|slot| slot.records.iter().map(move |record| (slot, record)));
-        if all.into_iter().any(|(slot, record)| below(record) && !is_kept(slot, record)) {
+        let stands = |record: &Record| below(record) && !record.for_stream;
+        if all.into_iter().any(|(slot, record)| stands(record) && !is_kept(slot, record)) {
             return Err(Error::AccessDenied);
         }
         let slots = self.slots.iter_mut();

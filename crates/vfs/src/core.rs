@@ -159,6 +159,21 @@ impl Core {
         self.hub.event(NotifyAction::Modified, what, path);
     }
 
+    /// We made, removed or changed a stream of an object.
+    pub(crate) fn stream_changed(
+        &self,
+        path: &VPath,
+        attr: &Attr,
+        action: NotifyAction,
+        stream: &str,
+        what: Filter,
+        by: Option<u128>,
+    ) {
+        self.listing_changes(path, by);
+        self.echoes.lock().outcome(path, Some(attr));
+        self.hub.stream_event(action, what, path, stream);
+    }
+
     /// We moved a name.
     pub(crate) fn renamed(&self, from: &VPath, to: &VPath, attr: Option<&Attr>, dir: bool, by: Option<u128>) {
         self.listing_changes(from, by);

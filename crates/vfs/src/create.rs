@@ -14,6 +14,7 @@ use crate::open::Open;
 use crate::registry::{Admission, Ask, Node, Record};
 use crate::request::ALLOCATION_CHECKED_MIN;
 use crate::resolve::{Lookup, Resolved};
+use crate::streams::{self, StreamPart};
 use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Result, Tried, Want};
 use std::sync::Arc;
 use volume::{Attr, Change, Create, Cx, DosAttributes, ErrorKind, FileId, Kind, OpenHow, SetAttr, VPath};
@@ -165,6 +166,7 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
             attr = opened.file.set_attr(cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await?;
         }
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
+        attr = streams::strip(&place, cx, attr, action).await?;
         core.modified(&place.path, &attr, what, request.parent_lease);
     }
     Ok(Turn::Opened(place.opened(request, Some(opened.file), action, attr, opened.first)))
@@ -279,11 +281,11 @@ fn how(request: &OpenRequest, create: Create) -> OpenHow {
 
 /// A place in the registry, given back unless it becomes an open.
 pub(crate) struct Place {
-    core: Arc<Core>,
-    node: Arc<Node>,
+    pub core: Arc<Core>,
+    pub node: Arc<Node>,
     file: FileId,
     id: OpenId,
-    path: VPath,
+    pub path: VPath,
     granted: Granted,
     taken: bool,
 }
@@ -312,6 +314,7 @@ impl Place {
             delete_on_close: request.delete_on_close,
             lease: request.lease.map(|lease| lease.id),
             parent_lease: request.parent_lease,
+            for_stream: request.stream.is_some(),
         };
         let can_cache = attr.is_file() || (attr.is_dir() && request.lease.is_some_and(|lease| lease.dirs));
         let caching = if can_cache { request.caching & core.cacheable() } else { Caching::empty() };
@@ -332,7 +335,7 @@ impl Place {
                 granted,
                 taken: true,
             }),
-            Admission::Wait(node) => Taken::Wait(Breaking::new(core, node, attr.id)),
+            Admission::Wait(file, node) => Taken::Wait(Breaking::new(core, node, file)),
         })
     }
 
@@ -348,6 +351,22 @@ impl Place {
         let open =
             Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
         Opened { open: Arc::new(open), action, attr, first, granted: self.granted }
+    }
+
+    /// The place of a stream becomes an open of it.
+    pub(crate) fn opened_stream(
+        mut self,
+        request: &OpenRequest,
+        part: StreamPart,
+        action: Action,
+        attr: Attr,
+    ) -> Opened {
+        self.taken = false;
+        let content: Arc<dyn volume::File> = part.file.clone();
+        let (core, node) = (self.core.clone(), self.node.clone());
+        let mut open = Open::new(core, node, self.file, self.id, request, attr.kind, Some(content));
+        open.stream = Some(part);
+        Opened { open: Arc::new(open), action, attr, first: None, granted: self.granted }
     }
 }
 

@@ -23,6 +23,9 @@ use std::ops;
 use std::sync::Arc;
 use volume::{Attr, Carries, Change, Copying, Cx, ErrorKind, File, Fresh, Kind, Named, NamedEntry, VPath};
 
+/// What tells of a stream. One that is open is asked for again.
+const STREAM: Filter = Filter::STREAM_NAME.union(Filter::STREAM_SIZE).union(Filter::STREAM_WRITE);
+
 /// Bytes that are copied or zeroed through here at once.
 const PIECE_BYTES: u64 = 1 << 20;
 
@@ -31,14 +34,15 @@ impl Open {
     /// right to it is the front end's to check.
     pub async fn named(&self, cx: &Cx, name: &Named) -> Result<Option<Bytes>> {
         self.check(Access::empty())?;
+        let Open { core, key, .. } = self.carrier();
         if !self.may_carry(cx, name.kind()).await? {
             return Ok(None);
         }
-        if let Some(value) = value_of(&self.core, cx, self.key, name).await? {
+        if let Some(value) = value_of(core, cx, *key, name).await? {
             return Ok(Some(value));
         }
-        match spelling(&self.core, cx, self.key, name).await? {
-            Some(entry) if entry.name != *name => value_of(&self.core, cx, self.key, &entry.name).await,
+        match spelling(core, cx, *key, name).await? {
+            Some(entry) if entry.name != *name => value_of(core, cx, *key, &entry.name).await,
             Some(_) | None => Ok(None),
         }
     }
@@ -49,7 +53,7 @@ impl Open {
         if !self.may_carry(cx, kinds).await? {
             return Ok(Vec::new());
         }
-        let mut entries = list(&self.core, cx, self.key).await?;
+        let mut entries = list(&self.core, cx, self.carrier().key).await?;
         entries.retain(|entry| kinds.contains(entry.name.kind()));
         Ok(entries)
     }
@@ -66,8 +70,8 @@ impl Open {
         }
         let landing = self.landing(false)?;
         // Two spellings of one name are not made at once.
-        let turn = self.node.carrying.clone().lock_owned().await;
-        let work = set(self.core.clone(), cx.clone(), self.key, name.clone(), value);
+        let turn = self.carrier().node.carrying.clone().lock_owned().await;
+        let work = set(self.core.clone(), cx.clone(), self.carrier().key, name.clone(), value);
         Carry::new(async move {
             let _held = (landing, turn);
             work.await
@@ -251,6 +255,9 @@ async fn apply(
         None => attributes::stat(core, cx, key, path.clone()).await?,
     };
     core.modified(&path, &attr, what, parent_lease);
+    if what.intersects(STREAM) {
+        core.decide(|registry, told| registry.contend_foreign_streams(key.file, told));
+    }
     Ok(attr)
 }
 

@@ -20,6 +20,7 @@
 //! | `attributes` | looking at attributes and setting them |
 //! | `extras` | what an open carries besides its content; holes, copies, reserved room |
 //! | `links` | reading and making symbolic links |
+//! | `streams` | named streams: opening, renaming, removing; their content |
 //! | `landing` | changes of an open that are on their way to the volume |
 //! | `watch` | what the origin tells by itself |
 //!
@@ -75,6 +76,7 @@ mod request;
 mod resolve;
 mod restore;
 mod share;
+mod streams;
 mod vfs;
 mod watch;
 

@@ -43,6 +43,9 @@ pub enum NotifyAction {
     Modified = 3,
     RenamedOldName = 4,
     RenamedNewName = 5,
+    AddedStream = 6,
+    RemovedStream = 7,
+    ModifiedStream = 8,
 }
 
 /// One change below a watched directory.
@@ -51,6 +54,15 @@ pub struct NotifyEvent {
     pub action: NotifyAction,
     /// Relative to the watched directory, in the origin's spelling, `/` between components.
     pub name: String,
+    /// The stream of it, where the change is one of a stream.
+    pub stream: Option<Box<str>>,
+}
+
+impl NotifyEvent {
+    /// Whether two in a row say no more than one.
+    fn is_repeatable(&self) -> bool {
+        matches!(self.action, NotifyAction::Modified | NotifyAction::ModifiedStream)
+    }
 }
 
 /// What a watcher is told at once.
@@ -92,7 +104,7 @@ impl Queue {
 
     /// Keeps an event; one that only repeats the last is dropped.
     pub(crate) fn push(&mut self, event: NotifyEvent) {
-        if self.overflow || self.events.back() == Some(&event) && event.action == NotifyAction::Modified {
+        if self.overflow || self.events.back() == Some(&event) && event.is_repeatable() {
             return;
         }
         if self.events.len() >= self.limit {
@@ -203,6 +215,15 @@ impl Hub {
 
     /// Tells of a change of `path` to whoever watches a directory above it.
     pub(crate) fn event(&self, action: NotifyAction, change: Filter, path: &VPath) {
+        self.tell(action, change, path, None);
+    }
+
+    /// The same of a stream.
+    pub(crate) fn stream_event(&self, action: NotifyAction, change: Filter, path: &VPath, stream: &str) {
+        self.tell(action, change, path, Some(stream));
+    }
+
+    fn tell(&self, action: NotifyAction, change: Filter, path: &VPath, stream: Option<&str>) {
         if self.len() == 0 || path.is_root() {
             return;
         }
@@ -212,7 +233,8 @@ impl Hub {
         while let Some(dir) = above {
             if let Some(watchers) = dirs.get(&*names::fold(dir.as_str())) {
                 let skip = if dir.is_root() { 0 } else { dir.as_str().len() + 1 };
-                let event = || NotifyEvent { action, name: path.as_str()[skip..].to_owned() };
+                let name = || path.as_str()[skip..].to_owned();
+                let event = || NotifyEvent { action, name: name(), stream: stream.map(Box::from) };
                 watchers.iter().for_each(|watcher| watcher.offer(change, depth, event));
             }
             above = dir.parent();

@@ -20,6 +20,7 @@ use crate::own_writes::OwnWrite;
 use crate::range_lock::{Range, RangeLock};
 use crate::registry::Node;
 use crate::rename;
+use crate::streams::{self, StreamPart};
 use crate::{Access, Error, OpenId, OpenRequest, Owner, RenameHow, Result};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -38,6 +39,8 @@ pub struct Open {
     owner: Owner,
     access: Access,
     file: Option<Arc<dyn volume::File>>,
+    /// Of a named stream.
+    pub(crate) stream: Option<StreamPart>,
     closed: AtomicBool,
     /// Whether something was written that watchers were not told of.
     written: AtomicBool,
@@ -76,6 +79,7 @@ impl Open {
             owner: request.owner,
             access: request.access,
             file,
+            stream: None,
             closed: AtomicBool::new(false),
             written: AtomicBool::new(false),
             landings: Arc::default(),
@@ -138,6 +142,14 @@ impl Open {
             return Err(Error::ReadOnly);
         }
         let landing = self.landing(set.size.is_some())?;
+        if let Some(part) = &self.stream {
+            let (part, cx, set) = (part.clone(), cx.clone(), *set);
+            return Carry::new(async move {
+                let _landing = landing;
+                streams::set_attr(&part, &cx, &set).await
+            })
+            .await;
+        }
         let work = attributes::set(self.core.clone(), cx.clone(), self.key, self.file.clone(), *set);
         Carry::new(async move {
             let _landing = landing;
@@ -352,12 +364,14 @@ impl Open {
     /// that it does not share writing, or for `DELETE`.
     pub async fn rename(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
         self.check(Access::DELETE)?;
+        self.check_itself()?;
         Carry::new(rename::rename(self.core.clone(), cx.clone(), self.key, to.clone(), how)).await
     }
 
     /// Gives the file a further name.
     pub async fn link(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
         self.check(Access::empty())?;
+        self.check_itself()?;
         Carry::new(rename::link(self.core.clone(), cx.clone(), self.key, to.clone(), how)).await
     }
 
@@ -425,7 +439,7 @@ impl Open {
     }
 
     /// Moves to closed, once.
-    fn end(&self) -> Option<close::Ended> {
+    pub(crate) fn end(&self) -> Option<close::Ended> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return None;
         }
@@ -436,8 +450,17 @@ impl Open {
             file: self.file.clone(),
             watcher: self.watcher.lock().take(),
             written: self.written.load(Ordering::Acquire),
+            base: self.stream.as_ref().map(|part| part.base.clone()),
             landings: self.landings.clone(),
         })
+    }
+
+    /// A stream has no name in a directory.
+    fn check_itself(&self) -> Result<()> {
+        match self.stream {
+            None => Ok(()),
+            Some(_) => Err(Error::InvalidArgument("a stream is not named by a path")),
+        }
     }
 
     /// `Closed`, or `AccessDenied` when the open has none of `needs`.

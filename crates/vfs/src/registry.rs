@@ -13,6 +13,7 @@ use crate::caching::{Beside, Caching, CachingTable, Granted, Holder, LeaseId, To
 use crate::leases::Leases;
 use crate::lock_wait::RangeLocks;
 use crate::own_writes::OwnWrites;
+use crate::streams::slots::Streams;
 use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -68,6 +69,8 @@ pub(crate) struct Record {
     pub lease: Option<LeaseId>,
     /// Key of the lease that its client has on the directory: what the open does is no news to that one.
     pub parent_lease: Option<u128>,
+    /// It only holds the object for an open of one of its streams ([`crate::streams`]).
+    pub for_stream: bool,
 }
 
 impl Record {
@@ -118,8 +121,8 @@ pub(crate) struct Ask {
 pub(crate) enum Admission {
     /// With what it may cache.
     In(Arc<Node>, Granted),
-    /// Somebody caches what stands against it, and was told.
-    Wait(Arc<Node>),
+    /// Somebody caches what stands against it, and was told: of this file, or of a stream of it.
+    Wait(FileId, Arc<Node>),
 }
 
 /// The right to work on a path, until [`Registry::exit`].
@@ -129,6 +132,7 @@ pub(crate) type Entry = u64;
 pub(crate) struct Registry {
     pub(crate) slots: HashMap<FileId, Slot>,
     pub(crate) leases: Leases,
+    pub(crate) streams: Streams,
     /// Folded paths being worked on.
     entered: HashMap<Entry, String>,
     last_entry: Entry,
@@ -146,6 +150,7 @@ impl Registry {
         Registry {
             slots: HashMap::new(),
             leases: Leases::default(),
+            streams: Streams::default(),
             entered: HashMap::new(),
             last_entry: 0,
             moving: Vec::new(),
@@ -190,8 +195,13 @@ impl Registry {
                 return Err(Error::DeletePending);
             }
             if Registry::contend_open(slot, &record, ask, told)? {
-                return Ok(Admission::Wait(slot.node.clone()));
+                return Ok(Admission::Wait(file, slot.node.clone()));
             }
+        }
+        if (ask.empties || ask.needs.contains(Access::DELETE))
+            && let Some((stream, node)) = self.contend_taking_streams(file, told)?
+        {
+            return Ok(Admission::Wait(stream, node));
         }
         let slot = self.slots.entry(file).or_insert_with(|| Slot {
             node: Arc::new(Node::new(locks_limit)),
@@ -255,6 +265,7 @@ impl Registry {
     fn drop_if_empty(&mut self, file: FileId) {
         if self.slots.get(&file).is_some_and(|slot| slot.records.is_empty() && slot.doomed.is_empty()) {
             self.slots.remove(&file);
+            self.streams.forget(file);
         }
     }
 
@@ -289,7 +300,15 @@ impl Registry {
     /// Whether anything is to go away under this very name.
     pub(crate) fn is_path_doomed(&self, path: &VPath) -> bool {
         let is_doomed = |slot: &Slot| slot.doomed.iter().any(|doomed| same(&doomed.path, path));
-        self.doomed > 0 && self.slots.values().any(is_doomed)
+        let itself = |(id, slot): (&FileId, &Slot)| is_doomed(slot) && !self.streams.is_stream(*id);
+        self.doomed > 0 && self.slots.iter().any(itself)
+    }
+
+    /// The key of the lease on the directory that all who have a file open name.
+    pub(crate) fn parent_lease_of_all(&self, file: FileId) -> Option<u128> {
+        let mut keys = self.slots.get(&file)?.records.iter().map(|record| record.parent_lease);
+        let first = keys.next()?;
+        first.filter(|_| keys.all(|key| key == first))
     }
 
     pub(crate) fn is_open(&self, file: FileId) -> bool {
@@ -345,7 +364,9 @@ impl Registry {
                 *path = to.clone();
             }
         };
-        let all = self.slots.iter_mut().filter(|(id, _)| dir || **id == file);
+        let streams = &self.streams;
+        let is_of_it = |id: FileId| id == file || streams.base_of(id) == Some(file);
+        let all = self.slots.iter_mut().filter(|(id, _)| dir || is_of_it(**id));
         for (_, slot) in all {
             slot.records.iter_mut().for_each(|record| follow(&mut record.path));
             slot.doomed.iter_mut().for_each(|doomed| follow(&mut doomed.path));
@@ -362,7 +383,8 @@ impl Registry {
 
     pub(crate) fn list(&self, most: usize) -> Vec<OpenInfo> {
         let all = self.slots.values().flat_map(|slot| slot.records.iter().map(move |r| (slot, r)));
-        all.take(most)
+        all.filter(|(_, record)| !record.for_stream)
+            .take(most)
             .map(|(slot, record)| OpenInfo {
                 id: record.id,
                 owner: record.owner,
@@ -414,7 +436,7 @@ mod tests {
         let owner = Owner(1);
         let (lease, parent_lease) = (None, None);
         let (id, path) = (OpenId(id), path(at));
-        Record { id, owner, access, share, path, delete_on_close, lease, parent_lease }
+        Record { id, owner, access, share, path, delete_on_close, lease, parent_lease, for_stream: false }
     }
 
     fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {

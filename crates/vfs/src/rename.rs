@@ -61,6 +61,10 @@ async fn try_rename(
                 Ok(waits.map(|node| (key.file, node)))
             }
         })?;
+        let in_the_way = match in_the_way {
+            Some(there) => Some(there),
+            None => core.decide(|registry, told| registry.contend_moving_streams(key.file, told))?,
+        };
         if let Some((file, node)) = in_the_way {
             return Ok(Some(Breaking::new(core, node, file)));
         }
@@ -176,6 +180,11 @@ fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Opti
     }
     if let Some(node) = core.decide(|r, told| r.contend(attr.id, None, Contest::Handle, told)) {
         return Ok(Some(Breaking::new(core, node, attr.id)));
+    }
+    if !how.posix
+        && let Some((stream, node)) = core.decide(|r, told| r.contend_moving_streams(attr.id, told))?
+    {
+        return Ok(Some(Breaking::new(core, node, stream)));
     }
     let is_open = core.registry.lock().is_open(attr.id);
     let kept = attr.dos.contains(DosAttributes::READONLY) || is_open;

@@ -126,6 +126,9 @@ pub struct OpenRequest {
     /// In the client's spelling; `vfs` finds the origin's. An SMB front end gets it from
     /// [`crate::names::from_smb`].
     pub path: VPath,
+    /// A named stream of what stands there, in the client's spelling: access, disposition and all else are of the
+    /// stream. Where a disposition makes it, a file that is not there is made too.
+    pub stream: Option<Arc<str>>,
     pub access: Access,
     pub share: Share,
     pub disposition: Disposition,
@@ -166,6 +169,7 @@ impl OpenRequest {
     pub fn new(path: VPath, access: Access, owner: Owner) -> OpenRequest {
         OpenRequest {
             path,
+            stream: None,
             access,
             share: Share::all(),
             disposition: Disposition::Open,

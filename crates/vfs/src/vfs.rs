@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::resolve::Lookup;
 use crate::{
     Access, AckRefused, Caching, Former, LeaseId, Open, OpenId, OpenRequest, Opened, Owner, Result, Share,
-    create, restore, watch,
+    create, restore, streams, watch,
 };
 use std::sync::Arc;
 use volume::{Attr, Caps, Cx, Freshness, Space, VPath, Volume};
@@ -109,7 +109,10 @@ impl Vfs {
     /// The same, without waiting for clients that cache what stands against it: they are told, and the
     /// caller waits, for [`Breaking::settled`], then tries again.
     pub async fn try_open(&self, cx: &Cx, request: &OpenRequest) -> Result<Tried> {
-        create::open(&self.0, cx, request).await
+        match &request.stream {
+            None => create::open(&self.0, cx, request).await,
+            Some(name) => streams::open(&self.0, cx, request, name).await,
+        }
     }
 
     /// Opens again what was open before the process ended.

@@ -93,6 +93,7 @@ impl Core {
 
     /// Nobody waits for these answers: what is served is what the origin has, at once.
     fn break_below(&self, path: &VPath) {
+        self.registry.lock().streams.doubt(None);
         self.decide(|registry, told| registry.contend_below(path, Contest::Foreign, told));
     }
 
@@ -119,6 +120,7 @@ impl Core {
             self.break_below(path);
             return;
         };
+        self.decide(|registry, told| registry.contend_foreign_streams(attr.id, told));
         if attr.is_file() && self.explained_by_writing(attr) {
             return;
         }
