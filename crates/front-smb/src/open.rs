@@ -11,7 +11,7 @@ use smb_core::wildcard::Pattern;
 use smb_wire::create::{CreateAction, LeaseKey};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Mutex;
 use volume::{Attr, Cx, Priority};
 
@@ -58,6 +58,8 @@ pub(crate) struct FileOpen {
     pub(crate) durability: parking_lot::Mutex<Option<Durability>>,
     /// CurrentByteOffset of FilePositionInformation: behind the last byte read, or what the client has set.
     pub(crate) position: AtomicU64,
+    /// How many extended attributes a walk through them has told.
+    pub(crate) next_ea: AtomicUsize,
     /// The walk of QUERY_DIRECTORY.
     pub(crate) walk: Mutex<Option<Walk>>,
     /// Room that the client asked for through this open, bytes; shown, though the origin may not keep it
@@ -94,6 +96,7 @@ impl FileOpen {
             way: parking_lot::Mutex::default(),
             durability: parking_lot::Mutex::default(),
             position: AtomicU64::new(0),
+            next_ea: AtomicUsize::new(0),
             walk: Mutex::default(),
             allocation: AtomicU64::new(0),
             change_times,

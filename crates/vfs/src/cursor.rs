@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use volume::{Attr, Cx, Entry, Kind, ListHow};
+use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, NamedEntry, VPath};
 
 /// One name of a directory, in the origin's spelling (an SMB front end shows [`crate::names::to_smb`] of it).
 #[derive(Clone, Debug)]
@@ -70,6 +70,28 @@ impl DirCursor {
         self.at = At::Start;
     }
 
+    /// The extended attributes of an entry. The volume is asked only where the entry says that there may be some.
+    pub async fn extended(&self, cx: &Cx, entry: &DirEntry) -> Result<Vec<NamedEntry>> {
+        let core = &self.open.core;
+        if !core.caps.named || !entry.attr.carries.contains(Carries::EXTENDED) {
+            return Ok(Vec::new());
+        }
+        let dir = self.open.path()?;
+        let path = match &*entry.name {
+            "." => dir,
+            ".." => dir.parent().unwrap_or_else(VPath::root),
+            name => dir.join(name)?,
+        };
+        let mut entries = match core.volume.list_named(cx, &path, Some(entry.attr.id)).await {
+            Ok(entries) => entries,
+            // It is not there any more, or what a link leads to is elsewhere.
+            Err(error) if is_elsewhere(error.kind) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        entries.retain(|entry| entry.name.kind() == Carries::EXTENDED);
+        Ok(entries)
+    }
+
     async fn fill(&mut self, cx: &Cx) -> Result<()> {
         while self.ready.is_empty() {
             let cursor = match &self.at {
@@ -121,4 +143,8 @@ impl DirCursor {
             Err(_) => Ok(entry.attr),
         }
     }
+}
+
+fn is_elsewhere(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Stale | ErrorKind::Unsupported)
 }

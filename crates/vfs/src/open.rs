@@ -91,9 +91,9 @@ impl Open {
         self.key.id
     }
 
-    /// Which file this is; the same through renames.
+    /// Which file this is, for a stream which one carries it; the same through renames.
     pub fn file_id(&self) -> FileId {
-        self.key.file
+        self.carrier().key.file
     }
 
     pub fn owner(&self) -> Owner {

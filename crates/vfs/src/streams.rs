@@ -38,12 +38,7 @@ pub(crate) struct StreamPart {
 }
 
 /// Opens the stream `name` of what the request names.
-pub(crate) async fn open(
-    core: &Arc<Core>,
-    cx: &Cx,
-    request: &OpenRequest,
-    name: &Arc<str>,
-) -> Result<Tried> {
+pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, name: &Arc<str>) -> Result<Tried> {
     check_name(core, name)?;
     if request.want == Want::Dir {
         return Err(Error::NotADirectory);
@@ -236,7 +231,9 @@ pub(crate) async fn rename(
     }
     file.rename(&cx, &to).await?;
     match in_the_way {
-        Some((name, _)) if name != to => Ok(take_away(&core, &cx, &base.path()?, base.key.file, &name).await?),
+        Some((name, _)) if name != to => {
+            Ok(take_away(&core, &cx, &base.path()?, base.key.file, &name).await?)
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -325,6 +322,16 @@ impl Open {
             return Err(Error::InvalidArgument("only a named stream gets another name"));
         };
         Carry::new(rename(self.core.clone(), cx.clone(), self.key, part.clone(), to.into(), replace)).await
+    }
+
+    /// The attributes of a file's content, whichever stream of it is open; `None` for a directory.
+    pub async fn content_attr(&self, cx: &Cx) -> Result<Option<Attr>> {
+        self.check(Access::empty())?;
+        match self.carrier() {
+            base if base.is_dir() => Ok(None),
+            base if self.stream.is_some() => attributes::of_name(&base.core, cx, base.key).await.map(Some),
+            _ => self.attr(cx).await.map(Some),
+        }
     }
 
     /// The open whose object carries what this one is asked for: for a stream that of its file or directory.

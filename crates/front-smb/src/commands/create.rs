@@ -9,12 +9,12 @@ mod durable;
 mod history;
 mod instance;
 mod lease;
+pub(in crate::commands) mod name;
 pub(crate) mod replay;
 
 use crate::breaks::{self, Announcement};
-use crate::commands::file_info;
 use crate::commands::ioctl::reparse;
-use crate::commands::posix;
+use crate::commands::{extended, file_info, posix};
 use crate::config::{Share, Symlinks};
 use crate::open::{FileOpen, Kind, Open};
 use crate::order::ChannelOrder;
@@ -31,13 +31,12 @@ use smb_wire::create::{
 };
 use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vfs::{
     ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want,
 };
-use volume::{Attr, VPath};
+use volume::Attr;
 
 /// Attributes that a request may name (MS-FSCC 2.6); others are refused.
 const ATTRIBUTES_KNOWN: u32 = 0x0000_7FB7;
@@ -124,41 +123,7 @@ fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
     if access.contains(AccessMask::ACCESS_SYSTEM_SECURITY) {
         return Err(NtStatus::PRIVILEGE_NOT_HELD);
     }
-    if decoded.contexts.iter().any(|context| matches!(context, CreateContext::ExtendedAttributes(_))) {
-        return Err(NtStatus::EAS_NOT_SUPPORTED);
-    }
     Ok(())
-}
-
-/// The path of a request, and its stream cut off: only the unnamed stream is served.
-fn path_of(name: &str) -> Result<VPath, NtStatus> {
-    if name.starts_with('\\') {
-        return Err(NtStatus::INVALID_PARAMETER);
-    }
-    let (path, stream) = name.split_once(':').unwrap_or((name, ""));
-    if !matches!(stream.to_ascii_uppercase().as_str(), "" | ":$DATA")
-        || (path.is_empty() && !stream.is_empty())
-    {
-        return Err(NtStatus::OBJECT_NAME_INVALID);
-    }
-    let path = path.strip_suffix('\\').unwrap_or(path);
-    vfs::names::from_smb(&straightened(path)?).map_err(failed)
-}
-
-/// A path without `..`: each takes back the name before it, by name. One that leads above the share's root is no
-/// path.
-fn straightened(path: &str) -> Result<Cow<'_, str>, NtStatus> {
-    if !path.split('\\').any(|name| name == "..") {
-        return Ok(Cow::Borrowed(path));
-    }
-    let mut names = Vec::new();
-    for name in path.split('\\') {
-        match name {
-            ".." => drop(names.pop().ok_or(NtStatus::OBJECT_PATH_SYNTAX_BAD)?),
-            name => names.push(name),
-        }
-    }
-    Ok(Cow::Owned(names.join("\\")))
 }
 
 /// The rights that the open gets: generic ones spelled out, "all I may have" decided by the share.
@@ -178,15 +143,19 @@ async fn open_file(
     wants: &durable::Wants,
 ) -> Result<(Arc<Open>, Answer), NtStatus> {
     let posix = posix::asked(request, decoded);
-    let parse = if posix.is_some() { posix::path } else { path_of };
-    let (path, in_snapshot) = history::place(share, decoded, parse)?;
+    let parse = match posix {
+        Some(_) => |name: &str| posix::path(name).map(name::Target::of),
+        None => name::Target::parse,
+    };
+    let (target, in_snapshot) = history::place(share, decoded, parse)?;
+    let extended = extended::asked(decoded, &share.vfs.caps())?;
     let mut access = granted(decoded.desired_access, tree.maximal_access)?;
     if decoded.create_options.contains(CreateOptions::DELETE_ON_CLOSE) && !access.contains(AccessMask::DELETE)
     {
         return Err(NtStatus::INVALID_PARAMETER);
     }
     let lease = lease::asked(request, decoded);
-    let mut wanted = wanted(path, access, decoded, Owner(request.session()?.id))?;
+    let mut wanted = wanted(target, access, decoded, Owner(request.session()?.id))?;
     lease::put(request, lease.as_ref(), decoded, &mut wanted);
     if let Some(mode) = posix {
         wanted.case_sensitive = true;
@@ -210,6 +179,7 @@ async fn open_file(
         Err(vfs::Error::NotFound) if in_snapshot => return Err(history::missing(decoded)),
         outcome => outcome.map_err(failed)?,
     };
+    let attr = extended::give(request, &opened, &extended).await?;
     let mode = decoded.create_options.bits() & MODE_OPTIONS;
     let mut file = FileOpen::new(
         Arc::clone(&opened.open),
@@ -229,7 +199,7 @@ async fn open_file(
             opened.open.set_allocation(&request.cx(), bytes).await.map_err(failed)?;
         }
     }
-    let attr = file.show(opened.attr);
+    let attr = file.show(attr);
     let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;
     let durable = durable::grant(request, share, wants, &wanted, &open).await;
     let mut contexts = response_contexts(decoded, tree, &attr);
@@ -259,7 +229,7 @@ async fn open_or_wait(request: &Request, vfs: &vfs::Vfs, wanted: &OpenRequest) -
 }
 
 fn wanted(
-    path: VPath,
+    target: name::Target,
     access: AccessMask,
     decoded: &CreateRequest,
     owner: Owner,
@@ -269,13 +239,7 @@ fn wanted(
         CreateContext::AllocationSize(bytes) => Some(*bytes),
         _ => None,
     });
-    let want = if options.contains(CreateOptions::DIRECTORY_FILE) {
-        Want::Dir
-    } else if options.contains(CreateOptions::NON_DIRECTORY_FILE) {
-        Want::File
-    } else {
-        Want::Any
-    };
+    let want = target.want(options)?;
     Ok(OpenRequest {
         share: vfs::Share::from_bits_truncate(decoded.share_access.bits()),
         disposition: disposition(decoded.create_disposition)?,
@@ -289,7 +253,8 @@ fn wanted(
         mode: if want == Want::Dir { 0o755 } else { 0o644 },
         allocation,
         caching: breaks::wanted(decoded.oplock_level),
-        ..OpenRequest::new(path, Access::from_bits_truncate(access.bits()), owner)
+        stream: target.stream,
+        ..OpenRequest::new(target.path, Access::from_bits_truncate(access.bits()), owner)
     })
 }
 
@@ -470,24 +435,6 @@ fn open_special(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_unnamed_stream_is_a_file() {
-        assert_eq!(path_of(r"a\b").unwrap().as_str(), "a/b");
-        assert_eq!(path_of(r"a\b::$DATA").unwrap().as_str(), "a/b");
-        assert_eq!(path_of("").unwrap(), VPath::root());
-        assert_eq!(path_of(r"a\b\..\..\c").unwrap().as_str(), "c");
-        assert_eq!(path_of(r"a\..").unwrap(), VPath::root());
-        for (bad, status) in [
-            (r"\a", NtStatus::INVALID_PARAMETER),
-            ("a:stream", NtStatus::OBJECT_NAME_INVALID),
-            ("a:stream:$DATA", NtStatus::OBJECT_NAME_INVALID),
-            (r"..\..", NtStatus::OBJECT_PATH_SYNTAX_BAD),
-            ("a*", NtStatus::OBJECT_NAME_INVALID),
-        ] {
-            assert_eq!(path_of(bad), Err(status), "{bad}");
-        }
-    }
 
     #[test]
     fn rights_never_exceed_the_share() {

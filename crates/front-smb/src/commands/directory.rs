@@ -1,8 +1,7 @@
 //! QUERY_DIRECTORY (MS-SMB2 3.3.5.18, MS-FSA 2.1.5.6.3).
 
 use crate::change_times::ChangeTimes;
-use crate::commands::file_info;
-use crate::commands::posix;
+use crate::commands::{extended, file_info, posix};
 use crate::config::Symlinks;
 use crate::open::{FileOpen, Walk};
 use crate::reply::Answer;
@@ -97,9 +96,11 @@ impl Page {
     }
 
     /// Adds an entry; false when it does not fit any more.
-    fn push(&mut self, name: &str, leads_to_dir: bool, attr: &Attr) -> bool {
+    fn push(&mut self, name: &str, leads_to_dir: bool, attr: &Attr, ea_size: u32) -> bool {
         match self {
-            Page::Of(page) => page.push(&directory_entry(name, leads_to_dir, attr)),
+            Page::Of(page) => {
+                page.push(&DirectoryEntry { ea_size, ..directory_entry(name, leads_to_dir, attr) })
+            }
             Page::Posix(page) => page.push(name, &posix::information(attr)),
         }
     }
@@ -169,10 +170,12 @@ async fn fill(
     change_times: &ChangeTimes,
 ) -> Result<Vec<u8>, NtStatus> {
     loop {
-        let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)? else { break };
+        let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)?.cloned() else { break };
         let name = page.name(&entry.name);
         if walk.pattern.matches(&name) && !veto.is_some_and(|veto| veto.has(&name)) {
-            if !page.push(&name, entry.leads_to_dir, &change_times.show(entry.attr)) {
+            let extended = walk.cursor.extended(cx, &entry).await.map_err(failed)?;
+            let attr = change_times.show(entry.attr);
+            if !page.push(&name, entry.leads_to_dir, &attr, extended::size(&extended)) {
                 if page.is_empty() {
                     return Err(NtStatus::BUFFER_OVERFLOW);
                 }

@@ -7,6 +7,9 @@ use smb_wire::fscc::reparse::tag;
 use smb_wire::time::FileTime;
 use volume::{Attr, DosAttributes, FileId, Kind, SetAttr, Time};
 
+/// Unit in which clients are told of space taken.
+pub(super) const UNIT_BYTES: u64 = 4096;
+
 pub(super) struct Times {
     pub(super) creation: FileTime,
     pub(super) last_access: FileTime,
@@ -61,14 +64,13 @@ pub(super) fn end_of_file(attr: &Attr) -> u64 {
 /// Space taken, as clients expect it: never less than the content would take, in whole units; more where room
 /// was kept.
 pub(super) fn allocation(attr: &Attr) -> u64 {
-    const UNIT: u64 = 4096;
     if attr.is_dir() {
         return 0;
     }
     if attr.dos.contains(DosAttributes::SPARSE) {
         return attr.allocated;
     }
-    attr.size.max(attr.allocated).checked_next_multiple_of(UNIT).unwrap_or(u64::MAX)
+    attr.size.max(attr.allocated).checked_next_multiple_of(UNIT_BYTES).unwrap_or(u64::MAX)
 }
 
 pub(super) fn basic(attr: &Attr) -> BasicInformation {

@@ -58,7 +58,15 @@ fn entry(event: vfs::NotifyEvent) -> NotifyEntry {
         vfs::NotifyAction::Modified => NotifyAction::Modified,
         vfs::NotifyAction::RenamedOldName => NotifyAction::RenamedOldName,
         vfs::NotifyAction::RenamedNewName => NotifyAction::RenamedNewName,
+        vfs::NotifyAction::AddedStream => NotifyAction::AddedStream,
+        vfs::NotifyAction::RemovedStream => NotifyAction::RemovedStream,
+        vfs::NotifyAction::ModifiedStream => NotifyAction::ModifiedStream,
     };
     let name: Vec<_> = event.name.split('/').map(vfs::names::to_smb).collect();
-    NotifyEntry { action, name: name.join("\\") }
+    let mut name = name.join("\\");
+    if let Some(stream) = event.stream {
+        name.push(':');
+        name.push_str(&stream);
+    }
+    NotifyEntry { action, name }
 }

@@ -3,8 +3,7 @@
 //! A buffer too short for the fixed part is INFO_LENGTH_MISMATCH; one that cuts the variable part gets what
 //! fits, with BUFFER_OVERFLOW.
 
-use crate::commands::file_info;
-use crate::commands::posix;
+use crate::commands::{extended, file_info, posix};
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -29,7 +28,7 @@ use smb_wire::sid::Sid;
 use smb_wire::time::FileTime;
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
-use volume::Attr;
+use volume::{Attr, Carries, Named};
 
 /// Least room for classes that end in a name: their structure with one character of it, padded, as Windows
 /// demands; bytes.
@@ -63,6 +62,10 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let open = request.open(decoded.file_id)?;
     let room = decoded.output_buffer_length as usize;
     let value = match decoded.info_type {
+        InfoType::FILE if FileClass(decoded.information_class) == FileClass::FULL_EA => {
+            let (bytes, cut) = extended::query(&request.cx(), &open, open.file()?, &decoded).await?;
+            return Ok(answer(bytes, cut));
+        }
         InfoType::FILE => file_value(request, &open, FileClass(decoded.information_class)).await?,
         InfoType::FILE_SYSTEM => {
             file_system_value(request, &open, FileSystemClass(decoded.information_class)).await?
@@ -83,10 +86,15 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     if room < fixed {
         return Err(NtStatus::INFO_LENGTH_MISMATCH);
     }
-    let status = if bytes.len() > room { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+    let cut = bytes.len() > room;
     bytes.truncate(room);
+    Ok(answer(bytes, cut))
+}
+
+fn answer(bytes: Vec<u8>, cut: bool) -> Answer {
+    let status = if cut { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
     let response = QueryInfoResponse { data: bytes.into() };
-    Ok(Answer::with(status, |body| response.encode(body)))
+    Answer::with(status, |body| response.encode(body))
 }
 
 fn too_small(request: &Request, needed: u32) -> Answer {
@@ -125,7 +133,8 @@ async fn file_value(request: &Request, open: &Open, class: FileClass) -> Result<
             });
         }
         FileClass::EA => {
-            return Value::of(EaInformation::FIXED_LEN, |out| EaInformation::default().encode(out));
+            let ea_size = extended::size_of(&request.cx(), file).await?;
+            return Value::of(EaInformation::FIXED_LEN, |out| EaInformation { ea_size }.encode(out));
         }
         FileClass::NORMALIZED_NAME if request.dialect() < Dialect::SMB_3_1_1 => {
             return Err(NtStatus::NOT_SUPPORTED);
@@ -136,14 +145,35 @@ async fn file_value(request: &Request, open: &Open, class: FileClass) -> Result<
         }
         // Short names are not made.
         FileClass::ALTERNATE_NAME => return Err(NtStatus::OBJECT_NAME_NOT_FOUND),
-        FileClass::FULL_EA => return Err(NtStatus::NO_EAS_ON_FILE),
+        FileClass::STREAM => return streams(request, file).await,
         _ => {}
     }
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    attribute_value(open, file, class, &attr)
+    match class {
+        FileClass::ALL => {
+            let ea_size = extended::size_of(&request.cx(), file).await?;
+            all(open, file, &attr, ea_size)
+        }
+        _ => attribute_value(file, class, &attr),
+    }
 }
 
-fn attribute_value(open: &Open, file: &FileOpen, class: FileClass, attr: &Attr) -> Result<Value, NtStatus> {
+fn all(open: &Open, file: &FileOpen, attr: &Attr, ea_size: u32) -> Result<Value, NtStatus> {
+    let value = AllInformation {
+        basic: file_info::basic(attr),
+        standard: standard(file, attr),
+        internal: internal(attr),
+        ea: EaInformation { ea_size },
+        access: access(open),
+        position: position(file),
+        mode: mode(file),
+        alignment: AlignmentInformation::default(),
+        name: NameInformation { name: path_name(file, true)? },
+    };
+    Value::of(AllInformation::FIXED_LEN, |out| value.encode(out))
+}
+
+fn attribute_value(file: &FileOpen, class: FileClass, attr: &Attr) -> Result<Value, NtStatus> {
     let basic = file_info::basic(attr);
     match class {
         FileClass::BASIC => Value::of(BasicInformation::FIXED_LEN, |out| basic.encode(out)),
@@ -178,21 +208,6 @@ fn attribute_value(open: &Open, file: &FileOpen, class: FileClass, attr: &Attr) 
         FileClass(POSIX_LEVEL) if file.posix => {
             let value = posix::information(attr);
             Value::of(value.encoded_len(), |out| value.encode(out))
-        }
-        FileClass::STREAM => streams(attr),
-        FileClass::ALL => {
-            let value = AllInformation {
-                basic,
-                standard: standard(file, attr),
-                internal: internal(attr),
-                ea: EaInformation::default(),
-                access: access(open),
-                position: position(file),
-                mode: mode(file),
-                alignment: AlignmentInformation::default(),
-                name: NameInformation { name: path_name(file, true)? },
-            };
-            Value::of(AllInformation::FIXED_LEN, |out| value.encode(out))
         }
         _ => Err(NtStatus::INVALID_INFO_CLASS),
     }
@@ -238,18 +253,34 @@ fn path_name(file: &FileOpen, rooted: bool) -> Result<String, NtStatus> {
     if rooted && name.is_empty() {
         name.push('\\');
     }
+    if let Some(stream) = file.vfs.stream() {
+        name.push(':');
+        name.push_str(&stream);
+    }
     Ok(name)
 }
 
-/// Files have their unnamed stream and no other; directories have none.
-fn streams(attr: &Attr) -> Result<Value, NtStatus> {
+/// The content of a file, and the named streams of files and directories.
+async fn streams(request: &Request, file: &FileOpen) -> Result<Value, NtStatus> {
+    let of = |name: String, size: u64| StreamEntry {
+        name,
+        size,
+        allocation_size: size.next_multiple_of(file_info::UNIT_BYTES),
+    };
+    let cx = &request.cx();
     let mut entries = Vec::new();
-    if !attr.is_dir() {
+    if let Some(attr) = file.vfs.content_attr(cx).await.map_err(failed)? {
         entries.push(StreamEntry {
-            name: "::$DATA".to_owned(),
-            size: attr.size,
-            allocation_size: file_info::allocation(attr),
+            allocation_size: file_info::allocation(&attr),
+            ..of("::$DATA".to_owned(), attr.size)
         });
+    }
+    let mut named = file.vfs.list_named(cx, Carries::STREAMS).await.map_err(failed)?;
+    named.sort_by(|a, b| a.name.cmp(&b.name));
+    for entry in named {
+        if let Named::Stream(name) = entry.name {
+            entries.push(of(format!(":{name}:$DATA"), entry.size));
+        }
     }
     let mut bytes = Vec::new();
     if !encode_streams(&entries, usize::MAX, &mut bytes) {
@@ -348,6 +379,8 @@ fn file_system_attributes(caps: &volume::Caps) -> FileSystemAttributes {
     attributes.set(FileSystemAttributes::READ_ONLY_VOLUME, caps.read_only);
     attributes.set(FileSystemAttributes::SUPPORTS_BLOCK_REFCOUNTING, caps.clones);
     attributes.set(FileSystemAttributes::SUPPORTS_REPARSE_POINTS, caps.symlinks);
+    let carries = FileSystemAttributes::NAMED_STREAMS | FileSystemAttributes::SUPPORTS_EXTENDED_ATTRIBUTES;
+    attributes.set(carries, caps.named);
     attributes
 }
 

@@ -1,7 +1,7 @@
 //! SET_INFO (MS-SMB2 3.3.5.21, MS-FSA 2.1.5.15).
 
-use crate::commands::file_info;
-use crate::commands::posix;
+use crate::commands::create::name::Part;
+use crate::commands::{extended, file_info, posix};
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -15,7 +15,7 @@ use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
 use vfs::{Filter, RenameHow};
-use volume::{SetAttr, Time, VPath};
+use volume::{Cx, SetAttr, Time, VPath};
 
 /// Longest file, bytes.
 const SIZE_MAX: u64 = i64::MAX as u64;
@@ -34,6 +34,13 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
             let of_the_open = matches!(class, FileClass::POSITION | FileClass::MODE);
             if !of_the_open && !request.tree()?.maximal_access.contains(AccessMask::WRITE_ATTRIBUTES) {
                 return Err(NtStatus::ACCESS_DENIED);
+            }
+            if class == FileClass::FULL_EA {
+                let Target::Disk(share) = &request.tree()?.target else {
+                    return Err(NtStatus::INVALID_PARAMETER);
+                };
+                extended::set(&request.cx(), &open, file, &share.vfs.caps(), &decoded.data).await?;
+                return Ok(Answer::ok(|body| SetInfoResponse.encode(body)));
             }
             let value = SetFileInformation::decode(class, &decoded.data)
                 .map_err(|_| NtStatus::INFO_LENGTH_MISMATCH)?;
@@ -85,6 +92,9 @@ async fn set_file(
         SetFileInformation::Rename(how) => {
             check_device(file)?;
             open.needs_any(AccessMask::DELETE)?;
+            if vfs.stream().is_some() || (!file.posix && how.name.starts_with(':')) {
+                return rename_stream(cx, vfs, &how).await;
+            }
             let from = vfs.path().map_err(failed)?;
             let to = target(request, file, &how)?;
             vfs.rename(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
@@ -123,7 +133,8 @@ async fn set_file(
         }
         // Only hints, and all of them were given when the file was opened.
         SetFileInformation::Mode(_) => {}
-        SetFileInformation::ExtendedAttributes(_) => return Err(NtStatus::EAS_NOT_SUPPORTED),
+        // Those were set before.
+        SetFileInformation::ExtendedAttributes(_) => return Err(NtStatus::INVALID_INFO_CLASS),
         SetFileInformation::ValidDataLength(_) => return Err(NtStatus::PRIVILEGE_NOT_HELD),
         SetFileInformation::ShortName(_) => return Err(NtStatus::PRIVILEGE_NOT_HELD),
         SetFileInformation::Other(_) => return Err(NtStatus::INVALID_INFO_CLASS),
@@ -138,6 +149,18 @@ fn check_device(file: &FileOpen) -> Result<(), NtStatus> {
 
 fn check_size(vfs: &vfs::Open, bytes: u64) -> Result<(), NtStatus> {
     if bytes > SIZE_MAX || vfs.is_dir() { Err(NtStatus::INVALID_PARAMETER) } else { Ok(()) }
+}
+
+/// A stream gets another name, never another place (MS-FSA 2.1.5.15.11.1).
+async fn rename_stream(cx: &Cx, vfs: &vfs::Open, how: &RenameInformation) -> Result<(), NtStatus> {
+    // As Windows does: a path would open the file that the stream is of.
+    let to = how.name.strip_prefix(':').ok_or(NtStatus::SHARING_VIOLATION)?;
+    let to = match Part::parse(to).map_err(|_| NtStatus::INVALID_PARAMETER)? {
+        Part::Stream(name) => name,
+        Part::Content | Part::Index => return Err(NtStatus::INVALID_PARAMETER),
+    };
+    let replace = how.flags.contains(RenameFlags::REPLACE_IF_EXISTS);
+    vfs.rename_stream(cx, &to, replace).await.map_err(failed)
 }
 
 fn rename_how(flags: RenameFlags) -> RenameHow {

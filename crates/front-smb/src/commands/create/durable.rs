@@ -1,6 +1,6 @@
 //! Durable opens that a CREATE asks for or takes up again (MS-SMB2 3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12).
 
-use super::{Told, answer, enter_as, lease, path_of};
+use super::{Told, answer, enter_as, lease, name};
 use crate::config::Share;
 use crate::kept::{Durability, KeptOpen, may_be_durable};
 use crate::limits;
@@ -121,7 +121,8 @@ async fn write_down(
     let agreed = request.connection.negotiated.get();
     let agreed = agreed.is_some_and(|it| it.capabilities.contains(Capabilities::PERSISTENT_HANDLES));
     let (Some(records), Ok(session)) = (&server.config.records, request.session()) else { return false };
-    if !agreed || !server.is_available(share) {
+    // Streams are not opened again after a restart.
+    if !agreed || !server.is_available(share) || asked.stream.is_some() {
         return false;
     }
     let durability = Durability { persistent: true, ..durability };
@@ -214,8 +215,9 @@ fn may_take(
 }
 
 fn is_at(file: &FileOpen, name: &str) -> Result<bool, NtStatus> {
-    let (at, named) = (file.vfs.path().map_err(failed)?, path_of(name)?);
-    Ok(vfs::names::same(at.as_str(), named.as_str()))
+    let (at, named) = (file.vfs.path().map_err(failed)?, name::Target::parse(name)?);
+    let (here, there) = (file.vfs.stream().unwrap_or_default(), named.stream.unwrap_or_default());
+    Ok(vfs::names::same(at.as_str(), named.path.as_str()) && vfs::names::same(&here, &there))
 }
 
 /// Enters an open that was kept into this session, under a new volatile id.

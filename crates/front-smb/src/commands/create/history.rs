@@ -1,33 +1,33 @@
 //! Previous versions: a CREATE that names a time opens the file in the snapshot of that time (MS-SMB2 2.2.13.2.7,
 //! MS-SMB 2.2.1.1.1). What lies in a snapshot is only read, whatever the client may do in the share.
 
+use super::name::Target;
 use crate::config::Share;
 use smb_wire::NtStatus;
 use smb_wire::create::{CreateContext, CreateDisposition, CreateOptions, CreateRequest};
 use smb_wire::ioctl::snapshot::SnapshotTime;
 use std::borrow::Cow;
 use vfs::{Access, Disposition, OpenRequest};
-use volume::VPath;
 
-/// The path that a request means, read as this client spells paths, and whether it lies in a snapshot.
+/// What a request means, read as this client spells names, and whether it lies in a snapshot.
 pub(super) fn place(
     share: &Share,
     decoded: &CreateRequest,
-    parse: fn(&str) -> Result<VPath, NtStatus>,
-) -> Result<(VPath, bool), NtStatus> {
+    parse: fn(&str) -> Result<Target, NtStatus>,
+) -> Result<(Target, bool), NtStatus> {
     let (name, in_name) = without_token(&decoded.name);
-    let path = parse(&name)?;
+    let target = parse(&name)?;
     let by_context = decoded.contexts.iter().find_map(|context| match context {
         CreateContext::TimeWarp(time) if time.0 != 0 => Some(SnapshotTime::from_file_time(*time)),
         _ => None,
     });
-    let Some(time) = by_context.or(in_name) else { return Ok((path, false)) };
+    let Some(time) = by_context.or(in_name) else { return Ok((target, false)) };
     let pattern = share.snapshots.as_ref().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let root = pattern.root(time).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    let mut names = path.components();
+    let mut names = target.path.components();
     let path =
         names.try_fold(root, |path, name| path.join(name)).map_err(|_| NtStatus::OBJECT_NAME_INVALID)?;
-    Ok((path, true))
+    Ok((Target { path, ..target }, true))
 }
 
 /// A name without its component `@GMT-...`, and the time that this names.

@@ -1,7 +1,7 @@
 //! A CREATE of an application that may have come from another client (MS-SMB2 3.3.5.9.13, 3.3.5.9.16).
 
 use super::durable::Wants;
-use super::path_of;
+use super::name::Target;
 use crate::open::{self, Open};
 use crate::request::Request;
 use crate::status::failed;
@@ -45,7 +45,7 @@ pub(super) async fn end_others(
     if there.is_empty() {
         return Ok(());
     }
-    let file = match vfs.stat(&request.cx(), &path_of(&decoded.name)?).await {
+    let file = match vfs.stat(&request.cx(), &Target::parse(&decoded.name)?.path).await {
         Ok(attr) => attr.id,
         Err(vfs::Error::NotFound | vfs::Error::PathNotFound) => return Ok(()),
         Err(error) => return Err(failed(error)),
