@@ -245,6 +245,14 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_too_long_or_none_is_refused() {
+        let of = |bytes: Vec<u8>| decode(&bytes.into()).map(|list| list.len());
+        assert_eq!(of(Vec::new()), Ok(0));
+        assert_eq!(of(vec![0; LIST_MAX_BYTES + 1]), Err(NtStatus::EA_TOO_LARGE));
+        assert_eq!(of(vec![0; LIST_MAX_BYTES]), Err(NtStatus::EA_LIST_INCONSISTENT));
+    }
+
+    #[test]
     fn their_size_is_that_of_the_old_list() {
         let entry = |name: &str, size| NamedEntry { name: Named::extended(name), size };
         assert_eq!(size(&[]), 0);

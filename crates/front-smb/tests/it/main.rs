@@ -2,6 +2,7 @@
 
 mod apple;
 mod channels;
+mod carried;
 mod durable;
 mod fsctl;
 mod hostile;

@@ -184,10 +184,10 @@ async fn attribute_lists_that_do_not_follow_each_other_are_refused() {
         vec![0; 3],
     ] {
         let set = requests::set_info(file, InfoType::FILE, 15, &list);
-        assert!(user.status(&set).await.is_error(), "{list:02x?}");
+        assert_eq!(user.status(&set).await, NtStatus::EA_LIST_INCONSISTENT, "{list:02x?}");
         let contexts = vec![CreateContext::ExtendedAttributes(list.clone().into())];
         let create = Request::Create(CreateRequest { contexts, ..requests::create("other") });
-        assert!(user.status(&create).await.is_error(), "{list:02x?}");
+        assert_eq!(user.status(&create).await, NtStatus::EA_LIST_INCONSISTENT, "{list:02x?}");
     }
     user.is_well().await;
 }
