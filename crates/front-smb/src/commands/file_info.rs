@@ -73,6 +73,15 @@ pub(super) fn allocation(attr: &Attr) -> u64 {
     attr.size.max(attr.allocated).checked_next_multiple_of(UNIT_BYTES).unwrap_or(u64::MAX)
 }
 
+/// Whether a name is one of eight characters and three (MS-FSCC 2.1.5.2.1).
+pub(super) fn is_short(name: &str) -> bool {
+    const FORBIDDEN: &[u8] = b"\"*+,/:;<=>?[\\]| .";
+    let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_graphic() && !FORBIDDEN.contains(&byte));
+    let dotted = name.ends_with('.');
+    (1..=8).contains(&base.len()) && extension.len() <= 3 && !dotted && plain(base) && plain(extension)
+}
+
 pub(super) fn basic(attr: &Attr) -> BasicInformation {
     let times = times(attr);
     BasicInformation {
@@ -106,6 +115,16 @@ pub(super) fn set_basic(basic: &BasicInformation, is_dir: bool) -> Result<SetAtt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_short() {
+        for short in ["a", "BUFSIZE.TXT", "bufsize.txt", "ABCDEFGH.XYZ", "a~1.b"] {
+            assert!(is_short(short), "{short}");
+        }
+        for long in ["", ".", ".a", "a.", "a.b.c", "a b", "abcdefghi", "a.html", "größe", "a+b", "a:b"] {
+            assert!(!is_short(long), "{long}");
+        }
+    }
 
     #[test]
     fn zero_leaves_and_normal_clears() {

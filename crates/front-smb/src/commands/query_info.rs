@@ -34,6 +34,9 @@ use volume::{Attr, Carries, Named};
 /// demands; bytes.
 const VOLUME_MIN_BYTES: usize = 24;
 const ATTRIBUTE_MIN_BYTES: usize = 16;
+const ALTERNATE_NAME_MIN_BYTES: usize = 8;
+const ALL_MIN_BYTES: usize = 104;
+const STREAM_MIN_BYTES: usize = 32;
 
 /// Sectors of device and partition are aligned; what is trimmed becomes free (MS-FSCC 2.5.7).
 const SECTORS_ALIGNED: u32 = 0x3;
@@ -143,8 +146,13 @@ async fn file_value(request: &Request, open: &Open, class: FileClass) -> Result<
             let name = NameInformation { name: path_name(file, class == FileClass::NAME)? };
             return Value::of(NameInformation::FIXED_LEN, |out| name.encode(out));
         }
-        // Short names are not made.
-        FileClass::ALTERNATE_NAME => return Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+        // Short names are not made; a name that is one is its own.
+        FileClass::ALTERNATE_NAME => {
+            let path = file.vfs.path().map_err(failed)?;
+            let short = Some(path.name()).filter(|name| file_info::is_short(name));
+            let name = NameInformation { name: short.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?.to_owned() };
+            return Value::of(ALTERNATE_NAME_MIN_BYTES, |out| name.encode(out));
+        }
         FileClass::STREAM => return streams(request, file).await,
         _ => {}
     }
@@ -170,7 +178,7 @@ fn all(open: &Open, file: &FileOpen, attr: &Attr, ea_size: u32) -> Result<Value,
         alignment: AlignmentInformation::default(),
         name: NameInformation { name: path_name(file, true)? },
     };
-    Value::of(AllInformation::FIXED_LEN, |out| value.encode(out))
+    Value::of(ALL_MIN_BYTES, |out| value.encode(out))
 }
 
 fn attribute_value(file: &FileOpen, class: FileClass, attr: &Attr) -> Result<Value, NtStatus> {
@@ -286,7 +294,7 @@ async fn streams(request: &Request, file: &FileOpen) -> Result<Value, NtStatus> 
     if !encode_streams(&entries, usize::MAX, &mut bytes) {
         return Err(NtStatus::BUFFER_OVERFLOW);
     }
-    let fixed = bytes.len().min(24);
+    let fixed = bytes.len().min(STREAM_MIN_BYTES);
     Ok(Value { bytes, fixed })
 }
 

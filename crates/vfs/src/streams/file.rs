@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex as AsyncMutex;
 use volume::{
-    Attr, Change, Close, Copying, Cx, DosAttributes, Error, ErrorKind, File, FileId, Fresh, Kind, Named,
-    Result, SetAttr, SyncKind, Ticket, VPath,
+    Access, Attr, Change, Close, Copying, Cx, DosAttributes, Error, ErrorKind, File, FileId, Fresh, Kind,
+    Named, OpenHow, Result, SetAttr, SyncKind, Ticket, VPath,
 };
 
 pub(crate) struct StreamFile {
@@ -284,9 +284,18 @@ impl File for StreamFile {
         self.attr(cx, Fresh::Cached).await
     }
 
-    /// What was written has reached the origin; when it reaches the medium is the origin's affair, as for attributes.
-    async fn sync(&self, _cx: &Cx, _kind: SyncKind) -> Result<()> {
-        Ok(())
+    /// What was written has reached the origin; it is brought to the medium with all that the file has. A directory
+    /// cannot be asked for that.
+    async fn sync(&self, cx: &Cx, _kind: SyncKind) -> Result<()> {
+        let how = &OpenHow { access: Access::WRITE, expect: Some(self.base), ..OpenHow::read() };
+        let open = |path: VPath| async move { self.core.volume.open(cx, &path, how.clone()).await };
+        let file = match self.at(cx, open).await {
+            Ok(opened) => opened.file,
+            Err(error) if error.kind == ErrorKind::IsADirectory => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        file.sync(cx, SyncKind::Full).await?;
+        file.close(cx, Close::Commit).await.map(drop)
     }
 
     async fn close(&self, cx: &Cx, _how: Close) -> Result<Attr> {

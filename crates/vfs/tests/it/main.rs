@@ -10,4 +10,5 @@ mod notifying;
 mod opening;
 mod racing;
 mod renaming;
+mod streams;
 mod tools;
