@@ -9,6 +9,7 @@
 //! | may this user open it with these rights? | [`access_check`], [`access_check_with`] |
 //! | what is the most that this user may have? | [`maximal_access`] |
 //! | which descriptor does a new file get? | [`inherit`] |
+//! | what is a file judged by that nobody gave one? | [`passed_on`] |
 //! | what does a SET_INFO of its security make of it? | [`change`] |
 //! | which rights must an open have for that? | [`rights_to_query`], [`rights_to_set`] |
 //! | what stands for a file that has only a POSIX mode, and the other way? | [`posix`] |
@@ -26,8 +27,11 @@ pub mod posix;
 mod token;
 
 pub use change::{change, rights_to_query, rights_to_set};
-pub use check::{access_check, access_check_with, lent_by_backup_intent, lent_by_parent, maximal_access};
-pub use inherit::inherit;
+pub use check::{
+    access_check, access_check_with, lent_by_backup_intent, lent_by_parent, maximal_access,
+    maximal_access_with,
+};
+pub use inherit::{inherit, passed_on};
 pub use token::{Privileges, Token};
 
 use smb_wire::NtStatus;

@@ -65,6 +65,16 @@ pub fn maximal_access(
     allowed(descriptor, token) | lent
 }
 
+/// The same, with what privileges give to who names it in `wanted`.
+pub fn maximal_access_with(
+    descriptor: Option<&SecurityDescriptor>,
+    token: &Token,
+    lent: AccessMask,
+    wanted: AccessMask,
+) -> AccessMask {
+    maximal_access(descriptor, token, lent) | by_privilege(token, wanted)
+}
+
 /// What the rights of `token` on a directory lend it on what is in there: who may delete children may delete
 /// this one, who may list them may read its attributes.
 pub fn lent_by_parent(rights_on_parent: AccessMask) -> AccessMask {

@@ -79,6 +79,25 @@ pub fn inherit(
     if made.fits() { Ok(made) } else { Err(Denied::TooLong) }
 }
 
+/// What stands for the descriptor of an object that nobody gave one, in a directory with the descriptor `parent`;
+/// `None` when that passes on no access list. "Creator" means `owner` and `group`.
+pub fn passed_on(
+    parent: &SecurityDescriptor,
+    owner: Sid,
+    group: Sid,
+    is_dir: bool,
+) -> Option<SecurityDescriptor> {
+    let heir = Heir { owner: &owner, group: &group, is_dir };
+    let mut made = SecurityDescriptor { control: Control::SELF_RELATIVE, ..Default::default() };
+    let dacl = heir.list(parent_list(Some(parent), DACL, |parent| &parent.dacl), None)?;
+    made.dacl = dacl.install(DACL, &mut made.control);
+    if let Some(sacl) = heir.list(parent_list(Some(parent), SACL, |parent| &parent.sacl), None) {
+        made.sacl = sacl.install(SACL, &mut made.control);
+    }
+    (made.owner, made.group) = (Some(owner), Some(group));
+    made.fits().then_some(made)
+}
+
 /// A list of the parent, and whether it takes part in automatic inheritance.
 struct ParentList<'a> {
     aces: &'a [Ace],
