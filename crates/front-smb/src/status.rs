@@ -15,6 +15,8 @@ pub(crate) fn status_of(error: &Error) -> NtStatus {
         Error::DirectoryNotEmpty => NtStatus::DIRECTORY_NOT_EMPTY,
         Error::NameInvalid => NtStatus::OBJECT_NAME_INVALID,
         Error::AccessDenied => NtStatus::ACCESS_DENIED,
+        Error::PrivilegeNotHeld => NtStatus::PRIVILEGE_NOT_HELD,
+        Error::OwnerInvalid => NtStatus::INVALID_OWNER,
         Error::SharingViolation => NtStatus::SHARING_VIOLATION,
         Error::DeletePending => NtStatus::DELETE_PENDING,
         Error::CannotDelete => NtStatus::CANNOT_DELETE,

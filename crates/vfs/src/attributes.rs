@@ -33,7 +33,7 @@ pub(crate) async fn by_name<T, F: Future<Output = Result<T>>>(
     }
 }
 
-fn is_missing(error: &Error) -> bool {
+pub(crate) fn is_missing(error: &Error) -> bool {
     match error {
         Error::NotFound | Error::NotADirectory => true,
         Error::Volume(error) => error.kind == ErrorKind::Stale,

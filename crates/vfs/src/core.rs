@@ -2,6 +2,7 @@
 //!
 //! Every mutex here is a leaf: held for a few instructions, never two at once, never across an await.
 
+use crate::descriptors::Descriptors;
 use crate::echo::Echoes;
 use crate::index::DirIndexes;
 use crate::name_lock::{NameGuard, NameLocks};
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub settled: Notify,
     pub names: Arc<NameLocks>,
     pub indexes: Mutex<DirIndexes>,
+    pub descriptors: Mutex<Descriptors>,
     pub echoes: Mutex<Echoes>,
     pub hub: Hub,
     pub freshness: Mutex<Option<watch::Receiver<Freshness>>>,
@@ -51,6 +53,7 @@ impl Core {
             settled: Notify::new(),
             names: Arc::default(),
             indexes: Mutex::new(DirIndexes::new(limits.index_names)),
+            descriptors: Mutex::new(Descriptors::new()),
             echoes: Mutex::new(Echoes::new()),
             hub: Hub::default(),
             freshness: Mutex::new(None),
@@ -148,6 +151,9 @@ impl Core {
             indexes.forget_below(path);
         }
         drop(indexes);
+        if dir {
+            self.descriptors.lock().forget_below(path);
+        }
         self.echoes.lock().outcome(path, None);
         self.hub.event(NotifyAction::Removed, name_filter(dir), path);
     }
@@ -197,6 +203,10 @@ impl Core {
         if dir {
             indexes.forget_below(from);
             indexes.forget_below(to);
+            drop(indexes);
+            let mut descriptors = self.descriptors.lock();
+            descriptors.forget_below(from);
+            descriptors.forget_below(to);
         }
     }
 }

@@ -73,7 +73,7 @@ fn check(core: &Core, request: &OpenRequest) -> Result<()> {
     if request.want == Want::Dir && request.disposition.empties() {
         return Err(Error::InvalidArgument("a directory is not overwritten"));
     }
-    if request.delete_on_close && !request.access.contains(Access::DELETE) {
+    if request.delete_on_close && !(request.access.contains(Access::DELETE) || request.maximum) {
         return Err(Error::AccessDenied);
     }
     let changes = Access::WRITING
@@ -139,13 +139,20 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         Action::Overwritten => request.access | Access::WRITE_DATA,
         Action::Opened | Action::Created => request.access,
     };
-    let place = match Place::take(core, request, path, &attr, needs, empties)? {
+    let judged = match core.judge(cx, request, &path, &attr, needs).await {
+        Ok(judged) => judged,
+        Err(Error::Volume(error)) if error.kind == ErrorKind::Stale => return Ok(Turn::Again),
+        Err(error) => return Err(error),
+    };
+    let request = &OpenRequest { access: judged.access, ..request.clone() };
+    let place = match Place::take(core, request, path, &attr, needs | judged.access, empties)? {
         Taken::Place(place) => place,
         Taken::Wait(breaking) => return Ok(Turn::Wait(breaking)),
     };
     let content = request.access.intersects(Access::READING | Access::WRITING);
     if !attr.is_file() || !(content || empties) {
-        return Ok(Turn::Opened(place.opened(request, None, action, attr, None)));
+        let opened = place.opened(request, None, action, attr, None);
+        return Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }));
     }
     if empties {
         check_room(core, cx, request, &place.path, attr.allocated).await?;
@@ -169,7 +176,8 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         attr = streams::strip(&place, cx, attr, action).await?;
         core.modified(&place.path, &attr, what, request.parent_lease);
     }
-    Ok(Turn::Opened(place.opened(request, Some(opened.file), action, attr, opened.first)))
+    let opened = place.opened(request, Some(opened.file), action, attr, opened.first);
+    Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
 }
 
 /// Opens and empties what is there. Carried: it holds the name and its place in the registry until the volume has
@@ -203,6 +211,8 @@ async fn make(
     if core.registry.lock().is_path_doomed(&parent) {
         return Err(Error::DeletePending);
     }
+    let (judged, newborn) = core.judge_new(&cx, &request, &parent, request.want == Want::Dir).await?;
+    let request = OpenRequest { access: judged.access, mode: request.mode & newborn.mode, ..request };
     check_room(&core, &cx, &request, &parent, 0).await?;
     let _changing = core.changing(&[&path]);
     let made = match request.want {
@@ -224,9 +234,13 @@ async fn make(
             };
         }
     };
+    let attr = core.endow(&cx, &path, attr, newborn).await?;
     core.made(&path, &attr, request.parent_lease);
     match Place::take(&core, &request, path, &attr, request.access, false)? {
-        Taken::Place(place) => Ok(Turn::Opened(place.opened(&request, file, Action::Created, attr, None))),
+        Taken::Place(place) => {
+            let opened = place.opened(&request, file, Action::Created, attr, None);
+            Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
+        }
         // Somebody opened it by another name, as quick as it was made.
         Taken::Wait(_) => Err(Error::SharingViolation),
     }
@@ -350,7 +364,7 @@ impl Place {
         self.taken = false;
         let open =
             Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
-        Opened { open: Arc::new(open), action, attr, first, granted: self.granted }
+        Opened { open: Arc::new(open), action, attr, first, granted: self.granted, maximal: None }
     }
 
     /// The place of a stream becomes an open of it.
@@ -366,7 +380,7 @@ impl Place {
         let (core, node) = (self.core.clone(), self.node.clone());
         let mut open = Open::new(core, node, self.file, self.id, request, attr.kind, Some(content));
         open.stream = Some(part);
-        Opened { open: Arc::new(open), action, attr, first: None, granted: self.granted }
+        Opened { open: Arc::new(open), action, attr, first: None, granted: self.granted, maximal: None }
     }
 }
 

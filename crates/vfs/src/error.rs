@@ -27,6 +27,10 @@ pub enum Error {
     NameInvalid,
     /// The open has not the right, or the state of the object forbids it: `STATUS_ACCESS_DENIED`.
     AccessDenied,
+    /// A right that only a privilege gives, and the caller has not got it: `STATUS_PRIVILEGE_NOT_HELD`.
+    PrivilegeNotHeld,
+    /// The caller cannot make that one the owner: `STATUS_INVALID_OWNER`.
+    OwnerInvalid,
     /// An open of somebody else does not share: `STATUS_SHARING_VIOLATION`.
     SharingViolation,
     /// The name goes away with its last open: `STATUS_DELETE_PENDING`.
@@ -107,6 +111,8 @@ impl fmt::Display for Error {
             Error::DirectoryNotEmpty => "the directory is not empty",
             Error::NameInvalid => "the name is not valid",
             Error::AccessDenied => "access denied",
+            Error::PrivilegeNotHeld => "a privilege is missing",
+            Error::OwnerInvalid => "this owner cannot be set",
             Error::SharingViolation => "another open does not share",
             Error::DeletePending => "the name is being deleted",
             Error::CannotDelete => "cannot be deleted",

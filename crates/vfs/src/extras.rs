@@ -249,8 +249,13 @@ async fn apply(
     let (_, parent_lease) = core.place_of(key.file, key.id)?;
     let _changing = core.changing(&[&path]);
     let (name, value, expect) = (name.clone(), value.clone(), Some(key.file));
+    let is_descriptor = name == Named::Descriptor;
     let change = Change::SetNamed { path: path.clone(), name, value, expect };
-    let attr = match core.volume.apply(cx, &change).await?.attr {
+    let outcome = core.volume.apply(cx, &change).await;
+    if is_descriptor {
+        core.descriptors.lock().set(key.file, &path);
+    }
+    let attr = match outcome?.attr {
         Some(attr) => attr,
         None => attributes::stat(core, cx, key, path.clone()).await?,
     };

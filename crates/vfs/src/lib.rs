@@ -17,6 +17,7 @@
 //! | `resolve` | from a client's spelling to the origin's name |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
 //! | `restore` | opens that come back after the process ended |
+//! | `rights`, `descriptors` | who may open what; what objects carry to judge that by |
 //! | `attributes` | looking at attributes and setting them |
 //! | `extras` | what an open carries besides its content; holes, copies, reserved room |
 //! | `links` | reading and making symbolic links |
@@ -57,6 +58,7 @@ mod contend;
 mod core;
 mod create;
 mod cursor;
+mod descriptors;
 mod echo;
 mod error;
 mod extras;
@@ -75,6 +77,7 @@ mod rename;
 mod request;
 mod resolve;
 mod restore;
+mod rights;
 mod share;
 mod streams;
 mod vfs;
@@ -83,6 +86,7 @@ mod watch;
 pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
 pub use contend::Breaking;
 pub use cursor::{DirCursor, DirEntry, Links};
+pub use descriptors::NewDescriptor;
 pub use error::{Error, Result};
 pub use links::{Replacement, Stop};
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
@@ -93,4 +97,5 @@ pub use request::{
     RenameHow, Share, Want,
 };
 pub use restore::Former;
+pub use rights::{Newborn, Rights};
 pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Tried, Vfs, VfsConfig};

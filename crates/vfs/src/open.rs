@@ -19,9 +19,9 @@ use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
 use crate::own_writes::OwnWrite;
 use crate::range_lock::{Range, RangeLock};
 use crate::registry::Node;
-use crate::rename;
+use crate::rename::{self, Mover};
 use crate::streams::{self, StreamPart};
-use crate::{Access, Error, OpenId, OpenRequest, Owner, RenameHow, Result};
+use crate::{Access, Error, OpenId, OpenRequest, Owner, RenameHow, Result, Rights};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::fmt;
@@ -41,6 +41,8 @@ pub struct Open {
     file: Option<Arc<dyn volume::File>>,
     /// Of a named stream.
     pub(crate) stream: Option<StreamPart>,
+    /// By what it was judged: what it does to names is judged too.
+    rights: Option<Arc<dyn Rights>>,
     closed: AtomicBool,
     /// Whether something was written that watchers were not told of.
     written: AtomicBool,
@@ -80,6 +82,7 @@ impl Open {
             access: request.access,
             file,
             stream: None,
+            rights: request.rights.clone(),
             closed: AtomicBool::new(false),
             written: AtomicBool::new(false),
             landings: Arc::default(),
@@ -234,6 +237,18 @@ impl Open {
         Ok((OwnWrite::begin(&self.core, &self.node, self.content()?), landing))
     }
 
+    fn mover(&self) -> Mover {
+        Mover { key: self.key, rights: self.rights.clone() }
+    }
+
+    pub(crate) fn rights(&self) -> Option<&Arc<dyn Rights>> {
+        self.rights.as_ref()
+    }
+
+    pub(crate) fn file(&self) -> Option<&Arc<dyn volume::File>> {
+        self.file.as_ref()
+    }
+
     /// Begins a change of the file. `Closed` when the open is: looked at when the change is counted, so that
     /// the end of the open either waits for it or keeps it from beginning.
     pub(crate) fn landing(&self, content: bool) -> Result<Landing> {
@@ -365,14 +380,16 @@ impl Open {
     pub async fn rename(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
         self.check(Access::DELETE)?;
         self.check_itself()?;
-        Carry::new(rename::rename(self.core.clone(), cx.clone(), self.key, to.clone(), how)).await
+        let who = self.mover();
+        Carry::new(rename::rename(self.core.clone(), cx.clone(), who, to.clone(), how)).await
     }
 
     /// Gives the file a further name.
     pub async fn link(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
         self.check(Access::empty())?;
         self.check_itself()?;
-        Carry::new(rename::link(self.core.clone(), cx.clone(), self.key, to.clone(), how)).await
+        let who = self.mover();
+        Carry::new(rename::link(self.core.clone(), cx.clone(), who, to.clone(), how)).await
     }
 
     /// Marks the name to go away with its last open, or takes that back (MS-FSA 2.1.5.15.3). Needs `DELETE`.

@@ -9,14 +9,21 @@ use crate::core::{Core, Moving};
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
-use crate::{Access, Error, RenameHow, Result, Share, names};
+use crate::{Access, Error, RenameHow, Result, Rights, Share, names};
 use std::sync::Arc;
-use volume::{Attr, Change, Cx, DosAttributes, ErrorKind, VPath};
+use volume::{Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named, VPath};
 
 const THE_NAME_ITSELF: Lookup = Lookup { case_sensitive: false, follow: false, stop: false };
 
-pub(crate) async fn rename(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: RenameHow) -> Result<()> {
-    while let Some(breaking) = try_rename(&core, &cx, key, &to, how).await? {
+/// Who renames or links.
+#[derive(Clone)]
+pub(crate) struct Mover {
+    pub key: OpenKey,
+    pub rights: Option<Arc<dyn Rights>>,
+}
+
+pub(crate) async fn rename(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: RenameHow) -> Result<()> {
+    while let Some(breaking) = try_rename(&core, &cx, &who, &to, how).await? {
         breaking.settled(&cx).await?;
     }
     Ok(())
@@ -26,11 +33,12 @@ pub(crate) async fn rename(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how
 async fn try_rename(
     core: &Arc<Core>,
     cx: &Cx,
-    key: OpenKey,
+    who: &Mover,
     to: &VPath,
     how: RenameHow,
 ) -> Result<Option<Breaking>> {
-    let target = match Target::find(core, cx, key, to, how).await? {
+    let key = who.key;
+    let target = match Target::find(core, cx, who, to, how).await? {
         Found::Target(target) => target,
         Found::Wait(breaking) => return Ok(Some(breaking)),
     };
@@ -73,6 +81,7 @@ async fn try_rename(
         true => Some(Moving::begin(core, cx, from, how.posix).await?),
         false => None,
     };
+    who.take_along(core, cx, from, to).await?;
     let _changing = core.changing(&[from, to]);
     let change = Change::Rename {
         from: from.clone(),
@@ -86,12 +95,13 @@ async fn try_rename(
     Ok(None)
 }
 
-pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: RenameHow) -> Result<()> {
+pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: RenameHow) -> Result<()> {
+    let key = who.key;
     if key.is_dir() {
         return Err(Error::IsADirectory);
     }
     let target = loop {
-        match Target::find(&core, &cx, key, &to, how).await? {
+        match Target::find(&core, &cx, &who, &to, how).await? {
             Found::Target(target) => break target,
             Found::Wait(breaking) => breaking.settled(&cx).await?,
         }
@@ -103,6 +113,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: 
     if core.registry.lock().is_doomed(key.file, from) {
         return Err(Error::DeletePending);
     }
+    who.take_along(&core, &cx, from, to).await?;
     let _changing = core.changing(&[to]);
     let change = Change::Link {
         from: from.clone(),
@@ -119,6 +130,33 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, key: OpenKey, to: VPath, how: 
     core.echoes.lock().outcome(from, Some(&attr));
     core.made(to, &attr, target.parent_lease);
     Ok(())
+}
+
+impl Mover {
+    async fn may_arrive(&self, core: &Core, cx: &Cx, to: &VPath, existing: Option<&Attr>) -> Result<()> {
+        match &self.rights {
+            Some(rights) => core.judge_arrival(cx, &**rights, to, existing, self.key.is_dir()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// An object that only its directory protects takes that along to where another one passes on something else.
+    async fn take_along(&self, core: &Arc<Core>, cx: &Cx, from: &VPath, to: &VPath) -> Result<()> {
+        let Some(rights) = self.rights.as_ref().filter(|_| from.parent() != to.parent()) else {
+            return Ok(());
+        };
+        let attr = core.volume.stat(cx, from).await?;
+        if attr.carries.contains(Carries::DESCRIPTOR) {
+            return Ok(());
+        }
+        let Some(passed_on) = core.descriptor(cx, from, &attr, &**rights).await? else { return Ok(()) };
+        let _changing = core.changing(&[from]);
+        let (name, value) = (Named::Descriptor, Some(passed_on));
+        let set = Change::SetNamed { path: from.clone(), name, value, expect: Some(self.key.file) };
+        let applied = core.volume.apply(cx, &set).await?;
+        core.echoes.lock().outcome(from, applied.attr.as_ref().or(Some(&attr)));
+        Ok(())
+    }
 }
 
 /// The two names of a rename or link, held.
@@ -142,7 +180,8 @@ enum Found {
 }
 
 impl Target {
-    async fn find(core: &Arc<Core>, cx: &Cx, key: OpenKey, to: &VPath, how: RenameHow) -> Result<Found> {
+    async fn find(core: &Arc<Core>, cx: &Cx, who: &Mover, to: &VPath, how: RenameHow) -> Result<Found> {
+        let key = who.key;
         if core.caps.read_only {
             return Err(Error::ReadOnly);
         }
@@ -160,14 +199,21 @@ impl Target {
             attr.is_some_and(|attr| attr.id == key.file) && names::same(path.as_str(), from.as_str());
         let (to, existing) = match (attr, path.parent()) {
             // Only the case changes: the spelling is the new one.
-            (Some(_), Some(parent)) if same_name => (parent.join(to.name())?, None),
+            (Some(_), Some(parent)) if same_name => {
+                who.may_arrive(core, cx, &path, None).await?;
+                (parent.join(to.name())?, None)
+            }
             (Some(attr), _) => {
+                who.may_arrive(core, cx, &path, Some(&attr)).await?;
                 if let Some(breaking) = check_gives_way(core, &attr, how)? {
                     return Ok(Found::Wait(breaking));
                 }
                 (path, Some(attr))
             }
-            (None, _) => (path, None),
+            (None, _) => {
+                who.may_arrive(core, cx, &path, None).await?;
+                (path, None)
+            }
         };
         Ok(Found::Target(Target { from, to, existing, parent_lease, _names: held, _entered: entered }))
     }

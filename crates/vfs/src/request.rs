@@ -1,13 +1,12 @@
 //! The values of an open: what is asked for, and what was given.
 
-use crate::{Caching, Granted, LeaseId, Open};
+use crate::{Caching, Granted, LeaseId, Open, Rights};
 use bytes::Bytes;
 use std::sync::Arc;
 use volume::{Attr, DosAttributes, VPath};
 
 bitflags::bitflags! {
-    /// What an open may do: the access mask of MS-SMB2 2.2.13.1, generic bits already expanded and
-    /// MAXIMUM_ALLOWED already decided by the front end.
+    /// What an open may do: the access mask of MS-SMB2 2.2.13.1, generic bits already expanded.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
     pub struct Access: u32 {
         /// Reading a file, listing a directory.
@@ -27,6 +26,7 @@ bitflags::bitflags! {
         const WRITE_DAC = 0x0004_0000;
         const WRITE_OWNER = 0x0008_0000;
         const SYNCHRONIZE = 0x0010_0000;
+        const ACCESS_SYSTEM_SECURITY = 0x0100_0000;
 
         /// Reading content.
         const READING = Self::READ_DATA.bits() | Self::EXECUTE.bits();
@@ -161,6 +161,12 @@ pub struct OpenRequest {
     pub lease: Option<Lease>,
     /// Key of the client's lease on the directory of the file: what is done through this open breaks all others.
     pub parent_lease: Option<u128>,
+    /// By what the open is judged; without it gets what it asks for.
+    pub rights: Option<Arc<dyn Rights>>,
+    /// Besides `access` all that the caller may have (MAXIMUM_ALLOWED), as `rights` say.
+    pub maximum: bool,
+    /// [`Opened::maximal`] is wanted.
+    pub tell_maximal: bool,
     pub owner: Owner,
 }
 
@@ -185,6 +191,9 @@ impl OpenRequest {
             caching: Caching::empty(),
             lease: None,
             parent_lease: None,
+            rights: None,
+            maximum: false,
+            tell_maximal: false,
             owner,
         }
     }
@@ -211,6 +220,9 @@ pub struct Opened {
     /// The bytes at [`OpenRequest::first`], if they came along; short only at the end of the file. For an
     /// answer to the read that follows at once in the same compound, no later.
     pub first: Option<Bytes>,
+    /// The most that the caller may have, where [`OpenRequest::tell_maximal`] was set and there were
+    /// [`OpenRequest::rights`] to say so. What was granted is [`Open::access`].
+    pub maximal: Option<Access>,
 }
 
 /// How to rename or link.

@@ -74,6 +74,8 @@ fn base_request(request: &OpenRequest) -> OpenRequest {
         delete_on_close: false,
         allocation: None,
         first: None,
+        maximum: false,
+        tell_maximal: false,
         caching: crate::Caching::empty(),
         lease: None,
         ..request.clone()
@@ -126,15 +128,18 @@ async fn open_of(
         (None, disposition) if disposition.creates() => Action::Created,
         (None, _) => return Err(Error::NotFound),
     };
+    let needs = match action {
+        Action::Superseded => request.access | Access::WRITE_DATA | Access::DELETE,
+        Action::Overwritten | Action::Created => request.access | Access::WRITE_DATA,
+        Action::Opened => request.access,
+    };
+    let judged = core.judge_stream(&cx, &request, (&base.path()?, &attr), made, needs).await?;
+    let request = OpenRequest { access: judged.access, ..request };
     let spelled = found.unwrap_or(name);
     let stream = core.registry.lock().streams.enter(&core, base.key.file, &spelled);
     let OpenStream { id, file, .. } = &stream;
     let own = Attr { id: *id, kind: Kind::File, ..attr };
-    let needs = match action {
-        Action::Superseded => request.access | Access::WRITE_DATA | Access::DELETE,
-        Action::Overwritten => request.access | Access::WRITE_DATA,
-        Action::Opened | Action::Created => request.access,
-    };
+    let needs = if action == Action::Created { request.access } else { needs | request.access };
     let taken = Place::take(&core, &request, base.path()?, &own, needs, request.disposition.empties());
     let place = match taken {
         Ok(Taken::Place(place)) => place,
@@ -151,7 +156,8 @@ async fn open_of(
     }
     let attr = file.attr(&cx, Fresh::Cached).await?;
     let part = StreamPart { base, file: file.clone() };
-    Ok(Tried::Opened(place.opened_stream(&request, part, action, attr)))
+    let opened = place.opened_stream(&request, part, action, attr);
+    Ok(Tried::Opened(Opened { maximal: judged.maximal, ..opened }))
 }
 
 /// The stream that a client means by a name: as the volume spells it, and its length.

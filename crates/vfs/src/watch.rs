@@ -80,6 +80,7 @@ async fn follow(core: &Weak<Core>, mut watch: Watch) {
 impl Core {
     fn unknown(&self, below: &VPath) {
         self.indexes.lock().forget_below(below);
+        self.descriptors.lock().forget_below(below);
         self.hub.unknown(below);
         self.break_below(below);
     }
@@ -116,6 +117,7 @@ impl Core {
             indexes.removed(path);
             indexes.forget(path);
             drop(indexes);
+            self.descriptors.lock().forget_below(path);
             self.hub.event(NotifyAction::Removed, Filter::FILE_NAME | Filter::DIR_NAME, path);
             self.break_below(path);
             return;
@@ -135,6 +137,9 @@ impl Core {
             indexes.forget(path);
         }
         drop(indexes);
+        if attr.is_dir() {
+            self.descriptors.lock().forget_below(path);
+        }
         match new {
             true => self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path),
             false => {

@@ -1,8 +1,8 @@
 //! The server over a volume in memory, with a client of another make.
 
 mod apple;
-mod channels;
 mod carried;
+mod channels;
 mod durable;
 mod fsctl;
 mod hostile;

@@ -3,6 +3,7 @@
 mod caching;
 mod deleting;
 mod extras;
+mod judging;
 mod listing;
 mod locking;
 mod naming;

@@ -1,0 +1,345 @@
+//! Security descriptors of objects: found for judging ([`crate::rights`]), looked at, and set.
+//!
+//! **What is kept.** Opening asks for the descriptor of an object and for those of its directories, and a far volume
+//! must not be asked each time. Values are kept by file, with the state that the attributes told of it; a change of
+//! that state, by whomever, makes them old. What a directory passes on is kept by its path, for as long as the volume
+//! promises to tell of changes, and only where it does: else it is looked at each time.
+
+use crate::attributes;
+use crate::carry::Carry;
+use crate::core::Core;
+use crate::notify::Filter;
+use crate::open::OpenKey;
+use crate::rights::Rights;
+use crate::{Access, Error, Open, Result};
+use bytes::Bytes;
+use lru::LruCache;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use volume::{Attr, Carries, Change, Cx, ErrorKind, FileId, Freshness, Named, SetAttr, Time, VPath, Version};
+
+/// Descriptors that are kept, bytes with what it takes to find them.
+const KEPT_MAX_BYTES: usize = 16 << 20;
+/// What one takes besides its bytes.
+const KEPT_OVERHEAD_BYTES: usize = 128;
+/// Directories of which it is kept what they pass on.
+const DIRS_MAX: usize = 16_384;
+
+/// What is known of descriptors. Plain state, `now` is an argument.
+#[derive(Debug)]
+pub(crate) struct Descriptors {
+    files: LruCache<FileId, Kept>,
+    bytes: usize,
+    dirs: LruCache<VPath, KeptDir>,
+    /// Times that something was forgotten.
+    forgotten: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    state: (Version, Time),
+    descriptor: Option<Bytes>,
+}
+
+#[derive(Debug)]
+struct KeptDir {
+    descriptor: Option<Bytes>,
+    looked_at: Instant,
+}
+
+impl Kept {
+    fn cost(&self) -> usize {
+        KEPT_OVERHEAD_BYTES + self.descriptor.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+impl Descriptors {
+    pub(crate) fn new() -> Descriptors {
+        Descriptors { files: LruCache::unbounded(), bytes: 0, dirs: LruCache::unbounded(), forgotten: 0 }
+    }
+
+    /// Says when a question began; to be handed to [`Descriptors::put`] and [`Descriptors::put_dir`].
+    fn begin(&self) -> u64 {
+        self.forgotten
+    }
+
+    fn find(&mut self, attr: &Attr) -> Option<Option<Bytes>> {
+        let kept = self.files.get(&attr.id)?;
+        (kept.state == (attr.version, attr.ctime)).then(|| kept.descriptor.clone())
+    }
+
+    fn put(&mut self, attr: &Attr, descriptor: Option<Bytes>, began: u64) {
+        if began != self.forgotten {
+            return;
+        }
+        self.drop_file(attr.id);
+        let kept = Kept { state: (attr.version, attr.ctime), descriptor };
+        self.bytes += kept.cost();
+        self.files.put(attr.id, kept);
+        while self.bytes > KEPT_MAX_BYTES {
+            let Some((_, kept)) = self.files.pop_lru() else { return };
+            self.bytes -= kept.cost();
+        }
+    }
+
+    fn find_dir(&mut self, dir: &VPath, now: Instant, trust: Duration) -> Option<Option<Bytes>> {
+        let kept = self.dirs.get(dir)?;
+        (now.saturating_duration_since(kept.looked_at) < trust).then(|| kept.descriptor.clone())
+    }
+
+    fn put_dir(&mut self, dir: &VPath, descriptor: Option<Bytes>, began: u64, now: Instant) {
+        if began != self.forgotten {
+            return;
+        }
+        self.dirs.put(dir.clone(), KeptDir { descriptor, looked_at: now });
+        if self.dirs.len() > DIRS_MAX {
+            self.dirs.pop_lru();
+        }
+    }
+
+    fn drop_file(&mut self, id: FileId) {
+        if let Some(kept) = self.files.pop(&id) {
+            self.bytes -= kept.cost();
+        }
+    }
+
+    /// A descriptor was set: of the object, and with it what directories from there on down pass on.
+    pub(crate) fn set(&mut self, id: FileId, path: &VPath) {
+        self.drop_file(id);
+        self.forget_below(path);
+    }
+
+    /// What the directory and those below pass on may be another by now.
+    pub(crate) fn forget_below(&mut self, path: &VPath) {
+        self.forgotten += 1;
+        let gone: Vec<VPath> =
+            self.dirs.iter().map(|(dir, _)| dir).filter(|dir| dir.is_within(path)).cloned().collect();
+        gone.iter().for_each(|dir| drop(self.dirs.pop(dir)));
+    }
+}
+
+impl Core {
+    /// What `attr` at `path` is judged by: its own descriptor, or what its directories pass on.
+    pub(crate) async fn descriptor(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        attr: &Attr,
+        rights: &dyn Rights,
+    ) -> Result<Option<Bytes>> {
+        if !self.caps.named {
+            return Ok(None);
+        }
+        if let Some(own) = self.own_descriptor(cx, path, attr).await? {
+            return Ok(Some(own));
+        }
+        let Some(parent) = path.parent() else { return Ok(None) };
+        let of_parent = self.descriptor_of_dir(cx, &parent, rights).await?;
+        Ok(of_parent.and_then(|of_parent| rights.passed_on(&of_parent, attr)))
+    }
+
+    async fn own_descriptor(&self, cx: &Cx, path: &VPath, attr: &Attr) -> Result<Option<Bytes>> {
+        if !attr.carries.contains(Carries::DESCRIPTOR) {
+            return Ok(None);
+        }
+        let began = {
+            let mut known = self.descriptors.lock();
+            if let Some(descriptor) = known.find(attr) {
+                return Ok(descriptor);
+            }
+            known.begin()
+        };
+        let descriptor = self.volume.named(cx, path, Some(attr.id), &Named::Descriptor).await?;
+        self.descriptors.lock().put(attr, descriptor.clone(), began);
+        Ok(descriptor)
+    }
+
+    /// The same for a directory. Those above of which nothing is known are looked at all at once.
+    pub(crate) async fn descriptor_of_dir(
+        &self,
+        cx: &Cx,
+        dir: &VPath,
+        rights: &dyn Rights,
+    ) -> Result<Option<Bytes>> {
+        if !self.caps.named {
+            return Ok(None);
+        }
+        let trust = self.trust_in_dirs();
+        let (mut chain, mut above, began) = {
+            let (mut known, now) = (self.descriptors.lock(), Instant::now());
+            let (mut chain, mut above) = (Vec::new(), None);
+            let mut next = Some(dir.clone());
+            while let Some(dir) = next {
+                above = known.find_dir(&dir, now, trust);
+                if above.is_some() {
+                    break;
+                }
+                next = dir.parent();
+                chain.push(dir);
+            }
+            (chain, above.flatten(), known.begin())
+        };
+        let now = Instant::now();
+        let mut attrs = self.attrs_of(cx, &chain).await?;
+        while let (Some(dir), Some(attr)) = (chain.pop(), attrs.pop()) {
+            above = match (self.own_descriptor(cx, &dir, &attr).await?, above) {
+                (Some(own), _) => Some(own),
+                (None, Some(above)) => rights.passed_on(&above, &attr),
+                (None, None) => None,
+            };
+            if !trust.is_zero() {
+                self.descriptors.lock().put_dir(&dir, above.clone(), began, now);
+            }
+        }
+        Ok(above)
+    }
+
+    /// Attributes of directories. None of them is a link any more: [`crate::resolve`] has followed those.
+    async fn attrs_of(&self, cx: &Cx, dirs: &[VPath]) -> Result<Vec<Attr>> {
+        let stat = async |dir: &VPath| match self.volume.stat(cx, dir).await {
+            Ok(attr) if attr.is_dir() => Ok(attr),
+            Ok(_) => Err(Error::PathNotFound),
+            Err(error) => match error.kind {
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Loop => Err(Error::PathNotFound),
+                _ => Err(error.into()),
+            },
+        };
+        futures_util::future::try_join_all(dirs.iter().map(stat)).await
+    }
+
+    /// How long it is believed what a directory passes on: not at all where nobody tells of changes.
+    fn trust_in_dirs(&self) -> Duration {
+        let freshness = self.freshness.lock().as_ref().map(|freshness| *freshness.borrow());
+        match freshness {
+            Some(Freshness::Direct | Freshness::Offline { .. }) | None => Duration::ZERO,
+            Some(Freshness::Leased | Freshness::Notified | Freshness::Polled { .. }) => self.trust(),
+        }
+    }
+}
+
+/// What is to become of a descriptor, and the permission bits that go with it: others are taken away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewDescriptor {
+    pub value: Bytes,
+    pub mode: u32,
+}
+
+impl Open {
+    /// What the open is judged by now: the descriptor of the object, or what its directories pass on, with the
+    /// attributes. The right to it is the front end's to check.
+    pub async fn descriptor(&self, cx: &Cx) -> Result<(Attr, Option<Bytes>)> {
+        self.check(Access::empty())?;
+        let attr = self.attr(cx).await?;
+        match self.core.at_its_name(cx, self.key, self.rights()).await {
+            // Its name is gone or another's: what it carried went along.
+            Err(error) if attributes::is_missing(&error) => Ok((attr, None)),
+            found => Ok(found?),
+        }
+    }
+
+    /// Makes of the descriptor what `change` makes of it, in one step: no other change of it and no opening of the name
+    /// comes between. The right to it is the front end's to check. Once begun it runs to its end, also when the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// What `change` answers; `Volume(Unsupported)` where the volume keeps no descriptors.
+    pub async fn change_descriptor<E: From<Error> + Send + 'static>(
+        &self,
+        cx: &Cx,
+        change: impl FnOnce(&Attr, Option<Bytes>) -> Result<NewDescriptor, E> + Send + 'static,
+    ) -> Result<Attr, E> {
+        self.check(Access::empty())?;
+        if self.core.caps.read_only {
+            return Err(Error::ReadOnly.into());
+        }
+        let landing = self.landing(false)?;
+        let setting = Setting {
+            core: self.core.clone(),
+            cx: cx.clone(),
+            key: self.key,
+            file: self.file().cloned(),
+            rights: self.rights().cloned(),
+        };
+        Carry::new(async move {
+            let _landing = landing;
+            setting.run(change).await
+        })
+        .await
+    }
+}
+
+/// A descriptor on its way to the volume.
+struct Setting {
+    core: Arc<Core>,
+    cx: Cx,
+    key: OpenKey,
+    file: Option<Arc<dyn volume::File>>,
+    rights: Option<Arc<dyn Rights>>,
+}
+
+impl Setting {
+    async fn run<E: From<Error>>(
+        self,
+        change: impl FnOnce(&Attr, Option<Bytes>) -> Result<NewDescriptor, E>,
+    ) -> Result<Attr, E> {
+        let Setting { core, cx, key, .. } = &self;
+        let (path, parent_lease, _held) = loop {
+            let (path, parent_lease) = core.place_of(key.file, key.id)?;
+            let held = (core.enter(cx, &path).await?, core.hold(cx, &path, true).await?);
+            // Somebody may have renamed it while we waited.
+            if core.path_of(key.file, key.id)? == path {
+                break (path, parent_lease, held);
+            }
+        };
+        let (attr, descriptor) = core.at_its_name(cx, *key, self.rights.as_ref()).await?;
+        let new = change(&attr, descriptor)?;
+        let _changing = core.changing(&[&path]);
+        // First: what the descriptor takes from somebody is not left to local users of the origin meanwhile.
+        self.narrow(&attr, &path, new.mode).await?;
+        let (name, value) = (Named::Descriptor, Some(new.value));
+        let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(key.file) };
+        let outcome = core.volume.apply(cx, &set).await;
+        // Whatever the outcome: an answer that was lost may be one of success.
+        core.descriptors.lock().set(key.file, &path);
+        let attr = match outcome.map_err(Error::from)?.attr {
+            Some(attr) => attr,
+            None => core.volume.stat(cx, &path).await.map_err(Error::from)?,
+        };
+        core.modified(&path, &attr, Filter::SECURITY, parent_lease);
+        Ok(attr)
+    }
+
+    /// Takes away the permission bits that do not go with the descriptor.
+    async fn narrow(&self, attr: &Attr, path: &VPath, mode: u32) -> Result<()> {
+        if attr.mode & mode == attr.mode {
+            return Ok(());
+        }
+        let set = SetAttr { mode: Some(attr.mode & mode), ..SetAttr::default() };
+        match &self.file {
+            Some(file) => drop(file.set_attr(&self.cx, &set).await?),
+            None => {
+                let change = Change::SetAttr { path: path.clone(), set, expect: Some(self.key.file) };
+                self.core.volume.apply(&self.cx, &change).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Attributes and descriptor of what an open's name stands for.
+    async fn at_its_name(
+        &self,
+        cx: &Cx,
+        key: OpenKey,
+        rights: Option<&Arc<dyn Rights>>,
+    ) -> Result<(Attr, Option<Bytes>)> {
+        let path = self.path_of(key.file, key.id)?;
+        let attr = attributes::stat(self, cx, key, path.clone()).await?;
+        let descriptor = match rights {
+            Some(rights) => self.descriptor(cx, &path, &attr, &**rights).await?,
+            None => self.own_descriptor(cx, &path, &attr).await?,
+        };
+        Ok((attr, descriptor))
+    }
+}

@@ -1,0 +1,215 @@
+//! Who may open what: the question that `vfs` asks and a front end answers.
+//!
+//! What a security descriptor says is for the front end that speaks of such; here it is bytes that an object carries
+//! (`volume::Named::Descriptor`). An open that comes with [`Rights`] is judged by them where its name was found and
+//! before it takes its place in the registry: an open that is refused breaks nobody's caching rights. One that comes
+//! without gets what it asks for.
+//!
+//! | object | is judged by |
+//! |---|---|
+//! | with a descriptor | that |
+//! | without, in a directory that has one | what the directory passes on ([`Rights::passed_on`]), by any number of directories |
+//! | without, and nothing is passed on | no descriptor |
+//!
+//! To what the object gives comes what its directory lends (MS-FSA 2.1.5.1.2.1): who may delete what is in there may
+//! delete this, who may list it may look at its attributes. Directories on the way are not asked: passing through is
+//! everybody's, as on Windows. What was opened stays open, whatever is set later.
+
+use crate::core::Core;
+use crate::{Access, Error, OpenRequest, Result};
+use bytes::Bytes;
+use std::fmt;
+use volume::{Attr, Change, Cx, DosAttributes, Named, VPath};
+
+/// What one caller may do, by descriptors.
+pub trait Rights: fmt::Debug + Send + Sync {
+    /// The most that the caller may do with an object that has this descriptor, or none. `wanted` is what is asked for
+    /// by name: some rights are given to nobody who does not name them.
+    fn allowed(&self, descriptor: Option<&[u8]>, wanted: Access) -> Access;
+
+    /// What stands for the descriptor of an object that has none, in a directory that has `parent`. `None`: the
+    /// directory passes nothing on. The same whoever asks.
+    fn passed_on(&self, parent: &[u8], object: &Attr) -> Option<Bytes>;
+
+    /// What an object gets that the caller makes in a directory with this descriptor.
+    ///
+    /// # Errors
+    /// `OwnerInvalid`, `PrivilegeNotHeld`, `LimitReached`: the caller wants a descriptor that cannot be his.
+    fn newborn(&self, parent: Option<&[u8]>, dir: bool) -> Result<Newborn>;
+}
+
+/// What an object gets when it is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Newborn {
+    /// Its descriptor; `None`: it carries none.
+    pub descriptor: Option<Bytes>,
+    /// The permission bits that go with it: others are taken away.
+    pub mode: u32,
+}
+
+impl Newborn {
+    /// No descriptor, all permission bits.
+    pub const PLAIN: Newborn = Newborn { descriptor: None, mode: 0o7777 };
+}
+
+/// How an open was judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Judged {
+    /// What it gets.
+    pub access: Access,
+    /// The most that its caller may have, where somebody judged and was asked for it.
+    pub maximal: Option<Access>,
+}
+
+/// What a directory lends those who may do this in it.
+const LENDS: [(Access, Access); 2] =
+    [(Access::DELETE_CHILD, Access::DELETE), (Access::READ_DATA, Access::READ_ATTRIBUTES)];
+
+fn lent(on_directory: Access) -> Access {
+    LENDS
+        .iter()
+        .filter(|(has, _)| on_directory.contains(*has))
+        .fold(Access::empty(), |all, (_, gets)| all | *gets)
+}
+
+impl Core {
+    /// Judges an open of what is there. `needs` is all that it does there, more than it keeps when it empties the file.
+    pub(crate) async fn judge(
+        &self,
+        cx: &Cx,
+        request: &OpenRequest,
+        path: &VPath,
+        attr: &Attr,
+        needs: Access,
+    ) -> Result<Judged> {
+        let Some(rights) = &request.rights else {
+            return Ok(Judged { access: request.access, maximal: None });
+        };
+        let descriptor = self.descriptor(cx, path, attr, &**rights).await?;
+        let mut allowed = rights.allowed(descriptor.as_deref(), needs);
+        let wanting = LENDS.iter().fold(Access::empty(), |all, (_, gets)| all | *gets) - allowed;
+        let wants_all = request.maximum || request.tell_maximal;
+        let helps = (wants_all && !wanting.is_empty()) || needs.intersects(wanting);
+        if let (true, Some(_), Some(parent)) = (helps, &descriptor, path.parent()) {
+            let of_parent = self.descriptor_of_dir(cx, &parent, &**rights).await?;
+            allowed |= lent(rights.allowed(of_parent.as_deref(), Access::empty()));
+        }
+        if !allowed.contains(needs) {
+            return Err(Error::AccessDenied);
+        }
+        let mut access = request.access;
+        if request.maximum {
+            access |= allowed;
+            if attr.is_file() && attr.dos.contains(DosAttributes::READONLY) {
+                access -= Access::WRITING | Access::DELETE_CHILD;
+            }
+            let lacks_delete = request.delete_on_close && !access.contains(Access::DELETE);
+            if access.is_empty() || lacks_delete {
+                return Err(Error::AccessDenied);
+            }
+        }
+        Ok(Judged { access, maximal: request.tell_maximal.then_some(allowed) })
+    }
+
+    /// The same for a stream of an object that this very request has `made`: who makes it gets what he asks for.
+    pub(crate) async fn judge_stream(
+        &self,
+        cx: &Cx,
+        request: &OpenRequest,
+        of: (&VPath, &Attr),
+        made: bool,
+        needs: Access,
+    ) -> Result<Judged> {
+        let (path, attr) = of;
+        let rights = match &request.rights {
+            Some(rights) if made => rights,
+            _ => return self.judge(cx, request, path, attr, needs).await,
+        };
+        let allowed = rights.allowed(None, needs);
+        if !allowed.contains(needs) {
+            return Err(Error::AccessDenied);
+        }
+        let access = if request.maximum { request.access | allowed } else { request.access };
+        Ok(Judged { access, maximal: request.tell_maximal.then_some(allowed) })
+    }
+
+    /// Judges whether `request` may make `path`, and says what the new object gets.
+    pub(crate) async fn judge_new(
+        &self,
+        cx: &Cx,
+        request: &OpenRequest,
+        parent: &VPath,
+        dir: bool,
+    ) -> Result<(Judged, Newborn)> {
+        let Some(rights) = &request.rights else {
+            return Ok((Judged { access: request.access, maximal: None }, Newborn::PLAIN));
+        };
+        let of_parent = self.descriptor_of_dir(cx, parent, &**rights).await?;
+        let adds = if dir { Access::APPEND_DATA } else { Access::WRITE_DATA };
+        if !rights.allowed(of_parent.as_deref(), adds).contains(adds) {
+            return Err(Error::AccessDenied);
+        }
+        let newborn = match self.caps.named {
+            true => rights.newborn(of_parent.as_deref(), dir)?,
+            false => Newborn::PLAIN,
+        };
+        // Who makes it gets what he asks for, whatever it will be for others.
+        let allowed = rights.allowed(None, request.access);
+        if !allowed.contains(request.access) {
+            return Err(Error::AccessDenied);
+        }
+        let access = if request.maximum { request.access | allowed } else { request.access };
+        let maximal = || match &newborn.descriptor {
+            Some(descriptor) => {
+                let on_parent = rights.allowed(of_parent.as_deref(), Access::empty());
+                rights.allowed(Some(descriptor), Access::empty()) | lent(on_parent)
+            }
+            None => allowed,
+        };
+        Ok((Judged { access, maximal: request.tell_maximal.then(maximal) }, newborn))
+    }
+
+    /// Whether `rights` let a name come into a directory, by renaming or linking, and take the place of `existing`.
+    pub(crate) async fn judge_arrival(
+        &self,
+        cx: &Cx,
+        rights: &dyn Rights,
+        to: &VPath,
+        existing: Option<&Attr>,
+        dir: bool,
+    ) -> Result<()> {
+        let Some(parent) = to.parent() else { return Err(Error::AccessDenied) };
+        let of_parent = self.descriptor_of_dir(cx, &parent, rights).await?;
+        let adds = if dir { Access::APPEND_DATA } else { Access::WRITE_DATA };
+        let on_parent = rights.allowed(of_parent.as_deref(), adds);
+        if !on_parent.contains(adds) {
+            return Err(Error::AccessDenied);
+        }
+        let Some(existing) = existing.filter(|_| !on_parent.contains(Access::DELETE_CHILD)) else {
+            return Ok(());
+        };
+        let descriptor = self.descriptor(cx, to, existing, rights).await?;
+        match rights.allowed(descriptor.as_deref(), Access::DELETE).contains(Access::DELETE) {
+            true => Ok(()),
+            false => Err(Error::AccessDenied),
+        }
+    }
+
+    /// Gives what was just made its descriptor; without it, it goes away again.
+    pub(crate) async fn endow(&self, cx: &Cx, path: &VPath, attr: Attr, newborn: Newborn) -> Result<Attr> {
+        let Some(descriptor) = newborn.descriptor else { return Ok(attr) };
+        let (path, expect) = (path.clone(), Some(attr.id));
+        let value = Some(descriptor);
+        let set = Change::SetNamed { path: path.clone(), name: Named::Descriptor, value, expect };
+        match self.volume.apply(cx, &set).await {
+            Ok(applied) => Ok(applied.attr.unwrap_or(attr)),
+            Err(error) => {
+                let remove = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect };
+                if let Err(error) = self.volume.apply(cx, &remove).await {
+                    tracing::warn!(%path, %error, "what could not be given its descriptor stays without");
+                }
+                Err(error.into())
+            }
+        }
+    }
+}

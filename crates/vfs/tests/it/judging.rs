@@ -1,0 +1,285 @@
+use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::ease::{cx, exists, mkdir, p, put, stat};
+use testkit::{FaultVolume, MemVolume, Op};
+use vfs::{
+    Access, BREAK_TIMEOUT, Caching, Disposition, Error, NewDescriptor, Newborn, OpenRequest, RenameHow,
+    Rights, Vfs, VfsConfig, Want,
+};
+use volume::{Attr, Carries, Change, ErrorKind, Named, Volume};
+
+const REPLACE: RenameHow = RenameHow { replace: true, posix: false };
+
+/// Somebody to whom a descriptor is an access mask, and behind it what a directory passes on.
+#[derive(Debug)]
+struct Somebody;
+
+fn descriptor(allowed: Access, passed_on: Option<Access>) -> Bytes {
+    let words = std::iter::once(allowed).chain(passed_on).chain(passed_on);
+    words.flat_map(|access| access.bits().to_le_bytes()).collect()
+}
+
+fn word_at(descriptor: &[u8], at: usize) -> Option<Access> {
+    let bytes = descriptor.get(4 * at..4 * at + 4)?;
+    Some(Access::from_bits_truncate(u32::from_le_bytes(bytes.try_into().unwrap())))
+}
+
+impl Rights for Somebody {
+    fn allowed(&self, descriptor: Option<&[u8]>, _wanted: Access) -> Access {
+        descriptor.map_or(Access::all(), |descriptor| word_at(descriptor, 0).unwrap())
+    }
+
+    fn passed_on(&self, parent: &[u8], _object: &Attr) -> Option<Bytes> {
+        word_at(parent, 1).map(|access| descriptor(access, Some(access)))
+    }
+
+    fn newborn(&self, parent: Option<&[u8]>, _dir: bool) -> Result<Newborn, Error> {
+        let passed_on = parent.and_then(|parent| word_at(parent, 1));
+        let mode = if passed_on.is_some() { 0o700 } else { 0o7777 };
+        Ok(Newborn { descriptor: passed_on.map(|access| descriptor(access, Some(access))), mode })
+    }
+}
+
+fn judged(request: &mut OpenRequest) {
+    request.rights = Some(Arc::new(Somebody));
+}
+
+fn made(request: &mut OpenRequest) {
+    judged(request);
+    request.disposition = Disposition::OpenIf;
+}
+
+/// Sets a descriptor past our `Vfs`.
+async fn give(volume: &dyn Volume, path: &str, value: Bytes) {
+    let (path, name) = (p(path), Named::Descriptor);
+    let change = Change::SetNamed { path, name, value: Some(value), expect: None };
+    volume.apply(&cx(), &change).await.unwrap();
+}
+
+impl Site {
+    async fn judged(&self, path: &str, access: Access) -> String {
+        match self.try_open(path, access, judged).await {
+            Ok(opened) => {
+                opened.open.close(&cx()).await.unwrap();
+                "Ok".into()
+            }
+            refused => word(refused),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_open_gets_what_the_descriptor_allows() {
+    let site = site();
+    put(&*site.mem, "file", "content").await;
+    assert_eq!(site.judged("file", WRITE).await, "Ok", "without a descriptor");
+    mkdir(&*site.mem, "closed").await;
+    give(&*site.mem, "closed", descriptor(READ, None)).await;
+    put(&*site.mem, "closed/file", "content").await;
+    give(&*site.mem, "closed/file", descriptor(READ | Access::READ_CONTROL, None)).await;
+    assert_eq!(site.judged("closed/file", READ).await, "Ok");
+    assert_eq!(site.judged("closed/file", WRITE).await, "AccessDenied");
+    assert_eq!(word(site.try_open("closed/file", WRITE, |_| {}).await), "Ok", "nobody judges");
+
+    let all = |request: &mut OpenRequest| {
+        judged(request);
+        (request.access, request.maximum, request.tell_maximal) = (Access::empty(), true, true);
+    };
+    let opened = site.try_open("closed/file", READ, all).await.unwrap();
+    assert_eq!(opened.open.access(), READ | Access::READ_CONTROL);
+    assert_eq!(opened.maximal, Some(READ | Access::READ_CONTROL));
+    for disposition in [Disposition::Overwrite, Disposition::Supersede] {
+        let empties = |request: &mut OpenRequest| (request.disposition, _) = (disposition, judged(request));
+        assert_eq!(word(site.try_open("closed/file", READ, empties).await), "AccessDenied");
+    }
+    let dooms = |request: &mut OpenRequest| (request.delete_on_close, _) = (true, all(request));
+    assert_eq!(word(site.try_open("closed/file", READ, dooms).await), "AccessDenied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_breaks_nothing() {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    put(&*site.mem, "file", "content").await;
+    give(&*site.mem, "file", descriptor(LOOK, None)).await;
+    let caches = |request: &mut OpenRequest| request.caching = Caching::all();
+    let holder = site.try_open("file", READ, caches).await.unwrap();
+    assert_eq!(holder.granted.caching, Caching::all());
+    holder.open.listen(Arc::new(|_| panic!("broken for nothing")));
+    let refused = tokio::time::timeout(BREAK_TIMEOUT / 2, site.judged("file", READ)).await;
+    assert_eq!(refused.unwrap(), "AccessDenied");
+}
+
+#[tokio::test]
+async fn the_directory_lends_deleting_and_looking() {
+    let site = site();
+    for (dir, on_it) in [("lends", Access::DELETE_CHILD | Access::READ_DATA), ("keeps", Access::WRITE_DATA)] {
+        mkdir(&*site.mem, dir).await;
+        give(&*site.mem, dir, descriptor(on_it, None)).await;
+        let file = format!("{dir}/file");
+        put(&*site.mem, &file, "content").await;
+        give(&*site.mem, &file, descriptor(Access::READ_CONTROL, None)).await;
+    }
+    assert_eq!(site.judged("lends/file", DELETE).await, "Ok");
+    assert_eq!(site.judged("lends/file", DELETE | Access::READ_DATA).await, "AccessDenied");
+    assert_eq!(site.judged("keeps/file", Access::DELETE).await, "AccessDenied");
+    assert_eq!(site.judged("keeps/file", LOOK).await, "AccessDenied");
+    let all = |request: &mut OpenRequest| {
+        judged(request);
+        (request.access, request.maximum) = (Access::empty(), true);
+    };
+    let opened = site.try_open("lends/file", READ, all).await.unwrap();
+    assert_eq!(opened.open.access(), Access::READ_CONTROL | DELETE);
+}
+
+#[tokio::test]
+async fn making_needs_the_right_to_and_inherits() {
+    let site = site();
+    for (dir, on_it) in [("files", Access::WRITE_DATA), ("dirs", Access::APPEND_DATA)] {
+        mkdir(&*site.mem, dir).await;
+        give(&*site.mem, dir, descriptor(on_it, Some(READ))).await;
+    }
+    let made_dir = |request: &mut OpenRequest| (request.want, _) = (Want::Dir, made(request));
+    assert_eq!(word(site.try_open("dirs/a", WRITE, made).await), "AccessDenied");
+    assert_eq!(word(site.try_open("files/d", READ, made_dir).await), "AccessDenied");
+    assert!(!exists(&*site.mem, "dirs/a").await && !exists(&*site.mem, "files/d").await);
+    let file = site.try_open("files/a", WRITE, made).await.unwrap();
+    assert_eq!(file.open.access(), WRITE, "who makes it gets what he asks for");
+    assert!(file.attr.carries.contains(Carries::DESCRIPTOR) && file.attr.mode & 0o077 == 0);
+    assert_eq!(site.judged("files/a", WRITE).await, "AccessDenied");
+    assert_eq!(site.judged("files/a", READ).await, "Ok");
+    site.try_open("dirs/d", READ, made_dir).await.unwrap();
+    let carried = site.mem.named(&cx(), &p("dirs/d"), None, &Named::Descriptor).await.unwrap();
+    assert_eq!(carried, Some(descriptor(READ, Some(READ))));
+    let plain = site.try_open("plain", WRITE, made).await.unwrap();
+    assert!(plain.attr.carries.is_empty() && plain.attr.mode == 0o644);
+}
+
+#[tokio::test]
+async fn what_cannot_be_given_its_descriptor_is_not_made() {
+    let mem = MemVolume::new();
+    let faults = FaultVolume::new(mem.clone());
+    let vfs = Vfs::new(faults.clone(), VfsConfig::default());
+    mkdir(&*mem, "dir").await;
+    give(&*mem, "dir", descriptor(Access::all(), Some(READ))).await;
+    faults.fail(Op::Apply, 1, ErrorKind::NoSpace);
+    let mut request = OpenRequest::new(p("dir/file"), WRITE, vfs.new_owner());
+    made(&mut request);
+    assert_eq!(word(vfs.open(&cx(), request.clone()).await), "NoSpace");
+    assert!(!exists(&*mem, "dir/file").await, "nobody finds it unprotected");
+    assert_eq!(word(vfs.open(&cx(), request).await), "Ok");
+}
+
+#[tokio::test]
+async fn what_has_no_descriptor_is_judged_by_its_directories() {
+    let site = site();
+    for dir in ["a", "a/b", "a/b/c"] {
+        mkdir(&*site.mem, dir).await;
+    }
+    put(&*site.mem, "a/b/c/file", "content").await;
+    assert_eq!(site.judged("a/b/c/file", WRITE).await, "Ok");
+    let open = site.try_open("a", Access::WRITE_DAC | LOOK, judged).await.unwrap().open;
+    let value = descriptor(Access::all(), Some(READ));
+    let change = move |_: &Attr, _| Ok::<_, Error>(NewDescriptor { value, mode: 0o755 });
+    open.change_descriptor(&cx(), change).await.unwrap();
+    assert_eq!(site.judged("a/b/c/file", WRITE).await, "AccessDenied", "our own change is known at once");
+    assert_eq!(site.judged("a/b/c/file", READ).await, "Ok");
+    assert_eq!(site.judged("a/b/c", Access::WRITE_DATA).await, "AccessDenied");
+    assert_eq!(word(site.try_open("a/b/c/new", WRITE, made).await), "AccessDenied");
+    put(&*site.mem, "outside", "content").await;
+    give(&*site.mem, "a/b", descriptor(Access::all(), Some(WRITE | DELETE))).await;
+    while site.judged("a/b/c/file", WRITE).await != "Ok" {
+        tokio::task::yield_now().await;
+    }
+    site.open("a/b/c/file", DELETE).await.rename(&cx(), &p("file"), REPLACE).await.unwrap();
+    assert_eq!(site.judged("file", Access::WRITE_OWNER).await, "Ok", "it is elsewhere now");
+}
+
+#[tokio::test]
+async fn nobody_is_asked_twice() {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for dir in ["a", "a/b"] {
+        mkdir(&*site.mem, dir).await;
+    }
+    give(&*site.mem, "a/b", descriptor(Access::all(), Some(READ))).await;
+    for name in ["one", "two"] {
+        put(&*site.mem, &format!("a/b/{name}"), "content").await;
+    }
+    assert_eq!(site.judged("a/b/one", READ).await, "Ok");
+    // Notices of what was set up so far are through.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(site.judged("a/b/one", READ).await, "Ok");
+    site.mem.counts().reset();
+    for _ in 0..10 {
+        assert_eq!(site.judged("a/b/two", READ).await, "Ok");
+        assert_eq!(site.judged("a/b/one", WRITE).await, "AccessDenied");
+    }
+    assert_eq!(site.mem.counts().of(Op::Named), 0);
+    assert_eq!(
+        site.mem.counts().of(Op::Stat),
+        20,
+        "each open looks at its own name: {:?}",
+        site.mem.counts()
+    );
+}
+
+#[tokio::test]
+async fn a_name_arrives_only_where_it_may() {
+    let site = site();
+    let on_it = [("open", Access::all()), ("files", Access::WRITE_DATA), ("none", READ)];
+    for (dir, on_it) in on_it {
+        mkdir(&*site.mem, dir).await;
+        give(&*site.mem, dir, descriptor(on_it, None)).await;
+    }
+    put(&*site.mem, "file", "content").await;
+    put(&*site.mem, "files/kept", "content").await;
+    give(&*site.mem, "files/kept", descriptor(READ, None)).await;
+    mkdir(&*site.mem, "dir").await;
+    let file = site.try_open("file", DELETE, judged).await.unwrap().open;
+    for (to, expect) in [("none/file", "AccessDenied"), ("files/kept", "AccessDenied"), ("files/file", "Ok")]
+    {
+        assert_eq!(word(file.rename(&cx(), &p(to), REPLACE).await), expect, "{to}");
+    }
+    for (to, expect) in [("none/link", "AccessDenied"), ("open/link", "Ok")] {
+        assert_eq!(word(file.link(&cx(), &p(to), REPLACE).await), expect, "{to}");
+    }
+    let dir = site.try_open("dir", DELETE, judged).await.unwrap().open;
+    for (to, expect) in [("files/dir", "AccessDenied"), ("open/dir", "Ok")] {
+        assert_eq!(word(dir.rename(&cx(), &p(to), REPLACE).await), expect, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn setting_a_descriptor_takes_permission_bits_along_and_loses_no_change() {
+    let site = site();
+    put(&*site.mem, "file", "content").await;
+    let open = site.try_open("file", WRITE, judged).await.unwrap().open;
+    let before = stat(&*site.mem, "file").await.mode;
+    let widen = |bit: u32| {
+        let (open, context) = (open.clone(), cx());
+        tokio::spawn(async move {
+            let change = move |_: &Attr, old: Option<Bytes>| {
+                let old = old.map_or(Access::empty(), |old| word_at(&old, 0).unwrap());
+                let value = descriptor(old | Access::from_bits_retain(1 << bit), None);
+                Ok::<_, Error>(NewDescriptor { value, mode: 0o7700 })
+            };
+            open.change_descriptor(&context, change).await.unwrap();
+        })
+    };
+    let all: Vec<_> = (0..9).map(widen).collect();
+    for one in all {
+        one.await.unwrap();
+    }
+    let (attr, carried) = open.descriptor(&cx()).await.unwrap();
+    assert_eq!(word_at(&carried.unwrap(), 0).unwrap().bits(), 0x1FF);
+    assert_eq!(attr.mode, before & 0o700);
+    let refused = open.change_descriptor(&cx(), |_, _| Err(Error::OwnerInvalid)).await;
+    assert_eq!(word(refused), "OwnerInvalid");
+}
