@@ -154,6 +154,8 @@ pub fn smb_config(
         multichannel: settings.multichannel,
         protocol_tests: settings.protocol_tests,
         interfaces: settings.interfaces.clone(),
+        sid: settings.sid.clone(),
+        administrators: settings.administrators.clone(),
         ..front_smb::ServerConfig::new(settings.listen.clone(), users)
     })
 }

@@ -1,13 +1,18 @@
 //! Who may log in: `<state>/users`, mode 0600, replaced in one step.
 //!
 //! ```text
-//! # farshare users 1
-//! alice:8846f7eaee8fb117ad06bdd830b7586c
+//! # farshare users 2
+//! next 1001
+//! alice:8846f7eaee8fb117ad06bdd830b7586c:1000
 //! ```
 //!
-//! A line is a name and the NT hash of the password (MS-NLMP 3.3.1, MD4 of its UTF-16 form): NTLM proves the
-//! possession of this hash and of nothing else, so a server must keep it, and whoever reads it can log in with it.
+//! A line is a name, the NT hash of the password (MS-NLMP 3.3.1, MD4 of its UTF-16 form) and a number. NTLM proves the
+//! possession of the hash and of nothing else, so a server must keep it, and whoever reads it can log in with it.
 //! Hence the mode, and no other place for it. Names compare without case.
+//!
+//! Security descriptors name a user by the number (the last part of the SID), so it stays the user's for ever: `next`
+//! is the first that nobody ever had. A user who is added by hand gets a number when the file is next written, at the
+//! latest when the user logs in; version 1 of the file had no numbers.
 //!
 //! [`UserTable`] looks at the file whenever somebody logs in and reads it again if it has changed: adding,
 //! removing and new passwords are in force for the next login. Sessions that exist go on.
@@ -24,7 +29,12 @@ use zeroize::Zeroizing;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "users";
-const HEAD: &str = "# farshare users 1";
+const HEAD: &str = "# farshare users 2";
+const HEAD_1: &str = "# farshare users 1";
+/// The line with the first number that is free.
+const NEXT: &str = "next ";
+/// The first number of all, as Windows counts users.
+const NUMBER_MIN: u32 = 1000;
 /// Longest user name, characters.
 pub const NAME_MAX: usize = 64;
 /// Most users in one file.
@@ -32,8 +42,50 @@ pub const USERS_MAX: usize = 50_000;
 /// Largest users file, bytes: so many users with the longest names.
 const FILE_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The users by name in lower case, with the name as written.
-type Table = BTreeMap<String, (String, NtHash)>;
+/// One user.
+#[derive(Clone)]
+struct User {
+    /// As written.
+    name: String,
+    hash: NtHash,
+    /// `None` until the file is next written.
+    number: Option<u32>,
+}
+
+/// The users by name in lower case.
+struct Table {
+    users: BTreeMap<String, User>,
+    /// The first number that nobody ever had.
+    next: u32,
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        Table { users: BTreeMap::new(), next: NUMBER_MIN }
+    }
+}
+
+impl Table {
+    /// Adds somebody, or gives a new password.
+    fn put(&mut self, name: &str, hash: NtHash) {
+        let key = name.to_lowercase();
+        let number = self.users.get(&key).and_then(|user| user.number);
+        self.users.insert(key, User { name: name.to_owned(), hash, number });
+    }
+
+    /// Gives a number to whoever has none.
+    fn number(&mut self) -> Result<(), String> {
+        for user in self.users.values_mut().filter(|user| user.number.is_none()) {
+            user.number = Some(self.next);
+            self.next = self.next.checked_add(1).ok_or("no number is left for a further user")?;
+        }
+        Ok(())
+    }
+
+    fn is_numbered(&self) -> bool {
+        self.users.values().all(|user| user.number.is_some())
+    }
+}
 
 /// The users file, for changing it.
 pub struct UserFile {
@@ -48,28 +100,28 @@ impl UserFile {
 
     /// Names as written, in order. Empty when there is no file yet.
     pub fn names(&self) -> Result<Vec<String>, String> {
-        Ok(self.read()?.into_values().map(|(name, _)| name).collect())
+        Ok(self.read()?.users.into_values().map(|user| user.name).collect())
     }
 
     /// Adds somebody; an error when the name is taken.
     pub fn add(&self, name: &str, password: &str) -> Result<(), String> {
         check_name(name)?;
         self.change(|table| {
-            if table.contains_key(&name.to_lowercase()) {
+            if table.users.contains_key(&name.to_lowercase()) {
                 return Err(format!(
                     "there is a user {name:?} already; `farshare user passwd {name}` gives a new password"
                 ));
             }
-            table.insert(name.to_lowercase(), (name.to_owned(), hash(password)?));
+            table.put(name, hash(password)?);
             Ok(())
         })
     }
 
     /// Gives somebody a new password; an error when there is no such user.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), String> {
-        self.change(|table| match table.get_mut(&name.to_lowercase()) {
-            Some((_, old)) => {
-                *old = hash(password)?;
+        self.change(|table| match table.users.get_mut(&name.to_lowercase()) {
+            Some(user) => {
+                user.hash = hash(password)?;
                 Ok(())
             }
             None => Err(format!("no user {name:?}; `farshare user add {name}` adds one")),
@@ -80,13 +132,13 @@ impl UserFile {
     pub fn put(&self, name: &str, password: &str) -> Result<(), String> {
         check_name(name)?;
         self.change(|table| {
-            table.insert(name.to_lowercase(), (name.to_owned(), hash(password)?));
+            table.put(name, hash(password)?);
             Ok(())
         })
     }
 
     pub fn remove(&self, name: &str) -> Result<(), String> {
-        self.change(|table| match table.remove(&name.to_lowercase()) {
+        self.change(|table| match table.users.remove(&name.to_lowercase()) {
             Some(_) => Ok(()),
             None => Err(format!("no user {name:?}")),
         })
@@ -94,7 +146,7 @@ impl UserFile {
 
     fn read(&self) -> Result<Table, String> {
         match std::fs::metadata(&self.path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Table::new()),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Table::default()),
             _ => read(&self.path),
         }
     }
@@ -110,7 +162,8 @@ impl UserFile {
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|cause| failed(cause.into()))?;
         let mut table = self.read()?;
         change(&mut table)?;
-        if table.len() > USERS_MAX {
+        table.number()?;
+        if table.users.len() > USERS_MAX {
             return Err(format!("{}: more than {USERS_MAX} users", self.path.display()));
         }
         write(&self.path, dir, &table).map_err(failed)
@@ -119,13 +172,16 @@ impl UserFile {
 
 fn write(path: &Path, dir: &Path, table: &Table) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".users.").tempfile_in(dir)?;
-    let mut text = Zeroizing::new(format!("{HEAD}\n"));
-    for (name, hash) in table.values() {
+    let mut text = Zeroizing::new(format!("{HEAD}\n{NEXT}{}\n", table.next));
+    for User { name, hash, number } in table.users.values() {
         text.push_str(name);
         text.push(':');
         for byte in hash.as_bytes() {
             text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
             text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        }
+        if let Some(number) = number {
+            text.push_str(&format!(":{number}"));
         }
         text.push('\n');
     }
@@ -139,23 +195,46 @@ fn read(path: &Path) -> Result<Table, String> {
     let shown = path.display();
     let text = crate::config::read_private(path, FILE_MAX_BYTES)?;
     let mut lines = text.lines();
-    if lines.next() != Some(HEAD) {
+    if !matches!(lines.next(), Some(HEAD | HEAD_1)) {
         return Err(format!("{shown}:1: not a users file of this version; it begins with `{HEAD}`"));
     }
-    let mut table = Table::new();
+    let mut table = Table::default();
     for (nth, line) in lines.enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let entry = line.split_once(':').and_then(|(name, hash)| Some((name, unhex(hash)?)));
-        let Some((name, hash)) = entry.filter(|(name, _)| check_name(name).is_ok()) else {
-            return Err(format!("{shown}:{}: not NAME:HASH with 32 hexadecimal digits", nth + 2));
+        if let Some(next) = line.strip_prefix(NEXT).filter(|_| !line.contains(':')) {
+            let next = next.parse().map_err(|_| format!("{shown}:{}: not a number: {next:?}", nth + 2))?;
+            table.next = table.next.max(next);
+            continue;
+        }
+        let Some(user) = user_of(line) else {
+            return Err(format!(
+                "{shown}:{}: not NAME:HASH or NAME:HASH:NUMBER with 32 hexadecimal digits",
+                nth + 2
+            ));
         };
-        if table.insert(name.to_lowercase(), (name.to_owned(), hash)).is_some() {
+        if user.number.is_some_and(|number| table.users.values().any(|other| other.number == Some(number))) {
+            return Err(format!("{shown}:{}: another user has this number", nth + 2));
+        }
+        let name = user.name.clone();
+        // Behind the numbers in use, whatever the file says.
+        table.next = user.number.map_or(table.next, |number| table.next.max(number.saturating_add(1)));
+        if table.users.insert(name.to_lowercase(), user).is_some() {
             return Err(format!("{shown}:{}: {name:?} is there twice", nth + 2));
         }
     }
     Ok(table)
+}
+
+fn user_of(line: &str) -> Option<User> {
+    let (name, rest) = line.split_once(':')?;
+    check_name(name).ok()?;
+    let (hash, number) = match rest.split_once(':') {
+        Some((hash, number)) => (hash, Some(number.parse().ok().filter(|number| *number >= NUMBER_MIN)?)),
+        None => (rest, None),
+    };
+    Some(User { name: name.to_owned(), hash: unhex(hash)?, number })
 }
 
 fn unhex(text: &str) -> Option<NtHash> {
@@ -196,7 +275,7 @@ fn hash(password: &str) -> Result<NtHash, String> {
 
 /// The users as a server asks for them.
 pub struct UserTable {
-    path: PathBuf,
+    file: UserFile,
     seen: Mutex<Seen>,
 }
 
@@ -219,29 +298,47 @@ impl UserTable {
     pub fn open(state: &Path) -> Result<UserTable, String> {
         let file = UserFile::in_state(state);
         file.read()?;
-        Ok(UserTable { path: file.path, seen: Mutex::new(Seen::default()) })
+        Ok(UserTable { file, seen: Mutex::new(Seen::default()) })
     }
 
     /// The hash of somebody's password. Nobody is known while the file cannot be read.
     pub fn nt_hash(&self, name: &str) -> Option<NtHash> {
+        self.user(name).map(|user| user.hash)
+    }
+
+    /// Somebody's number.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        self.user(name).and_then(|user| user.number)
+    }
+
+    fn user(&self, name: &str) -> Option<User> {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let stamp = std::fs::metadata(&self.path).ok().map(|meta| Stamp {
-            inode: meta.ino(),
-            size: meta.size(),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        });
+        // Before reading: what changes meanwhile is read again.
+        let stamp = self.stamp();
         if seen.stamp != stamp {
+            let table = self.read();
             seen.stamp = stamp;
-            seen.table = match stamp.map(|_| read(&self.path)) {
-                Some(Ok(table)) => table,
-                Some(Err(why)) => {
-                    tracing::error!(%why, "nobody can log in until the users file is mended");
-                    Table::new()
-                }
-                None => Table::new(),
-            };
+            seen.table = table.unwrap_or_else(|why| {
+                tracing::error!(%why, "nobody can log in until the users file is mended");
+                Table::default()
+            });
         }
-        seen.table.get(&name.to_lowercase()).map(|(_, hash)| hash.clone())
+        seen.table.users.get(&name.to_lowercase()).cloned()
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let meta = std::fs::metadata(&self.file.path).ok()?;
+        Some(Stamp { inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
+    }
+
+    /// The users, each with a number.
+    fn read(&self) -> Result<Table, String> {
+        let table = self.file.read()?;
+        if table.is_numbered() {
+            return Ok(table);
+        }
+        self.file.change(|_| Ok(()))?;
+        self.file.read()
     }
 }
 
@@ -267,7 +364,8 @@ mod tests {
 
         file.add("Alice", "password").unwrap();
         let text = std::fs::read_to_string(&file.path).unwrap();
-        assert_eq!(text, format!("{HEAD}\nAlice:{PASSWORD}\n"));
+        assert_eq!(text, format!("{HEAD}\nnext 1001\nAlice:{PASSWORD}:1000\n"));
+        assert_eq!(table.number("alice"), Some(1000));
         assert!(is_password(table.nt_hash("aLICE")));
         assert!(file.add("ALICE", "x").unwrap_err().contains("user passwd"));
 
@@ -281,9 +379,38 @@ mod tests {
         assert!(table.nt_hash("alice").is_none());
         assert!(file.remove("alice").is_err());
 
+        file.add("alice", "password").unwrap();
+        assert_eq!(
+            (table.number("bob"), table.number("alice")),
+            (Some(1001), Some(1002)),
+            "nobody becomes another"
+        );
+        file.remove("alice").unwrap();
+
         let mode = std::fs::metadata(&file.path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
         assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn who_has_no_number_gets_one_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = UserFile::in_state(dir.path());
+        let write = |text: &str| {
+            std::fs::write(&file.path, text).unwrap();
+            std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        write(&format!("{HEAD_1}\nbob:{PASSWORD}\nalice:{PASSWORD}\n"));
+        let table = UserTable::open(dir.path()).unwrap();
+        assert_eq!((table.number("alice"), table.number("bob")), (Some(1000), Some(1001)));
+        file.remove("alice").unwrap();
+        assert_eq!((table.number("alice"), table.number("bob")), (None, Some(1001)));
+        write(&format!("{HEAD}\nbob:{PASSWORD}:5000\ncarol:{PASSWORD}\n"));
+        assert_eq!(table.number("carol"), Some(5001));
+        write(&format!("{HEAD}\nbob:{PASSWORD}:5000\ncarol:{PASSWORD}:5000\n"));
+        assert!(file.names().unwrap_err().contains("another user has this number"));
+        write(&format!("{HEAD}\nbob:{PASSWORD}:500\n"));
+        assert!(file.names().unwrap_err().contains("users:2: not NAME:HASH"));
     }
 
     #[test]

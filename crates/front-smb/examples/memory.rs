@@ -11,6 +11,10 @@ impl Users for Two {
     fn nt_hash(&self, user: &str, _domain: &str) -> Option<NtHash> {
         ["user", "user2"].iter().any(|known| user.eq_ignore_ascii_case(known)).then(|| nt_hash("pass"))
     }
+
+    fn number(&self, user: &str) -> Option<u32> {
+        ["user", "user2"].iter().position(|known| user.eq_ignore_ascii_case(known)).map(|at| 1000 + at as u32)
+    }
 }
 
 #[tokio::main]

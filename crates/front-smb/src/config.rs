@@ -1,20 +1,30 @@
 //! What the operator decides: addresses, shares, users, and how strictly to sign and encrypt.
 
+use crate::identity;
 use crate::interfaces::InterfaceChoice;
 use crate::persistent::OpenRecords;
 use crate::snapshots::SnapshotPattern;
 use crate::transport::quic::Certificate;
 use crate::veto::Veto;
+use smb_core::access::Token;
 use smb_core::ntlm::NtHash;
 use smb_wire::negotiate::Dialect;
+use smb_wire::{AccessMask, Sid};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Where passwords are looked up.
+/// What a read-only share gives: FILE_GENERIC_READ and EXECUTE.
+const READ_ONLY_ACCESS: AccessMask = AccessMask::FILE_GENERIC_READ.union(AccessMask::FILE_GENERIC_EXECUTE);
+
+/// Where users are looked up.
 pub trait Users: Send + Sync + 'static {
     /// The NT hash of a user's password. Names compare without case; `domain` is what the client sent and
     /// may be empty.
     fn nt_hash(&self, user: &str, domain: &str) -> Option<NtHash>;
+
+    /// The user's number among the server's users, for ever: descriptors name people by it. Never given to
+    /// somebody else; from 1000 on, as Windows counts.
+    fn number(&self, user: &str) -> Option<u32>;
 }
 
 /// Whether clients must sign.
@@ -69,6 +79,11 @@ pub struct ServerConfig {
     /// FSCTLs of conformance tests are served, which bring connections into states that no client could. Never for
     /// a server that people use.
     pub protocol_tests: bool,
+    /// The domain of the users' security identifiers, `S-1-5-21-a-b-c`; `None`: made of `server_guid`. Servers of one
+    /// volume need the same, and the same numbers for users, to understand each other's descriptors.
+    pub sid: Option<Sid>,
+    /// Users who may take ownership of anything and open anything for backup.
+    pub administrators: Vec<String>,
 }
 
 impl ServerConfig {
@@ -88,7 +103,17 @@ impl ServerConfig {
             users,
             records: None,
             protocol_tests: false,
+            sid: None,
+            administrators: Vec::new(),
         }
+    }
+
+    /// Who a user is to security descriptors; `None` when there is no such user (any more).
+    pub(crate) fn token(&self, user: &str) -> Option<Token> {
+        let is_administrator =
+            self.administrators.iter().any(|name| name.to_lowercase() == user.to_lowercase());
+        let domain = self.sid.clone().unwrap_or_else(|| identity::domain(self.server_guid));
+        Some(identity::token(&domain, self.users.number(user)?, is_administrator))
     }
 }
 
@@ -141,6 +166,11 @@ impl Share {
             symlinks: Symlinks::Server,
             snapshots: None,
         }
+    }
+
+    /// The most that anyone gets here.
+    pub(crate) fn maximal_access(&self) -> AccessMask {
+        if self.read_only || self.vfs.caps().read_only { READ_ONLY_ACCESS } else { AccessMask::FILE_ALL }
     }
 
     pub(crate) fn admits(&self, user: &str) -> bool {

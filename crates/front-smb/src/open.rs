@@ -178,6 +178,11 @@ impl Open {
         }
         if self.granted.intersects(rights) { Ok(()) } else { Err(NtStatus::ACCESS_DENIED) }
     }
+
+    /// Refuses unless all of `rights` were granted.
+    pub(crate) fn needs_all(&self, rights: AccessMask) -> Result<(), NtStatus> {
+        if self.granted.contains(rights) { Ok(()) } else { Err(NtStatus::ACCESS_DENIED) }
+    }
 }
 
 /// Closes what nobody can name any more, many at a time: each may cost a round trip, and the client may be back

@@ -7,10 +7,10 @@
 //!
 //! The columns, and what a crash may leave: `docs/formats/smb-opens.md`.
 
-use crate::change_times::ChangeTimes;
 use crate::config::Share;
 use crate::kept::{Durability, KeptOpen};
 use crate::open::{FileOpen, Open, SharedLease};
+use crate::rights::Caller;
 use crate::server::State;
 use bytes::{Buf, BufMut, Bytes};
 use smb_wire::AccessMask;
@@ -312,7 +312,7 @@ pub(crate) async fn restore(state: &Arc<State>, records: &OpenRecords, share: &S
     let (mut back, wanted) = (0, all.len());
     for record in all {
         let id = record.id;
-        match restore_one(share, record, Arc::clone(&state.change_times)).await {
+        match restore_one(state, share, record).await {
             Ok((kept, durability)) => {
                 state.kept.put(id, kept, durability, state.config.records.clone());
                 back += 1;
@@ -345,10 +345,13 @@ async fn tell_of_changes(share: &Share) {
 }
 
 async fn restore_one(
+    state: &State,
     share: &Share,
     mut record: Record,
-    change_times: Arc<ChangeTimes>,
 ) -> vfs::Result<(KeptOpen, Durability)> {
+    // A user who is gone cannot come for it.
+    let token = state.config.token(&record.user).ok_or(vfs::Error::AccessDenied)?;
+    record.former.request.rights = Some(Arc::new(Caller::returning(token, share.maximal_access())));
     record.former.request.owner = share.vfs.new_owner();
     let cx = Cx::system(Priority::Interactive).within(REOPEN_PATIENCE);
     let open = share.vfs.restore(&cx, &record.former).await?;
@@ -357,7 +360,7 @@ async fn restore_one(
         id: lease.id,
         parent: request.parent_lease.map(|key| LeaseKey(key.to_le_bytes())),
     });
-    let file = FileOpen::new(open, record.mode, record.action, lease, change_times);
+    let file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));
     *file.durability.lock() = Some(record.durability);
     let kept = KeptOpen::new(Arc::new(file), record.granted, record.user.into(), share.name.clone());
     Ok((kept, record.durability))

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::open::Open;
 use crate::server::Share;
 use parking_lot::{Mutex, RwLock};
+use smb_core::access::Token;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
@@ -44,6 +45,8 @@ pub(crate) struct Terms {
 pub(crate) struct Session {
     pub(crate) id: u64,
     pub(crate) user: Arc<str>,
+    /// Who that is to security descriptors.
+    pub(crate) token: Arc<Token>,
     pub(crate) terms: Terms,
     /// Unsigned requests are refused.
     pub(crate) signing_required: bool,
@@ -85,6 +88,7 @@ pub(crate) enum Target {
 pub(crate) struct NewSession {
     pub(crate) id: u64,
     pub(crate) user: Arc<str>,
+    pub(crate) token: Token,
     pub(crate) terms: Terms,
     pub(crate) signing_required: bool,
     pub(crate) encrypt: bool,
@@ -108,6 +112,7 @@ impl Session {
         Arc::new(Session {
             id: new.id,
             user: new.user,
+            token: Arc::new(new.token),
             terms: new.terms,
             signing_required: new.signing_required,
             encrypt: AtomicBool::new(new.encrypt),

@@ -124,6 +124,10 @@ pub struct SmbSettings {
     pub quic: Option<QuicSettings>,
     /// Whether the server is announced by multicast DNS.
     pub mdns: bool,
+    /// The domain of the users' security identifiers; `None`: made of the server's GUID.
+    pub sid: Option<smb_wire::Sid>,
+    /// Users who may take ownership of anything and open anything for backup.
+    pub administrators: Vec<String>,
     pub shares: Vec<ShareSettings>,
 }
 
@@ -294,6 +298,8 @@ impl SmbSettings {
             interfaces: None,
             quic: None,
             mdns: false,
+            sid: None,
+            administrators: Vec::new(),
             shares: Vec::new(),
         }
     }

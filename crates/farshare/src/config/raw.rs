@@ -89,6 +89,9 @@ pub struct Smb {
     pub interfaces: Option<Spanned<Vec<Interface>>>,
     pub quic: Option<Spanned<Quic>>,
     pub discovery: Option<Discovery>,
+    pub sid: Option<Spanned<String>>,
+    #[serde(default)]
+    pub administrators: Vec<String>,
     #[serde(default)]
     pub share: BTreeMap<Spanned<String>, Share>,
 }

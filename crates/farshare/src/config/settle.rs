@@ -5,6 +5,7 @@ use super::raw;
 use super::share::{self, Groups};
 use super::value::{Listen, Span};
 use super::*;
+use smb_wire::Sid;
 use std::ops::Range;
 use toml::Spanned;
 
@@ -239,8 +240,26 @@ fn settle_smb(
     smb.interfaces = settle_interfaces(source, smb.multichannel, raw.interfaces)?;
     smb.quic = raw.quic.map(|quic| settle_quic(source, smb.max_dialect, quic)).transpose()?;
     smb.mdns = raw.discovery.is_some_and(|discovery| discovery.mdns);
+    smb.sid = raw.sid.map(|sid| settle_sid(source, &sid)).transpose()?;
+    smb.administrators = share::members(groups, raw.administrators);
     smb.shares = share::settle(source, volumes, groups, smb.max_dialect, raw.share)?;
     Ok(smb)
+}
+
+/// A domain of users: `S-1-5-21-a-b-c`.
+fn settle_sid(source: &Source<'_>, text: &Spanned<String>) -> Result<Sid, ConfigError> {
+    const NT_AUTHORITY: u64 = 5;
+    const NON_UNIQUE: u32 = 21;
+    let sid: Option<Sid> = text.get_ref().parse().ok();
+    let is_domain =
+        |sid: &Sid| sid.authority() == NT_AUTHORITY && matches!(sid.sub_authorities(), [NON_UNIQUE, _, _, _]);
+    match sid.filter(is_domain) {
+        Some(sid) => Ok(sid),
+        None => {
+            let mend = "take S-1-5-21 and three numbers below 4294967296, as in \"S-1-5-21-1-2-3\"";
+            source.wrong(text.span(), format!("{:?} is not the SID of a domain; {mend}", text.get_ref()))
+        }
+    }
 }
 
 fn settle_quic(

@@ -122,6 +122,12 @@ fn admitted(source: &Source<'_>, groups: &Groups, share: &raw::Share) -> Result<
     Ok(users)
 }
 
+/// Users by name, with the members of the groups that are named.
+pub(super) fn members(groups: &Groups, names: Vec<String>) -> Vec<String> {
+    let of = |name: String| groups.get(&name).cloned().unwrap_or_else(|| vec![name]);
+    names.into_iter().flat_map(of).collect()
+}
+
 fn patterns(source: &Source<'_>, raw: Vec<Spanned<String>>) -> Result<Vec<String>, ConfigError> {
     if let Some(further) = raw.get(VETO_MAX) {
         return source.wrong(further.span(), format!("at most {VETO_MAX} patterns"));

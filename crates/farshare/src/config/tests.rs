@@ -125,6 +125,22 @@ fn what_one_key_demands_of_another() {
 }
 
 #[test]
+fn who_users_are_to_descriptors() {
+    let listen = "listen = \"0.0.0.0:445\"";
+    let with = |what: &str| format!("{listen}\n{what}");
+    let good = with("sid = \"S-1-5-21-1-2-3\"\nadministrators = [\"alice\"]");
+    let smb = parse(&ENTRYPOINT.replacen(listen, &good, 1)).unwrap().smb.unwrap();
+    assert_eq!(smb.sid.unwrap().to_string(), "S-1-5-21-1-2-3");
+    assert_eq!(smb.administrators, ["alice"]);
+    let staff = with("administrators = [\"staff\", \"eve\"]\n[groups]\nstaff = [\"alice\", \"bob\"]");
+    let smb = parse(&ENTRYPOINT.replacen(listen, &staff, 1)).unwrap().smb.unwrap();
+    assert_eq!(smb.administrators, ["alice", "bob", "eve"]);
+    for bad in ["S-1-5-21-1-2", "S-1-5-32-1-2-3", "S-1-5-21-1-2-3-1000", "S-1-5-21-1-2-4294967296", "alice"] {
+        check(listen, &with(&format!("sid = \"{bad}\"")), 13, "is not the SID of a domain");
+    }
+}
+
+#[test]
 fn interfaces_and_channels() {
     let listen = "listen = \"0.0.0.0:445\"";
     let with = |more: &str| format!("{listen}\n{more}");

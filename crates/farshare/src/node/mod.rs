@@ -283,4 +283,8 @@ impl front_smb::Users for UserTable {
     fn nt_hash(&self, user: &str, _domain: &str) -> Option<smb_core::ntlm::NtHash> {
         UserTable::nt_hash(self, user)
     }
+
+    fn number(&self, user: &str) -> Option<u32> {
+        UserTable::number(self, user)
+    }
 }

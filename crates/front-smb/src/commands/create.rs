@@ -21,10 +21,12 @@ use crate::order::ChannelOrder;
 use crate::pipe::Pipe;
 use crate::reply::Answer;
 use crate::request::Request;
+use crate::rights::Caller;
 use crate::session::{Target, Tree};
 use crate::status::failed;
 use crate::veto;
 use parking_lot::Mutex;
+use smb_core::access::{Privileges, Token};
 use smb_wire::create::{
     CreateAction, CreateContext, CreateDisposition, CreateOptions, CreateRequest, CreateResponse,
     CreateResponseContext, OplockLevel, ShareAccess,
@@ -120,19 +122,17 @@ fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
     if options.contains(CreateOptions::DIRECTORY_FILE) && empties {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    if access.contains(AccessMask::ACCESS_SYSTEM_SECURITY) {
-        return Err(NtStatus::PRIVILEGE_NOT_HELD);
-    }
     Ok(())
 }
 
-/// The rights that the open gets: generic ones spelled out, "all I may have" decided by the share.
-fn granted(desired: AccessMask, maximal: AccessMask) -> Result<AccessMask, NtStatus> {
-    let mut access = desired.expand_generic();
-    if access.contains(AccessMask::MAXIMUM_ALLOWED) {
-        access = (access - AccessMask::MAXIMUM_ALLOWED) | maximal;
+/// The rights that are asked for by name, generic ones spelled out; none that the share or the user cannot give.
+fn named_rights(desired: AccessMask, maximal: AccessMask, token: &Token) -> Result<AccessMask, NtStatus> {
+    let named = desired.expand_generic() - AccessMask::MAXIMUM_ALLOWED;
+    let system = AccessMask::ACCESS_SYSTEM_SECURITY;
+    if named.contains(system) && !token.privileges.contains(Privileges::SECURITY) {
+        return Err(NtStatus::PRIVILEGE_NOT_HELD);
     }
-    if maximal.contains(access) { Ok(access) } else { Err(NtStatus::ACCESS_DENIED) }
+    if maximal.contains(named - system) { Ok(named) } else { Err(NtStatus::ACCESS_DENIED) }
 }
 
 async fn open_file(
@@ -149,9 +149,11 @@ async fn open_file(
     };
     let (target, in_snapshot) = history::place(share, decoded, parse)?;
     let extended = extended::asked(decoded, &share.vfs.caps())?;
-    let mut access = granted(decoded.desired_access, tree.maximal_access)?;
-    if decoded.create_options.contains(CreateOptions::DELETE_ON_CLOSE) && !access.contains(AccessMask::DELETE)
-    {
+    let token = &request.session()?.token;
+    let access = named_rights(decoded.desired_access, tree.maximal_access, token)?;
+    let maximum = decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED);
+    let deletes = decoded.create_options.contains(CreateOptions::DELETE_ON_CLOSE);
+    if deletes && !maximum && !access.contains(AccessMask::DELETE) {
         return Err(NtStatus::INVALID_PARAMETER);
     }
     let lease = lease::asked(request, decoded);
@@ -162,6 +164,10 @@ async fn open_file(
         wanted.mode = mode;
     }
     veto::opening(share, &wanted.path, wanted.disposition)?;
+    wanted.rights = Some(Arc::new(Caller::new(token, tree.maximal_access, decoded)?));
+    wanted.maximum = maximum;
+    let asks_maximal = |context: &CreateContext| matches!(context, CreateContext::QueryMaximalAccess(_));
+    wanted.tell_maximal = decoded.contexts.iter().any(asks_maximal);
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }
@@ -170,15 +176,10 @@ async fn open_file(
     }
     wanted.stop_at_links = share.symlinks == Symlinks::Client || posix.is_some();
     let opened = match open_or_wait(request, &share.vfs, &wanted).await {
-        // A read-only file: whoever asked for all he may have gets all but writing.
-        Err(vfs::Error::AccessDenied) if decoded.desired_access.contains(AccessMask::MAXIMUM_ALLOWED) => {
-            access -= AccessMask::WRITE_DATA | AccessMask::APPEND_DATA;
-            let less = OpenRequest { access: Access::from_bits_truncate(access.bits()), ..wanted.clone() };
-            open_or_wait(request, &share.vfs, &less).await.map_err(failed)?
-        }
         Err(vfs::Error::NotFound) if in_snapshot => return Err(history::missing(decoded)),
         outcome => outcome.map_err(failed)?,
     };
+    wanted.access = opened.open.access();
     let attr = extended::give(request, &opened, &extended).await?;
     let mode = decoded.create_options.bits() & MODE_OPTIONS;
     let mut file = FileOpen::new(
@@ -200,9 +201,11 @@ async fn open_file(
         }
     }
     let attr = file.show(attr);
-    let open = enter(request, tree, access, Kind::File(Arc::new(file)))?;
+    let granted = AccessMask::from_bits_retain(wanted.access.bits());
+    let maximal = opened.maximal.map_or(tree.maximal_access, |all| AccessMask::from_bits_retain(all.bits()));
+    let open = enter(request, tree, granted, Kind::File(Arc::new(file)))?;
     let durable = durable::grant(request, share, wants, &wanted, &open).await;
-    let mut contexts = response_contexts(decoded, tree, &attr);
+    let mut contexts = response_contexts(decoded, maximal, &attr);
     contexts.extend(durable);
     contexts.extend(posix.map(|_| posix::context(&attr)));
     let told = Told { action: action(opened.action), granted: opened.granted, contexts, level: None };
@@ -289,12 +292,15 @@ fn action(action: Action) -> CreateAction {
     }
 }
 
-fn response_contexts(decoded: &CreateRequest, tree: &Tree, attr: &Attr) -> Vec<CreateResponseContext> {
+fn response_contexts(
+    decoded: &CreateRequest,
+    maximal: AccessMask,
+    attr: &Attr,
+) -> Vec<CreateResponseContext> {
     let answer = |context: &CreateContext| match context {
-        CreateContext::QueryMaximalAccess(_) => Some(CreateResponseContext::MaximalAccess {
-            status: NtStatus::SUCCESS,
-            access: tree.maximal_access,
-        }),
+        CreateContext::QueryMaximalAccess(_) => {
+            Some(CreateResponseContext::MaximalAccess { status: NtStatus::SUCCESS, access: maximal })
+        }
         CreateContext::QueryOnDiskId => {
             Some(CreateResponseContext::OnDiskId { file_id: attr.id.lo, volume_id: attr.id.hi })
         }
@@ -413,7 +419,11 @@ fn open_special(
     kind: Kind,
     file_attributes: FileAttributes,
 ) -> Result<Answer, NtStatus> {
-    let access = granted(decoded.desired_access, tree.maximal_access)?;
+    let desired = decoded.desired_access;
+    let mut access = named_rights(desired, tree.maximal_access, &request.session()?.token)?;
+    if desired.contains(AccessMask::MAXIMUM_ALLOWED) {
+        access |= tree.maximal_access;
+    }
     let id = enter(request, tree, access, kind)?.id;
     let response = CreateResponse {
         oplock_level: OplockLevel::NONE,
@@ -435,12 +445,19 @@ fn open_special(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smb_wire::Sid;
 
     #[test]
-    fn rights_never_exceed_the_share() {
+    fn rights_never_exceed_the_share_and_the_privileges() {
         let reading = AccessMask::FILE_GENERIC_READ;
-        assert_eq!(granted(AccessMask::MAXIMUM_ALLOWED, reading), Ok(reading));
-        assert_eq!(granted(AccessMask::GENERIC_READ, reading), Ok(reading));
-        assert_eq!(granted(AccessMask::WRITE_DATA, reading), Err(NtStatus::ACCESS_DENIED));
+        let nobody = Token::authenticated(Sid::anonymous(), Vec::new(), Privileges::empty());
+        let root = Token { privileges: Privileges::all(), ..nobody.clone() };
+        let check =
+            |desired, token, expect| assert_eq!(named_rights(desired, reading, token), expect, "{desired:?}");
+        check(AccessMask::MAXIMUM_ALLOWED, &nobody, Ok(AccessMask::empty()));
+        check(AccessMask::GENERIC_READ, &nobody, Ok(reading));
+        check(AccessMask::WRITE_DATA, &root, Err(NtStatus::ACCESS_DENIED));
+        check(AccessMask::ACCESS_SYSTEM_SECURITY, &nobody, Err(NtStatus::PRIVILEGE_NOT_HELD));
+        check(AccessMask::ACCESS_SYSTEM_SECURITY, &root, Ok(AccessMask::ACCESS_SYSTEM_SECURITY));
     }
 }

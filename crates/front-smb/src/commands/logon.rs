@@ -334,11 +334,16 @@ fn new_session(
         }
         _ => None,
     };
+    let config = &connection.server.config;
+    let user = established.identity.user.as_str();
+    // Removed since the password was looked up.
+    let token = config.token(user).ok_or(NtStatus::LOGON_FAILURE)?;
     let asked = SecurityMode::from_bits_retain(u16::from(decoded.security_mode));
-    let encrypt = connection.server.config.encryption != Encryption::Accepted && sealing.is_some();
+    let encrypt = config.encryption != Encryption::Accepted && sealing.is_some();
     Ok(Session::new(NewSession {
         id,
-        user: Arc::from(established.identity.user.as_str()),
+        user: Arc::from(user),
+        token,
         terms: Terms {
             dialect: agreement.dialect,
             cipher: agreement.cipher,

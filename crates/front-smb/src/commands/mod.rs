@@ -16,6 +16,7 @@ mod notify;
 mod oplock;
 mod posix;
 mod query_info;
+mod security;
 mod set_info;
 mod tree;
 

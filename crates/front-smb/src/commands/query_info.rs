@@ -3,7 +3,7 @@
 //! A buffer too short for the fixed part is INFO_LENGTH_MISMATCH; one that cuts the variable part gets what
 //! fits, with BUFFER_OVERFLOW.
 
-use crate::commands::{extended, file_info, posix};
+use crate::commands::{extended, file_info, posix, security};
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -23,8 +23,6 @@ use smb_wire::fscc::file_system::{
 use smb_wire::fscc::posix::{POSIX_LEVEL, PosixFileSystemInformation};
 use smb_wire::negotiate::Dialect;
 use smb_wire::query_info::{InfoType, QueryInfoRequest, QueryInfoResponse, SecurityInformation};
-use smb_wire::security_descriptor::{Ace, AceType, Acl, SecurityDescriptor};
-use smb_wire::sid::Sid;
 use smb_wire::time::FileTime;
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
@@ -75,7 +73,7 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
         }
         InfoType::SECURITY => {
             let asked = SecurityInformation::from_bits_retain(decoded.additional_information);
-            let bytes = security(request, &open, asked).await?;
+            let bytes = security::query(request, &open, asked).await?;
             if bytes.len() > room {
                 return Ok(too_small(request, bytes.len() as u32));
             }
@@ -389,26 +387,6 @@ fn file_system_attributes(caps: &volume::Caps) -> FileSystemAttributes {
     attributes.set(FileSystemAttributes::SUPPORTS_REPARSE_POINTS, caps.symlinks);
     let carries = FileSystemAttributes::NAMED_STREAMS | FileSystemAttributes::SUPPORTS_EXTENDED_ATTRIBUTES;
     attributes.set(carries, caps.named);
+    attributes.set(FileSystemAttributes::PERSISTENT_ACLS, caps.named);
     attributes
-}
-
-/// A descriptor made of the POSIX owner and group: the share decides who may do what, so its list says
-/// "everyone, as much as the share gives".
-async fn security(request: &Request, open: &Open, asked: SecurityInformation) -> Result<Vec<u8>, NtStatus> {
-    let file = open.file()?;
-    if asked.contains(SecurityInformation::SACL) {
-        return Err(NtStatus::ACCESS_DENIED);
-    }
-    open.needs_any(AccessMask::READ_CONTROL)?;
-    let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    let everyone = Ace::new(AceType::ACCESS_ALLOWED, request.tree()?.maximal_access, Sid::everyone());
-    let descriptor = SecurityDescriptor {
-        owner: asked.contains(SecurityInformation::OWNER).then(|| Sid::unix_user(attr.uid)),
-        group: asked.contains(SecurityInformation::GROUP).then(|| Sid::unix_group(attr.gid)),
-        dacl: asked.contains(SecurityInformation::DACL).then(|| Acl::new(vec![everyone])),
-        ..SecurityDescriptor::default()
-    };
-    let mut bytes = Vec::new();
-    descriptor.encode(&mut bytes);
-    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! SET_INFO (MS-SMB2 3.3.5.21, MS-FSA 2.1.5.15).
 
 use crate::commands::create::name::Part;
-use crate::commands::{extended, file_info, posix};
+use crate::commands::{extended, file_info, posix, security};
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -10,7 +10,7 @@ use crate::status::failed;
 use crate::veto;
 use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
-use smb_wire::query_info::InfoType;
+use smb_wire::query_info::{InfoType, SecurityInformation};
 use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
@@ -46,9 +46,13 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
                 .map_err(|_| NtStatus::INFO_LENGTH_MISMATCH)?;
             set_file(request, &open, file, value).await?;
         }
-        // Descriptors, labels and quotas are read-only here: docs/limits.md.
         InfoType::SECURITY if file.in_snapshot => return Err(NtStatus::MEDIA_WRITE_PROTECTED),
-        InfoType::SECURITY | InfoType::FILE_SYSTEM | InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
+        InfoType::SECURITY => {
+            let named = SecurityInformation::from_bits_retain(decoded.additional_information);
+            security::set(request, &open, named, &decoded.data).await?;
+        }
+        // Labels and quotas are read-only here: docs/limits.md.
+        InfoType::FILE_SYSTEM | InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
         _ => return Err(NtStatus::INVALID_PARAMETER),
     }
     Ok(Answer::ok(|body| SetInfoResponse.encode(body)))

@@ -11,9 +11,6 @@ use smb_wire::tree::{
 };
 use smb_wire::{AccessMask, NtStatus};
 
-/// The most that anyone gets on a read-only share: FILE_GENERIC_READ and EXECUTE.
-const READ_ONLY_ACCESS: AccessMask = AccessMask::FILE_GENERIC_READ.union(AccessMask::FILE_GENERIC_EXECUTE);
-
 pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = TreeConnectRequest::decode(&request.message).map_err(|error| error.status())?;
     let session = request.session()?;
@@ -33,8 +30,7 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
             }
             share_flags |= ShareFlags::ENCRYPT_DATA;
         }
-        let read_only = share.read_only || share.vfs.caps().read_only;
-        let maximal_access = if read_only { READ_ONLY_ACCESS } else { AccessMask::FILE_ALL };
+        let maximal_access = share.maximal_access();
         (Target::Disk(share), ShareType::Disk, maximal_access)
     };
     let tree = session.add_tree(target, maximal_access).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;

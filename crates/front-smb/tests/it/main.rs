@@ -12,6 +12,7 @@ mod machine;
 mod posix;
 mod quic;
 mod races;
+mod rights;
 mod shares;
 mod site;
 
@@ -35,6 +36,10 @@ struct One;
 impl Users for One {
     fn nt_hash(&self, user: &str, _domain: &str) -> Option<NtHash> {
         (user == "user").then(|| nt_hash("pass"))
+    }
+
+    fn number(&self, user: &str) -> Option<u32> {
+        ["user"].iter().position(|known| user.eq_ignore_ascii_case(known)).map(|at| 1000 + at as u32)
     }
 }
 

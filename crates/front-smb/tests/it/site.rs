@@ -30,6 +30,10 @@ impl Users for Two {
         let known = [ALICE, BOB].into_iter().find(|known| known.user.eq_ignore_ascii_case(user))?;
         Some(nt_hash(known.password))
     }
+
+    fn number(&self, user: &str) -> Option<u32> {
+        [ALICE, BOB].iter().position(|known| known.user.eq_ignore_ascii_case(user)).map(|at| 1000 + at as u32)
+    }
 }
 
 /// A server with the share `share`.

@@ -9,6 +9,10 @@ use smb_wire::ioctl::snapshot::SnapshotTime;
 use std::borrow::Cow;
 use vfs::{Access, Disposition, OpenRequest};
 
+/// What can be had there.
+const READABLE: Access =
+    Access::READING.union(Access::READ_EA).union(Access::READ_ATTRIBUTES).union(Access::READ_CONTROL);
+
 /// What a request means, read as this client spells names, and whether it lies in a snapshot.
 pub(super) fn place(
     share: &Share,
@@ -47,7 +51,11 @@ pub(super) fn read_only(wanted: &mut OpenRequest, options: CreateOptions) -> Res
         return Err(NtStatus::MEDIA_WRITE_PROTECTED);
     }
     wanted.disposition = Disposition::Open;
-    wanted.access &= Access::READING | Access::READ_EA | Access::READ_ATTRIBUTES | Access::READ_CONTROL;
+    if wanted.maximum {
+        wanted.maximum = false;
+        wanted.access = READABLE;
+    }
+    wanted.access &= READABLE;
     Ok(())
 }
 
