@@ -7,6 +7,7 @@ mod downgrade;
 mod flood;
 mod foreign;
 mod frames;
+mod kept;
 mod leaks;
 mod links;
 mod lists;
