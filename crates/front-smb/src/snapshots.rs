@@ -1,5 +1,5 @@
 //! Where snapshots of a volume lie: directories below its root whose names hold their time, as `btrfs`, ZFS and LVM
-//! tools make them (`docs/adr/0011-previous-versions.md`).
+//! tools make them (`docs/adr/0012-previous-versions.md`).
 //!
 //! A pattern is a path. One component of it holds the time, by `%Y %m %d %H %M %S` (UTC); `%%` is a percent sign.
 //! Hour, minute and second may be left out and are 0 then. What is before that component is where snapshots are
@@ -39,10 +39,10 @@ impl SnapshotPattern {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<SnapshotPattern, String> {
-        if text.starts_with('/') {
-            return Err("it begins at the volume's root, without a / before it".to_owned());
-        }
         let names: Vec<&str> = text.split('/').collect();
+        if names.contains(&"") {
+            return Err("it is no path below the volume's root: one without / at the ends".to_owned());
+        }
         let timed = |name: &&str| name.replace("%%", "").contains('%');
         let at = names.iter().position(timed).ok_or("it holds no time, such as %Y-%m-%d_%H.%M.%S")?;
         if names[at + 1..].iter().any(timed) {

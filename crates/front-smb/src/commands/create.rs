@@ -1,8 +1,9 @@
 //! CREATE: opening and making files, directories and pipes (MS-SMB2 3.3.5.9, MS-FSA 2.1.5.1).
 //!
 //! This file checks what the request says by itself and what the user may do on the share; what the name and
-//! the other opens say is decided by `vfs`. What contexts ask for besides is in `lease`, `apple`, `durable` (opens that
-//! outlive their connections, and taking them up again) and `replay` (a CREATE that is sent again).
+//! the other opens say is decided by `vfs`. How names are read is in `name` and `history`. What contexts ask for besides
+//! is in `lease`, `apple`, `durable` (opens that outlive their connections, and taking them up again) and `replay` (a
+//! CREATE that is sent again).
 
 mod apple;
 mod durable;
@@ -11,6 +12,7 @@ mod instance;
 mod lease;
 pub(in crate::commands) mod name;
 pub(crate) mod replay;
+mod special;
 
 use crate::breaks::{self, Announcement};
 use crate::commands::ioctl::reparse;
@@ -18,7 +20,6 @@ use crate::commands::{extended, file_info, posix};
 use crate::config::{Share, Symlinks};
 use crate::open::{FileOpen, Kind, Open};
 use crate::order::ChannelOrder;
-use crate::pipe::Pipe;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::rights::Caller;
@@ -53,8 +54,6 @@ const MODE_OPTIONS: u32 = 0x0000_103E;
 /// Access that a request may name.
 const ACCESS_KNOWN: u32 = 0xF31F_01FF;
 const IMPERSONATION_MAX: u32 = 3;
-/// By this name Windows knows the quotas of a volume (MS-FSCC 2.1.5.4, `$Extend`).
-const QUOTA_FILE: &str = "$Extend\\$Quota:$Q:$INDEX_ALLOCATION";
 
 pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = CreateRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -62,15 +61,15 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         return Err(NtStatus::INSUFFICIENT_RESOURCES);
     }
     let tree = request.tree()?;
-    let Target::Disk(share) = &tree.target else { return open_pipe(request, tree, &decoded) };
+    let Target::Disk(share) = &tree.target else { return special::open_pipe(request, tree, &decoded) };
     let wants = durable::wants(&decoded, request.dialect())?;
     if let durable::Wants::Reconnect(wanted) = wants {
         // All else that it says is passed over, as with Windows.
         return durable::reconnect(request, tree, share, &decoded, wanted).await;
     }
     check(&decoded)?;
-    if decoded.name.eq_ignore_ascii_case(QUOTA_FILE) {
-        return open_quota(request, tree, &decoded);
+    if decoded.name.eq_ignore_ascii_case(special::QUOTA_FILE) {
+        return special::open_quota(request, tree, &decoded);
     }
     request.connection.server.until_restored(share).await;
     let named = match replay::begin(request, tree, share, &decoded, &wants).await? {
@@ -390,56 +389,6 @@ fn answer(
         false => None,
     };
     Ok(Answer { announce, ..Answer::ok(|body| response.encode(body)) })
-}
-
-fn open_pipe(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Result<Answer, NtStatus> {
-    if decoded.impersonation_level > IMPERSONATION_MAX {
-        return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
-    }
-    let pipe = Pipe::open(&decoded.name).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    open_special(request, tree, decoded, Kind::Pipe(pipe), FileAttributes::NORMAL)
-}
-
-/// The file that clients open to ask for quotas (MS-FSCC 2.4.41). It is always there, and there are none.
-fn open_quota(request: &Request, tree: &Arc<Tree>, decoded: &CreateRequest) -> Result<Answer, NtStatus> {
-    match decoded.create_disposition {
-        CreateDisposition::Open | CreateDisposition::OpenIf => {}
-        _ => return Err(NtStatus::ACCESS_DENIED),
-    }
-    let attributes =
-        FileAttributes::HIDDEN | FileAttributes::SYSTEM | FileAttributes::DIRECTORY | FileAttributes::ARCHIVE;
-    open_special(request, tree, decoded, Kind::Quota, attributes)
-}
-
-/// Opens what is no file of a volume.
-fn open_special(
-    request: &Request,
-    tree: &Arc<Tree>,
-    decoded: &CreateRequest,
-    kind: Kind,
-    file_attributes: FileAttributes,
-) -> Result<Answer, NtStatus> {
-    let desired = decoded.desired_access;
-    let mut access = named_rights(desired, tree.maximal_access, &request.session()?.token)?;
-    if desired.contains(AccessMask::MAXIMUM_ALLOWED) {
-        access |= tree.maximal_access;
-    }
-    let id = enter(request, tree, access, kind)?.id;
-    let response = CreateResponse {
-        oplock_level: OplockLevel::NONE,
-        flags: 0,
-        create_action: CreateAction::Opened,
-        creation_time: Default::default(),
-        last_access_time: Default::default(),
-        last_write_time: Default::default(),
-        change_time: Default::default(),
-        allocation_size: 0,
-        end_of_file: 0,
-        file_attributes,
-        file_id: id,
-        contexts: Vec::new(),
-    };
-    Ok(Answer::ok(|body| response.encode(body)))
 }
 
 #[cfg(test)]
