@@ -94,6 +94,11 @@ impl Exchange<'_> {
             self.cancel(&request);
             return Ok(());
         }
+        let negotiated = self.connection.negotiated.get().is_some();
+        if negotiated && header.command == Command::Negotiate {
+            // It comes once (MS-SMB2 3.3.5.4).
+            return Err(Disconnect("a second NEGOTIATE".to_owned()));
+        }
         let charge = match self.connection.negotiated.get() {
             Some(agreement) if agreement.dialect > smb_wire::negotiate::Dialect::SMB_2_0_2 => {
                 header.credit_charge
@@ -153,8 +158,8 @@ impl Exchange<'_> {
         self.chain.session_id = Some(request.header.session_id);
         self.chain.tree_id = Some(request.header.tree_id);
         let negotiated = self.connection.negotiated.get().is_some();
-        if negotiated == (command == Command::Negotiate) {
-            // Before NEGOTIATE nothing else may come, and it comes once (MS-SMB2 3.3.5.4).
+        if !negotiated && command != Command::Negotiate {
+            // Before NEGOTIATE nothing else may come (MS-SMB2 3.3.5.4).
             return Err(NtStatus::INVALID_PARAMETER.into());
         }
         if matches!(command, Command::Negotiate | Command::SessionSetup) {

@@ -76,17 +76,18 @@ pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgo
     let mut payload = Payload::None;
     let mut room = Vec::new();
     let last = replies.len() - 1;
+    let padding = if last > 0 { 8 } else { 1 };
     for (index, mut reply) in replies.into_iter().enumerate() {
         let begin = head.len();
         room.extend(reply.answer.room.take());
         let length = HEADER_LEN + reply.answer.body.len() + reply.answer.payload.len();
-        let padded = if index == last { length } else { length.next_multiple_of(8) };
+        let padded = length.next_multiple_of(padding);
         reply.header.next_command = if index == last { 0 } else { padded as u32 };
         if index > 0 {
             reply.header.flags |= Flags::RELATED;
         }
         let joined;
-        (payload, joined) = match index == last {
+        (payload, joined) = match index == last && padded == length {
             true => Payload::apart(reply.answer.payload, sealing),
             false => (Payload::None, reply.answer.payload),
         };
@@ -173,7 +174,7 @@ mod tests {
     fn a_chain_is_padded_and_linked() {
         let out = frame(vec![reply(1, 5), reply(2, 16), reply(3, 3)], None).unwrap();
         let message = Bytes::from(out.head).slice(FRAME_HEADER_LEN..);
-        assert_eq!(message.len(), 72 + 80 + 67);
+        assert_eq!(message.len(), 72 + 80 + 72);
         let parts: Vec<_> = smb_wire::split_compound(message).map(Result::unwrap).collect();
         assert_eq!(parts.iter().map(|(header, _)| header.message_id).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(!parts[0].0.flags.contains(Flags::RELATED) && parts[1].0.flags.contains(Flags::RELATED));

@@ -260,7 +260,8 @@ async fn a_stream_is_as_long_as_the_volume_keeps_it_and_no_longer() {
         assert!(stream.read(&cx(), offset, 10).await.unwrap().is_empty(), "{offset}");
     }
     stream.zero(&cx(), 1, far).await.unwrap();
-    assert_eq!(stream.ranges(&cx(), 1, far).await.unwrap(), [1..3]);
+    let ranges = stream.ranges(&cx(), 1, far).await.unwrap();
+    assert_eq!((ranges.len(), ranges[0].clone()), (1, 1..3));
     assert_eq!(word(stream.reserve(&cx(), far).await), "NoSpace");
     assert_eq!(content(&stream).await.len(), 3);
     stream.sync(&cx(), SyncKind::Full).await.unwrap();

@@ -277,7 +277,6 @@ async fn required_encryption_cannot_be_negotiated_away() {
 
 /// It costs the connection (MS-SMB2 3.3.5.4).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "dispatch.rs answers it with INVALID_PARAMETER"]
 async fn a_second_negotiation_ends_the_connection() {
     let site = Site::new().await;
     let mut user = site.log_in(&ALICE).await;
