@@ -103,10 +103,11 @@ fn configuration(address: SocketAddr, more: &str) -> String {
          disable netbios = yes\nload printers = no\nprinting = bsd\ndisable spoolss = yes\n\
          server min protocol = SMB2_02\nserver signing = mandatory\nmap to guest = never\n\
          server multi channel support = yes\n\
-         interfaces = vmtap1;speed=10000000000,capability=RSS vmtap2;speed=10000000000,capability=RSS\nsmb3 unix extensions = yes\n\
+         interfaces = \"vmtap1;speed=10000000000,capability=RSS\" \"vmtap2;speed=10000000000,capability=RSS\"\nsmb3 unix extensions = yes\n\
          {more}{wanted}\nkernel oplocks = no\nkernel share modes = no\nposix locking = no\n\
          [{share}]\npath = /srv\nread only = no\nforce user = {user}\n\
-         store dos attributes = yes\nea support = yes\nvfs objects = streams_xattr\n",
+         store dos attributes = yes\nea support = yes\nvfs objects = acl_xattr streams_xattr\n\
+         acl_xattr:ignore system acls = yes\n",
         wanted = std::env::var("SAMBA_GLOBAL_LINES").unwrap_or_default(),
         port = address.port(),
         share = SambaNewest::SHARE,

@@ -51,18 +51,24 @@ impl Wires {
         format!("{}.{wire}.1", self.prefix).parse().map_err(|_| format!("{} is no prefix", self.prefix))
     }
 
-    /// Nothing passes on this wire any more, as if it had been pulled at the server.
+    /// Nothing passes on this wire any more, in either direction, and nobody is told. The device stays up: user-mode
+    /// Linux loses its NIC for good when the other end goes down.
     pub fn cut(&self, wire: u8) -> Outcome {
-        self.set(wire, "down")
+        self.filter(&format!(
+            "table inet cut{wire} {{\n\
+             chain in {{ type filter hook input priority 0; iifname vmtap{wire} drop; }}\n\
+             chain out {{ type filter hook output priority 0; oifname vmtap{wire} drop; }}\n}}\n"
+        ))
     }
 
     pub fn mend(&self, wire: u8) -> Outcome {
-        self.set(wire, "up")
+        self.filter(&format!("delete table inet cut{wire}\n"))
     }
 
-    fn set(&self, wire: u8, state: &str) -> Outcome {
-        let mut command = Command::new("ip");
-        command.args(["-n", &self.namespace, "link", "set", &format!("vmtap{wire}"), state]);
+    fn filter(&self, rules: &str) -> Outcome {
+        let scratch = Scratch::new()?;
+        let mut command = self.net().command("nft");
+        command.arg("-f").arg(scratch.file("rules", rules)?);
         output(command).map(drop)
     }
 }

@@ -7,6 +7,7 @@ mod conformance;
 mod fuzz;
 mod packages;
 mod run;
+mod served;
 mod test;
 mod tidy;
 mod vm;
@@ -31,6 +32,8 @@ cargo xtask CHORE
   bench lan [--rounds N] [--only smbclient|channels|opens|small]
                       one client on loopback beside Samba 4.22 (root): one connection and four channels, plain, signed
                       and sealed; opens; small files
+  bench kernel [--rounds N] [--backend uml|kvm|tcg]
+                      the kernel's SMB client in a Linux guest, over one and four channels, beside Samba 4.22 (root)
   bench memory        what two nodes hold with 50 clients on 100,000 files (root)
   bench memory clients
                       what a server holds for each of 10,000 idle connections and 1,000 sessions, beside Samba 4.22 (root)
@@ -57,6 +60,10 @@ fn main() -> ExitCode {
             Err(_) => Err(format!("--seconds wants a number, not {seconds}")),
         },
         ["bench", "lan", options @ ..] => bench_lan(options),
+        ["bench", "kernel", options @ ..] => bench::kernel::plan(options).and_then(|plan| {
+            packages::ensure()?;
+            bench::kernel::bench(&plan)
+        }),
         ["bench", "memory"] => packages::ensure().and_then(|()| bench::memory::bench()),
         ["bench", "memory", "clients"] => packages::ensure().and_then(|()| bench::clients::bench()),
         ["bench", "wan", options @ ..] => bench_wan(options),
@@ -85,7 +92,7 @@ fn conformance_smb(scope: Scope, known_fail: Option<&str>) -> run::Outcome {
 fn kernel_client(options: &[&str]) -> run::Outcome {
     let plan = vm::plan(options)?;
     packages::ensure()?;
-    if plan.server != vm::Server::Samba && std::env::var_os("FARSHARE_BIN").is_none() {
+    if plan.server != served::Server::Samba && std::env::var_os("FARSHARE_BIN").is_none() {
         run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"])?;
     }
     vm::check(&plan)

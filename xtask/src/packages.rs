@@ -4,12 +4,13 @@
 use crate::run::{self, Outcome};
 
 /// A program that must be there, and the Debian package that has it.
-const DEBIAN: [(&str, &[&str], &str); 10] = [
+const DEBIAN: [(&str, &[&str], &str); 11] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
     ("debootstrap", &["--version"], "debootstrap"),
     ("ip", &["-V"], "iproute2"),
+    ("nft", &["--version"], "nftables"),
     ("cc", &["--version"], "gcc"),
     ("nsenter", &["--version"], "util-linux"),
     ("openssl", &["version"], "openssl"),

@@ -6,17 +6,17 @@
 //! the list, and shown.
 
 use crate::run::{self, Outcome};
-use e2e::{Farshare, Guest, SambaNewest, Scratch, Solo, Wires, output, vm_rig};
+use crate::served::{NAMESPACE, PREFIX, Served, Server};
+use e2e::{Guest, Scratch, Wires, output, vm_rig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// In this order: the quickest to fail first. `posix` wants a younger kernel than user-mode Linux has here.
-const BATTERY: [&str; 12] = [
+const BATTERY: [&str; 13] = [
     "mounts",
     "locks",
     "two_mounts",
@@ -29,25 +29,13 @@ const BATTERY: [&str; 12] = [
     "stress",
     "cut",
     "restart",
+    "persistent",
 ];
 const KNOWN_FAIL: &str = "e2e/vm/known-fail.tsv";
 const BASELINE: &str = "e2e/vm/baseline-samba-4.22.tsv";
-const NAMESPACE: &str = "fsvm";
-const PREFIX: &str = "10.214";
-const EVERY_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 445);
 const SCRIPT_LIMIT: Duration = Duration::from_secs(900);
 /// The exerciser that the guest is given.
 const FSX: &str = "fsx@0.3.2";
-
-/// Who serves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Server {
-    /// farshare over a directory.
-    Local,
-    /// farshare with link and cache between.
-    Far,
-    Samba,
-}
 
 /// What to run.
 pub struct Plan {
@@ -127,7 +115,7 @@ fn run_script(plan: &Plan, script: &str, tools: &[PathBuf], results: &mut Result
         let why = status.map_or("a signal".to_owned(), |code| format!("status {code}"));
         results.insert(format!("{script}.end"), format!("ended by {why}"));
     }
-    if !served.runs() {
+    if !served.running().is_running() {
         results.insert(format!("{script}.server"), "the server ended".to_owned());
     }
     Ok(())
@@ -147,7 +135,7 @@ fn verdict(line: &str) -> Option<(&str, String)> {
 }
 
 /// What the guest's scripts may ask of the host.
-fn obey(order: &str, wires: &Wires, served: &mut Served, data: &Path) -> Outcome<String> {
+pub fn obey(order: &str, wires: &Wires, served: &mut Served, data: &Path) -> Outcome<String> {
     let (word, rest) = order.split_once(' ').unwrap_or((order, ""));
     let wire = || rest.parse::<u8>().map_err(|_| format!("{order:?}: which wire?"));
     match word {
@@ -155,77 +143,13 @@ fn obey(order: &str, wires: &Wires, served: &mut Served, data: &Path) -> Outcome
         "mend" => wires.mend(wire()?).map(|()| String::new()),
         "kill" => served.kill().map(|()| String::new()),
         "serve" => served.serve().map(|()| String::new()),
+        "cpu" => Ok(served.running().cpu().seconds.to_string()),
         "sh" => {
             let mut command = Command::new("sh");
             command.args(["-c", rest]).current_dir(data);
             output(command)
         }
         _ => Err(format!("no such order: {order}")),
-    }
-}
-
-/// A running server.
-enum Served {
-    Local(Solo),
-    Far(Farshare),
-    Samba(SambaNewest),
-}
-
-impl Server {
-    fn name(self) -> &'static str {
-        match self {
-            Server::Local => "local",
-            Server::Far => "far",
-            Server::Samba => "samba",
-        }
-    }
-}
-
-impl Served {
-    fn start(server: Server, data: &Path, wires: &Wires) -> Outcome<Served> {
-        let net = wires.net();
-        Ok(match server {
-            Server::Local => Served::Local(Solo::start(data, &net, EVERY_ADDRESS, "", "")?),
-            Server::Far => Served::Far(Farshare::try_in(&net, &EVERY_ADDRESS.to_string(), data, &[])?),
-            Server::Samba => Served::Samba(SambaNewest::start(data, &net, EVERY_ADDRESS)?),
-        })
-    }
-
-    /// Share and login, as the scripts take them.
-    fn environment(&self) -> Vec<(String, String)> {
-        let (share, user, password) = match self {
-            Served::Local(_) => (Solo::SHARE, Solo::USER, Solo::PASSWORD),
-            Served::Far(far) => (far.share.as_str(), far.user.as_str(), far.password.as_str()),
-            Served::Samba(_) => (SambaNewest::SHARE, SambaNewest::USER, SambaNewest::PASSWORD),
-        };
-        [("SHARE", share), ("USER", user), ("PASSWD", password)]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec()
-    }
-
-    fn kill(&mut self) -> Outcome {
-        match self {
-            Served::Local(solo) => solo.kill(),
-            Served::Samba(samba) => samba.kill(),
-            Served::Far(_) => return Err("the far server has no second life: try makes all anew".to_owned()),
-        }
-        Ok(())
-    }
-
-    fn serve(&mut self) -> Outcome {
-        match self {
-            Served::Local(solo) => solo.serve(),
-            Served::Samba(samba) => samba.serve(),
-            Served::Far(_) => Err("the far server has no second life: try makes all anew".to_owned()),
-        }
-    }
-
-    fn runs(&mut self) -> bool {
-        match self {
-            Served::Local(solo) => solo.running().is_running(),
-            Served::Far(far) => far.running.is_running(),
-            Served::Samba(samba) => samba.running.is_running(),
-        }
     }
 }
 
@@ -241,7 +165,7 @@ fn fsx() -> Outcome<PathBuf> {
 }
 
 /// Minutes on a machine that has no guest yet.
-fn build_of_guest() -> Command {
+pub fn build_of_guest() -> Command {
     let mut command = Command::new(vm_rig().join("run"));
     command.arg("build");
     command

@@ -2,7 +2,7 @@
 # nothing is done twice: each byte here, at the server's disk and read anew is the one that was written.
 . /host/battery/lib.sh
 GIB=1073741824
-ALIVE=echo_interval=${ECHO:-2}
+ALIVE=hard,echo_interval=${ECHO:-2}
 
 # sent_by N: bytes that the Nth NIC has sent
 nic() { ip -o -4 addr | awk -v a="$1" 'index($4, a "/") == 1 {print $2}'; }

@@ -5,7 +5,6 @@ symlinks_mfs() { # kept as files of Minshall and French: no help from the server
     attach plain $B mfsymlinks && ln -s target $B/sl && same 'readlink' "$(readlink $B/sl)" target && rm $B/sl
     local done=$?; detach $B; return $done
 }
-symlinks() { ln -s a/target $A/sl && cold && same 'readlink' "$(readlink $A/sl)" a/target && rm $A/sl; }
 fifo_sfu() {
     attach plain $B sfu && mkfifo $B/pipe && [ -p $B/pipe ] && rm $B/pipe
     local done=$?; detach $B; return $done
@@ -85,7 +84,7 @@ fcntl.ioctl(os.open('$A/r2', os.O_RDWR | os.O_CREAT), 0x40049409, os.open('$A/r1
 snapshots_listed() { # answered, though there are none
     python3 -c "
 import fcntl, os, struct
-fcntl.ioctl(os.open('$A', os.O_RDONLY), 0x8000cf06, bytearray(struct.pack('=III', 0, 0, 16) + bytes(64)))"
+fcntl.ioctl(os.open('$A', os.O_RDONLY), 0x800ccf06, bytearray(struct.pack('=III', 0, 0, 16) + bytes(64)))"
 }
 file_info() { python3 -c "
 import fcntl, os
@@ -110,7 +109,7 @@ for n, file in enumerate(files): file.seek(0); assert file.read() == b'%d' % n
 }
 
 check mount attach plain $A || { echo end; exit; }
-for what in symlinks_mfs symlinks fifo_sfu xattrs modes acl_read acl_written streams allocate punch hole_is_free zero_range seek_hole \
+for what in symlinks_mfs fifo_sfu xattrs modes acl_read acl_written streams allocate punch hole_is_free zero_range seek_hole \
     collapse_refused_or_right copy_at_server clone snapshots_listed file_info dos_attributes birth deep open_files; do
     check $what $what
 done

@@ -106,21 +106,6 @@ def waits(a, b):
     assert time.monotonic() - begun < 8, "who waited was told late"
 
 
-def cancelled(a, b):
-    assert locked(a, EX, 100, 0)
-    path = b.name
-    pid = started(lambda: fcntl.lockf(open(path, "r+b"), EX, 100, 0))
-    time.sleep(1)
-    os.kill(pid, signal.SIGKILL)
-    assert ended(pid), "a wait whose process was killed goes on"
-    fcntl.lockf(a, UN, 100, 0)
-    # This client cancels nothing, but closes: within a second or so.
-    until = time.monotonic() + 5
-    while not locked(a, EX, 100, 0):
-        assert time.monotonic() < until, "a wait that was given up left its lock behind"
-        time.sleep(0.1)
-
-
 def dies(a, b):
     path = a.name
 

@@ -4,7 +4,7 @@
 for variant in $VARIANTS; do
     check $variant.mount attach $variant $A && check $variant.second_mount attach $variant $B nosharesock || continue
     noise 100000 3 > $A/locked; sync
-    for what in excludes beside shares releases whole_file far_offsets many waits cancelled dies mandatory; do
+    for what in excludes beside shares releases whole_file far_offsets many waits dies mandatory; do
         check $variant.$what timeout 60 python3 $HERE/locks.py $what $A/locked $B/locked
     done
     check $variant.lockfile same 'names made' "$(for i in 1 2 3 4 5 6 7 8; do

@@ -1,8 +1,9 @@
-# Needs a share that is continuously available. The server is killed and started again under open files: handles,
+# A share that is continuously available. The server is killed and started again under open files: handles,
 # what they hold back from others (share modes, locks, delete on close) and the place of the writer are all there
 # afterwards, and nobody else gets in between.
 . /host/battery/lib.sh
-ALIVE=persistenthandles,echo_interval=${ECHO:-2}
+SHARE=steady
+ALIVE=persistenthandles,hard,echo_interval=${ECHO:-2}
 
 kill_and_serve() { order kill && sleep 2 && order serve; }
 granted() { debug_data | grep -qi 'CONTINUOUS' || fail 'the share is not continuously available'; }

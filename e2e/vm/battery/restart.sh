@@ -1,7 +1,7 @@
 # The server is killed and started again while the guest works. The client comes back by itself; what was
 # acknowledged as written through (fsync, O_DIRECT) is there.
 . /host/battery/lib.sh
-ALIVE=echo_interval=${ECHO:-2}
+ALIVE=hard,echo_interval=${ECHO:-2}
 
 kill_and_serve() { order kill && sleep "${1:-3}" && order serve; }
 

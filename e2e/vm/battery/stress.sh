@@ -2,7 +2,7 @@
 . /host/battery/lib.sh
 
 load() {
-    mkdir -p $A/load && timeout 120 dbench -q -t 15 -D $A/load -c /usr/share/dbench/client.txt 4 > /tmp/dbench 2>&1 || { tail -n 1 /tmp/dbench; return 1; }
+    mkdir -p $A/load && timeout 120 dbench -t 15 -D $A/load -c /usr/share/dbench/client.txt 4 > /tmp/dbench 2>&1 || { tail -n 1 /tmp/dbench; return 1; }
     ! grep -i 'failed\|error' /tmp/dbench | head -n 1 | grep .
 }
 crowded_directory() {

@@ -18,6 +18,11 @@ impl Figures {
         self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
+    /// The same in another unit.
+    pub fn divided_by(&self, unit: f64) -> Figures {
+        Figures(self.0.iter().map(|figure| figure / unit).collect())
+    }
+
     /// Minimum, median and maximum.
     pub fn text(&self) -> String {
         match self.0.as_slice() {

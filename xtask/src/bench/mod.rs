@@ -5,6 +5,7 @@
 
 pub mod clients;
 mod figures;
+pub mod kernel;
 pub mod lan;
 mod load;
 pub mod memory;
