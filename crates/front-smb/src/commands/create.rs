@@ -195,7 +195,7 @@ async fn open_file(
     {
         file.allocation.store(bytes, Ordering::Relaxed);
         // For less it is not worth a round trip to the origin.
-        if bytes >= ALLOCATION_CHECKED_MIN && access.contains(AccessMask::WRITE_DATA) {
+        if bytes >= ALLOCATION_CHECKED_MIN && wanted.access.contains(Access::WRITE_DATA) {
             opened.open.set_allocation(&request.cx(), bytes).await.map_err(failed)?;
         }
     }

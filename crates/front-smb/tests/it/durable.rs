@@ -93,6 +93,20 @@ async fn an_open_waits_for_its_user_with_its_locks() {
 }
 
 #[tokio::test]
+async fn what_the_share_does_not_give_any_more_is_not_taken_up() {
+    let vfs = vfs::Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
+    let site = Site::over(vfs.clone(), |_| {}).await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    drop(alice);
+    kept(&site, 1).await;
+    site.server.set_shares(vec![Share { read_only: true, ..Share::new("share", vfs) }]);
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let back = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await;
+    assert_eq!(back.unwrap_err(), NtStatus::ACCESS_DENIED);
+}
+
+#[tokio::test]
 async fn whoever_wants_the_file_ends_an_open_that_is_only_kept() {
     let site = Site::new().await;
     let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
@@ -162,6 +176,10 @@ async fn a_write_that_was_overtaken_is_not_done() {
 async fn available(dir: &Path, state: &Path) -> Site {
     let volume = LocalVolume::open(dir, LocalConfig::default()).unwrap();
     let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
+    // Before the volume tells of changes nobody gets a lease.
+    while vfs.freshness().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let mut config = Site::config();
     config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
     let share = Share { continuously_available: true, ..Share::new("share", vfs) };

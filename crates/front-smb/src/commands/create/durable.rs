@@ -1,6 +1,7 @@
 //! Durable opens that a CREATE asks for or takes up again (MS-SMB2 3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12).
 
 use super::{Told, answer, enter_as, lease, name};
+use crate::commands::posix;
 use crate::config::Share;
 use crate::kept::{Durability, KeptOpen, may_be_durable};
 use crate::limits;
@@ -14,7 +15,7 @@ use smb_wire::create::context::DurableFlags;
 use smb_wire::create::{CreateAction, CreateContext, CreateRequest, CreateResponseContext};
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::{Capabilities, Dialect};
-use smb_wire::{FileId, NtStatus};
+use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::time::Duration;
 use vfs::{LeaseId, OpenRequest};
@@ -207,6 +208,11 @@ fn may_take(
     if kept.user.to_lowercase() != request.session()?.user.to_lowercase() {
         return Err(NtStatus::ACCESS_DENIED);
     }
+    // What the share gives may have become less meanwhile.
+    let held = kept.granted - AccessMask::ACCESS_SYSTEM_SECURITY;
+    if !request.tree()?.maximal_access.contains(held) {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
     // A lease is by name: the client must mean the file that it had (MS-SMB2 3.3.5.9.7).
     if leased.is_some() && !is_at(&kept.file, &decoded.name)? {
         return Err(NtStatus::INVALID_PARAMETER);
@@ -215,7 +221,11 @@ fn may_take(
 }
 
 fn is_at(file: &FileOpen, name: &str) -> Result<bool, NtStatus> {
-    let (at, named) = (file.vfs.path().map_err(failed)?, name::Target::parse(name)?);
+    let at = file.vfs.path().map_err(failed)?;
+    let named = match file.posix {
+        true => posix::path(name).map(name::Target::of)?,
+        false => name::Target::parse(name)?,
+    };
     let (here, there) = (file.vfs.stream().unwrap_or_default(), named.stream.unwrap_or_default());
     Ok(vfs::names::same(at.as_str(), named.path.as_str()) && vfs::names::same(&here, &there))
 }
