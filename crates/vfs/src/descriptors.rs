@@ -207,11 +207,13 @@ impl Core {
         futures_util::future::try_join_all(dirs.iter().map(stat)).await
     }
 
-    /// How long it is believed what a directory passes on: not at all where nobody tells of changes.
+    /// How long it is believed what a directory passes on: not at all where nobody tells of changes; as long as the
+    /// origin is away, like all else that is known of it.
     fn trust_in_dirs(&self) -> Duration {
         let freshness = self.freshness.lock().as_ref().map(|freshness| *freshness.borrow());
         match freshness {
-            Some(Freshness::Direct | Freshness::Offline { .. }) | None => Duration::ZERO,
+            Some(Freshness::Direct) | None => Duration::ZERO,
+            Some(Freshness::Offline { .. }) => Duration::MAX,
             Some(Freshness::Leased | Freshness::Notified | Freshness::Polled { .. }) => self.trust(),
         }
     }

@@ -127,7 +127,13 @@ pub(super) fn size(entries: &[NamedEntry]) -> u32 {
     if all == 0 { 0 } else { u32::try_from(all + HEAD_BYTES).unwrap_or(u32::MAX) }
 }
 
+/// The same of a file. Clients ask for it with whatever else they want to know: the origin, which may be far away, is
+/// asked only where the attributes tell of some.
 pub(super) async fn size_of(cx: &Cx, file: &FileOpen) -> Result<u32, NtStatus> {
+    let attr = file.attr(cx).await.map_err(failed)?;
+    if !attr.carries.contains(Carries::EXTENDED) {
+        return Ok(0);
+    }
     Ok(size(&list(cx, file).await?))
 }
 
