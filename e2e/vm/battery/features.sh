@@ -84,7 +84,7 @@ fcntl.ioctl(os.open('$A/r2', os.O_RDWR | os.O_CREAT), 0x40049409, os.open('$A/r1
 snapshots_listed() { # answered, though there are none
     python3 -c "
 import fcntl, os, struct
-fcntl.ioctl(os.open('$A', os.O_RDONLY), 0x800ccf06, bytearray(struct.pack('=III', 0, 0, 16) + bytes(64)))"
+fcntl.ioctl(os.open('$A/acl', os.O_RDONLY), 0x800ccf06, bytearray(struct.pack('=III', 0, 0, 16) + bytes(64)))"
 }
 file_info() { python3 -c "
 import fcntl, os

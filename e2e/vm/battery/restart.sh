@@ -22,11 +22,13 @@ during_generations() {
 }
 during_small_files() {
     mkdir $A/small
-    ( for n in $(seq 300); do echo $n > $A/small/$n || echo "file $n"; done ) > /tmp/small 2>&1 & local maker=$!
+    # fsync'ed each, so that the client tells of what it could not write.
+    ( for n in $(seq 200); do echo $n | dd of=$A/small/$n conv=fsync status=none || echo "file $n"; done ) > /tmp/small 2>&1 & local maker=$!
     sleep 1
     kill_and_serve || return
     wait $maker
-    cold; same 'at the host' "$(order sh 'cat small/* | sort -n | uniq | wc -l')" 300
+    same 'refused' "$(grep -c '^file' /tmp/small)" 0 || { tail -n 1 /tmp/small; return 1; }
+    same 'at the host' "$(order sh 'cat small/* | sort -n | uniq | wc -l')" 200
 }
 works_after() { echo after > $A/after && same 'content' "$(cat $A/after)" after; }
 

@@ -2,30 +2,37 @@
 . /host/battery/lib.sh
 
 load() {
-    mkdir -p $A/load && timeout 120 dbench -t 15 -D $A/load -c /usr/share/dbench/client.txt 4 > /tmp/dbench 2>&1 || { tail -n 1 /tmp/dbench; return 1; }
+    local try
+    mkdir -p $A/load
+    # Just after boot this kernel now and then refuses dbench its semaphore: that is no word about the server.
+    for try in 1 2 3; do
+        timeout 120 dbench -t 15 -D $A/load -c /usr/share/dbench/client.txt 4 > /tmp/dbench 2>&1 && break
+        grep -q 'barrier semaphore' /tmp/dbench || { tail -n 1 /tmp/dbench; return 1; }
+    done
+    grep -q '^Throughput' /tmp/dbench || fail "$(tail -n 1 /tmp/dbench)" || return
     ! grep -i 'failed\|error' /tmp/dbench | head -n 1 | grep .
 }
 crowded_directory() {
     local n pids=() bad=0
     mkdir $A/crowded || return
     for n in 1 2 3 4 5 6; do
-        ( for i in $(seq 120); do echo $i > $A/crowded/$n-$i && mv $A/crowded/$n-$i $A/crowded/m-$n-$i && cat $A/crowded/m-$n-$i || exit 1
+        ( for i in $(seq 60); do echo $i > $A/crowded/$n-$i && mv $A/crowded/$n-$i $A/crowded/m-$n-$i && cat $A/crowded/m-$n-$i || exit 1
             [ $((i % 3)) = 0 ] && { rm $A/crowded/m-$n-$i || exit 1; }; done > /dev/null; true ) & pids+=($!)
     done
     for n in "${pids[@]}"; do wait $n || bad=$((bad + 1)); done
     same 'workers that failed' $bad 0 || return
-    cold; same 'names' "$(ls $A/crowded | wc -l)" 480 && same 'at the host' "$(order sh 'ls crowded | wc -l')" 480
+    cold; same 'names' "$(ls $A/crowded | wc -l)" 240 && same 'at the host' "$(order sh 'ls crowded | wc -l')" 240
 }
-mount_and_go() { # 25 mounts one after another
+mount_and_go() { # 8 mounts one after another
     local n
-    for n in $(seq 25); do attach $1 $B nosharesock && echo $n > $B/n && umount $B || { echo "mount $n"; return 1; }; done
+    for n in $(seq 8); do attach $1 $B nosharesock && echo $n > $B/n && umount $B || { echo "mount $n"; return 1; }; done
 }
 
 for variant in $VARIANTS; do
     check $variant.mount attach $variant $A || continue
-    check $variant.load load
     check $variant.crowded_directory crowded_directory
     check $variant.mount_and_go mount_and_go $variant
+    check $variant.load load
     rm -rf ${A:?}/*
     check $variant.umount detach $A
 done
