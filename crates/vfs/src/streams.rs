@@ -210,16 +210,31 @@ pub(crate) async fn rename(
     replace: bool,
 ) -> Result<()> {
     check_name(&core, &to)?;
+    while let Some(breaking) = try_rename(&core, &cx, key, &part, &to, replace).await? {
+        breaking.settled(&cx).await?;
+    }
+    Ok(())
+}
+
+/// Renames, unless a client that keeps the stream open for its cache must be waited for.
+async fn try_rename(
+    core: &Arc<Core>,
+    cx: &Cx,
+    key: OpenKey,
+    part: &StreamPart,
+    to: &Arc<str>,
+    replace: bool,
+) -> Result<Option<Breaking>> {
     let StreamPart { base, file } = part;
     let _turn = base.node.carrying.clone().lock_owned().await;
     let from = core.registry.lock().streams.get(key.file).map(|stream| stream.name.clone());
     let from = from.ok_or(Error::Closed)?;
-    if from == to || (!core.caps.case_sensitive && names::same(&from, &to)) {
-        return Ok(());
+    if from == *to || (!core.caps.case_sensitive && names::same(&from, to)) {
+        return Ok(None);
     }
     let mut in_the_way = None;
-    if !names::same(&from, &to) {
-        in_the_way = find(&core, &cx, &base, &base.attr(&cx).await?, &to).await?;
+    if !names::same(&from, to) {
+        in_the_way = find(core, cx, base, &base.attr(cx).await?, to).await?;
     }
     if let Some((name, size)) = &in_the_way {
         if !replace {
@@ -232,16 +247,14 @@ pub(crate) async fn rename(
             return Err(Error::InvalidArgument("only an empty stream gives way"));
         }
     }
-    while let Some(node) = core.decide(|r, told| r.contend(key.file, Some(key.id), Contest::Handle, told)) {
-        Breaking::new(&core, node, key.file).settled(&cx).await?;
+    if let Some(node) = core.decide(|r, told| r.contend(key.file, Some(key.id), Contest::Handle, told)) {
+        return Ok(Some(Breaking::new(core, node, key.file)));
     }
-    file.rename(&cx, &to).await?;
-    match in_the_way {
-        Some((name, _)) if name != to => {
-            Ok(take_away(&core, &cx, &base.path()?, base.key.file, &name).await?)
-        }
-        Some(_) | None => Ok(()),
+    file.rename(cx, to).await?;
+    if let Some((name, _)) = in_the_way.filter(|(name, _)| name != to) {
+        take_away(core, cx, &base.path()?, base.key.file, &name).await?;
     }
+    Ok(None)
 }
 
 /// Removes a doomed stream at the volume. True when it is gone.

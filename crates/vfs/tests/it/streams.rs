@@ -5,8 +5,8 @@ use bytes::Bytes;
 use std::sync::Arc;
 use testkit::ease::{cx, p};
 use vfs::{
-    Access, Action, Caching, Disposition, Filter, NotifyAction, NotifyBatch, Open, OpenRequest, Opened,
-    Range, RenameHow, Result, Share, Tried, Want,
+    Access, Action, Caching, Disposition, Filter, Lease, LeaseId, NotifyAction, NotifyBatch, Open,
+    OpenRequest, Opened, Range, RenameHow, Result, Share, Tried, Want,
 };
 use volume::{Carries, Change, Named, SetAttr, SyncKind, Time, Volume};
 
@@ -361,6 +361,29 @@ async fn an_open_against_a_cached_stream_waits_and_one_of_the_file_does_not() {
     opened.open.acknowledge(Caching::READ).unwrap();
     breaking.settled(&cx()).await.unwrap();
     assert!(matches!(site.vfs.try_open(&cx(), &request).await.unwrap(), Tried::Opened(_)));
+}
+
+/// While a rename waits for a client that keeps the stream open, other streams of the file are opened.
+#[tokio::test]
+async fn a_rename_that_waits_keeps_nobody_out() {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let one = site.stream("file", "s").await;
+    let lease = Lease { id: LeaseId { client: 1, key: 1 }, epoch: None, dirs: false };
+    let kept = |r: &mut OpenRequest| (r.caching, r.lease) = (Caching::READ | Caching::HANDLE, Some(lease));
+    let opened = site.try_stream("file", "s", READ, kept).await.unwrap();
+    assert_eq!(opened.granted.caching, Caching::READ | Caching::HANDLE);
+    let renaming = tokio::spawn(async move { one.rename_stream(&cx(), "t", false).await });
+    while !opened.open.granted().breaking {
+        tokio::task::yield_now().await;
+    }
+    site.stream("file", "other").await.close(&cx()).await.unwrap();
+    assert!(!renaming.is_finished());
+    opened.open.close(&cx()).await.unwrap();
+    renaming.await.unwrap().unwrap();
+    assert_eq!(site.streams("file").await, ["other", "t"]);
 }
 
 #[tokio::test]
