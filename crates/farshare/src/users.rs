@@ -17,6 +17,7 @@
 //! [`UserTable`] looks at the file whenever somebody logs in and reads it again if it has changed: adding,
 //! removing and new passwords are in force for the next login. Sessions that exist go on.
 
+use crate::config::check_account_name;
 use rustix::fs::FlockOperation;
 use smb_core::ntlm::{NtHash, nt_hash};
 use std::collections::BTreeMap;
@@ -35,8 +36,6 @@ const HEAD_1: &str = "# farshare users 1";
 const NEXT: &str = "next ";
 /// The first number of all, as Windows counts users.
 const NUMBER_MIN: u32 = 1000;
-/// Longest user name, characters.
-pub const NAME_MAX: usize = 64;
 /// Most users in one file.
 pub const USERS_MAX: usize = 50_000;
 /// Largest users file, bytes: so many users with the longest names.
@@ -105,7 +104,7 @@ impl UserFile {
 
     /// Adds somebody; an error when the name is taken.
     pub fn add(&self, name: &str, password: &str) -> Result<(), String> {
-        check_name(name)?;
+        check_account_name(name)?;
         self.change(|table| {
             if table.users.contains_key(&name.to_lowercase()) {
                 return Err(format!(
@@ -130,7 +129,7 @@ impl UserFile {
 
     /// Adds somebody or gives a new password.
     pub fn put(&self, name: &str, password: &str) -> Result<(), String> {
-        check_name(name)?;
+        check_account_name(name)?;
         self.change(|table| {
             table.put(name, hash(password)?);
             Ok(())
@@ -229,7 +228,7 @@ fn read(path: &Path) -> Result<Table, String> {
 
 fn user_of(line: &str) -> Option<User> {
     let (name, rest) = line.split_once(':')?;
-    check_name(name).ok()?;
+    check_account_name(name).ok()?;
     let (hash, number) = match rest.split_once(':') {
         Some((hash, number)) => (hash, Some(number.parse().ok().filter(|number| *number >= NUMBER_MIN)?)),
         None => (rest, None),
@@ -249,21 +248,6 @@ fn unhex(text: &str) -> Option<NtHash> {
         *byte = (high << 4 | low) as u8;
     }
     Some(NtHash::from(*hash))
-}
-
-/// What Windows takes as an account name, and nothing that breaks the file.
-pub fn check_name(name: &str) -> Result<(), String> {
-    let reserved = |c: char| c.is_control() || "\"/\\[]:;|=,+*?<>@".contains(c);
-    let length = name.chars().count();
-    if (1..=NAME_MAX).contains(&length)
-        && !name.contains(reserved)
-        && name.trim() == name
-        && !name.starts_with('#')
-    {
-        return Ok(());
-    }
-    let mend = format!("take 1 to {NAME_MAX} characters, none of \" / \\ [ ] : ; | = , + * ? < > @");
-    Err(format!("{name:?} is not a user's name; {mend}"))
 }
 
 fn hash(password: &str) -> Result<NtHash, String> {

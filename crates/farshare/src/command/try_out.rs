@@ -163,7 +163,7 @@ fn password(args: &TryArgs) -> Result<Zeroizing<String>, Failure> {
 /// Who runs this, if that can be an SMB user.
 fn login_name() -> String {
     let known = ["LOGNAME", "USER"].into_iter().find_map(|key| std::env::var(key).ok());
-    known.filter(|name| crate::users::check_name(name).is_ok()).unwrap_or_else(|| "farshare".into())
+    known.filter(|name| crate::config::check_account_name(name).is_ok()).unwrap_or_else(|| "farshare".into())
 }
 
 fn named(name: &str) -> Result<NodeName, Failure> {

@@ -3,6 +3,7 @@
 //! `raw.rs` is what may be written, `settle.rs` what it means together; the types here are the outcome. They hold
 //! no secrets, only the files in which those lie, so they can be compared (reload) and printed.
 
+mod account;
 mod error;
 mod interface;
 mod origin;
@@ -14,6 +15,7 @@ mod share;
 mod tests;
 mod value;
 
+pub use account::check_account_name;
 pub use error::ConfigError;
 pub use origin::Origin;
 pub use secret::{SecretFile, read_private, read_secret};

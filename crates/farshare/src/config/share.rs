@@ -1,9 +1,9 @@
 //! `[smb.share.NAME]` and `[groups]`: what a share is called, who may connect to it, what it does not show.
 
+use super::account::check_account_name;
 use super::raw;
 use super::settle::Source;
 use super::*;
-use crate::users::check_name;
 use smb_core::wildcard::MAX_PATTERN_UNITS;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -20,14 +20,14 @@ pub(super) fn groups(
 ) -> Result<Groups, ConfigError> {
     let mut groups = Groups::new();
     for (name, members) in raw {
-        if let Err(why) = check_name(name.get_ref()) {
+        if let Err(why) = check_account_name(name.get_ref()) {
             return source.wrong(name.span(), why.replace("a user's name", "a group's name"));
         }
         if members.get_ref().is_empty() {
             return source.wrong(members.span(), "nobody is in this group; name its users, or take it out");
         }
         for member in members.get_ref() {
-            if let Err(why) = check_name(member.get_ref()) {
+            if let Err(why) = check_account_name(member.get_ref()) {
                 return source.wrong(member.span(), why);
             }
         }
