@@ -4,6 +4,7 @@
 //! * [`FaultVolume`]: wraps any volume and makes calls fail, wait, or find the origin offline;
 //! * [`contract`]: what every volume must do, as named checks driven by its `Caps`;
 //! * [`model`]: seeded random operations on a volume, compared with a plain tree after each step;
+//! * [`Swaps`]: a directory swapped for a way out of the root, for whoever must stay beneath it;
 //! * [`ease`]: one-line helpers over any volume, which panic with a story.
 
 pub mod contract;
@@ -13,8 +14,10 @@ mod fault;
 mod mem;
 pub mod model;
 mod rng;
+mod swap;
 
 pub use counts::{Counts, Op};
 pub use fault::{FaultVolume, Gate};
 pub use mem::{MemConfig, MemVolume};
 pub use rng::Rng;
+pub use swap::Swaps;

@@ -4,26 +4,11 @@
 use crate::fresh;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use testkit::ease;
+use testkit::{Swaps, ease};
 use volume::{Access, Change, Create, DosAttributes, ErrorKind, OpenHow, SetAttr, Volume};
 
 const RACE: Duration = Duration::from_secs(2);
-
-/// Swaps `d` between a directory and a symlink to `outside`, each in one step.
-fn swap(root: &Path, outside: &Path, number: usize, done: &AtomicBool, swaps: &AtomicU64) {
-    let link = root.join(format!("link{number}"));
-    symlink(outside, &link).unwrap();
-    let exchange = rustix::fs::RenameFlags::EXCHANGE;
-    while !done.load(Ordering::Relaxed) {
-        let dir = root.join("d");
-        if rustix::fs::renameat_with(rustix::fs::CWD, &link, rustix::fs::CWD, &dir, exchange).is_ok() {
-            swaps.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
 
 /// What a call made of it: nothing wrong, refused, or busy racing.
 fn harmless<T>(result: volume::Result<T>) -> bool {
@@ -52,14 +37,7 @@ async fn swapped_directories_never_lead_outside() {
     std::fs::create_dir(dir.path().join("d")).unwrap();
     std::fs::write(dir.path().join("d/secret"), "public").unwrap();
 
-    let (done, swaps) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let threads: Vec<_> = (0..2)
-        .map(|number| {
-            let (root, outside) = (dir.path().to_owned(), outside.path().to_owned());
-            let (done, swaps) = (done.clone(), swaps.clone());
-            std::thread::spawn(move || swap(&root, &outside, number, &done, &swaps))
-        })
-        .collect();
+    let swaps = Swaps::begin(dir.path(), outside.path());
     let start = Instant::now();
     let (mut calls, mut successes) = (0_u64, 0_u64);
     while start.elapsed() < RACE {
@@ -68,10 +46,7 @@ async fn swapped_directories_never_lead_outside() {
             successes += u64::from(result);
         }
     }
-    done.store(true, Ordering::Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-
-    assert!(swaps.load(Ordering::Relaxed) > 1000, "hardly a race: {swaps:?} swaps");
+    swaps.end();
     assert!(successes > 100 && successes < calls, "{successes} of {calls} calls succeeded");
     let left: Vec<_> = std::fs::read_dir(outside.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["secret"], "made, moved or removed outside");

@@ -7,34 +7,16 @@ use smb_raw::requests;
 use smb_wire::create::CreateResponse;
 use smb_wire::query_info::InfoType;
 use smb_wire::{NtStatus, Request};
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use testkit::Swaps;
 
 /// How long the race is run at least, and at most where other work holds it up.
 const RACE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Fewer swaps are hardly a race.
-const SWAPS: u64 = 1000;
 /// What lies outside; the second is never asked for by its name.
 const OUTSIDE: [&str; 3] = ["file", "never-named", "only-outside"];
 const BASIC: u8 = 4;
 const RENAME: u8 = 10;
-
-/// Swaps `d` between a directory and a symlink to `outside`, each in one step.
-fn swap(root: &Path, outside: &Path, number: usize, done: &AtomicBool, swaps: &AtomicU64) {
-    let link = root.join(format!("link{number}"));
-    symlink(outside, &link).unwrap();
-    let exchange = rustix::fs::RenameFlags::EXCHANGE;
-    while !done.load(Ordering::Relaxed) {
-        let dir = root.join("d");
-        if rustix::fs::renameat_with(rustix::fs::CWD, &link, rustix::fs::CWD, &dir, exchange).is_ok() {
-            swaps.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
 
 /// One open by this name, and all that can be done with it; gives whether it succeeded.
 async fn through(user: &mut User, name: &str) -> bool {
@@ -111,17 +93,10 @@ async fn a_directory_swapped_for_a_link_never_leads_outside() {
     let site = Site::over(vfs::Vfs::new(volume, vfs::VfsConfig::default()), |_| {}).await;
     let mut user = site.log_in(&ALICE).await;
 
-    let (done, swaps) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let threads: Vec<_> = (0..2)
-        .map(|number| {
-            let (root, outside) = (dir.path().to_owned(), outside.path().to_owned());
-            let (done, swaps) = (done.clone(), swaps.clone());
-            std::thread::spawn(move || swap(&root, &outside, number, &done, &swaps))
-        })
-        .collect();
+    let swaps = Swaps::begin(dir.path(), outside.path());
     let begun = Instant::now();
     let (mut rounds, mut successes) = (0, 0);
-    let raced = || begun.elapsed() >= RACE && swaps.load(Ordering::Relaxed) > SWAPS;
+    let raced = || begun.elapsed() >= RACE && swaps.enough();
     while !raced() && begun.elapsed() < PATIENCE {
         for name in [r"d\file", r"d\only-outside", &format!(r"d\new{rounds}"), r"D\FILE"] {
             successes += u64::from(through(&mut user, name).await);
@@ -131,10 +106,7 @@ async fn a_directory_swapped_for_a_link_never_leads_outside() {
         list(&mut user).await;
         rounds += 1;
     }
-    done.store(true, Ordering::Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-
-    assert!(swaps.load(Ordering::Relaxed) > SWAPS, "hardly a race: {swaps:?} swaps");
+    swaps.end();
     assert!(successes > 10 && successes < rounds * 4, "{successes} of {} opens succeeded", rounds * 4);
     let mut left: Vec<_> =
         std::fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
