@@ -163,16 +163,14 @@ impl Registry {
         let now = Instant::now();
         let mut refused = false;
         for (file, slot) in self.dirs_at(path) {
-            let excludes = |record: &&Record| share::conflict((record.access, record.share), (access, share));
-            let holders: Vec<Holder> = slot.records.iter().filter(excludes).map(Record::holder).collect();
-            refused |= !holders.is_empty();
-            let waits = holders
-                .into_iter()
-                .filter(|holder| slot.caching.contend_with(*holder, Contest::Handle, now, told).is_some())
-                .count();
-            slot.note_caching();
-            if waits > 0 {
-                return Ok(Some((*file, slot.node.clone())));
+            match slot.contend_holders(
+                |record| share::conflict((record.access, record.share), (access, share)),
+                now,
+                told,
+            ) {
+                Against::Nobody => {}
+                Against::Waits => return Ok(Some((*file, slot.node.clone()))),
+                Against::Stands => refused = true,
             }
         }
         if refused { Err(Error::SharingViolation) } else { Ok(None) }
@@ -316,7 +314,35 @@ impl Registry {
     }
 }
 
+/// What became of the opens that stand against something.
+pub(crate) enum Against {
+    Nobody,
+    /// Some were asked to close, and must be waited for.
+    Waits,
+    Stands,
+}
+
 impl Slot {
+    /// Asks the opens that stand against something to be closed, where only a cache keeps them.
+    pub(crate) fn contend_holders(
+        &mut self,
+        stands: impl Fn(&Record) -> bool,
+        now: Instant,
+        told: &mut Vec<Told>,
+    ) -> Against {
+        let mut against = Against::Nobody;
+        for record in self.records.iter().filter(|record| stands(record)) {
+            let wait = self.caching.contend_with(record.holder(), Contest::Handle, now, told);
+            match (wait, &against) {
+                (Some(_), _) => against = Against::Waits,
+                (None, Against::Nobody) => against = Against::Stands,
+                (None, _) => {}
+            }
+        }
+        self.note_caching();
+        against
+    }
+
     /// For the reading and writing that looks at the node alone.
     pub(crate) fn note_caching(&self) {
         self.node.readers.store(self.caching.readers(), Ordering::Release);

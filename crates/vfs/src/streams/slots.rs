@@ -6,7 +6,8 @@
 //! records are those of the object that carries it.
 
 use super::file::StreamFile;
-use crate::caching::{Contest, Holder, Told};
+use crate::caching::{Contest, Told};
+use crate::contend::Against;
 use crate::core::Core;
 use crate::registry::{Node, Record, Registry};
 use crate::{Access, Error, OpenId, Result, Share, names, share};
@@ -138,16 +139,10 @@ impl Registry {
         let mut refused = false;
         for OpenStream { id, .. } in self.streams.of(base) {
             let Some(slot) = self.slots.get_mut(id) else { continue };
-            let against = slot.records.iter().filter(|record| stands(record));
-            let holders: Vec<Holder> = against.map(Record::holder).collect();
-            refused |= !holders.is_empty();
-            let waits = holders
-                .into_iter()
-                .filter(|holder| slot.caching.contend_with(*holder, Contest::Handle, now, told).is_some())
-                .count();
-            slot.note_caching();
-            if waits > 0 {
-                return Ok(Some((*id, slot.node.clone())));
+            match slot.contend_holders(&stands, now, told) {
+                Against::Nobody => {}
+                Against::Waits => return Ok(Some((*id, slot.node.clone()))),
+                Against::Stands => refused = true,
             }
         }
         if refused { Err(refusal()) } else { Ok(None) }
