@@ -9,6 +9,7 @@ use crate::veto::Veto;
 use smb_core::access::Token;
 use smb_core::ntlm::NtHash;
 use smb_wire::negotiate::Dialect;
+use smb_wire::tree::ShareFlags;
 use smb_wire::{AccessMask, Sid};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -130,6 +131,8 @@ pub struct Share {
     pub users: Vec<String>,
     /// Left out of browse lists.
     pub hidden: bool,
+    /// Listings leave out what the user may not read.
+    pub hide_unreadable: bool,
     /// Opens survive the end of this process, where clients ask for that.
     pub continuously_available: bool,
     /// Only clients that encrypt may connect, and all that they ask for here must come encrypted.
@@ -160,12 +163,21 @@ impl Share {
             read_only: false,
             users: Vec::new(),
             hidden: false,
+            hide_unreadable: false,
             continuously_available: false,
             encrypt: false,
             veto: Veto::default(),
             symlinks: Symlinks::Server,
             snapshots: None,
         }
+    }
+
+    /// What is told of the share at connecting, and by `srvsvc` (MS-SMB2 2.2.10, MS-SRVS 2.2.4.29: the same bits).
+    pub(crate) fn flags(&self) -> ShareFlags {
+        let mut flags = ShareFlags::NO_CACHING;
+        flags.set(ShareFlags::ENCRYPT_DATA, self.encrypt);
+        flags.set(ShareFlags::ACCESS_BASED_DIRECTORY_ENUM, self.hide_unreadable);
+        flags
     }
 
     /// The most that anyone gets here.

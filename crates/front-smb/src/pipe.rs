@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use smb_wire::NtStatus;
 use smb_wire::rpc::srvsvc::{STYPE_DISKTREE, STYPE_IPC, STYPE_SPECIAL};
 use smb_wire::rpc::{self, AccountFacts, ServerFacts, Service, ShareFacts};
+use smb_wire::tree::ShareFlags;
 use volume::Time;
 
 /// MS-SRVS 2.2.2.7.
@@ -66,8 +67,8 @@ fn facts(server: &State) -> ServerFacts {
     let disks = visible
         .iter()
         .filter(|share| !share.hidden)
-        .map(|share| share_facts(&share.name, &share.comment, STYPE_DISKTREE));
-    let pipes = share_facts("IPC$", "", STYPE_IPC | STYPE_SPECIAL);
+        .map(|share| share_facts(&share.name, &share.comment, STYPE_DISKTREE, share.flags()));
+    let pipes = share_facts("IPC$", "", STYPE_IPC | STYPE_SPECIAL, ShareFlags::NO_CACHING);
     ServerFacts {
         name: server.config.server_name.clone(),
         comment: "farshare".to_owned(),
@@ -83,7 +84,7 @@ fn facts(server: &State) -> ServerFacts {
     }
 }
 
-fn share_facts(name: &str, comment: &str, share_type: u32) -> ShareFacts {
+fn share_facts(name: &str, comment: &str, share_type: u32, flags: ShareFlags) -> ShareFacts {
     ShareFacts {
         name: name.to_owned(),
         comment: comment.to_owned(),
@@ -91,6 +92,6 @@ fn share_facts(name: &str, comment: &str, share_type: u32) -> ShareFacts {
         path: format!("C:\\{name}"),
         max_users: u32::MAX,
         current_users: 0,
-        flags: 0,
+        flags: flags.bits(),
     }
 }

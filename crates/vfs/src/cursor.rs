@@ -2,11 +2,15 @@
 
 use crate::open::Open;
 use crate::resolve::Lookup;
-use crate::{Error, Result};
+use crate::rights::Listed;
+use crate::{Access, Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, NamedEntry, VPath};
+
+/// Entries that are judged together: a far volume answers the questions for all of them in one round trip.
+const JUDGED_AT_ONCE: usize = 64;
 
 /// One name of a directory, in the origin's spelling (an SMB front end shows [`crate::names::to_smb`] of it).
 #[derive(Clone, Debug)]
@@ -36,8 +40,18 @@ pub enum Links {
 pub struct DirCursor {
     open: Arc<Open>,
     links: Links,
-    ready: VecDeque<DirEntry>,
+    ready: VecDeque<Ready>,
     at: At,
+}
+
+/// An entry of the present page.
+#[derive(Debug)]
+struct Ready {
+    entry: DirEntry,
+    /// What a link that is followed leads to, where its attributes are those of that.
+    leads_to: Option<VPath>,
+    /// What the caller may do with it, once somebody has asked.
+    allowed: Option<Access>,
 }
 
 #[derive(Debug)]
@@ -45,6 +59,12 @@ enum At {
     Start,
     Page(Bytes),
     End,
+}
+
+impl Ready {
+    fn listed(&self) -> Listed<'_> {
+        Listed { name: &self.entry.name, attr: &self.entry.attr, leads_to: self.leads_to.as_ref() }
+    }
 }
 
 impl DirCursor {
@@ -55,13 +75,45 @@ impl DirCursor {
     /// The next entry without taking it; `None` at the end.
     pub async fn peek(&mut self, cx: &Cx) -> Result<Option<&DirEntry>> {
         self.fill(cx).await?;
-        Ok(self.ready.front())
+        Ok(self.ready.front().map(|ready| &ready.entry))
     }
 
     /// Takes the next entry; `None` at the end.
     pub async fn next(&mut self, cx: &Cx) -> Result<Option<DirEntry>> {
         self.fill(cx).await?;
-        Ok(self.ready.pop_front())
+        Ok(self.ready.pop_front().map(|ready| ready.entry))
+    }
+
+    /// Whether the caller of the open has these rights on the next entry: for hiding what nobody may read. Those behind
+    /// it that are `awaited` are judged along with it.
+    pub async fn allows(
+        &mut self,
+        cx: &Cx,
+        access: Access,
+        awaited: impl Fn(&DirEntry) -> bool,
+    ) -> Result<bool> {
+        self.fill(cx).await?;
+        if self.ready.front().is_some_and(|first| first.allowed.is_none()) {
+            self.judge(cx, awaited).await?;
+        }
+        // Where nobody judges, everything is allowed.
+        let allowed = self.ready.front().and_then(|first| first.allowed);
+        Ok(allowed.is_none_or(|allowed| allowed.contains(access)))
+    }
+
+    /// Judges the next entry, and some of those behind it.
+    async fn judge(&mut self, cx: &Cx, awaited: impl Fn(&DirEntry) -> bool) -> Result<()> {
+        let Some(rights) = self.open.rights().cloned() else { return Ok(()) };
+        let dir = self.open.path()?;
+        let is_due = |at: usize, ready: &Ready| at == 0 || ready.allowed.is_none() && awaited(&ready.entry);
+        let due = self.ready.iter().enumerate().filter(|(at, ready)| is_due(*at, ready));
+        let places: Vec<usize> = due.map(|(at, _)| at).take(JUDGED_AT_ONCE).collect();
+        let listed: Vec<Listed<'_>> = places.iter().map(|at| self.ready[*at].listed()).collect();
+        let judged = self.open.core.judge_listed(cx, &dir, &listed, &*rights).await?;
+        for (at, allowed) in places.into_iter().zip(judged) {
+            self.ready[at].allowed = Some(allowed);
+        }
+        Ok(())
     }
 
     /// From the beginning again, with fresh answers of the volume.
@@ -113,34 +165,40 @@ impl DirCursor {
                         Some(attr) => attr,
                         None => self.open.attr(cx).await?,
                     };
-                    self.ready.push_back(DirEntry { name: ".".into(), attr: this, leads_to_dir: false });
-                    self.ready.push_back(DirEntry { name: "..".into(), attr: above, leads_to_dir: false });
+                    for (name, attr) in [(".", this), ("..", above)] {
+                        let entry = DirEntry { name: name.into(), attr, leads_to_dir: false };
+                        // Whoever may list a directory may see it, and that it is somewhere.
+                        self.ready.push_back(Ready { entry, leads_to: None, allowed: Some(Access::all()) });
+                    }
                     page
                 }
                 false => core.volume.list(cx, &dir, how).await?,
             };
             for entry in page.entries {
                 let led_to = self.led_to(cx, &entry).await?;
-                let attr = if self.links == Links::Followed { led_to } else { entry.attr };
-                let leads_to_dir = entry.attr.kind == Kind::Symlink && led_to.is_dir();
-                self.ready.push_back(DirEntry { name: entry.name, attr, leads_to_dir });
+                let leads_to_dir = led_to.as_ref().is_some_and(|(_, attr)| attr.is_dir());
+                let followed = led_to.filter(|_| self.links == Links::Followed);
+                let attr = followed.as_ref().map_or(entry.attr, |(_, attr)| *attr);
+                let leads_to = followed.map(|(path, _)| path);
+                let entry = DirEntry { name: entry.name, attr, leads_to_dir };
+                self.ready.push_back(Ready { entry, leads_to, allowed: None });
             }
             self.at = page.next.map_or(At::End, At::Page);
         }
         Ok(())
     }
 
-    /// The attributes: of what a link leads to, or its own when it leads nowhere.
-    async fn led_to(&self, cx: &Cx, entry: &Entry) -> Result<Attr> {
+    /// What a link leads to; `None` when it is none, or leads nowhere.
+    async fn led_to(&self, cx: &Cx, entry: &Entry) -> Result<Option<(VPath, Attr)>> {
         if entry.attr.kind != Kind::Symlink || self.links == Links::Shown {
-            return Ok(entry.attr);
+            return Ok(None);
         }
         let path = self.open.path()?.join(&entry.name)?;
         let how = Lookup { case_sensitive: false, follow: true, stop: false };
         match self.open.core.resolve(cx, &path, how).await.and_then(|found| found.found()) {
-            Ok((_, attr)) => Ok(attr),
+            Ok(found) => Ok(Some(found)),
             Err(Error::Volume(error)) => Err(Error::Volume(error)),
-            Err(_) => Ok(entry.attr),
+            Err(_) => Ok(None),
         }
     }
 }

@@ -15,11 +15,13 @@
 //! delete this, who may list it may look at its attributes. Directories on the way are not asked: passing through is
 //! everybody's, as on Windows. What was opened stays open, whatever is set later.
 
+use crate::attributes::is_missing;
 use crate::core::Core;
 use crate::{Access, Error, OpenRequest, Result};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::fmt;
-use volume::{Attr, Change, Cx, DosAttributes, Named, VPath};
+use volume::{Attr, Carries, Change, Cx, DosAttributes, Named, VPath};
 
 /// What one caller may do, by descriptors.
 pub trait Rights: fmt::Debug + Send + Sync {
@@ -59,6 +61,15 @@ pub(crate) struct Judged {
     pub access: Access,
     /// The most that its caller may have, where somebody judged and was asked for it.
     pub maximal: Option<Access>,
+}
+
+/// What a listing showed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed<'a> {
+    pub name: &'a str,
+    pub attr: &'a Attr,
+    /// Where the attributes are of something else than what has the name.
+    pub leads_to: Option<&'a VPath>,
 }
 
 /// What a directory lends those who may do this in it.
@@ -192,6 +203,62 @@ impl Core {
         match rights.allowed(descriptor.as_deref(), Access::DELETE).contains(Access::DELETE) {
             true => Ok(()),
             false => Err(Error::AccessDenied),
+        }
+    }
+
+    /// The most that `rights` give on entries of a directory, without what it lends. Nothing on one that is gone.
+    pub(crate) async fn judge_listed(
+        &self,
+        cx: &Cx,
+        dir: &VPath,
+        entries: &[Listed<'_>],
+        rights: &dyn Rights,
+    ) -> Result<Vec<Access>> {
+        let has_own = |listed: &&Listed<'_>| listed.attr.carries.contains(Carries::DESCRIPTOR);
+        let is_passed_to = |listed: &&Listed<'_>| listed.leads_to.is_none() && !has_own(listed);
+        // What the directory passes on is looked at once, and judged once for each kind of entry.
+        let of_dir = match entries.iter().any(|listed| is_passed_to(&listed)) {
+            true => self.descriptor_of_dir(cx, dir, rights).await?,
+            false => None,
+        };
+        let mut passed_on: HashMap<(u32, u32, bool), Access> = HashMap::new();
+        let mut all = vec![Access::empty(); entries.len()];
+        let mut alone = Vec::new();
+        for (at, listed) in entries.iter().enumerate() {
+            let attr = listed.attr;
+            if !is_passed_to(&listed) {
+                alone.push(
+                    async move { Ok::<_, Error>((at, self.judge_alone(cx, dir, listed, rights).await?)) },
+                );
+                continue;
+            }
+            all[at] = *passed_on.entry((attr.uid, attr.gid, attr.is_dir())).or_insert_with(|| {
+                let descriptor = of_dir.as_ref().and_then(|of_dir| rights.passed_on(of_dir, attr));
+                rights.allowed(descriptor.as_deref(), Access::empty())
+            });
+        }
+        for (at, allowed) in futures_util::future::try_join_all(alone).await? {
+            all[at] = allowed;
+        }
+        Ok(all)
+    }
+
+    /// The same for one that carries a descriptor, or lies elsewhere.
+    async fn judge_alone(
+        &self,
+        cx: &Cx,
+        dir: &VPath,
+        listed: &Listed<'_>,
+        rights: &dyn Rights,
+    ) -> Result<Access> {
+        let path = match listed.leads_to {
+            Some(path) => path.clone(),
+            None => dir.join(listed.name)?,
+        };
+        match self.descriptor(cx, &path, listed.attr, rights).await {
+            Ok(descriptor) => Ok(rights.allowed(descriptor.as_deref(), Access::empty())),
+            Err(error) if matches!(error, Error::PathNotFound) || is_missing(&error) => Ok(Access::empty()),
+            Err(error) => Err(error),
         }
     }
 

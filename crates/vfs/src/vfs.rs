@@ -4,8 +4,8 @@ use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
 use crate::{
-    Access, AckRefused, Caching, Former, LeaseId, Open, OpenId, OpenRequest, Opened, Owner, Result, Rights,
-    Share, create, restore, streams, watch,
+    Access, AckRefused, Caching, Former, LeaseId, Open, OpenId, OpenRequest, Opened, Owner, Result, Share,
+    create, restore, streams, watch,
 };
 use std::sync::Arc;
 use volume::{Attr, Caps, Cx, Freshness, Space, VPath, Volume};
@@ -128,12 +128,6 @@ impl Vfs {
     pub async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
         let how = Lookup { case_sensitive: false, follow: true, stop: false };
         Ok(self.0.resolve(cx, path, how).await?.found()?.1)
-    }
-
-    /// The most that `rights` give on what a listing showed at this path: for hiding what nobody may read.
-    pub async fn allowed(&self, cx: &Cx, path: &VPath, attr: &Attr, rights: &dyn Rights) -> Result<Access> {
-        let descriptor = self.0.descriptor(cx, path, attr, rights).await?;
-        Ok(rights.allowed(descriptor.as_deref(), Access::empty()))
     }
 
     /// A client has given back all of a lease but `keeps`, as it was told to. Answers what it keeps.

@@ -150,6 +150,8 @@ pub struct ShareSettings {
     pub comment: String,
     pub read_only: bool,
     pub hidden: bool,
+    /// Listings leave out what the user may not read.
+    pub hide_unreadable: bool,
     /// Opens survive a restart of the node, where clients ask for that.
     pub continuously_available: bool,
     pub symlinks: front_smb::Symlinks,
@@ -330,6 +332,7 @@ impl ShareSettings {
             comment: String::new(),
             read_only: false,
             hidden: false,
+            hide_unreadable: false,
             continuously_available: false,
             symlinks: front_smb::Symlinks::Server,
             snapshots: None,

@@ -122,6 +122,8 @@ pub struct Share {
     #[serde(default)]
     pub hidden: bool,
     #[serde(default)]
+    pub hide_unreadable: bool,
+    #[serde(default)]
     pub continuously_available: bool,
     #[serde(default)]
     pub symlinks: Symlinks,

@@ -84,6 +84,7 @@ pub(super) fn settle(
             comment: share.comment,
             read_only: share.read_only,
             hidden: share.hidden,
+            hide_unreadable: share.hide_unreadable,
             continuously_available: share.continuously_available,
             snapshots,
             symlinks: match share.symlinks {

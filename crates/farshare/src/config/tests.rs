@@ -141,6 +141,14 @@ fn who_users_are_to_descriptors() {
 }
 
 #[test]
+fn listings_hide_nothing_unless_it_is_asked_for() {
+    let volume = "volume = \"projects\"";
+    let hides = |text: &str| parse(text).unwrap().smb.unwrap().shares[0].hide_unreadable;
+    assert!(!hides(ENTRYPOINT));
+    assert!(hides(&ENTRYPOINT.replacen(volume, &format!("{volume}\nhide_unreadable = true"), 1)));
+}
+
+#[test]
 fn interfaces_and_channels() {
     let listen = "listen = \"0.0.0.0:445\"";
     let with = |more: &str| format!("{listen}\n{more}");

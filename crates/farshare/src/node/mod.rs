@@ -269,6 +269,7 @@ fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::
         read_only: share.read_only,
         users: share.users.clone(),
         hidden: share.hidden,
+        hide_unreadable: share.hide_unreadable,
         continuously_available: share.continuously_available,
         encrypt: share.encrypt == ShareEncryption::Required,
         veto: front_smb::Veto::new(share.veto.iter().map(String::as_str)),

@@ -2,13 +2,12 @@
 
 use crate::change_times::ChangeTimes;
 use crate::commands::{extended, file_info, posix};
-use crate::config::Symlinks;
+use crate::config::{Share, Symlinks};
 use crate::open::{FileOpen, Walk};
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
 use crate::status::failed;
-use crate::veto::Veto;
 use smb_core::wildcard::Pattern;
 use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::directory::{DirectoryClass, DirectoryEntry, DirectoryPage};
@@ -16,8 +15,13 @@ use smb_wire::fscc::posix::{POSIX_LEVEL, PosixDirectoryPage, PosixInformation};
 use smb_wire::query_directory::{QueryDirectoryFlags, QueryDirectoryRequest, QueryDirectoryResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::borrow::Cow;
-use vfs::Links;
+use std::sync::Arc;
+use vfs::{Access, DirEntry, Links};
 use volume::{Attr, Cx};
+
+/// What a user needs on an entry to see it where a share hides what is not readable: all that reading is.
+const READABLE: Access =
+    Access::READ_DATA.union(Access::READ_EA).union(Access::READ_ATTRIBUTES).union(Access::READ_CONTROL);
 
 pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = QueryDirectoryRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -44,8 +48,8 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let single = decoded.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY);
     let page = class.page(decoded.output_buffer_length as usize);
     let change_times = &request.connection.server.change_times;
-    let veto = request.tree()?.share().map(|share| &share.veto);
-    let data = fill(&cx, walk, veto, page, single, change_times).await?;
+    let share = request.tree()?.share();
+    let data = fill(&cx, walk, share, page, single, change_times).await?;
     let response = QueryDirectoryResponse { data: data.into() };
     Ok(Answer::ok(|body| response.encode(body)))
 }
@@ -164,15 +168,24 @@ fn begin<'a>(
 async fn fill(
     cx: &Cx,
     walk: &mut Walk,
-    veto: Option<&Veto>,
+    share: Option<&Arc<Share>>,
     mut page: Page,
     single: bool,
     change_times: &ChangeTimes,
 ) -> Result<Vec<u8>, NtStatus> {
+    let hides = share.is_some_and(|share| share.hide_unreadable);
     loop {
-        let Some(entry) = walk.cursor.peek(cx).await.map_err(failed)?.cloned() else { break };
+        let Walk { cursor, pattern, .. } = &mut *walk;
+        let Some(entry) = cursor.peek(cx).await.map_err(failed)?.cloned() else { break };
+        let is_wanted =
+            |name: &str| pattern.matches(name) && !share.is_some_and(|share| share.veto.has(name));
         let name = page.name(&entry.name);
-        if walk.pattern.matches(&name) && !veto.is_some_and(|veto| veto.has(&name)) {
+        let is_shown = is_wanted(&name)
+            && (!hides || {
+                let awaited = |entry: &DirEntry| is_wanted(&page.name(&entry.name));
+                cursor.allows(cx, READABLE, awaited).await.map_err(failed)?
+            });
+        if is_shown {
             let extended = walk.cursor.extended(cx, &entry).await.map_err(failed)?;
             let attr = change_times.show(entry.attr);
             if !page.push(&name, entry.leads_to_dir, &attr, extended::size(&extended)) {

@@ -15,23 +15,19 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = TreeConnectRequest::decode(&request.message).map_err(|error| error.status())?;
     let session = request.session()?;
     let name = share_name(&decoded.path)?;
-    let mut share_flags = ShareFlags::NO_CACHING;
-    let (target, share_type, maximal_access) = if name.eq_ignore_ascii_case("IPC$") {
-        (Target::Pipes, ShareType::Pipe, AccessMask::FILE_ALL)
+    let (target, share_type, share_flags, maximal_access) = if name.eq_ignore_ascii_case("IPC$") {
+        (Target::Pipes, ShareType::Pipe, ShareFlags::NO_CACHING, AccessMask::FILE_ALL)
     } else {
         let share = request.connection.server.share(name).ok_or(NtStatus::BAD_NETWORK_NAME)?;
         if !share.admits(&session.user) {
             return Err(NtStatus::ACCESS_DENIED);
         }
-        if share.encrypt {
-            // Without a cipher nothing could be asked for here (MS-SMB2 3.3.5.7).
-            if session.sealing.is_none() {
-                return Err(NtStatus::ACCESS_DENIED);
-            }
-            share_flags |= ShareFlags::ENCRYPT_DATA;
+        // Without a cipher nothing could be asked for here (MS-SMB2 3.3.5.7).
+        if share.encrypt && session.sealing.is_none() {
+            return Err(NtStatus::ACCESS_DENIED);
         }
-        let maximal_access = share.maximal_access();
-        (Target::Disk(share), ShareType::Disk, maximal_access)
+        let (share_flags, maximal_access) = (share.flags(), share.maximal_access());
+        (Target::Disk(share), ShareType::Disk, share_flags, maximal_access)
     };
     let tree = session.add_tree(target, maximal_access).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
     let mut capabilities = ShareCapabilities::empty();

@@ -2,11 +2,11 @@ use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{cx, exists, mkdir, p, put, stat};
+use testkit::ease::{apply, cx, exists, mkdir, p, put, stat};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{
-    Access, BREAK_TIMEOUT, Caching, Disposition, Error, NewDescriptor, Newborn, OpenRequest, RenameHow,
-    Rights, Vfs, VfsConfig, Want,
+    Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, Newborn, OpenRequest,
+    RenameHow, Rights, Vfs, VfsConfig, Want,
 };
 use volume::{Attr, Carries, Change, ErrorKind, Named, Volume};
 
@@ -228,6 +228,84 @@ async fn nobody_is_asked_twice() {
         "each open looks at its own name: {:?}",
         site.mem.counts()
     );
+}
+
+impl Site {
+    /// The names in a directory on which the caller may do this, of those that are not `passed_over`.
+    async fn allowed(&self, path: &str, links: Links, access: Access, passed_over: &str) -> Vec<String> {
+        let dir = self.try_open(path, READ, judged).await.unwrap().open;
+        let mut cursor = dir.list(links).unwrap();
+        let mut names = Vec::new();
+        while let Some(entry) = cursor.peek(&cx()).await.unwrap().cloned() {
+            let awaited = |entry: &DirEntry| &*entry.name != passed_over;
+            if awaited(&entry) && cursor.allows(&cx(), access, awaited).await.unwrap() {
+                names.push(entry.name.to_string());
+            }
+            cursor.next(&cx()).await.unwrap();
+        }
+        names
+    }
+}
+
+#[tokio::test]
+async fn entries_are_judged_as_opens_are_and_each_kind_once() {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    mkdir(&*site.mem, "dir").await;
+    for nth in 0..150 {
+        put(&*site.mem, &format!("dir/f{nth:03}"), "content").await;
+    }
+    mkdir(&*site.mem, "dir/sub").await;
+    give(&*site.mem, "dir", descriptor(Access::all(), Some(READ))).await;
+    for (name, allowed) in [("f001", WRITE), ("f140", LOOK), ("f149", Access::empty())] {
+        give(&*site.mem, &format!("dir/{name}"), descriptor(allowed, None)).await;
+    }
+    // Notices of what was set up so far are through.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let all = site.allowed("dir", Links::Shown, Access::empty(), "").await;
+    assert_eq!(all.len(), 2 + 150 + 1);
+    site.mem.counts().reset();
+    let readable = site.allowed("dir", Links::Shown, READ, "f001").await;
+    let hidden: Vec<&str> = all.iter().filter(|name| !readable.contains(name)).map(String::as_str).collect();
+    assert_eq!(hidden, ["f001", "f140", "f149"]);
+    assert_eq!(site.mem.counts().of(Op::Named), 0, "known from the first time");
+    assert_eq!(site.mem.counts().of(Op::Stat), 2, "dir and what is above: {:?}", site.mem.counts());
+    assert_eq!(site.allowed("dir", Links::Shown, WRITE, "").await, [".", "..", "f001"]);
+}
+
+#[tokio::test]
+async fn a_link_is_judged_by_what_is_shown_of_it() {
+    let site = site();
+    mkdir(&*site.mem, "closed").await;
+    put(&*site.mem, "closed/file", "content").await;
+    give(&*site.mem, "closed", descriptor(READ, Some(LOOK))).await;
+    mkdir(&*site.mem, "dir").await;
+    for (name, target) in [("leads", "../closed/file"), ("lost", "nowhere")] {
+        let change = Change::Symlink { path: p(&format!("dir/{name}")), target: target.into() };
+        apply(&*site.mem, change).await;
+    }
+    assert_eq!(site.allowed("dir", Links::Followed, READ, "").await, [".", "..", "lost"]);
+    assert_eq!(site.allowed("dir", Links::Marked, READ, "").await, [".", "..", "leads", "lost"]);
+}
+
+#[tokio::test]
+async fn what_went_away_while_it_was_listed_is_not_readable() {
+    let site = site();
+    for name in ["a", "b"] {
+        put(&*site.mem, name, "content").await;
+        give(&*site.mem, name, descriptor(READ, None)).await;
+    }
+    let mut cursor = site.try_open("", READ, judged).await.unwrap().open.list(Links::Shown).unwrap();
+    while &*cursor.peek(&cx()).await.unwrap().unwrap().name != "a" {
+        cursor.next(&cx()).await.unwrap();
+    }
+    apply(&*site.mem, Change::Remove { path: p("a"), dir: false, expect: None }).await;
+    assert!(!cursor.allows(&cx(), READ, |_| true).await.unwrap());
+    cursor.next(&cx()).await.unwrap();
+    assert!(cursor.allows(&cx(), READ, |_| true).await.unwrap());
+    assert!(!cursor.allows(&cx(), WRITE, |_| true).await.unwrap());
 }
 
 #[tokio::test]
