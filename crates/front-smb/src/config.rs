@@ -14,8 +14,9 @@ use smb_wire::{AccessMask, Sid};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What a read-only share gives: FILE_GENERIC_READ and EXECUTE.
-const READ_ONLY_ACCESS: AccessMask = AccessMask::FILE_GENERIC_READ.union(AccessMask::FILE_GENERIC_EXECUTE);
+/// What a read-only share and a snapshot give: FILE_GENERIC_READ and EXECUTE.
+pub(crate) const READ_ONLY_ACCESS: AccessMask =
+    AccessMask::FILE_GENERIC_READ.union(AccessMask::FILE_GENERIC_EXECUTE);
 
 /// Where users are looked up.
 pub trait Users: Send + Sync + 'static {

@@ -17,7 +17,7 @@ mod special;
 use crate::breaks::{self, Announcement};
 use crate::commands::ioctl::reparse;
 use crate::commands::{extended, file_info, posix};
-use crate::config::{Share, Symlinks};
+use crate::config::{READ_ONLY_ACCESS, Share, Symlinks};
 use crate::open::{FileOpen, Kind, Open};
 use crate::order::ChannelOrder;
 use crate::reply::Answer;
@@ -163,10 +163,10 @@ async fn open_file(
         wanted.mode = mode;
     }
     veto::opening(share, &wanted.path, wanted.disposition)?;
-    wanted.rights = Some(Arc::new(Caller::new(token, tree.maximal_access, decoded)?));
     wanted.maximum = maximum;
-    let asks_maximal = |context: &CreateContext| matches!(context, CreateContext::QueryMaximalAccess(_));
-    wanted.tell_maximal = decoded.contexts.iter().any(asks_maximal);
+    let most =
+        if in_snapshot && maximum { tree.maximal_access & READ_ONLY_ACCESS } else { tree.maximal_access };
+    put_rights(token, most, decoded, &mut wanted)?;
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }
@@ -200,7 +200,11 @@ async fn open_file(
         }
     }
     let attr = file.show(attr);
-    let granted = AccessMask::from_bits_retain(wanted.access.bits());
+    let mut granted = AccessMask::from_bits_retain(wanted.access.bits());
+    if in_snapshot {
+        // Rights that were asked for by name are told, and using them is refused (`Open::needs_present`).
+        granted |= access;
+    }
     let maximal = opened.maximal.map_or(tree.maximal_access, |all| AccessMask::from_bits_retain(all.bits()));
     let open = enter(request, tree, granted, Kind::File(Arc::new(file)))?;
     let durable = durable::grant(request, share, wants, &wanted, &open).await;
@@ -210,6 +214,19 @@ async fn open_file(
     let told = Told { action: action(opened.action), granted: opened.granted, contexts, level: None };
     let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))
+}
+
+/// By what the open is judged, and whether its client wants to know the most that it may have.
+fn put_rights(
+    token: &Arc<Token>,
+    most: AccessMask,
+    decoded: &CreateRequest,
+    wanted: &mut OpenRequest,
+) -> Result<(), NtStatus> {
+    let asks = |context: &CreateContext| matches!(context, CreateContext::QueryMaximalAccess(_));
+    wanted.tell_maximal = decoded.contexts.iter().any(asks);
+    wanted.rights = Some(Arc::new(Caller::new(token, most, decoded)?));
+    Ok(())
 }
 
 /// Opens; while another client has to give back what it caches, this one's is told to wait.

@@ -5,10 +5,12 @@ use front_smb::{SnapshotPattern, Symlinks};
 use smb_raw::{Reply, requests};
 use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse};
 use smb_wire::error_response::ErrorResponse;
+use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::reparse::{ReparseData, Symlink, tag};
 use smb_wire::ioctl::snapshot::SnapshotTime;
 use smb_wire::ioctl::{Fsctl, IoctlResponse};
-use smb_wire::{FileId, NtStatus, Request};
+use smb_wire::query_info::{InfoType, QueryInfoResponse};
+use smb_wire::{AccessMask, FileId, NtStatus, Request};
 
 const BLOCK: usize = 64 * 1024;
 
@@ -198,6 +200,15 @@ async fn the_past_is_listed_and_read_and_never_written() {
     let past = user.open(&requests::open("@GMT-2026.11.21-07.05.09\\f")).await;
     assert_eq!(user.content(past).await, b"then");
     assert_eq!(user.status(&requests::write(past, 0, b"x")).await, NtStatus::MEDIA_WRITE_PROTECTED);
+    let writing = AccessMask::READ_DATA | AccessMask::WRITE_DATA;
+    for (desired, told) in [(AccessMask::MAXIMUM_ALLOWED, 0x0012_00A9_u32), (writing, writing.bits())] {
+        let name = "@GMT-2026.11.21-07.05.09\\f";
+        let open = CreateRequest { desired_access: desired, ..requests::create(name) };
+        let open = user.open(&Request::Create(open)).await;
+        let reply = user.call(&requests::query_info(open, InfoType::FILE, FileClass::ACCESS.0)).await.unwrap();
+        assert_eq!(*QueryInfoResponse::decode(&reply.message).unwrap().data, told.to_le_bytes());
+        assert_eq!(user.status(&requests::write(open, 0, b"x")).await, NtStatus::MEDIA_WRITE_PROTECTED);
+    }
     let new = user.status(&requests::open("@GMT-2026.11.21-07.05.09\\new")).await;
     assert_eq!(new, NtStatus::MEDIA_WRITE_PROTECTED);
     for name in ["@GMT-2026.11.21-07.05.10\\f", "@GMT-2026.11.21-07.05.09\\..\\..\\f"] {

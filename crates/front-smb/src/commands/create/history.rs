@@ -2,7 +2,7 @@
 //! MS-SMB 2.2.1.1.1). What lies in a snapshot is only read, whatever the client may do in the share.
 
 use super::name::Target;
-use crate::config::Share;
+use crate::config::{READ_ONLY_ACCESS, Share};
 use smb_wire::NtStatus;
 use smb_wire::create::{CreateContext, CreateDisposition, CreateOptions, CreateRequest};
 use smb_wire::ioctl::snapshot::SnapshotTime;
@@ -10,8 +10,7 @@ use std::borrow::Cow;
 use vfs::{Access, Disposition, OpenRequest};
 
 /// What can be had there.
-const READABLE: Access =
-    Access::READING.union(Access::READ_EA).union(Access::READ_ATTRIBUTES).union(Access::READ_CONTROL);
+const READABLE: Access = Access::from_bits_truncate(READ_ONLY_ACCESS.bits());
 
 /// What a request means, read as this client spells names, and whether it lies in a snapshot.
 pub(super) fn place(
@@ -51,10 +50,6 @@ pub(super) fn read_only(wanted: &mut OpenRequest, options: CreateOptions) -> Res
         return Err(NtStatus::MEDIA_WRITE_PROTECTED);
     }
     wanted.disposition = Disposition::Open;
-    if wanted.maximum {
-        wanted.maximum = false;
-        wanted.access = READABLE;
-    }
     wanted.access &= READABLE;
     Ok(())
 }
