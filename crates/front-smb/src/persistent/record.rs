@@ -1,0 +1,191 @@
+//! One persistent open as a row of the database: `docs/formats/smb-opens.md`.
+
+use crate::kept::Durability;
+use crate::open::Open;
+use bytes::{Buf, BufMut, Bytes};
+use smb_wire::AccessMask;
+use smb_wire::create::CreateAction;
+use std::time::Duration;
+use store::Schema;
+use store::rusqlite::{self, Connection, Row, params};
+use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share};
+use volume::{FileId, Ticket, VPath};
+
+pub(super) const SCHEMA: Schema = Schema {
+    // "fsOp"
+    kind: 0x6673_4f70,
+    steps: &["
+CREATE TABLE open(
+    id INTEGER PRIMARY KEY, share TEXT NOT NULL, user TEXT NOT NULL, path TEXT NOT NULL, file BLOB NOT NULL,
+    dir INTEGER NOT NULL, ticket BLOB, access INTEGER NOT NULL, granted INTEGER NOT NULL,
+    sharing INTEGER NOT NULL, mode INTEGER NOT NULL, action INTEGER NOT NULL, delete_on_close INTEGER NOT NULL,
+    client BLOB NOT NULL, create_guid BLOB NOT NULL, timeout_ms INTEGER NOT NULL, lease_key BLOB, parent_key BLOB,
+    caching INTEGER NOT NULL, epoch INTEGER, locks BLOB NOT NULL);
+CREATE INDEX open_by_lease ON open(client, lease_key);
+"],
+};
+
+/// Bytes of one lock in `locks`.
+const LOCK_BYTES: usize = 17;
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(super) id: u64,
+    pub(super) share: String,
+    pub(super) user: String,
+    pub(super) granted: AccessMask,
+    pub(super) mode: u32,
+    pub(super) action: CreateAction,
+    pub(super) durability: Durability,
+    pub(super) create_guid: [u8; 16],
+    pub(super) dir: bool,
+    pub(super) former: Former,
+}
+
+impl Record {
+    /// Of an open that is about to be told; `None` when it cannot come back: the volume has no name for it.
+    pub(crate) fn of(
+        open: &Open,
+        user: &str,
+        share: &str,
+        request: &OpenRequest,
+        durability: Durability,
+    ) -> Option<Record> {
+        let file = open.file().ok()?;
+        let ticket = file.vfs.ticket();
+        if file.vfs.has_content() && ticket.is_none() {
+            return None;
+        }
+        let granted = file.vfs.granted();
+        let mut request =
+            OpenRequest { path: file.vfs.path().ok()?, caching: granted.caching, ..request.clone() };
+        request.access = file.vfs.access();
+        if let Some(lease) = &mut request.lease {
+            lease.epoch = granted.epoch;
+        }
+        Some(Record {
+            id: open.id.persistent,
+            share: share.to_lowercase(),
+            user: user.to_owned(),
+            granted: open.granted,
+            mode: file.mode,
+            action: file.action,
+            create_guid: durability.create_guid?,
+            durability,
+            dir: file.vfs.is_dir(),
+            former: Former { request, file: file.vfs.file_id(), ticket, locks: file.vfs.locks() },
+        })
+    }
+
+    pub(super) fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
+        let request = &self.former.request;
+        let lease = request.lease;
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO open VALUES
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
+        )?
+        .execute(params![
+            self.id as i64,
+            self.share,
+            self.user,
+            request.path.as_str(),
+            encode_file(self.former.file),
+            self.dir,
+            self.former.ticket.as_ref().map(|ticket| ticket.0.to_vec()),
+            request.access.bits(),
+            self.granted.bits(),
+            request.share.bits(),
+            self.mode,
+            self.action as u32,
+            request.delete_on_close,
+            self.durability.client.to_le_bytes(),
+            self.create_guid,
+            self.durability.timeout.as_millis() as i64,
+            lease.map(|lease| lease.id.key.to_le_bytes()),
+            request.parent_lease.map(u128::to_le_bytes),
+            request.caching.bits(),
+            lease.and_then(|lease| lease.epoch),
+            encode_locks(&self.former.locks),
+        ])
+        .map(drop)
+    }
+
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
+        let client = u128::from_le_bytes(row.get("client")?);
+        let create_guid: [u8; 16] = row.get("create_guid")?;
+        let path: String = row.get("path")?;
+        let path = VPath::parse(&path).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, error.into())
+        })?;
+        let access = Access::from_bits_truncate(row.get("access")?);
+        let lease_key: Option<[u8; 16]> = row.get("lease_key")?;
+        let parent_key: Option<[u8; 16]> = row.get("parent_key")?;
+        let epoch: Option<u16> = row.get("epoch")?;
+        let id = |key| LeaseId { client, key: u128::from_le_bytes(key) };
+        let ticket: Option<Vec<u8>> = row.get("ticket")?;
+        let locks: Vec<u8> = row.get("locks")?;
+        let timeout: i64 = row.get("timeout_ms")?;
+        let action: u32 = row.get("action")?;
+        Ok(Record {
+            id: row.get::<_, i64>("id")? as u64,
+            share: row.get("share")?,
+            user: row.get("user")?,
+            granted: AccessMask::from_bits_retain(row.get("granted")?),
+            mode: row.get("mode")?,
+            action: action_of(action),
+            durability: Durability {
+                timeout: Duration::from_millis(timeout.unsigned_abs()),
+                create_guid: Some(create_guid),
+                client,
+                persistent: true,
+                resilient: false,
+            },
+            create_guid,
+            dir: row.get("dir")?,
+            former: Former {
+                request: OpenRequest {
+                    share: Share::from_bits_truncate(row.get("sharing")?),
+                    delete_on_close: row.get("delete_on_close")?,
+                    caching: Caching::from_bits_truncate(row.get("caching")?),
+                    lease: lease_key.map(|key| Lease { id: id(key), epoch, dirs: true }),
+                    parent_lease: parent_key.map(u128::from_le_bytes),
+                    ..OpenRequest::new(path, access, Owner(0))
+                },
+                file: decode_file(row.get("file")?),
+                ticket: ticket.map(|ticket| Ticket(Bytes::from(ticket))),
+                locks: decode_locks(&locks),
+            },
+        })
+    }
+}
+
+fn action_of(code: u32) -> CreateAction {
+    let all =
+        [CreateAction::Superseded, CreateAction::Opened, CreateAction::Created, CreateAction::Overwritten];
+    all.into_iter().find(|action| *action as u32 == code).unwrap_or(CreateAction::Opened)
+}
+
+fn encode_file(id: FileId) -> [u8; 16] {
+    ((u128::from(id.hi) << 64) | u128::from(id.lo)).to_be_bytes()
+}
+
+fn decode_file(bytes: [u8; 16]) -> FileId {
+    let both = u128::from_be_bytes(bytes);
+    FileId { hi: (both >> 64) as u64, lo: both as u64 }
+}
+
+pub(super) fn encode_locks(locks: &[(Range, bool)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(locks.len() * LOCK_BYTES);
+    for (range, exclusive) in locks {
+        bytes.put_u64(range.offset);
+        bytes.put_u64(range.length);
+        bytes.put_u8(u8::from(*exclusive));
+    }
+    bytes
+}
+
+fn decode_locks(bytes: &[u8]) -> Vec<(Range, bool)> {
+    let whole = bytes.chunks_exact(LOCK_BYTES);
+    whole.map(|mut lock| (Range::new(lock.get_u64(), lock.get_u64()), lock.get_u8() != 0)).collect()
+}
