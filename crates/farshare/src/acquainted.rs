@@ -169,6 +169,8 @@ struct Kept {
     copies: bool,
     #[serde(default)]
     clones: bool,
+    #[serde(default)]
+    compression: bool,
 }
 
 impl Acquainted {
@@ -283,6 +285,7 @@ impl Kept {
             holes: caps.holes,
             copies: caps.copies,
             clones: caps.clones,
+            compression: caps.compression,
         }
     }
 
@@ -305,6 +308,7 @@ impl Kept {
             holes: self.holes,
             copies: self.copies,
             clones: self.clones,
+            compression: self.compression,
         }
     }
 }
@@ -404,6 +408,7 @@ mod tests {
         holes: true,
         copies: false,
         clones: true,
+        compression: true,
     };
 
     /// A way that ends at a directory once `open` is set.

@@ -3,6 +3,7 @@
 //! The format of `user.farshare.attr` is described in `docs/formats/local-attributes.md`.
 
 use crate::beneath::ProcPath;
+use crate::compression;
 use crate::error::{Failure, Outcome};
 use crate::sys;
 use bytes::{Buf, BufMut};
@@ -26,6 +27,20 @@ const CARRIES_SHIFT: u8 = 1;
 pub(crate) const PERMISSIONS: u32 = 0o777;
 /// `st_blocks` counts in these, whatever the file system's block is.
 pub(crate) const BLOCK_BYTES: u64 = 512;
+
+/// What the file system keeps of a file beyond POSIX.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Keeps {
+    /// Extended attributes of users.
+    pub(crate) extras: bool,
+    /// Compressed content.
+    pub(crate) compression: bool,
+}
+
+impl Keeps {
+    /// What the kernel knows is all.
+    pub(crate) const NOTHING: Keeps = Keeps { extras: false, compression: false };
+}
 
 /// What the extended attribute says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -56,7 +71,7 @@ impl Extra {
         }
         let flags = bytes.get_u8();
         bytes.advance(2);
-        let dos = DosAttributes::from_bits_truncate(bytes.get_u32_le());
+        let dos = DosAttributes::from_bits_truncate(bytes.get_u32_le()) - DosAttributes::COMPRESSED;
         let btime = Time(bytes.get_i64_le());
         let carries = Carries::from_bits_truncate(flags >> CARRIES_SHIFT);
         Some(Extra { dos, btime: (flags & HAS_BTIME != 0).then_some(btime), carries })
@@ -185,13 +200,15 @@ pub(crate) fn can_have_extra(kind: Kind) -> bool {
     matches!(kind, Kind::File | Kind::Dir)
 }
 
-pub(crate) fn attr(stat: &Statx, extra: Extra) -> Attr {
+pub(crate) fn attr(stat: &Statx, extra: Extra, keeps: Keeps) -> Attr {
     let (mtime, ctime) = (time(stat.stx_mtime), time(stat.stx_ctime));
     let kernel_btime = match StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME) {
         true => time(stat.stx_btime),
         // A file system without creation times: it was there by the earlier of the two.
         false => mtime.min(ctime),
     };
+    let mut dos = extra.dos;
+    dos.set(DosAttributes::COMPRESSED, keeps.compression && compression::is_told(stat));
     Attr {
         id: id_of(stat),
         version: Version { hi: ctime.0 as u64, lo: (mtime.0 as u64).rotate_left(20) ^ stat.stx_size },
@@ -206,23 +223,23 @@ pub(crate) fn attr(stat: &Statx, extra: Extra) -> Attr {
         uid: stat.stx_uid,
         gid: stat.stx_gid,
         links: stat.stx_nlink,
-        dos: extra.dos,
+        dos,
         carries: extra.carries,
     }
 }
 
 /// All that is to be known of the object behind a descriptor.
-pub(crate) fn attr_of(fd: &OwnedFd, extras: bool) -> Outcome<Attr> {
+pub(crate) fn attr_of(fd: &OwnedFd, keeps: Keeps) -> Outcome<Attr> {
     let stat = look(fd)?;
-    let extra = match extras && can_have_extra(kind_of(&stat)) {
+    let extra = match keeps.extras && can_have_extra(kind_of(&stat)) {
         true => Extra::of(fd)?,
         false => Extra::default(),
     };
-    Ok(attr(&stat, extra))
+    Ok(attr(&stat, extra, keeps))
 }
 
 /// Sets everything but the size; an owner cannot be set. A directory keeps its setgid and sticky bits. The caller holds the lock that keeps two changes of extras apart.
-pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, extras: bool) -> Outcome<()> {
+pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, keeps: Keeps) -> Outcome<()> {
     if set.uid.is_some() || set.gid.is_some() {
         return Err(Failure::Kind(ErrorKind::Unsupported));
     }
@@ -232,12 +249,19 @@ pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, extras: bool) -> Outcome<()> {
         chmod(ProcPath::of(fd).bytes(), Mode::from_bits_truncate(kept | mode & PERMISSIONS))?;
     }
     if set.dos.is_some() || set.btime.is_some() {
-        if !extras || !can_have_extra(kind(fd)?) {
+        if !keeps.extras || !can_have_extra(kind(fd)?) {
             return Err(Failure::Kind(ErrorKind::Unsupported));
         }
         let present = Extra::of(fd)?;
-        let (dos, btime) = (set.dos.unwrap_or(present.dos), set.btime.or(present.btime));
+        let (dos, btime) =
+            (set.dos.map_or(present.dos, |dos| dos - DosAttributes::COMPRESSED), set.btime.or(present.btime));
         present.storing(fd, Extra { dos, btime, ..present })?;
+    }
+    if let Some(compressed) = set.compressed {
+        if !keeps.compression || !can_have_extra(kind(fd)?) {
+            return Err(Failure::Kind(ErrorKind::Unsupported));
+        }
+        compression::set(fd, compressed)?;
     }
     if set.mtime.is_some() || set.atime.is_some() {
         let stamp = |time: Option<Time>| match time.map(Time::to_parts) {

@@ -121,7 +121,7 @@ impl Disk {
         let handle = self.root.handle(path, Patience::Disk)?;
         let stat = attributes::look(&handle)?;
         crate::changes::expected(expect, attributes::id_of(&stat))?;
-        match self.extras && attributes::can_have_extra(attributes::kind_of(&stat)) {
+        match self.keeps.extras && attributes::can_have_extra(attributes::kind_of(&stat)) {
             true => Ok(handle),
             false => Err(ErrorKind::Unsupported.into()),
         }
@@ -195,7 +195,7 @@ impl Disk {
             false => lower_flag(&handle, name.kind()),
         };
         done.and(flagged)?;
-        attributes::attr_of(&handle, self.extras)
+        attributes::attr_of(&handle, self.keeps)
     }
 }
 

@@ -28,7 +28,7 @@ impl Disk {
             Change::MakeDir { path, mode, dos } => {
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
                 mkdirat(&place.dir, &*place.name, Mode::from_bits_truncate(mode & PERMISSIONS))?;
-                if self.extras && !dos.is_empty() {
+                if self.keeps.extras && !dos.is_empty() {
                     let made = handle_at(&place)?;
                     self.set(&made, &SetAttr { dos: Some(*dos), ..SetAttr::default() })?;
                 }
@@ -62,7 +62,7 @@ impl Disk {
                     resize(&reopen(&handle, OFlags::WRONLY)?, size)?;
                 }
                 self.set(&handle, set)?;
-                attributes::attr_of(&handle, self.extras).map(Some)
+                attributes::attr_of(&handle, self.keeps).map(Some)
             }
             Change::SetNamed { path, name, value, expect } => {
                 self.set_carried(path, name, value.as_ref(), *expect).map(Some)
@@ -73,13 +73,13 @@ impl Disk {
     /// Sets everything but the size, one change of extras at a time.
     pub(crate) fn set(&self, handle: &OwnedFd, set: &SetAttr) -> Outcome<()> {
         let _one_at_a_time = self.setting_extras.lock();
-        attributes::set(handle, set, self.extras)
+        attributes::set(handle, set, self.keeps)
     }
 
     /// What is under a name after a change; and the change on the medium, where that is wanted.
     fn named(&self, place: &Place<'_>) -> Outcome<Attr> {
         self.on_medium(place)?;
-        attributes::attr_of(&handle_at(place)?, self.extras)
+        attributes::attr_of(&handle_at(place)?, self.keeps)
     }
 
     fn on_medium(&self, place: &Place<'_>) -> Outcome<()> {

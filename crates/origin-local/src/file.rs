@@ -4,7 +4,7 @@
 //! disk; buffers are never filled with zeros first. Short writes go into the page cache on the spot as long as
 //! that is quick (`brisk.rs`), all others by way of a blocking thread.
 
-use crate::attributes;
+use crate::attributes::{self, Keeps};
 use crate::changes::{path_now, resize, sync_dir};
 use crate::error::{Failure, Outcome};
 use crate::sys;
@@ -144,7 +144,7 @@ impl File for LocalFile {
     }
 
     async fn attr(&self, _cx: &Cx, _fresh: Fresh) -> Result<Attr> {
-        attributes::attr_of(&self.fd, self.disk.extras).map_err(self.told("attr"))
+        attributes::attr_of(&self.fd, self.disk.keeps).map_err(self.told("attr"))
     }
 
     async fn set_attr(&self, cx: &Cx, set: &SetAttr) -> Result<Attr> {
@@ -160,7 +160,7 @@ impl File for LocalFile {
                 resize(&fd, size)?;
             }
             disk.set(&fd, &set)?;
-            attributes::attr_of(&fd, disk.extras)
+            attributes::attr_of(&fd, disk.keeps)
         };
         self.disk.pool.run(cx, "set_attr", work).await?.map_err(self.told("set_attr"))
     }
@@ -239,7 +239,7 @@ impl File for LocalFile {
         if how == Close::Commit {
             self.not_lost("close")?;
         }
-        attributes::attr_of(&self.fd, self.disk.extras).map_err(self.told("close"))
+        attributes::attr_of(&self.fd, self.disk.keeps).map_err(self.told("close"))
     }
 
     fn ticket(&self) -> Option<Ticket> {
@@ -259,7 +259,7 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     pub(crate) fn of(fd: &OwnedFd) -> Outcome<Stamp> {
-        let attr = attributes::attr_of(fd, false)?;
+        let attr = attributes::attr_of(fd, Keeps::NOTHING)?;
         // Where inodes have no generation, their numbers are not used again soon.
         let generation = sys::generation(fd).unwrap_or(0);
         Ok(Stamp { id: attr.id, born: attr.btime.0, generation })

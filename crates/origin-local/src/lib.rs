@@ -38,6 +38,7 @@ mod beneath;
 mod brisk;
 mod carried;
 mod changes;
+mod compression;
 mod config;
 mod error;
 mod file;

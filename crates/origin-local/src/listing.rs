@@ -8,7 +8,7 @@
 //! tells that the attribute is missing. The ways known before Linux 6.13, a path through `/proc/self/fd` and
 //! opening each file, cost two to three times as much (`examples/measure.rs`).
 
-use crate::attributes::{self, Extra};
+use crate::attributes::{self, Extra, Keeps};
 use crate::error::Outcome;
 use crate::name;
 use bytes::Bytes;
@@ -31,7 +31,7 @@ fn read_cursor(cursor: Option<&Bytes>) -> Outcome<Option<u64>> {
 }
 
 /// One page of `dir`, which is open for reading and at its start.
-pub(crate) fn page(dir: &OwnedFd, cursor: Option<&Bytes>, extras: bool) -> Outcome<Listing> {
+pub(crate) fn page(dir: &OwnedFd, cursor: Option<&Bytes>, keeps: Keeps) -> Outcome<Listing> {
     if let Some(position) = read_cursor(cursor)? {
         seek(dir, SeekFrom::Start(position))?;
     }
@@ -50,21 +50,21 @@ pub(crate) fn page(dir: &OwnedFd, cursor: Option<&Bytes>, extras: bool) -> Outco
         if name == c"." || name == c".." {
             continue;
         }
-        entries.extend(entry(dir, name, extras)?);
+        entries.extend(entry(dir, name, keeps)?);
     }
-    let attr = attributes::attr_of(dir, extras)?;
+    let attr = attributes::attr_of(dir, keeps)?;
     let next = next.map(|position| Bytes::copy_from_slice(&position.to_le_bytes()));
     Ok(Listing { entries, next, dir: Some(attr), ahead: Vec::new() })
 }
 
 /// One entry; `None` when it went away since the directory was read.
-fn entry(dir: &OwnedFd, name: &CStr, extras: bool) -> Outcome<Option<Entry>> {
+fn entry(dir: &OwnedFd, name: &CStr, keeps: Keeps) -> Outcome<Option<Entry>> {
     let stat = match attributes::look_at(dir, name.to_bytes()) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(errno.into()),
     };
-    let extra = match extras && attributes::can_have_extra(attributes::kind_of(&stat)) {
+    let extra = match keeps.extras && attributes::can_have_extra(attributes::kind_of(&stat)) {
         true => match Extra::of_entry(dir, name) {
             Ok(extra) => extra,
             Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(None),
@@ -73,5 +73,5 @@ fn entry(dir: &OwnedFd, name: &CStr, extras: bool) -> Outcome<Option<Entry>> {
         false => Extra::default(),
     };
     let name = Arc::from(name::from_disk(name.to_bytes()));
-    Ok(Some(Entry { name, attr: attributes::attr(&stat, extra) }))
+    Ok(Some(Entry { name, attr: attributes::attr(&stat, extra, keeps) }))
 }

@@ -184,7 +184,7 @@ impl LocalFile {
             may?;
             able(disk.abilities.holes)?;
             reserve(&fd, size)?;
-            attributes::attr_of(&fd, disk.extras)
+            attributes::attr_of(&fd, disk.keeps)
         }
     }
 

@@ -1,9 +1,10 @@
 //! [`LocalVolume`]: the calls, and what runs where.
 
-use crate::attributes;
+use crate::attributes::{self, Keeps};
 use crate::beneath::{Patience, Root, reopen};
 use crate::brisk::Brisk;
 use crate::carried;
+use crate::compression;
 use crate::config::LocalConfig;
 use crate::error::{Failure, Outcome};
 use crate::file::{LocalFile, Stamp, read_ticket};
@@ -45,8 +46,7 @@ pub struct LocalVolume {
 pub(crate) struct Disk {
     pub(crate) root: Root,
     pub(crate) config: LocalConfig,
-    /// Whether the file system has extended attributes of users.
-    pub(crate) extras: bool,
+    pub(crate) keeps: Keeps,
     pub(crate) abilities: Abilities,
     /// Held while an extended attribute is read, changed and written.
     pub(crate) setting_extras: Mutex<()>,
@@ -80,6 +80,7 @@ impl LocalVolume {
             Error::new(ErrorKind::Unsupported, "serve", why).because(std::io::Error::from(errno))
         })?;
         let extras = attributes::can_extra(base.fd()).map_err(told)?;
+        let keeps = Keeps { extras, compression: compression::is_kept_in(base.fd()) };
         let abilities = Abilities::of(base.fd());
         let magic = fstatfs(base.fd()).map_err(|errno| told(errno.into()))?.f_type as u64;
         let caps = Caps {
@@ -98,13 +99,14 @@ impl LocalVolume {
             holes: abilities.holes,
             copies: true,
             clones: abilities.clones,
+            compression: keeps.compression,
             read_only: config.read_only,
             io_size: IO_SIZE,
         };
         let disk = Arc::new(Disk {
             root: base,
             config,
-            extras,
+            keeps,
             abilities,
             setting_extras: Mutex::new(()),
             pool: Pool::new(),
@@ -150,7 +152,7 @@ fn flags(access: Access) -> OFlags {
 
 impl Disk {
     pub(crate) fn stat(&self, path: &VPath, patience: Patience) -> Outcome<Attr> {
-        attributes::attr_of(&self.root.handle(path, patience)?, self.extras)
+        attributes::attr_of(&self.root.handle(path, patience)?, self.keeps)
     }
 
     fn open(&self, path: &VPath, how: &OpenHow, patience: Patience) -> Outcome<Found> {
@@ -195,7 +197,7 @@ impl Disk {
         if how.truncate {
             ftruncate(&fd, 0)?;
         }
-        let attr = attributes::attr_of(&fd, self.extras)?;
+        let attr = attributes::attr_of(&fd, self.keeps)?;
         Ok(Found { fd, attr, created_in: None })
     }
 
@@ -204,13 +206,13 @@ impl Disk {
         let flags = flags(how.access) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_bits_truncate(how.mode & attributes::PERMISSIONS);
         let fd = openat(&place.dir, &*place.name, flags, mode)?;
-        if self.extras && !how.dos.is_empty() {
+        if self.keeps.extras && !how.dos.is_empty() {
             self.set(&fd, &SetAttr { dos: Some(how.dos), ..SetAttr::default() })?;
         }
         if self.config.sync_changes {
             crate::changes::sync_dir(&place.dir)?;
         }
-        let attr = attributes::attr_of(&fd, self.extras)?;
+        let attr = attributes::attr_of(&fd, self.keeps)?;
         Ok(Found { fd, attr, created_in: Some(place.dir) })
     }
 
@@ -300,7 +302,7 @@ impl Volume for LocalVolume {
 
     async fn list(&self, cx: &Cx, dir: &VPath, how: ListHow) -> Result<Listing> {
         let name = dir.clone();
-        let work = move |disk: &Disk| listing::page(&disk.root.dir(&name)?, how.cursor.as_ref(), disk.extras);
+        let work = move |disk: &Disk| listing::page(&disk.root.dir(&name)?, how.cursor.as_ref(), disk.keeps);
         self.blocking(cx, "list", dir, work).await
     }
 

@@ -37,6 +37,7 @@ const UNKNOWN_CAPS: Caps = Caps {
     holes: false,
     copies: false,
     clones: false,
+    compression: false,
     read_only: false,
     io_size: IO_MAX_BYTES,
 };

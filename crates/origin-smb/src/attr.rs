@@ -23,8 +23,9 @@ const ALL_BYTES: u32 = 1024;
 /// POSIX permissions as told for everything on an SMB server.
 const MODE_DIR: u32 = 0o755;
 const MODE_FILE: u32 = 0o644;
-/// Attributes that FileBasicInformation sets (MS-FSA 2.1.5.15.2). SPARSE is the server's own business.
-const SETTABLE: DosAttributes = DosAttributes::all().difference(DosAttributes::SPARSE);
+/// Attributes that FileBasicInformation sets (MS-FSA 2.1.5.15.2). The others are the server's own business.
+const SETTABLE: DosAttributes =
+    DosAttributes::all().difference(DosAttributes::SPARSE.union(DosAttributes::COMPRESSED));
 
 /// Where ids come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -202,7 +203,8 @@ mod tests {
 
     #[test]
     fn clearing_all_attributes_is_said_as_normal() {
-        let set = SetAttr { dos: Some(DosAttributes::SPARSE), ..SetAttr::default() };
+        let set =
+            SetAttr { dos: Some(DosAttributes::SPARSE | DosAttributes::COMPRESSED), ..SetAttr::default() };
         assert_eq!(basic_of(&set).unwrap().file_attributes, FileAttributes::NORMAL);
         assert_eq!(basic_of(&SetAttr::size(4)), None);
     }

@@ -135,6 +135,7 @@ fn caps(config: &SmbConfig, session: &Session, ids: Ids) -> Caps {
         holes: false,
         copies: false,
         clones: false,
+        compression: false,
         read_only: session.read_only,
         io_size: session.io_size,
     }

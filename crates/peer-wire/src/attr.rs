@@ -237,6 +237,7 @@ pub(crate) fn put_set_attr(out: &mut Writer, set: &SetAttr) {
         out.option(value, |out, value| out.number(u64::from(value)));
     }
     out.option(set.dos, put_dos);
+    out.option(set.compressed, Writer::flag);
 }
 
 pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError> {
@@ -249,11 +250,12 @@ pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError>
         uid: input.option(Reader::number32)?,
         gid: input.option(Reader::number32)?,
         dos: input.option(get_dos)?,
+        compressed: input.option(Reader::flag)?,
     })
 }
 
 /// The yes-or-no abilities, in the order of their bits.
-fn abilities(caps: &Caps) -> [bool; 14] {
+fn abilities(caps: &Caps) -> [bool; 15] {
     [
         caps.stable_ids,
         caps.atomic_rename,
@@ -269,6 +271,7 @@ fn abilities(caps: &Caps) -> [bool; 14] {
         caps.holes,
         caps.copies,
         caps.clones,
+        caps.compression,
     ]
 }
 
@@ -307,6 +310,7 @@ pub(crate) fn get_caps(input: &mut Reader<'_>) -> Result<Caps, WireError> {
         holes: has(11),
         copies: has(12),
         clones: has(13),
+        compression: has(14),
         io_size: input.number32()?,
         named_max: input.number32()?,
     })

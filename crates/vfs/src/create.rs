@@ -169,7 +169,7 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
     let mut attr = opened.attr;
     if empties {
         let dos = request.dos | DosAttributes::ARCHIVE;
-        if core.caps.dos_attributes && attr.dos != dos {
+        if core.caps.dos_attributes && attr.dos - DosAttributes::COMPRESSED != dos {
             attr = opened.file.set_attr(cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await?;
         }
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;

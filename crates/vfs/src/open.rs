@@ -455,6 +455,12 @@ impl Open {
         }
     }
 
+    /// Ends an open that has made what it is of and could not finish it: the name goes away again.
+    pub async fn take_back(&self, cx: &Cx) -> Result<()> {
+        let doomed = self.core.registry.lock().set_doomed(self.key.file, self.key.id, true);
+        doomed.and(self.close(cx).await.map(drop))
+    }
+
     /// Moves to closed, once.
     pub(crate) fn end(&self) -> Option<close::Ended> {
         if self.closed.swap(true, Ordering::SeqCst) {

@@ -187,9 +187,13 @@ async fn find(
     Ok(alike.into_iter().next())
 }
 
-/// Sets attributes through an open of a stream: the size is its own, all else is of what carries it.
+/// Sets attributes through an open of a stream: the size is its own, all else is of what carries it. It is never
+/// compressed, whatever that is.
 pub(crate) async fn set_attr(part: &StreamPart, cx: &Cx, set: &SetAttr) -> Result<Attr> {
-    let rest = SetAttr { size: None, ..*set };
+    if set.compressed == Some(true) {
+        return Err(Error::Volume(volume::Error::new(ErrorKind::Unsupported, "compress", "a stream")));
+    }
+    let rest = SetAttr { size: None, compressed: None, ..*set };
     if !rest.is_empty() {
         let base = &part.base;
         attributes::set(base.core.clone(), cx.clone(), base.key, None, rest).await?;

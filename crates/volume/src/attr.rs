@@ -43,6 +43,9 @@ bitflags::bitflags! {
         const ARCHIVE = 0x20;
         const TEMPORARY = 0x100;
         const SPARSE = 0x200;
+        /// The origin keeps the content compressed, or that of what is made in the directory. Only told: among bits
+        /// to be set it is passed over, [`SetAttr::compressed`] sets it.
+        const COMPRESSED = 0x800;
         const OFFLINE = 0x1000;
         const NOT_CONTENT_INDEXED = 0x2000;
     }
@@ -87,6 +90,9 @@ pub struct SetAttr {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub dos: Option<DosAttributes>,
+    /// Whether what is written from now on is kept compressed. A directory keeps nothing itself: what is made in it
+    /// begins as it is. `Unsupported` where `Caps::compression` is false.
+    pub compressed: Option<bool>,
 }
 
 impl SetAttr {

@@ -42,6 +42,9 @@ pub struct Caps {
     pub copies: bool,
     /// And with `Copying::Clone`.
     pub clones: bool,
+    /// Files can be kept compressed: `SetAttr::compressed` works, and new files and directories take it from the one
+    /// that they are made in.
+    pub compression: bool,
     /// Only reading.
     pub read_only: bool,
     /// Largest single `read_at` or `write_at` that is one request at the origin, bytes. A longer one works

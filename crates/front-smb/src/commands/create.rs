@@ -39,10 +39,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vfs::{
     ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want,
 };
-use volume::Attr;
+use volume::{Attr, DosAttributes, SetAttr};
 
 /// Attributes that a request may name (MS-FSCC 2.6); others are refused.
 const ATTRIBUTES_KNOWN: u32 = 0x0000_7FB7;
+/// Attributes that say what kind it is, or that an FSCTL alone gives.
+const NOT_AT_BIRTH: FileAttributes =
+    FileAttributes::DIRECTORY.union(FileAttributes::SPARSE_FILE).union(FileAttributes::COMPRESSED);
 /// Options that no server grants (MS-SMB2 3.3.5.9).
 const OPTIONS_REFUSED: CreateOptions = CreateOptions::OPEN_BY_FILE_ID
     .union(CreateOptions::RESERVE_OPFILTER)
@@ -179,7 +182,7 @@ async fn open_file(
         outcome => outcome.map_err(failed)?,
     };
     wanted.access = opened.open.access();
-    let attr = extended::give(request, &opened, &extended).await?;
+    let attr = equip(request, &opened, decoded, &wanted, &extended).await?;
     let mode = decoded.create_options.bits() & MODE_OPTIONS;
     let mut file = FileOpen::new(
         Arc::clone(&opened.open),
@@ -190,14 +193,8 @@ async fn open_file(
     );
     file.posix = posix.is_some();
     file.in_snapshot = in_snapshot;
-    if let Some(bytes) =
-        wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
-    {
+    if let Some(bytes) = room(&opened, &wanted) {
         file.allocation.store(bytes, Ordering::Relaxed);
-        // For less it is not worth a round trip to the origin.
-        if bytes >= ALLOCATION_CHECKED_MIN && wanted.access.contains(Access::WRITE_DATA) {
-            opened.open.set_allocation(&request.cx(), bytes).await.map_err(failed)?;
-        }
     }
     let attr = file.show(attr);
     let mut granted = AccessMask::from_bits_retain(wanted.access.bits());
@@ -227,6 +224,48 @@ fn put_rights(
     wanted.tell_maximal = decoded.contexts.iter().any(asks);
     wanted.rights = Some(Arc::new(Caller::new(token, most, decoded)?));
     Ok(())
+}
+
+/// The room that is asked for a new or emptied file, bytes.
+fn room(opened: &Opened, wanted: &OpenRequest) -> Option<u64> {
+    wanted.allocation.filter(|_| opened.action != Action::Opened && opened.attr.is_file())
+}
+
+/// Gives a new or emptied file what the request has for it; answers the attributes then. What was made and cannot be
+/// given all of it goes away again.
+async fn equip(
+    request: &Request,
+    opened: &Opened,
+    decoded: &CreateRequest,
+    wanted: &OpenRequest,
+    extended: &[extended::Setting],
+) -> Result<Attr, NtStatus> {
+    let give = async {
+        let (open, cx) = (&opened.open, request.cx());
+        let plain = decoded.create_options.contains(CreateOptions::NO_COMPRESSION);
+        let mut attr = opened.attr;
+        if opened.action == Action::Created && plain && attr.dos.contains(DosAttributes::COMPRESSED) {
+            let set = SetAttr { compressed: Some(false), ..SetAttr::default() };
+            attr = open.set_attr(&cx, &set).await.map_err(failed)?;
+        }
+        if opened.action != Action::Opened {
+            attr = extended::give(&cx, open, attr, extended).await?;
+        }
+        // For less it is not worth a round trip to the origin.
+        let much = room(opened, wanted).filter(|bytes| *bytes >= ALLOCATION_CHECKED_MIN);
+        if let Some(bytes) = much.filter(|_| wanted.access.contains(Access::WRITE_DATA)) {
+            open.set_allocation(&cx, bytes).await.map_err(failed)?;
+        }
+        Ok(attr)
+    };
+    let outcome = give.await;
+    if outcome.is_err()
+        && opened.action == Action::Created
+        && let Err(error) = opened.open.take_back(&request.cx()).await
+    {
+        tracing::warn!(path = %wanted.path, %error, "what could not be made whole stays");
+    }
+    outcome
 }
 
 /// Opens; while another client has to give back what it caches, this one's is told to wait.
@@ -265,10 +304,7 @@ fn wanted(
         want,
         delete_on_close: options.contains(CreateOptions::DELETE_ON_CLOSE),
         open_link: options.contains(CreateOptions::OPEN_REPARSE_POINT),
-        // A file becomes sparse by an FSCTL alone.
-        dos: file_info::dos(
-            decoded.file_attributes - (FileAttributes::DIRECTORY | FileAttributes::SPARSE_FILE),
-        ),
+        dos: file_info::dos(decoded.file_attributes - NOT_AT_BIRTH),
         mode: if want == Want::Dir { 0o755 } else { 0o644 },
         allocation,
         caching: breaks::wanted(decoded.oplock_level),

@@ -6,7 +6,6 @@
 //! open to the next.
 
 use crate::open::{FileOpen, Open};
-use crate::request::Request;
 use crate::status::failed;
 use bytes::Bytes;
 use smb_wire::create::{CreateContext, CreateRequest};
@@ -14,7 +13,6 @@ use smb_wire::fscc::ea::{self, ExtendedAttribute, FLAG_NEED_EA};
 use smb_wire::query_info::{QueryInfoFlags, QueryInfoRequest};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
-use vfs::Action;
 use volume::{Attr, Caps, Carries, Cx, Named, NamedEntry};
 
 /// Most bytes that all extended attributes given at once may take.
@@ -43,20 +41,17 @@ pub(super) fn asked(decoded: &CreateRequest, caps: &Caps) -> Result<Vec<Setting>
     }
 }
 
-/// Gives it; answers the attributes then. What was there already keeps its own.
+/// Gives it to a file with these attributes; answers them then.
 pub(super) async fn give(
-    request: &Request,
-    opened: &vfs::Opened,
+    cx: &Cx,
+    open: &vfs::Open,
+    mut attr: Attr,
     settings: &[Setting],
 ) -> Result<Attr, NtStatus> {
-    let mut attr = opened.attr;
-    if opened.action == Action::Opened || settings.is_empty() {
-        return Ok(attr);
-    }
     for Setting(name, value) in settings {
-        opened.open.set_named(&request.cx(), name, value.clone()).await.map_err(failed)?;
+        open.set_named(cx, name, value.clone()).await.map_err(failed)?;
+        attr.carries |= Carries::EXTENDED;
     }
-    attr.carries |= Carries::EXTENDED;
     Ok(attr)
 }
 

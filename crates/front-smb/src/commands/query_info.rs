@@ -26,7 +26,7 @@ use smb_wire::query_info::{InfoType, QueryInfoRequest, QueryInfoResponse, Securi
 use smb_wire::time::FileTime;
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
-use volume::{Attr, Carries, Named};
+use volume::{Attr, Carries, DosAttributes, Named};
 
 /// Least room for classes that end in a name: their structure with one character of it, padded, as Windows
 /// demands; bytes.
@@ -203,7 +203,9 @@ fn attribute_value(file: &FileOpen, class: FileClass, attr: &Attr) -> Result<Val
             Value::of(AttributeTagInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileClass::COMPRESSION => {
-            let value = CompressionInformation { compressed_file_size: file_info::end_of_file(attr) };
+            let compressed = attr.dos.contains(DosAttributes::COMPRESSED);
+            let compressed_file_size = file_info::end_of_file(attr);
+            let value = CompressionInformation { compressed_file_size, compressed };
             Value::of(CompressionInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileClass::ID => {
@@ -384,6 +386,7 @@ fn file_system_attributes(caps: &volume::Caps) -> FileSystemAttributes {
     attributes.set(FileSystemAttributes::SUPPORTS_HARD_LINKS, caps.hard_links);
     attributes.set(FileSystemAttributes::READ_ONLY_VOLUME, caps.read_only);
     attributes.set(FileSystemAttributes::SUPPORTS_BLOCK_REFCOUNTING, caps.clones);
+    attributes.set(FileSystemAttributes::FILE_COMPRESSION, caps.compression);
     attributes.set(FileSystemAttributes::SUPPORTS_REPARSE_POINTS, caps.symlinks);
     let carries = FileSystemAttributes::NAMED_STREAMS | FileSystemAttributes::SUPPORTS_EXTENDED_ATTRIBUTES;
     attributes.set(carries, caps.named);

@@ -7,7 +7,8 @@ use smb_wire::create::{CreateContext, CreateDisposition, CreateOptions, CreateRe
 use smb_wire::fscc::ea::{ExtendedAttribute, decode_full_ea_list, encode_full_ea_list, encode_get_ea_list};
 use smb_wire::query_info::{InfoType, QueryInfoFlags, QueryInfoRequest, QueryInfoResponse};
 use smb_wire::{AccessMask, FileId, NtStatus, Request};
-use testkit::{MemConfig, MemVolume};
+use testkit::{FaultVolume, MemConfig, MemVolume, Op};
+use volume::ErrorKind;
 
 const BASIC: u8 = 4;
 const STANDARD: u8 = 5;
@@ -352,4 +353,22 @@ async fn listings_tell_how_much_room_extended_attributes_take() {
     let response = smb_wire::query_directory::QueryDirectoryResponse::decode(&reply.message).unwrap();
     // FileBothDirectoryInformation (MS-FSCC 2.4.8): EaSize after the length of the name.
     assert_eq!(response.data[64..68], (4 + 5 + 1 + 2u32).to_le_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_cannot_have_its_attributes_is_not_made() {
+    let volume = FaultVolume::new(MemVolume::new());
+    let site = Site::over(vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default()), |_| {}).await;
+    let mut user = site.log_in(&ALICE).await;
+    let given = |name: &str| {
+        let contexts = vec![CreateContext::ExtendedAttributes(list(&[("A", "1")]).into())];
+        Request::Create(CreateRequest { contexts, ..requests::create(name) })
+    };
+    let present = CreateRequest { create_disposition: CreateDisposition::Open, ..requests::create("f") };
+    let present = Request::Create(present);
+    volume.fail(Op::Apply, 1, ErrorKind::NoSpace);
+    assert_eq!(user.status(&given("f")).await, NtStatus::DISK_FULL);
+    assert_eq!(user.status(&present).await, NtStatus::OBJECT_NAME_NOT_FOUND);
+    let made = user.open(&given("f")).await;
+    assert_eq!(user.attributes(made).await, Ok(vec![("A".to_owned(), "1".to_owned())]));
 }

@@ -5,12 +5,14 @@ use front_smb::{SnapshotPattern, Symlinks};
 use smb_raw::{Reply, requests};
 use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse};
 use smb_wire::error_response::ErrorResponse;
+use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::reparse::{ReparseData, Symlink, tag};
 use smb_wire::ioctl::snapshot::SnapshotTime;
 use smb_wire::ioctl::{Fsctl, IoctlResponse};
 use smb_wire::query_info::{InfoType, QueryInfoResponse};
 use smb_wire::{AccessMask, FileId, NtStatus, Request};
+use testkit::{MemConfig, MemVolume};
 
 const BLOCK: usize = 64 * 1024;
 
@@ -56,6 +58,92 @@ async fn holes_of_a_sparse_file_are_told_and_of_another_not() {
     );
     let (_, ranges) = control(&mut user, file, Fsctl::QUERY_ALLOCATED_RANGES, &whole).await;
     assert_eq!(ranges, words(&[2 * block, block]));
+}
+
+const NONE: [u8; 2] = [0, 0];
+const DEFAULT: [u8; 2] = [1, 0];
+const LZNT1: [u8; 2] = [2, 0];
+
+async fn query(user: &mut User, file: FileId, kind: InfoType, class: u8) -> Vec<u8> {
+    let reply = user.call(&requests::query_info(file, kind, class)).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::SUCCESS);
+    QueryInfoResponse::decode(&reply.message).unwrap().data.to_vec()
+}
+
+/// By the FSCTL and by the attributes, which say the same.
+async fn is_compressed(user: &mut User, file: FileId) -> bool {
+    let (status, format) = control(user, file, Fsctl::GET_COMPRESSION, &[]).await;
+    assert_eq!(status, NtStatus::SUCCESS);
+    let basic = query(user, file, InfoType::FILE, 4).await;
+    let attributes = u32::from_le_bytes(basic[32..36].try_into().unwrap());
+    let compressed = attributes & FileAttributes::COMPRESSED.bits() != 0;
+    assert_eq!(format, if compressed { LZNT1 } else { NONE });
+    assert_eq!(query(user, file, InfoType::FILE, 28).await[8..10], format[..]);
+    compressed
+}
+
+async fn compresses(user: &mut User, file: FileId) -> bool {
+    let attributes = query(user, file, InfoType::FILE_SYSTEM, 5).await;
+    attributes[0] & 0x10 != 0
+}
+
+#[tokio::test]
+async fn what_is_made_in_a_compressed_directory_is_compressed() {
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let dir = user.open(&requests::directory("d")).await;
+    assert!(compresses(&mut user, dir).await && !is_compressed(&mut user, dir).await);
+    assert_eq!(control(&mut user, dir, Fsctl::SET_COMPRESSION, &DEFAULT).await.0, NtStatus::SUCCESS);
+    let named = requests::create(r"d\named");
+    let plain =
+        CreateRequest { create_options: CreateOptions::NO_COMPRESSION, ..requests::create(r"d\plain") };
+    let (named, plain) = (user.open(&Request::Create(named)).await, user.open(&Request::Create(plain)).await);
+    assert!(is_compressed(&mut user, dir).await && is_compressed(&mut user, named).await);
+    assert!(!is_compressed(&mut user, plain).await);
+    let stream = user.file(r"d\named:s", b"x").await;
+    assert!(!is_compressed(&mut user, stream).await);
+    let set = control(&mut user, stream, Fsctl::SET_COMPRESSION, &LZNT1).await.0;
+    assert_eq!(set, NtStatus::NOT_SUPPORTED);
+    assert_eq!(control(&mut user, named, Fsctl::SET_COMPRESSION, &NONE).await.0, NtStatus::SUCCESS);
+    assert!(!is_compressed(&mut user, named).await);
+}
+
+#[tokio::test]
+async fn compression_is_set_by_the_fsctl_alone() {
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let asked = CreateRequest { file_attributes: FileAttributes::COMPRESSED, ..requests::create("f") };
+    let file = user.open(&Request::Create(asked)).await;
+    assert!(!is_compressed(&mut user, file).await);
+    let mut basic = vec![0; 40];
+    basic[32..36]
+        .copy_from_slice(&(FileAttributes::COMPRESSED | FileAttributes::ARCHIVE).bits().to_le_bytes());
+    let set = requests::set_info(file, InfoType::FILE, 4, &basic);
+    assert_eq!(user.status(&set).await, NtStatus::SUCCESS);
+    assert!(!is_compressed(&mut user, file).await);
+    assert_eq!(
+        control(&mut user, file, Fsctl::SET_COMPRESSION, &[0x42, 0]).await.0,
+        NtStatus::INVALID_PARAMETER
+    );
+    assert_eq!(control(&mut user, file, Fsctl::SET_COMPRESSION, &[2]).await.0, NtStatus::INVALID_PARAMETER);
+    let reading = CreateRequest { desired_access: AccessMask::READ_DATA, ..requests::create("f") };
+    let reading = user.open(&Request::Create(reading)).await;
+    assert_eq!(control(&mut user, reading, Fsctl::SET_COMPRESSION, &LZNT1).await.0, NtStatus::ACCESS_DENIED);
+    assert_eq!(control(&mut user, file, Fsctl::SET_COMPRESSION, &LZNT1).await.0, NtStatus::SUCCESS);
+    assert!(is_compressed(&mut user, file).await);
+}
+
+#[tokio::test]
+async fn a_volume_that_compresses_nothing_says_so() {
+    let mut config = MemConfig::default();
+    config.caps.compression = false;
+    let volume = vfs::Vfs::new(MemVolume::with(config), vfs::VfsConfig::default());
+    let site = Site::over(volume, |_| {}).await;
+    let mut user = site.log_in(&ALICE).await;
+    let file = user.file("f", b"x").await;
+    assert!(!compresses(&mut user, file).await && !is_compressed(&mut user, file).await);
+    assert_eq!(control(&mut user, file, Fsctl::SET_COMPRESSION, &LZNT1).await.0, NtStatus::NOT_SUPPORTED);
+    assert_eq!(control(&mut user, file, Fsctl::SET_COMPRESSION, &NONE).await.0, NtStatus::SUCCESS);
 }
 
 #[tokio::test]
@@ -205,7 +293,8 @@ async fn the_past_is_listed_and_read_and_never_written() {
         let name = "@GMT-2026.11.21-07.05.09\\f";
         let open = CreateRequest { desired_access: desired, ..requests::create(name) };
         let open = user.open(&Request::Create(open)).await;
-        let reply = user.call(&requests::query_info(open, InfoType::FILE, FileClass::ACCESS.0)).await.unwrap();
+        let reply =
+            user.call(&requests::query_info(open, InfoType::FILE, FileClass::ACCESS.0)).await.unwrap();
         assert_eq!(*QueryInfoResponse::decode(&reply.message).unwrap().data, told.to_le_bytes());
         assert_eq!(user.status(&requests::write(open, 0, b"x")).await, NtStatus::MEDIA_WRITE_PROTECTED);
     }

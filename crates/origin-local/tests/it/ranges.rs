@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use testkit::ease::{self, cx, fails, p};
 use testkit::{contract, model};
-use volume::{Copying, Create, ErrorKind, File, OpenHow, RANGES_MAX, SyncKind, Volume};
+use volume::{Change, Copying, Create, ErrorKind, File, OpenHow, RANGES_MAX, SetAttr, SyncKind, Volume};
 
 async fn open(volume: &LocalVolume, path: &str) -> Arc<dyn File> {
     volume.open(&cx(), &p(path), OpenHow::create(Create::IfMissing)).await.unwrap().file
@@ -174,6 +174,28 @@ async fn on(kind: &str, options: &[&str]) {
 #[ignore = "needs root, a loop device and mkfs.btrfs"]
 async fn blocks_are_shared_on_btrfs() {
     on("btrfs", &[]).await;
+}
+
+/// What a file of so many bytes that compress well takes on the disk, KiB.
+async fn taken(volume: &LocalVolume, name: &str) -> u64 {
+    let before = volume.space(&cx(), &p("")).await.unwrap().free;
+    let file = open(volume, name).await;
+    file.write_at(&cx(), 0, vec![5; 32 << 20].into()).await.unwrap();
+    file.sync(&cx(), SyncKind::Full).await.unwrap();
+    before.saturating_sub(volume.space(&cx(), &p("")).await.unwrap().free) >> 10
+}
+
+#[tokio::test]
+#[ignore = "needs root, a loop device and mkfs.btrfs"]
+async fn a_compressed_file_takes_less_room_on_btrfs() {
+    let Some(mounted) = Loop::of("btrfs", &[]) else { return };
+    let volume = LocalVolume::open(&mounted.at(), LocalConfig::default()).unwrap();
+    assert!(volume.caps().compression);
+    let plain = taken(&volume, "plain").await;
+    let set = SetAttr { compressed: Some(true), ..SetAttr::default() };
+    ease::apply(&*volume, Change::SetAttr { path: p(""), set, expect: None }).await;
+    let compressed = taken(&volume, "compressed").await;
+    assert!(plain >= 32 << 10 && compressed < 8 << 10, "{plain} and {compressed} KiB");
 }
 
 #[tokio::test]

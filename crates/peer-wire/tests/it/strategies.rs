@@ -114,7 +114,8 @@ fn listing() -> impl Strategy<Value = DirListing> {
 
 fn set_attr() -> impl Strategy<Value = SetAttr> {
     use prop::option::of;
-    let words = (of(word()), of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of(dos()));
+    let words =
+        (of(word()), of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of((dos(), any::<bool>())));
     (words, of(time()), of(time()), of(time())).prop_map(
         |((size, mode, uid, gid, dos), mtime, atime, btime)| SetAttr {
             size,
@@ -124,7 +125,8 @@ fn set_attr() -> impl Strategy<Value = SetAttr> {
             mode,
             uid,
             gid,
-            dos,
+            dos: dos.map(|(dos, _)| dos),
+            compressed: dos.map(|(_, compressed)| compressed),
         },
     )
 }
@@ -252,8 +254,8 @@ fn freshness() -> impl Strategy<Value = Freshness> {
 }
 
 fn caps() -> impl Strategy<Value = Caps> {
-    (any::<[bool; 15]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
-        namespace: if has[14] { Namespace::Keys } else { Namespace::Tree },
+    (any::<[bool; 16]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
+        namespace: if has[15] { Namespace::Keys } else { Namespace::Tree },
         stable_ids: has[0],
         atomic_rename: has[1],
         random_write: has[2],
@@ -268,6 +270,7 @@ fn caps() -> impl Strategy<Value = Caps> {
         holes: has[11],
         copies: has[12],
         clones: has[13],
+        compression: has[14],
         io_size,
         named_max,
     })

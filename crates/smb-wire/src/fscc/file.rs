@@ -191,21 +191,28 @@ impl AttributeTagInformation {
     }
 }
 
-/// FileCompressionInformation (MS-FSCC 2.4.9) of a file that is not compressed: its length in bytes.
+/// FileCompressionInformation (MS-FSCC 2.4.9): the length in bytes, and whether it is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CompressionInformation {
     /// Length of the stored data in bytes.
     pub compressed_file_size: u64,
+    /// Told as LZNT1, in units of 64 KiB.
+    pub compressed: bool,
 }
 
 impl CompressionInformation {
     /// Length in bytes.
     pub const FIXED_LEN: usize = 16;
 
-    /// Appends the class with format "none".
+    /// Appends the class.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.u64(self.compressed_file_size);
-        out.zeros(8);
+        if self.compressed {
+            // Format; log2 of the bytes of a unit, a chunk, a cluster.
+            out.extend_from_slice(&[2, 0, 16, 12, 12, 0, 0, 0]);
+        } else {
+            out.zeros(8);
+        }
     }
 }
 

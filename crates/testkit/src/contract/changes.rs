@@ -288,6 +288,44 @@ pub(super) async fn set_attr_by_name(volume: &dyn Volume) {
     }
 }
 
+pub(super) async fn compression(volume: &dyn Volume) {
+    let setting =
+        |path, compressed| setting(path, SetAttr { compressed: Some(compressed), ..SetAttr::default() });
+    let bit = DosAttributes::COMPRESSED;
+    mkdir(volume, "d").await;
+    put(volume, "d/before", "x").await;
+    if !volume.caps().compression {
+        fails(attempt(volume, setting("d", true)).await, ErrorKind::Unsupported);
+        return;
+    }
+    let attr = apply(volume, setting("d", true)).await.expect("setattr tells the attributes");
+    assert!(attr.dos.contains(bit), "{attr:?}");
+    put(volume, "d/after", "x").await;
+    mkdir(volume, "d/dir").await;
+    for (path, compressed) in [("d", true), ("d/before", false), ("d/after", true), ("d/dir", true)] {
+        assert_eq!(stat(volume, path).await.dos.contains(bit), compressed, "{path}");
+    }
+    apply(volume, setting("d", false)).await;
+    put(volume, "d/last", "x").await;
+    let file = volume.open(&cx(), &p("d/before"), OpenHow::read_write()).await.unwrap().file;
+    let set = SetAttr { compressed: Some(true), ..SetAttr::default() };
+    assert!(file.set_attr(&cx(), &set).await.unwrap().dos.contains(bit), "by handle");
+    for (path, compressed) in [("d", false), ("d/before", true), ("d/after", true), ("d/last", false)] {
+        assert_eq!(stat(volume, path).await.dos.contains(bit), compressed, "{path}");
+    }
+    if volume.caps().dos_attributes {
+        let set = |dos| self::setting("d/after", SetAttr { dos: Some(dos), ..SetAttr::default() });
+        apply(volume, set(DosAttributes::HIDDEN)).await;
+        assert_eq!(
+            stat(volume, "d/after").await.dos,
+            DosAttributes::HIDDEN | bit,
+            "bits do not take it away"
+        );
+        apply(volume, self::setting("d/last", SetAttr { dos: Some(bit), ..SetAttr::default() })).await;
+        assert_eq!(stat(volume, "d/last").await.dos, DosAttributes::empty(), "nor give it");
+    }
+}
+
 pub(super) async fn set_attr_errors(volume: &dyn Volume) {
     let attr = put(volume, "f", "x").await;
     let other = put(volume, "g", "x").await;

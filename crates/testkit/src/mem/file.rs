@@ -32,7 +32,10 @@ pub(super) fn slice(content: &[u8], offset: u64, length: u32) -> Bytes {
 pub(super) fn can_set(caps: &Caps, set: &SetAttr) -> bool {
     let times = set.mtime.is_some() || set.atime.is_some() || set.btime.is_some();
     let size = set.size.is_some_and(|size| size != 0);
-    (caps.set_times || !times) && (caps.dos_attributes || set.dos.is_none()) && (caps.random_write || !size)
+    (caps.compression || set.compressed.is_none())
+        && (caps.set_times || !times)
+        && (caps.dos_attributes || set.dos.is_none())
+        && (caps.random_write || !size)
 }
 
 pub(super) fn read_ticket(ticket: &Ticket) -> Option<(u64, Access)> {

@@ -57,6 +57,7 @@ impl Default for MemConfig {
                 holes: true,
                 copies: true,
                 clones: true,
+                compression: true,
                 read_only: false,
                 io_size: 8 << 20,
             },

@@ -110,6 +110,12 @@ impl Tree {
         id
     }
 
+    /// The bits of what is made in a directory with `asked`: whether it is compressed, the directory says.
+    fn born_in(&self, dir: u64, asked: DosAttributes) -> DosAttributes {
+        let compressed = self.nodes[&dir].dos & DosAttributes::COMPRESSED;
+        (asked - DosAttributes::COMPRESSED) | compressed
+    }
+
     fn children(&self, dir: u64) -> &BTreeMap<String, (Arc<str>, u64)> {
         match &self.nodes[&dir].body {
             Body::Dir(children) => children,
@@ -277,7 +283,8 @@ impl Tree {
                 (Create::Never, _) => error(ErrorKind::NotFound, op, path),
                 (Create::IfMissing | Create::New, Some(_)) => error(ErrorKind::Stale, op, path),
                 (Create::IfMissing | Create::New, None) => {
-                    let id = self.add_node(Body::File(Vec::new()), how.mode, how.dos);
+                    let dos = self.born_in(place.0, how.dos);
+                    let id = self.add_node(Body::File(Vec::new()), how.mode, dos);
                     self.insert(place, path.name(), id);
                     self.tell_changed(id);
                     self.hold(id);
@@ -402,7 +409,9 @@ impl Tree {
             node.mode = set.mode.map_or(node.mode, |mode| mode & 0o7777);
             node.uid = set.uid.unwrap_or(node.uid);
             node.gid = set.gid.unwrap_or(node.gid);
+            let compressed = set.compressed.unwrap_or(node.dos.contains(DosAttributes::COMPRESSED));
             node.dos = set.dos.unwrap_or(node.dos);
+            node.dos.set(DosAttributes::COMPRESSED, compressed);
             node.ctime = now;
         }
         self.tell_changed(id);

@@ -9,10 +9,12 @@ use smb_wire::ioctl::IoctlRequest;
 use smb_wire::ioctl::control::ObjectIdBuffer;
 use smb_wire::ioctl::integrity::{ChecksumAlgorithm, IntegrityInformation, SetIntegrity};
 use smb_wire::{AccessMask, NtStatus};
+use volume::{DosAttributes, SetAttr};
 
 const OBJECT_ID_BYTES: u32 = 64;
+/// The formats that clients know (MS-FSCC 2.3.18, 2.3.67). How the origin compresses is its own affair: it is told as
+/// the one format that Windows has.
 const COMPRESSION_NONE: [u8; 2] = [0, 0];
-/// The formats that there are besides (MS-FSCC 2.3.65).
 const COMPRESSION_DEFAULT: [u8; 2] = [1, 0];
 const COMPRESSION_LZNT1: [u8; 2] = [2, 0];
 
@@ -34,26 +36,36 @@ pub(super) fn object_id(request: &Request, decoded: &IoctlRequest) -> Result<Out
     Output::of(output)
 }
 
-/// Nothing is stored compressed (MS-FSCC 2.3.17).
-pub(super) fn compression(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
-    request.open(decoded.file_id)?.file()?;
+/// Whether a file is kept compressed, or what is made in a directory (MS-FSCC 2.3.17).
+pub(super) async fn compression(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
+    let open = request.open(decoded.file_id)?;
+    let file = open.file()?;
     if (decoded.max_output_response as usize) < COMPRESSION_NONE.len() {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    Output::of(COMPRESSION_NONE.to_vec())
+    let attr = file.vfs.attr(&request.cx()).await.map_err(failed)?;
+    let compressed = attr.dos.contains(DosAttributes::COMPRESSED);
+    Output::of(if compressed { COMPRESSION_LZNT1 } else { COMPRESSION_NONE }.to_vec())
 }
 
-/// Only to "none", which it is (MS-FSCC 2.3.65).
-pub(super) fn set_compression(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
+/// Has a file compressed from now on, or not (MS-FSCC 2.3.67). Where no file is, "none" is what there is.
+pub(super) async fn set_compression(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     let open = request.open(decoded.file_id)?;
-    open.file()?;
+    let file = open.file()?;
     let format = decoded.input.first_chunk::<2>().ok_or(NtStatus::INVALID_PARAMETER)?;
     open.needs_any(AccessMask::WRITE_DATA)?;
-    match *format {
-        COMPRESSION_NONE => Output::empty(),
-        COMPRESSION_DEFAULT | COMPRESSION_LZNT1 => Err(NtStatus::NOT_SUPPORTED),
-        _ => Err(NtStatus::INVALID_PARAMETER),
+    let compressed = match *format {
+        COMPRESSION_NONE => false,
+        COMPRESSION_DEFAULT | COMPRESSION_LZNT1 => true,
+        _ => return Err(NtStatus::INVALID_PARAMETER),
+    };
+    let able = request.tree()?.share().is_some_and(|share| share.vfs.caps().compression);
+    if !able {
+        return if compressed { Err(NtStatus::NOT_SUPPORTED) } else { Output::empty() };
     }
+    let set = SetAttr { compressed: Some(compressed), ..SetAttr::default() };
+    file.vfs.set_attr(&request.cx(), &set).await.map_err(failed)?;
+    Output::empty()
 }
 
 /// Who shares blocks between files asks first whether both keep checksums alike. No file has any; without shared

@@ -18,6 +18,7 @@ impl Tree {
         if self.children(place.0).contains_key(&place.1) {
             return error(ErrorKind::AlreadyExists, op, path);
         }
+        let dos = if matches!(body, Body::Dir(_)) { self.born_in(place.0, dos) } else { dos };
         let id = self.add_node(body, mode, dos);
         self.insert(place, path.name(), id);
         self.tell_changed(id);
