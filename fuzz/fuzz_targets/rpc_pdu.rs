@@ -2,10 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use std::sync::Arc;
 use smb_wire::{
     Sid,
     rpc::{
-        Account, AccountFacts, MAX_FRAGMENT_LEN, ServerFacts, Service, ShareFacts, answer, pdu::PacketHeader,
+        Account, AccountFacts, Accounts, MAX_FRAGMENT_LEN, ServerFacts, Service, ShareFacts, answer, pdu::PacketHeader,
         srvsvc::STYPE_DISKTREE,
     },
 };
@@ -30,13 +31,18 @@ fn facts() -> ServerFacts {
             current_users: 0,
             flags: 0,
         }],
-        accounts: AccountFacts {
+        accounts: Arc::new(AccountFacts {
             machine: Sid::new(5, &[21, 1, 2, 3]),
-            users: vec![Account { name: "ann".into(), relative_id: 1000, groups: vec![2000], ..Account::default() }],
+            users: Accounts::new([Account {
+                name: "ann".into(),
+                relative_id: 1000,
+                groups: vec![2000],
+                ..Account::default()
+            }]),
             unix_users: vec![(0, "root".into())],
-            caller: "ann".into(),
             ..AccountFacts::default()
-        },
+        }),
+        caller: "ann".into(),
     }
 }
 

@@ -156,6 +156,7 @@ pub fn smb_config(
         interfaces: settings.interfaces.clone(),
         sid: settings.sid.clone(),
         administrators: settings.administrators.clone(),
+        groups: settings.groups.clone(),
         ..front_smb::ServerConfig::new(settings.listen.clone(), users)
     })
 }

@@ -18,6 +18,7 @@
 //! removing and new passwords are in force for the next login. Sessions that exist go on.
 
 use crate::config::check_account_name;
+use front_smb::{KnownUser, USER_NUMBER_MAX};
 use rustix::fs::FlockOperation;
 use smb_core::ntlm::{NtHash, nt_hash};
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
 /// The file's name in the state directory.
@@ -75,10 +76,19 @@ impl Table {
     /// Gives a number to whoever has none.
     fn number(&mut self) -> Result<(), String> {
         for user in self.users.values_mut().filter(|user| user.number.is_none()) {
+            if self.next > USER_NUMBER_MAX {
+                return Err("no number is left for a further user".into());
+            }
             user.number = Some(self.next);
-            self.next = self.next.checked_add(1).ok_or("no number is left for a further user")?;
+            self.next += 1;
         }
         Ok(())
+    }
+
+    /// Those who have a number.
+    fn known(&self) -> Arc<[KnownUser]> {
+        let known = |user: &User| Some(KnownUser { name: user.name.clone(), number: user.number? });
+        self.users.values().filter_map(known).collect()
     }
 
     fn is_numbered(&self) -> bool {
@@ -230,7 +240,10 @@ fn user_of(line: &str) -> Option<User> {
     let (name, rest) = line.split_once(':')?;
     check_account_name(name).ok()?;
     let (hash, number) = match rest.split_once(':') {
-        Some((hash, number)) => (hash, Some(number.parse().ok().filter(|number| *number >= NUMBER_MIN)?)),
+        Some((hash, number)) => (
+            hash,
+            Some(number.parse().ok().filter(|number| (NUMBER_MIN..=USER_NUMBER_MAX).contains(number))?),
+        ),
         None => (rest, None),
     };
     Some(User { name: name.to_owned(), hash: unhex(hash)?, number })
@@ -267,6 +280,7 @@ pub struct UserTable {
 struct Seen {
     stamp: Option<Stamp>,
     table: Table,
+    all: Arc<[KnownUser]>,
 }
 
 /// What changes with every replacement of the file.
@@ -295,8 +309,18 @@ impl UserTable {
         self.user(name).and_then(|user| user.number)
     }
 
+    /// All of them: the same list as long as the file is the same.
+    pub fn all(&self) -> Arc<[KnownUser]> {
+        Arc::clone(&self.seen().all)
+    }
+
     fn user(&self, name: &str) -> Option<User> {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.seen().table.users.get(&name.to_lowercase()).cloned()
+    }
+
+    /// What the file says now.
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Before reading: what changes meanwhile is read again.
         let stamp = self.stamp();
         if seen.stamp != stamp {
@@ -306,8 +330,9 @@ impl UserTable {
                 tracing::error!(%why, "nobody can log in until the users file is mended");
                 Table::default()
             });
+            seen.all = seen.table.known();
         }
-        seen.table.users.get(&name.to_lowercase()).cloned()
+        seen
     }
 
     fn stamp(&self) -> Option<Stamp> {
@@ -336,6 +361,19 @@ mod tests {
 
     fn is_password(hash: Option<NtHash>) -> bool {
         hash.unwrap().as_bytes() == unhex(PASSWORD).unwrap().as_bytes()
+    }
+
+    #[test]
+    fn the_list_of_users_is_made_once_for_each_state_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = UserFile::in_state(dir.path());
+        file.add("alice", "password").unwrap();
+        let table = UserTable::open(dir.path()).unwrap();
+        let first = table.all();
+        assert_eq!(*first, [KnownUser { name: "alice".into(), number: NUMBER_MIN }]);
+        assert!(Arc::ptr_eq(&first, &table.all()));
+        file.add("bob", "password").unwrap();
+        assert_eq!(table.all().len(), 2);
     }
 
     #[test]

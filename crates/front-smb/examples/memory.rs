@@ -1,7 +1,7 @@
 //! Serves an in-memory share on 127.0.0.1:4451 (or the port given) to the users `user` and `user2` with the
 //! password `pass`: for looking at the protocol without a disk.
 
-use front_smb::{Server, ServerConfig, Share, Users};
+use front_smb::{KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
 use std::sync::Arc;
 
@@ -10,6 +10,12 @@ struct Two;
 impl Users for Two {
     fn nt_hash(&self, user: &str, _domain: &str) -> Option<NtHash> {
         ["user", "user2"].iter().any(|known| user.eq_ignore_ascii_case(known)).then(|| nt_hash("pass"))
+    }
+
+    fn all(&self) -> Arc<[KnownUser]> {
+        Arc::new(
+            [("user", 1000), ("user2", 1001)].map(|(name, number)| KnownUser { name: name.into(), number }),
+        )
     }
 
     fn number(&self, user: &str) -> Option<u32> {

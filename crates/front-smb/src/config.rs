@@ -1,12 +1,12 @@
 //! What the operator decides: addresses, shares, users, and how strictly to sign and encrypt.
 
+use crate::accounts::KnownUser;
 use crate::identity;
 use crate::interfaces::InterfaceChoice;
 use crate::persistent::OpenRecords;
 use crate::snapshots::SnapshotPattern;
 use crate::transport::quic::Certificate;
 use crate::veto::Veto;
-use smb_core::access::Token;
 use smb_core::ntlm::NtHash;
 use smb_wire::negotiate::Dialect;
 use smb_wire::tree::ShareFlags;
@@ -25,8 +25,31 @@ pub trait Users: Send + Sync + 'static {
     fn nt_hash(&self, user: &str, domain: &str) -> Option<NtHash>;
 
     /// The user's number among the server's users, for ever: descriptors name people by it. Never given to
-    /// somebody else; from 1000 on, as Windows counts.
+    /// somebody else; from 1000 on, as Windows counts, to [`crate::USER_NUMBER_MAX`].
     fn number(&self, user: &str) -> Option<u32>;
+
+    /// All users; the same list again as long as nothing has changed, for it is looked at often.
+    fn all(&self) -> Arc<[KnownUser]>;
+}
+
+/// Users under one name, which descriptors may name too.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    pub name: String,
+    pub members: Vec<String>,
+}
+
+impl Group {
+    /// The last part of the SID: made of the name, so that all servers of a volume agree on it. Above all numbers of
+    /// users ([`crate::USER_NUMBER_MAX`]); two names may meet in one, which is for the operator to be told of.
+    pub fn number(&self) -> u32 {
+        Group::number_of(&self.name)
+    }
+
+    /// The number of a group with such a name.
+    pub fn number_of(name: &str) -> u32 {
+        identity::group_number(name)
+    }
 }
 
 /// Whether clients must sign.
@@ -86,6 +109,8 @@ pub struct ServerConfig {
     pub sid: Option<Sid>,
     /// Users who may take ownership of anything and open anything for backup.
     pub administrators: Vec<String>,
+    /// Groups of users that descriptors may name.
+    pub groups: Vec<Group>,
 }
 
 impl ServerConfig {
@@ -107,15 +132,8 @@ impl ServerConfig {
             protocol_tests: false,
             sid: None,
             administrators: Vec::new(),
+            groups: Vec::new(),
         }
-    }
-
-    /// Who a user is to security descriptors; `None` when there is no such user (any more).
-    pub(crate) fn token(&self, user: &str) -> Option<Token> {
-        let is_administrator =
-            self.administrators.iter().any(|name| name.to_lowercase() == user.to_lowercase());
-        let domain = self.sid.clone().unwrap_or_else(|| identity::domain(self.server_guid));
-        Some(identity::token(&domain, self.users.number(user)?, is_administrator))
     }
 }
 

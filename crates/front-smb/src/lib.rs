@@ -14,11 +14,13 @@
 //! * `breaks`: what clients cache is wanted back;
 //! * `kept`: opens that outlive their client's connections, `persistent`: and this process; `order`: what a lost channel leaves in doubt;
 //! * `interfaces`: which addresses clients may open further channels to;
+//! * `accounts`, `identity`: users and groups, as descriptors and pipes name them;
 //! * `discovery`: announcing the server by multicast DNS;
 //! * `veto`: names that a share does not have.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
 
+mod accounts;
 mod breaks;
 mod change_times;
 mod client;
@@ -51,8 +53,10 @@ mod turns;
 mod veto;
 mod waiting;
 
-pub use config::{Encryption, QuicConfig, ServerConfig, Share, Signing, Symlinks, Users};
+pub use accounts::KnownUser;
+pub use config::{Encryption, Group, QuicConfig, ServerConfig, Share, Signing, Symlinks, Users};
 pub use discovery::Announcement;
+pub use identity::USER_NUMBER_MAX;
 pub use interfaces::{InterfaceChoice, Named};
 pub use persistent::OpenRecords;
 pub use server::{Server, ServerStatus, SessionStatus};

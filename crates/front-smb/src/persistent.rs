@@ -174,7 +174,7 @@ async fn restore_one(
     mut record: Record,
 ) -> vfs::Result<(KeptOpen, Durability)> {
     // A user who is gone cannot come for it.
-    let token = state.config.token(&record.user).ok_or(vfs::Error::AccessDenied)?;
+    let token = state.accounts.token(&record.user).ok_or(vfs::Error::AccessDenied)?;
     record.former.request.rights = Some(Arc::new(Caller::returning(token, share.maximal_access())));
     record.former.request.owner = share.vfs.new_owner();
     let cx = Cx::system(Priority::Interactive).within(REOPEN_PATIENCE);

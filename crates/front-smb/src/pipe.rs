@@ -1,7 +1,7 @@
-//! Named pipes of IPC$: DCE/RPC over a pipe, answered at once (MS-RPCE, MS-SRVS, MS-WKST).
+//! Named pipes of IPC$: DCE/RPC over a pipe, answered at once (MS-RPCE, MS-SRVS, MS-WKST, MS-LSAT, MS-SAMR).
 //!
-//! A pipe holds what was answered and not read yet. Requests are small and answered from the list of shares;
-//! there is no server behind.
+//! A pipe holds what was answered and not read yet. Requests are small and answered from the lists of shares and
+//! accounts; there is no server behind.
 
 use crate::limits;
 use crate::server::State;
@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use smb_wire::NtStatus;
 use smb_wire::rpc::srvsvc::{STYPE_DISKTREE, STYPE_IPC, STYPE_SPECIAL};
-use smb_wire::rpc::{self, AccountFacts, ServerFacts, Service, ShareFacts};
+use smb_wire::rpc::{self, ServerFacts, Service, ShareFacts};
 use smb_wire::tree::ShareFlags;
 use volume::Time;
 
@@ -33,8 +33,8 @@ impl Pipe {
     }
 
     /// Takes one request PDU; its answer waits to be read.
-    pub(crate) fn write(&self, request: &[u8], server: &State) -> Result<(), NtStatus> {
-        let answer = rpc::answer(self.service, request, &facts(server));
+    pub(crate) fn write(&self, request: &[u8], server: &State, caller: &str) -> Result<(), NtStatus> {
+        let answer = rpc::answer(self.service, request, &facts(server, caller));
         let mut waiting = self.answer.lock();
         if waiting.len() + answer.len() > limits::PIPE_ANSWER_MAX_BYTES {
             return Err(NtStatus::PIPE_BUSY);
@@ -62,7 +62,7 @@ impl Pipe {
 }
 
 /// What the pipes may tell: hidden shares are left out.
-fn facts(server: &State) -> ServerFacts {
+fn facts(server: &State, caller: &str) -> ServerFacts {
     let visible = server.shares();
     let disks = visible
         .iter()
@@ -80,7 +80,8 @@ fn facts(server: &State) -> ServerFacts {
         timezone_minutes_west: 0,
         uptime_ms: server.started.elapsed().as_millis() as u64,
         shares: disks.chain([pipes]).collect(),
-        accounts: AccountFacts::default(),
+        accounts: server.accounts.facts(),
+        caller: caller.to_owned(),
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Whatever outlives a connection is in [`State`]: shares, sessions, the table of failed log-ins, counters.
 
+use crate::accounts::Accounts;
 use crate::change_times::ChangeTimes;
 use crate::client::Clients;
 use crate::commands::create::replay::Creates;
-use crate::config::{Encryption, ServerConfig, Signing};
+use crate::config::{Encryption, Group, ServerConfig, Signing};
 use crate::connection::{self, Connection};
 use crate::instances::Instances;
 use crate::interfaces::Interfaces;
@@ -49,6 +50,7 @@ pub(crate) enum Ending {
 /// What all connections share.
 pub(crate) struct State {
     pub(crate) config: ServerConfig,
+    pub(crate) accounts: Accounts,
     tcp_policy: Policy,
     /// QUIC carries the newest dialect alone (MS-SMB2 2.1).
     quic_policy: Policy,
@@ -186,6 +188,11 @@ impl Server {
         self.state.restore_shares();
     }
 
+    /// Replaces the groups that descriptors may name; in force for who logs in from now on.
+    pub fn set_groups(&self, groups: Vec<Group>) {
+        self.state.accounts.set_groups(groups);
+    }
+
     pub fn status(&self) -> ServerStatus {
         self.state.status()
     }
@@ -287,6 +294,7 @@ impl State {
             ..Policy::default()
         };
         State {
+            accounts: Accounts::new(&config),
             config,
             quic_policy: Policy { min_dialect: Dialect::SMB_3_1_1, ..policy.clone() },
             tcp_policy: policy,

@@ -15,10 +15,11 @@ pub mod samr;
 pub mod srvsvc;
 pub mod wkssvc;
 
-pub use accounts::{Account, AccountFacts};
+pub use accounts::{Account, AccountFacts, Accounts};
 
 use ndr::{NdrReader, NdrWriter};
 use pdu::{Bind, Fault, PacketHeader, PacketType, Request};
+use std::sync::Arc;
 
 /// A service, by the name of its pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,8 +86,10 @@ pub struct ServerFacts {
     pub uptime_ms: u64,
     /// The shares that this user may see.
     pub shares: Vec<ShareFacts>,
-    /// Who is known here.
-    pub accounts: AccountFacts,
+    /// Who is known here: looked up at every call, and seldom another.
+    pub accounts: Arc<AccountFacts>,
+    /// Name of the user who asks.
+    pub caller: String,
 }
 
 /// What the services know about a share.

@@ -107,6 +107,12 @@ impl Sid {
         Self::new(self.authority, &parts)
     }
 
+    /// Whether this is `parent` with one more part.
+    pub fn is_child_of(&self, parent: &Self) -> bool {
+        let above = self.sub_authorities.split_last().map(|(_, above)| above);
+        self.authority == parent.authority && above == Some(&parent.sub_authorities)
+    }
+
     /// Length in bytes on the wire.
     pub fn encoded_len(&self) -> usize {
         8 + 4 * self.sub_authorities.len()

@@ -130,6 +130,8 @@ pub struct SmbSettings {
     pub sid: Option<smb_wire::Sid>,
     /// Users who may take ownership of anything and open anything for backup.
     pub administrators: Vec<String>,
+    /// `[groups]`
+    pub groups: Vec<front_smb::Group>,
     pub shares: Vec<ShareSettings>,
 }
 
@@ -304,6 +306,7 @@ impl SmbSettings {
             mdns: false,
             sid: None,
             administrators: Vec::new(),
+            groups: Vec::new(),
             shares: Vec::new(),
         }
     }

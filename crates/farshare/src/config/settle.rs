@@ -242,6 +242,10 @@ fn settle_smb(
     smb.mdns = raw.discovery.is_some_and(|discovery| discovery.mdns);
     smb.sid = raw.sid.map(|sid| settle_sid(source, &sid)).transpose()?;
     smb.administrators = share::members(groups, raw.administrators);
+    smb.groups = groups
+        .iter()
+        .map(|(name, members)| front_smb::Group { name: name.clone(), members: members.clone() })
+        .collect();
     smb.shares = share::settle(source, volumes, groups, smb.max_dialect, raw.share)?;
     Ok(smb)
 }

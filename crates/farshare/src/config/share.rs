@@ -32,7 +32,13 @@ pub(super) fn groups(
             }
         }
         let members = members.into_inner().into_iter().map(Spanned::into_inner).collect();
-        groups.insert(name.into_inner(), members);
+        let (span, name) = (name.span(), name.into_inner());
+        let number = front_smb::Group::number_of(&name);
+        if let Some(other) = groups.keys().find(|other| front_smb::Group::number_of(other) == number) {
+            let why = format!("clients could not tell the groups {name:?} and {other:?} apart; rename one");
+            return source.wrong(span, why);
+        }
+        groups.insert(name, members);
     }
     Ok(groups)
 }

@@ -135,6 +135,9 @@ fn who_users_are_to_descriptors() {
     let staff = with("administrators = [\"staff\", \"eve\"]\n[groups]\nstaff = [\"alice\", \"bob\"]");
     let smb = parse(&ENTRYPOINT.replacen(listen, &staff, 1)).unwrap().smb.unwrap();
     assert_eq!(smb.administrators, ["alice", "bob", "eve"]);
+    assert_eq!((&*smb.groups[0].name, smb.groups[0].members.len()), ("staff", 2));
+    let twice = with("[groups]\nstaff = [\"alice\"]\nSTAFF = [\"bob\"]");
+    check(listen, &twice, 14, "clients could not tell the groups");
     for bad in ["S-1-5-21-1-2", "S-1-5-32-1-2-3", "S-1-5-21-1-2-3-1000", "S-1-5-21-1-2-4294967296", "alice"] {
         check(listen, &with(&format!("sid = \"{bad}\"")), 13, "is not the SID of a domain");
     }

@@ -30,6 +30,7 @@ impl Control for Node {
         self.reload_certificates(&mut done)?;
         self.reload_quic(&mut done)?;
         self.reload_shares(&new, &mut done);
+        self.reload_groups(&new, &mut done);
         self.reload_rights(&new, &mut done);
         done.needs_restart = self.differences(&new);
         Ok(done)
@@ -118,6 +119,18 @@ impl Node {
         let names: Vec<_> = can.iter().map(|share| share.name.as_str()).collect();
         done.applied.push(format!("shares: {}", names.join(", ")));
         present.shares = can;
+    }
+
+    /// Groups count for who logs in from now on.
+    fn reload_groups(&self, new: &Config, done: &mut Reloaded) {
+        let (Some(server), Some(wanted)) = (&self.smb, &new.smb) else { return };
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(present) = config.smb.as_mut() else { return };
+        if wanted.groups != present.groups {
+            server.set_groups(wanted.groups.clone());
+            present.groups.clone_from(&wanted.groups);
+            done.applied.push("groups".into());
+        }
     }
 
     /// Who may use a volume over the link.

@@ -288,4 +288,8 @@ impl front_smb::Users for UserTable {
     fn number(&self, user: &str) -> Option<u32> {
         UserTable::number(self, user)
     }
+
+    fn all(&self) -> Arc<[front_smb::KnownUser]> {
+        UserTable::all(self)
+    }
 }

@@ -337,7 +337,7 @@ fn new_session(
     let config = &connection.server.config;
     let user = established.identity.user.as_str();
     // Removed since the password was looked up.
-    let token = config.token(user).ok_or(NtStatus::LOGON_FAILURE)?;
+    let token = connection.server.accounts.token(user).ok_or(NtStatus::LOGON_FAILURE)?;
     let asked = SecurityMode::from_bits_retain(u16::from(decoded.security_mode));
     let encrypt = config.encryption != Encryption::Accepted && sealing.is_some();
     Ok(Session::new(NewSession {

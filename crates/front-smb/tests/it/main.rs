@@ -16,7 +16,7 @@ mod rights;
 mod shares;
 mod site;
 
-use front_smb::{Server, ServerConfig, Share, Users};
+use front_smb::{KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
 use smb2::client::Connection;
 use smb2::msg::create::{CreateDisposition, CreateRequest, CreateResponse, ImpersonationLevel, ShareAccess};
@@ -36,6 +36,10 @@ struct One;
 impl Users for One {
     fn nt_hash(&self, user: &str, _domain: &str) -> Option<NtHash> {
         (user == "user").then(|| nt_hash("pass"))
+    }
+
+    fn all(&self) -> Arc<[KnownUser]> {
+        Arc::new([KnownUser { name: "user".into(), number: 1000 }])
     }
 
     fn number(&self, user: &str) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! A server over a volume in memory, and raw clients of it.
 
-use front_smb::{Server, ServerConfig, Share, Users};
+use front_smb::{KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
 use smb_raw::ntlm::{self, Mic, USUAL};
 use smb_raw::{Client, Fault, Reply, Session, offer, requests};
@@ -29,6 +29,11 @@ impl Users for Two {
     fn nt_hash(&self, user: &str, _domain: &str) -> Option<NtHash> {
         let known = [ALICE, BOB].into_iter().find(|known| known.user.eq_ignore_ascii_case(user))?;
         Some(nt_hash(known.password))
+    }
+
+    fn all(&self) -> Arc<[KnownUser]> {
+        let known = |(user, number): (ntlm::Client, u32)| KnownUser { name: user.user.into(), number };
+        [ALICE, BOB].into_iter().zip(1000..).map(known).collect()
     }
 
     fn number(&self, user: &str) -> Option<u32> {

@@ -3,6 +3,7 @@
 
 use super::ServerFacts;
 use crate::sid::Sid;
+use std::collections::{BTreeMap, HashMap};
 
 /// Who is known on the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,15 +11,47 @@ pub struct AccountFacts {
     /// SID of the machine, whose accounts have one part more; `None` when there are none.
     pub machine: Option<Sid>,
     /// The machine's users.
-    pub users: Vec<Account>,
+    pub users: Accounts,
     /// The machine's groups.
-    pub groups: Vec<Account>,
+    pub groups: Accounts,
     /// Names of POSIX users, by uid. Others are known by their number.
     pub unix_users: Vec<(u32, String)>,
     /// Names of POSIX groups, by gid. Others are known by their number.
     pub unix_groups: Vec<(u32, String)>,
-    /// Name of the user who asks.
-    pub caller: String,
+}
+
+/// Users or groups, found by number and by name in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Accounts {
+    by_id: BTreeMap<u32, Account>,
+    ids: HashMap<String, u32>,
+}
+
+impl Accounts {
+    /// These; of two with one number or name the last.
+    pub fn new(accounts: impl IntoIterator<Item = Account>) -> Self {
+        let mut all = Self::default();
+        for account in accounts {
+            all.ids.insert(account.name.to_lowercase(), account.relative_id);
+            all.by_id.insert(account.relative_id, account);
+        }
+        all
+    }
+
+    /// In the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.by_id.values()
+    }
+
+    /// By the last part of the SID.
+    pub fn by_id(&self, relative_id: u32) -> Option<&Account> {
+        self.by_id.get(&relative_id)
+    }
+
+    /// By name.
+    pub fn by_name(&self, name: &str) -> Option<&Account> {
+        self.by_id(*self.ids.get(&name.to_lowercase())?)
+    }
 }
 
 /// A user or a group of the machine.
@@ -30,8 +63,41 @@ pub struct Account {
     pub full_name: String,
     /// The last part of the SID.
     pub relative_id: u32,
-    /// Of a user: groups of the machine, by relative id; the first one is the primary group.
+    /// Of a user: groups of the machine, by relative id.
     pub groups: Vec<u32>,
+}
+
+/// The group "None", which every user of a machine has for its primary one.
+pub(super) const RID_NONE: u32 = 513;
+const NONE: &str = "None";
+
+/// Number, name and kind of an account in its domain.
+pub(super) type Entry<'f> = (u32, &'f str, NameUse);
+
+impl AccountFacts {
+    /// The account of the machine with this number.
+    pub(super) fn by_id(&self, relative_id: u32) -> Option<Entry<'_>> {
+        let user = self.users.by_id(relative_id).map(|user| entry(user, NameUse::User));
+        let group = || self.groups.by_id(relative_id).map(|group| entry(group, NameUse::Alias));
+        let none = (relative_id == RID_NONE).then_some((RID_NONE, NONE, NameUse::Group));
+        user.or_else(group).or(none)
+    }
+
+    /// The account of the machine with this name, in any case.
+    pub(super) fn by_name(&self, name: &str) -> Option<Entry<'_>> {
+        let user = self.users.by_name(name).map(|user| entry(user, NameUse::User));
+        let group = || self.groups.by_name(name).map(|group| entry(group, NameUse::Alias));
+        let none = name.eq_ignore_ascii_case(NONE).then_some((RID_NONE, NONE, NameUse::Group));
+        user.or_else(group).or(none)
+    }
+
+    fn name_in(&self, machine: &str, (relative_id, name, name_use): Entry<'_>) -> Option<Named> {
+        named(machine, self.machine.clone()?, relative_id, name, name_use)
+    }
+}
+
+fn entry(account: &Account, name_use: NameUse) -> Entry<'_> {
+    (account.relative_id, &account.name, name_use)
 }
 
 /// Kind of an account (SID_NAME_USE, MS-LSAT 2.2.13).
@@ -119,20 +185,21 @@ pub(super) fn builtin_groups() -> impl Iterator<Item = (u32, &'static str)> {
     of_builtin.map(|(_, _, _, relative_id, name)| (relative_id, name))
 }
 
+/// The machine and [`BUILTIN`] themselves.
+fn domains(facts: &ServerFacts) -> impl Iterator<Item = Named> {
+    let all =
+        [(facts.name.clone(), facts.accounts.machine.clone()), (BUILTIN.to_owned(), Some(builtin_sid()))];
+    all.into_iter().filter_map(|(domain, sid)| {
+        let sid = sid?;
+        let name_use = NameUse::Domain;
+        Some(Named { domain, domain_sid: sid.clone(), name: String::new(), sid, name_use })
+    })
+}
+
 fn well_known() -> impl Iterator<Item = Named> {
     WELL_KNOWN.into_iter().filter_map(|(domain, authority, parts, last, name)| {
         let name_use = if domain == BUILTIN { NameUse::Alias } else { NameUse::WellKnownGroup };
         named(domain, sid(authority, parts), last, name, name_use)
-    })
-}
-
-fn of_machine(facts: &ServerFacts) -> impl Iterator<Item = Named> + '_ {
-    let accounts = &facts.accounts;
-    let users = accounts.users.iter().map(|user| (user, NameUse::User));
-    let groups = accounts.groups.iter().map(|group| (group, NameUse::Alias));
-    users.chain(groups).filter_map(|(account, name_use)| {
-        let machine = facts.accounts.machine.clone()?;
-        named(&facts.name, machine, account.relative_id, &account.name, name_use)
     })
 }
 
@@ -158,18 +225,16 @@ pub fn by_sid(facts: &ServerFacts, wanted: &Sid) -> Option<Named> {
             _ => None,
         };
     }
-    let domains = [(facts.name.as_str(), accounts.machine.clone()), (BUILTIN, Some(builtin_sid()))];
-    let domain = domains.into_iter().find(|(_, sid)| sid.as_ref() == Some(wanted)).map(|(name, _)| Named {
-        domain: name.to_owned(),
-        domain_sid: wanted.clone(),
-        name: String::new(),
-        sid: wanted.clone(),
-        name_use: NameUse::Domain,
-    });
-    domain.or_else(|| well_known().chain(of_machine(facts)).find(|named| named.sid == *wanted))
+    let machine = accounts.machine.as_ref();
+    if machine.is_some_and(|machine| wanted.is_child_of(machine)) {
+        let found = wanted.relative_id().and_then(|relative_id| accounts.by_id(relative_id))?;
+        return accounts.name_in(&facts.name, found);
+    }
+    domains(facts).chain(well_known()).find(|named| named.sid == *wanted)
 }
 
-/// Who has this name, alone or behind a domain and a backslash, in any case.
+/// Who has this name, alone or behind a domain and a backslash, in any case. What is well known is that whoever else
+/// has such a name.
 pub fn by_name(facts: &ServerFacts, wanted: &str) -> Option<Named> {
     let (domain, name) = match wanted.split_once('\\') {
         Some((domain, name)) => (Some(domain.to_lowercase()), name.to_lowercase()),
@@ -180,10 +245,13 @@ pub fn by_name(facts: &ServerFacts, wanted: &str) -> Option<Named> {
         is_domain && named.name.to_lowercase() == name
     };
     let accounts = &facts.accounts;
+    let of_machine = || accounts.by_name(&name).and_then(|found| accounts.name_in(&facts.name, found));
     let unix_user = |(uid, _): &(u32, String)| unix(UNIX_USERS, &accounts.unix_users, *uid, NameUse::User);
     let unix_group =
         |(gid, _): &(u32, String)| unix(UNIX_GROUPS, &accounts.unix_groups, *gid, NameUse::Alias);
     let of_unix = accounts.unix_users.iter().filter_map(unix_user);
-    let of_unix = of_unix.chain(accounts.unix_groups.iter().filter_map(unix_group));
-    of_machine(facts).chain(well_known()).chain(of_unix).find(is_wanted)
+    let mut of_unix = of_unix.chain(accounts.unix_groups.iter().filter_map(unix_group));
+    let is_domain = |named: &Named| domain.is_none() && named.domain.to_lowercase() == name;
+    let found = well_known().find(is_wanted).or_else(|| of_machine().filter(is_wanted));
+    found.or_else(|| of_unix.find(is_wanted)).or_else(|| domains(facts).find(is_domain))
 }

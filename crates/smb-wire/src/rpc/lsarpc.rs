@@ -134,7 +134,7 @@ fn get_user_name(
     }
     let wants_domain = arguments.u32()? != 0;
     result.pointer();
-    result.counted(&*facts.accounts.caller);
+    result.counted(&*facts.caller);
     result.flush();
     if wants_domain {
         result.pointer();

@@ -2,8 +2,8 @@
 //! accounts is `nca_s_op_rng_error`.
 
 use super::{
-    Account, ServerFacts,
-    accounts::{BUILTIN, NameUse, builtin_groups, builtin_sid},
+    Account, AccountFacts, ServerFacts,
+    accounts::{BUILTIN, Entry, NameUse, RID_NONE, builtin_groups, builtin_sid},
     handle::Handle,
     lsarpc::close,
     ndr::{NdrReader, NdrWriter},
@@ -42,8 +42,8 @@ const USER_FULL_NAME: u16 = 8;
 const USER_PRIMARY_GROUP: u16 = 9;
 const USER_CONTROL: u16 = 16;
 
-/// The group "None", which every user of a machine has for its primary one.
-const RID_NONE: u32 = 513;
+/// Accounts in one answer; a client comes again for the rest.
+const ENUMERATED_MAX: usize = 4096;
 /// A group that is always on (MS-SAMR 2.2.1.9).
 const GROUP_ATTRIBUTES: u32 = 7;
 /// An account of a person (MS-SAMR 2.2.1.12).
@@ -93,21 +93,54 @@ fn put_opened(opened: Result<Handle, NtStatus>, result: &mut NdrWriter<'_>) {
     result.u32(opened.err().unwrap_or(NtStatus::SUCCESS).0);
 }
 
-/// A domain, by its handle: the accounts in it, with their kind.
-fn domain(handle: Handle, facts: &ServerFacts) -> Result<Vec<(u32, &str, NameUse)>, NtStatus> {
-    let of = |account: &'_ Account, name_use| (account.relative_id, name_use);
-    match handle {
-        Handle::AccountDomain => {
-            let users = facts.accounts.users.iter().map(|user| (user, NameUse::User));
-            let groups = facts.accounts.groups.iter().map(|group| (group, NameUse::Alias));
-            let all = users.chain(groups).map(|(account, name_use)| {
-                let (relative_id, name_use) = of(account, name_use);
-                (relative_id, account.name.as_str(), name_use)
-            });
-            Ok(all.collect())
+/// A domain, by its handle: the machine's accounts, or the groups that every machine has.
+#[derive(Clone, Copy)]
+enum Domain<'f> {
+    Machine(&'f AccountFacts),
+    Builtin,
+}
+
+impl<'f> Domain<'f> {
+    fn of(handle: Handle, facts: &'f ServerFacts) -> Result<Self, NtStatus> {
+        match handle {
+            Handle::AccountDomain => Ok(Self::Machine(&facts.accounts)),
+            Handle::BuiltinDomain => Ok(Self::Builtin),
+            Handle::Policy | Handle::Server | Handle::User(_) => Err(NtStatus::INVALID_HANDLE),
         }
-        Handle::BuiltinDomain => Ok(builtin_groups().map(|(id, name)| (id, name, NameUse::Alias)).collect()),
-        Handle::Policy | Handle::Server | Handle::User(_) => Err(NtStatus::INVALID_HANDLE),
+    }
+
+    /// The domain whose handle comes first.
+    fn read(arguments: &mut NdrReader<'_>, facts: &'f ServerFacts) -> Result<Result<Self, NtStatus>, Fault> {
+        Ok(Handle::decode(&arguments.handle()?).and_then(|handle| Self::of(handle, facts)))
+    }
+
+    fn builtin() -> impl Iterator<Item = Entry<'f>> {
+        builtin_groups().map(|(id, name)| (id, name, NameUse::Alias))
+    }
+
+    fn by_id(self, wanted: u32) -> Option<Entry<'f>> {
+        match self {
+            Self::Machine(accounts) => accounts.by_id(wanted),
+            Self::Builtin => Self::builtin().find(|(id, ..)| *id == wanted),
+        }
+    }
+
+    fn by_name(self, wanted: &str) -> Option<Entry<'f>> {
+        match self {
+            Self::Machine(accounts) => accounts.by_name(wanted),
+            Self::Builtin => Self::builtin().find(|(_, name, _)| name.eq_ignore_ascii_case(wanted)),
+        }
+    }
+
+    /// Number and name of those that an operation enumerates.
+    fn listed(self, opnum: u16) -> Vec<(u32, &'f str)> {
+        let of = |account: &'f Account| (account.relative_id, account.name.as_str());
+        match (self, opnum) {
+            (Self::Machine(accounts), ENUMERATE_USERS) => accounts.users.iter().map(of).collect(),
+            (Self::Machine(accounts), _) => accounts.groups.iter().map(of).collect(),
+            (Self::Builtin, ENUMERATE_USERS) => Vec::new(),
+            (Self::Builtin, _) => builtin_groups().collect(),
+        }
     }
 }
 
@@ -159,24 +192,27 @@ fn enumerate_accounts(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let accounts = Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts));
-    let status = accounts.as_ref().err().copied().unwrap_or(NtStatus::SUCCESS);
-    let wanted = if opnum == ENUMERATE_USERS { NameUse::User } else { NameUse::Alias };
-    let accounts = accounts.unwrap_or_default().into_iter().filter(|(_, _, name_use)| *name_use == wanted);
-    let entries: Vec<(u32, &str)> = accounts.map(|(id, name, _)| (id, name)).collect();
+    let domain = Domain::read(arguments, facts)?;
+    let status = domain.err().unwrap_or(NtStatus::SUCCESS);
+    let entries = domain.map(|domain| domain.listed(opnum)).unwrap_or_default();
     enumerate(status, &entries, arguments, result)
 }
 
-/// All entries at once, whatever length the client prefers; a client that comes again has them all.
+/// Entries from where the client says that it stopped, whatever length it prefers.
 fn enumerate(
     status: NtStatus,
     entries: &[(u32, &str)],
     arguments: &mut NdrReader<'_>,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let entries = if arguments.u32()? == 0 && status == NtStatus::SUCCESS { entries } else { &[] };
+    let entries = if status == NtStatus::SUCCESS { entries } else { &[] };
+    let asked_from = arguments.u32()?;
+    let from = (asked_from as usize).min(entries.len());
+    let to = entries.len().min(from + ENUMERATED_MAX);
+    let is_more = to < entries.len();
+    let entries = &entries[from..to];
     let count = entries.len() as u32;
-    result.u32(count);
+    result.u32(asked_from.wrapping_add(count));
     result.pointer();
     result.u32(count);
     if count == 0 {
@@ -191,7 +227,7 @@ fn enumerate(
         result.flush();
     }
     result.u32(count);
-    result.u32(status.0);
+    result.u32(if is_more { NtStatus::MORE_ENTRIES } else { status }.0);
     Ok(())
 }
 
@@ -201,16 +237,11 @@ fn lookup_names(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let accounts = Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts));
+    let domain = Domain::read(arguments, facts)?;
     let count = arguments.u32()?;
     arguments.varying_array(count)?;
     let names = arguments.counted_array(count)?;
-    let found = accounts.map(|accounts| {
-        let find = |name: &String| {
-            accounts.iter().find(|(_, known, _)| known.to_lowercase() == name.to_lowercase()).copied()
-        };
-        names.iter().map(find).collect::<Vec<_>>()
-    });
+    let found = domain.map(|domain| names.iter().map(|name| domain.by_name(name)).collect::<Vec<_>>());
     let (ids, uses) = match &found {
         Ok(found) => found
             .iter()
@@ -232,14 +263,11 @@ fn lookup_ids(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let accounts = Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts));
+    let domain = Domain::read(arguments, facts)?;
     let count = arguments.u32()?;
     arguments.varying_array(count)?;
     let ids: Vec<u32> = (0..count).map(|_| arguments.u32()).collect::<Result<_, _>>()?;
-    let found = accounts.map(|accounts| {
-        let find = |id: &u32| accounts.iter().find(|(known, _, _)| known == id).copied();
-        ids.iter().map(find).collect::<Vec<_>>()
-    });
+    let found = domain.map(|domain| ids.iter().map(|id| domain.by_id(*id)).collect::<Vec<_>>());
     let entries: &[_] = found.as_deref().unwrap_or_default();
     result.u32(entries.len() as u32);
     if entries.is_empty() {
@@ -250,9 +278,8 @@ fn lookup_ids(
         entries.iter().for_each(|found| result.counted(found.map_or("", |(_, name, _)| name)));
         result.flush();
     }
-    let use_of = |found: &Option<(u32, &str, NameUse)>| {
-        found.map_or(NameUse::Unknown, |(_, _, name_use)| name_use) as u32
-    };
+    let use_of =
+        |found: &Option<Entry<'_>>| found.map_or(NameUse::Unknown, |(_, _, name_use)| name_use) as u32;
     result.u32_array(&entries.iter().map(use_of).collect::<Vec<_>>());
     result.u32(outcome(&found).0);
     Ok(())
@@ -268,28 +295,21 @@ fn outcome<T>(found: &Result<Vec<Option<T>>, NtStatus>) -> NtStatus {
     }
 }
 
-fn find_user(relative_id: u32, facts: &ServerFacts) -> Option<&Account> {
-    facts.accounts.users.iter().find(|user| user.relative_id == relative_id)
-}
-
 /// SamrOpenUser (MS-SAMR 3.1.5.1.9).
 fn open_user(
     arguments: &mut NdrReader<'_>,
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let domain =
-        Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts).map(|_| handle));
+    let domain = Domain::read(arguments, facts)?;
     let (_access, relative_id) = (arguments.u32()?, arguments.u32()?);
-    let is_there = |handle| handle == Handle::AccountDomain && find_user(relative_id, facts).is_some();
-    put_opened(
-        match domain {
-            Err(status) => Err(status),
-            Ok(handle) if is_there(handle) => Ok(Handle::User(relative_id)),
-            Ok(_) => Err(NtStatus::NO_SUCH_USER),
-        },
-        result,
-    );
+    let opened = domain.and_then(|domain| match domain {
+        Domain::Machine(accounts) if accounts.users.by_id(relative_id).is_some() => {
+            Ok(Handle::User(relative_id))
+        }
+        Domain::Machine(_) | Domain::Builtin => Err(NtStatus::NO_SUCH_USER),
+    });
+    put_opened(opened, result);
     Ok(())
 }
 
@@ -299,15 +319,11 @@ fn user<'f>(
     facts: &'f ServerFacts,
 ) -> Result<Result<&'f Account, NtStatus>, Fault> {
     let handle = Handle::decode(&arguments.handle()?);
-    Ok(match handle {
-        Ok(Handle::User(relative_id)) => find_user(relative_id, facts).ok_or(NtStatus::INVALID_HANDLE),
-        Ok(_) => Err(NtStatus::INVALID_HANDLE),
-        Err(status) => Err(status),
-    })
-}
-
-fn primary_group(user: &Account) -> u32 {
-    user.groups.first().copied().unwrap_or(RID_NONE)
+    let user = handle.ok().and_then(|handle| match handle {
+        Handle::User(relative_id) => facts.accounts.users.by_id(relative_id),
+        Handle::Policy | Handle::Server | Handle::AccountDomain | Handle::BuiltinDomain => None,
+    });
+    Ok(user.ok_or(NtStatus::INVALID_HANDLE))
 }
 
 /// SamrQueryInformationUser (MS-SAMR 3.1.5.5.6), the classes that tell names and the primary group.
@@ -330,7 +346,7 @@ fn query_user(
     result.pointer();
     result.u16(class);
     match class {
-        USER_PRIMARY_GROUP => result.u32(primary_group(user)),
+        USER_PRIMARY_GROUP => result.u32(RID_NONE),
         USER_CONTROL => result.u32(NORMAL_ACCOUNT),
         USER_FULL_NAME => result.counted(&*user.full_name),
         USER_ACCOUNT_NAME => result.counted(&*user.name),
@@ -351,12 +367,12 @@ fn get_groups_for_user(
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
     match user(arguments, facts)? {
-        Ok(user) => {
+        Ok(_) => {
             result.pointer();
             result.u32(1);
             result.pointer();
             result.u32(1);
-            result.u32(primary_group(user));
+            result.u32(RID_NONE);
             result.u32(GROUP_ATTRIBUTES);
             result.u32(NtStatus::SUCCESS.0);
         }
@@ -374,23 +390,19 @@ fn get_alias_membership(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let handle =
-        Handle::decode(&arguments.handle()?).and_then(|handle| domain(handle, facts).map(|_| handle));
+    let domain = Domain::read(arguments, facts)?;
     let sids = arguments.sid_array()?;
     let mut groups: Vec<u32> = Vec::new();
-    if handle == Ok(Handle::AccountDomain) {
-        let machine = facts.accounts.machine.as_ref();
-        let is_asked = |user: &&Account| {
-            machine
-                .and_then(|machine| machine.child(user.relative_id))
-                .is_some_and(|sid: Sid| sids.contains(&sid))
-        };
-        let users = facts.accounts.users.iter().filter(is_asked);
+    if let Ok(Domain::Machine(accounts)) = domain
+        && let Some(machine) = &accounts.machine
+    {
+        let ours = sids.iter().filter(|sid| sid.is_child_of(machine)).filter_map(Sid::relative_id);
+        let users = ours.filter_map(|relative_id| accounts.users.by_id(relative_id));
         groups = users.flat_map(|user| user.groups.iter().copied()).collect();
         groups.sort_unstable();
         groups.dedup();
     }
     result.u32_array(&groups);
-    result.u32(handle.err().unwrap_or(NtStatus::SUCCESS).0);
+    result.u32(domain.err().unwrap_or(NtStatus::SUCCESS).0);
     Ok(())
 }

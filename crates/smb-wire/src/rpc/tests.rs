@@ -29,19 +29,23 @@ fn facts() -> ServerFacts {
         timezone_minutes_west: 0,
         uptime_ms: 5,
         shares: vec![share("data", srvsvc::STYPE_DISKTREE), share("IPC$", srvsvc::STYPE_IPC)],
-        accounts: AccountFacts {
+        accounts: Arc::new(AccountFacts {
             machine: Sid::new(5, &[21, 1, 2, 3]),
-            users: vec![Account {
+            users: Accounts::new([Account {
                 name: "ann".into(),
                 full_name: "Ann A.".into(),
                 relative_id: 1000,
                 groups: vec![2000, 2001],
-            }],
-            groups: vec![Account { name: "staff".into(), relative_id: 2000, ..Account::default() }],
+            }]),
+            groups: Accounts::new([Account {
+                name: "staff".into(),
+                relative_id: 2000,
+                ..Account::default()
+            }]),
             unix_users: vec![(0, "root".into())],
             unix_groups: vec![(0, "wheel".into())],
-            caller: "ann".into(),
-        },
+        }),
+        caller: "ann".into(),
     }
 }
 
@@ -289,6 +293,7 @@ fn sids_of_every_kind_have_names() {
         ("S-1-5-32", "BUILTIN\\ Domain"),
         ("S-1-5-21-1-2-3", "FAR\\ Domain"),
         ("S-1-5-21-1-2-3-1000", "FAR\\ann User"),
+        ("S-1-5-21-1-2-3-513", "FAR\\None Group"),
         ("S-1-5-21-1-2-3-2000", "FAR\\staff Alias"),
         ("S-1-22-1-0", "Unix User\\root User"),
         ("S-1-22-1-77", "Unix User\\77 User"),
@@ -302,7 +307,8 @@ fn sids_of_every_kind_have_names() {
     for text in ["ann", "FAR\\Ann", "far\\staff", "everyone", "builtin\\users", "Unix User\\root"] {
         assert!(accounts::by_name(&facts, text).is_some(), "{text}");
     }
-    for text in ["bob", "OTHER\\ann", "", "FAR\\"] {
+    assert_eq!(accounts::by_name(&facts, "Far").unwrap().name_use, accounts::NameUse::Domain);
+    for text in ["bob", "builtin\\ann", "FAR\\Everyone", "OTHER\\ann", "", "FAR\\"] {
         assert_eq!(accounts::by_name(&facts, text), None, "{text}");
     }
 }
@@ -400,7 +406,7 @@ fn users_and_their_groups() {
     assert_eq!(status_of(&user), NtStatus::SUCCESS);
     assert_eq!(status_of(&call(34, Arguments::handle(domain).words(&[0x11B, 9]))), NtStatus::NO_SUCH_USER);
     let groups = call(39, Arguments::handle(&user));
-    let expect = [4, 0, 2, 0, 1, 0, 0, 0, 8, 0, 2, 0, 1, 0, 0, 0, 0xD0, 7, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
+    let expect = [4, 0, 2, 0, 1, 0, 0, 0, 8, 0, 2, 0, 1, 0, 0, 0, 1, 2, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(groups, expect);
     for class in [6, 7, 8, 9, 16] {
         assert_eq!(
@@ -415,4 +421,29 @@ fn users_and_their_groups() {
     assert_eq!(aliases[12..20], [0xD0, 7, 0, 0, 0xD1, 7, 0, 0]);
     assert_eq!(status_of(&call(39, Arguments::handle(domain))), NtStatus::INVALID_HANDLE);
     assert_eq!(call(1, Arguments::handle(&user)), [0; 24]);
+}
+
+#[test]
+fn accounts_that_are_too_many_come_in_several_answers() {
+    let users = (0..4100).map(|nth| Account {
+        name: format!("u{nth}"),
+        relative_id: 1000 + nth,
+        ..Account::default()
+    });
+    let machine = Sid::new(5, &[21, 1, 2, 3]);
+    let accounts = AccountFacts { machine, users: Accounts::new(users), ..AccountFacts::default() };
+    let facts = ServerFacts { accounts: Arc::new(accounts), ..facts() };
+    let domain = handle::Handle::AccountDomain.encode();
+    let from = |start: u32| {
+        let arguments = Arguments::handle(&domain).words(&[start, 0x10, 0xFFFF]);
+        let mut result = NdrWriter::new();
+        samr::call(13, &mut NdrReader::new(&arguments.0), &facts, &mut result).unwrap();
+        let stub = result.finish();
+        let count = u32::from_le_bytes(stub[stub.len() - 8..][..4].try_into().unwrap());
+        (u32::from_le_bytes(stub[..4].try_into().unwrap()), count, status_of(&stub))
+    };
+    assert_eq!(from(0), (4096, 4096, NtStatus::MORE_ENTRIES));
+    assert_eq!(from(4096), (4100, 4, NtStatus::SUCCESS));
+    assert_eq!(from(4100), (4100, 0, NtStatus::SUCCESS));
+    assert_eq!(from(u32::MAX), (u32::MAX, 0, NtStatus::SUCCESS));
 }

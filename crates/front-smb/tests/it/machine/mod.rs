@@ -9,7 +9,7 @@ pub mod asks;
 pub mod program;
 pub mod world;
 
-use front_smb::{Encryption, Server, ServerConfig, Share, Users};
+use front_smb::{Encryption, KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
 use smb_raw::ntlm::{self, Mic, USUAL};
 use std::sync::Arc;
@@ -41,6 +41,10 @@ struct Both;
 impl Users for Both {
     fn nt_hash(&self, user: &str, _domain: &str) -> Option<NtHash> {
         USERS.contains(&user).then(|| nt_hash(user))
+    }
+
+    fn all(&self) -> Arc<[KnownUser]> {
+        USERS.iter().zip(1000..).map(|(name, number)| KnownUser { name: (*name).into(), number }).collect()
     }
 
     fn number(&self, user: &str) -> Option<u32> {
