@@ -210,20 +210,55 @@ impl Connection {
         }
     }
 
-    /// Takes the connection out of its sessions; closes those that it was the last channel of. Whether others go on.
-    async fn leave_sessions(&self) -> bool {
-        let mut others = false;
+    /// Takes the connection out of its sessions.
+    fn leave_sessions(&self) -> Left {
+        let mut left = Left::default();
         let channels: Vec<Channel> = self.channels.write().drain().map(|(_, channel)| channel).collect();
         for channel in channels {
             if channel.session.leave(self.id) {
-                self.server.end_session(&channel.session, Ending::Lost).await;
+                left.ended.push(channel.session);
             } else {
-                others = true;
+                left.others_go_on = true;
                 breaks::tell_again(&channel.session, self.id);
             }
         }
-        others
+        left
     }
+
+    /// Ends what hangs on the connection, which nobody reads any more.
+    async fn leave(&self, mut work: Work) {
+        let mut others_go_on = false;
+        loop {
+            let left = self.leave_sessions();
+            others_go_on |= left.others_go_on;
+            if others_go_on {
+                // What only waits ends; what changes something is done once, whoever hears of it.
+                self.waiting.cancel_all();
+            } else {
+                work.clear();
+            }
+            // Together: an open ends after what it still has on its way, and a request may carry that.
+            let end = async {
+                for session in &left.ended {
+                    self.server.end_session(session, Ending::Lost).await;
+                }
+            };
+            let finish = async { while work.next().await.is_some() {} };
+            tokio::join!(end, finish);
+            // One of them may have logged in.
+            if self.channels.read().is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// The sessions that a connection was a channel of.
+#[derive(Default)]
+struct Left {
+    /// It was their last.
+    ended: Vec<Arc<Session>>,
+    others_go_on: bool,
 }
 
 /// Serves a connection to its end.
@@ -250,11 +285,7 @@ pub(crate) async fn serve<T: Transport>(
             work.clear();
         }
     }
-    if connection.leave_sessions().await {
-        // What only waits ends; what changes something is done once, whoever hears of it.
-        connection.waiting.cancel_all();
-        while work.next().await.is_some() {}
-    }
+    connection.leave(work).await;
 }
 
 /// The requests under way.

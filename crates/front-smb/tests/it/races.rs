@@ -10,15 +10,17 @@
 
 use crate::site::{ALICE, BOB, Site, User};
 use smb_raw::{Client, Fault, Logon, Reply, Session, offer, requests};
-use smb_wire::create::{CreateRequest, OplockLevel};
+use smb_wire::create::{CreateRequest, OplockLevel, ShareAccess};
+use smb_wire::fscc::file::FileClass;
 use smb_wire::lock::LockFlags;
 use smb_wire::negotiate::Dialect;
+use smb_wire::query_info::InfoType;
 use smb_wire::{FileId, NtStatus, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::{FaultVolume, MemVolume, Op, Rng};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 const SEEDS: u64 = 400;
 
@@ -289,5 +291,44 @@ fn a_session_that_ends_takes_all_of_its_own_and_gives_nothing_more() {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(race(seed));
+    }
+}
+
+/// Its only connection goes while a change waits for the volume: the change is made, then the open ends.
+#[tokio::test]
+async fn a_change_under_way_when_the_only_connection_goes_keeps_nothing_open() {
+    for op in [Op::Write, Op::SetAttr] {
+        let volume = FaultVolume::new(MemVolume::new());
+        let vfs = vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default());
+        let site = Site::over(vfs.clone(), |_| {}).await;
+        let mut alice = site.log_in(&ALICE).await;
+        let file = alice.file("file", b"content").await;
+        let gate = volume.gate(op);
+        let times = [&130_000_000_000_000_000u64.to_le_bytes()[..], &[0; 32]].concat();
+        let change = match op {
+            Op::Write => requests::write(file, 0, b"changed"),
+            _ => requests::set_info(file, InfoType::FILE, FileClass::BASIC.0, &times),
+        };
+        let mut message = smb_raw::Message::of(&change).session(alice.session.id).tree(alice.tree);
+        alice.client.number(&mut message);
+        alice.client.send(&[message], alice.session.guard()).await.unwrap();
+        gate.arrived(1).await;
+        drop(alice);
+        // Until the server has seen it, and waits for the change.
+        while site.server.status().sessions > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        gate.release();
+        let left = timeout(Duration::from_secs(60), async {
+            while vfs.opens().opens > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        left.await.unwrap_or_else(|_| panic!("{op:?}: {:?}", vfs.opens()));
+        let mut bob = site.log_in(&BOB).await;
+        let alone = CreateRequest { share_access: ShareAccess::empty(), ..requests::create("file") };
+        let again = bob.open(&Request::Create(alone)).await;
+        let expected: &[u8] = if op == Op::Write { b"changed" } else { b"content" };
+        assert_eq!(bob.content(again).await, expected);
     }
 }
