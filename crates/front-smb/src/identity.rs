@@ -34,7 +34,7 @@ pub(crate) fn domain(server: Guid) -> Sid {
 pub(crate) fn group_number(name: &str) -> u32 {
     let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     let hash = name.to_lowercase().bytes().fold(0x811C_9DC5, step);
-    USER_NUMBER_MAX + 1 | hash & USER_NUMBER_MAX
+    (USER_NUMBER_MAX + 1) | (hash & USER_NUMBER_MAX)
 }
 
 /// The token of a user who has logged in.

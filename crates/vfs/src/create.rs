@@ -258,7 +258,7 @@ async fn check_room(core: &Core, cx: &Cx, request: &OpenRequest, at: &VPath, fre
     Ok(())
 }
 
-type Made = (Option<Arc<dyn volume::File>>, Attr);
+pub(crate) type Made = (Option<Arc<dyn volume::File>>, Attr);
 
 async fn make_dir(core: &Core, cx: &Cx, request: &OpenRequest, path: &VPath) -> volume::Result<Made> {
     // Who may read a directory may pass through it.
@@ -273,7 +273,7 @@ async fn make_dir(core: &Core, cx: &Cx, request: &OpenRequest, path: &VPath) -> 
 }
 
 /// How the volume is to open a file for this request.
-fn how(request: &OpenRequest, create: Create) -> OpenHow {
+pub(crate) fn how(request: &OpenRequest, create: Create) -> OpenHow {
     let mut access = volume::Access::empty();
     if request.access.intersects(Access::READING) {
         access |= volume::Access::READ;

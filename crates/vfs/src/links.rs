@@ -1,17 +1,18 @@
 //! Symbolic links that clients read, make and meet.
 //!
 //! A client makes one of a new file or directory that it has open: the object gives way to the link under the same
-//! name, and the open is one of an object without a name from then on. Who goes on with the link opens it again.
+//! name, and the open is one of an object without a name from then on. Who goes on with the link is given an open of it.
 //! Only what is empty gives way, so that nothing is lost when the process ends between the two changes.
 
 use crate::attributes;
 use crate::carry::Carry;
 use crate::core::Core;
+use crate::create::{self, Made, Place, Taken};
 use crate::open::OpenKey;
 use crate::resolve::link_target;
-use crate::{Error, Open, Result};
+use crate::{Action, Error, Open, OpenRequest, Result};
 use std::sync::Arc;
-use volume::{Change, Create, Cx, Kind, OpenHow, VPath};
+use volume::{Change, Create, Cx, Kind, VPath};
 
 /// A link that an open with [`crate::OpenRequest::stop_at_links`] has met.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,11 +48,13 @@ impl Open {
 
     /// Puts something else in the place of this object: a link for any other, a file for a link. The right
     /// to it is the front end's to check. Once begun it runs to its end, also when the future is dropped.
+    /// Gives the open of what stands there now: it has the access and share mode of this one, and is judged as this
+    /// one in what it does to names; nothing that was cached or locked.
     ///
     /// # Errors
     /// `InvalidArgument` for a file that is not empty, and for a file in the place of one; `DirectoryNotEmpty`;
     /// `LinkRefused` for a link that leads out of the volume; `ReadOnly`, and what the volume answers.
-    pub async fn replace(&self, cx: &Cx, by: Replacement) -> Result<()> {
+    pub async fn replace(&self, cx: &Cx, by: Replacement, delete_on_close: bool) -> Result<Arc<Open>> {
         if self.core.caps.read_only {
             return Err(Error::ReadOnly);
         }
@@ -69,7 +72,14 @@ impl Open {
             }
         }
         let landing = self.landing(false)?;
-        let work = replace(self.core.clone(), cx.clone(), self.key, by);
+        let share = self.core.registry.lock().record(self.key.file, self.key.id).map(|record| record.share);
+        let again = OpenRequest {
+            share: share.ok_or(Error::Closed)?,
+            rights: self.rights().cloned(),
+            delete_on_close,
+            ..OpenRequest::new(self.path()?, self.access(), self.owner())
+        };
+        let work = replace(self.core.clone(), cx.clone(), self.key, again, by);
         Carry::new(async move {
             let _landing = landing;
             work.await
@@ -89,7 +99,13 @@ fn stays_inside(link: &VPath, target: &str) -> Result<()> {
     }
 }
 
-async fn replace(core: Arc<Core>, cx: Cx, key: OpenKey, by: Replacement) -> Result<()> {
+async fn replace(
+    core: Arc<Core>,
+    cx: Cx,
+    key: OpenKey,
+    again: OpenRequest,
+    by: Replacement,
+) -> Result<Arc<Open>> {
     let (path, parent_lease) = core.place_of(key.file, key.id)?;
     if path.is_root() {
         return Err(Error::CannotDelete);
@@ -104,20 +120,28 @@ async fn replace(core: Arc<Core>, cx: Cx, key: OpenKey, by: Replacement) -> Resu
     // Nothing of that name is this open's any more, to be removed when it ends.
     core.registry.lock().spare(key.file, key.id);
     core.gone(&path, key.is_dir(), parent_lease);
-    let attr = match make(&core, &cx, &path, by).await? {
-        Some(attr) => attr,
-        None => core.volume.stat(&cx, &path).await?,
-    };
+    let (file, attr) = make(&core, &cx, &path, &again, by).await?;
     core.made(&path, &attr, parent_lease);
-    Ok(())
+    match Place::take(&core, &again, path, &attr, again.access, false)? {
+        Taken::Place(place) => Ok(place.opened(&again, file, Action::Opened, attr, None).open),
+        // Somebody opened it as quick as it was made.
+        Taken::Wait(_) => Err(Error::SharingViolation),
+    }
 }
 
-async fn make(core: &Core, cx: &Cx, path: &VPath, by: Replacement) -> Result<Option<volume::Attr>> {
-    Ok(match by {
+async fn make(core: &Core, cx: &Cx, path: &VPath, again: &OpenRequest, by: Replacement) -> Result<Made> {
+    match by {
         Replacement::Link(target) => {
             let change = Change::Symlink { path: path.clone(), target };
-            core.volume.apply(cx, &change).await?.attr
+            let attr = match core.volume.apply(cx, &change).await?.attr {
+                Some(attr) => attr,
+                None => core.volume.stat(cx, path).await?,
+            };
+            Ok((None, attr))
         }
-        Replacement::File => Some(core.volume.open(cx, path, OpenHow::create(Create::New)).await?.attr),
-    })
+        Replacement::File => {
+            let opened = core.volume.open(cx, path, create::how(again, Create::New)).await?;
+            Ok((Some(opened.file), opened.attr))
+        }
+    }
 }

@@ -16,7 +16,7 @@ use testkit::{MemConfig, MemVolume};
 
 const BLOCK: usize = 64 * 1024;
 
-async fn control(user: &mut User, file: FileId, code: Fsctl, input: &[u8]) -> (NtStatus, Vec<u8>) {
+pub async fn control(user: &mut User, file: FileId, code: Fsctl, input: &[u8]) -> (NtStatus, Vec<u8>) {
     let reply = user.call(&requests::ioctl(file, code, input)).await.unwrap();
     let status = reply.status();
     if status.is_error() {
@@ -182,12 +182,12 @@ async fn the_suites_fsctls_are_behind_a_switch() {
     assert_eq!(user.content(file).await, b"content");
 }
 
-fn itself(name: &str) -> CreateRequest {
+pub fn itself(name: &str) -> CreateRequest {
     let options = CreateOptions::OPEN_REPARSE_POINT;
     CreateRequest { create_options: options, ..requests::create(name) }
 }
 
-fn link(target: &str) -> Vec<u8> {
+pub fn link(target: &str) -> Vec<u8> {
     let link = Symlink { substitute_name: target.into(), print_name: target.into(), relative: true };
     let mut bytes = Vec::new();
     ReparseData::Symlink(link).encode(&mut bytes);

@@ -3,6 +3,7 @@
 mod groups;
 mod hiding;
 
+use crate::fsctl::{control, itself, link as link_to};
 use crate::site::{ALICE, BOB, Site, User};
 use smb_core::access::posix;
 use smb_raw::requests;
@@ -10,6 +11,8 @@ use smb_wire::create::{
     CreateContext, CreateDisposition, CreateOptions, CreateRequest, CreateResponse, CreateResponseContext,
 };
 use smb_wire::fscc::file::FileClass;
+use smb_wire::fscc::reparse::tag;
+use smb_wire::ioctl::Fsctl;
 use smb_wire::query_info::{InfoType, QueryInfoRequest, QueryInfoResponse, SecurityInformation};
 use smb_wire::security_descriptor::{Ace, AceFlags, AceType, Acl, Control, SecurityDescriptor};
 use smb_wire::set_info::SetInfoRequest;
@@ -320,6 +323,18 @@ async fn there_is_no_way_around() {
         assert_eq!(bob.status(&rename).await, DENIED, "{target}");
         let link = requests::set_info(own, InfoType::FILE, FileClass::LINK.0, &rename_to(target));
         assert_eq!(bob.status(&link).await, DENIED, "{target}");
+    }
+    // The same with what a link of his own became, and what is left of it.
+    let link = bob.open(&Request::Create(itself("l"))).await;
+    for (code, input) in [
+        (Fsctl::SET_REPARSE_POINT, link_to("own")),
+        (Fsctl::DELETE_REPARSE_POINT, [&tag::SYMLINK.to_le_bytes()[..], &[0; 4]].concat()),
+    ] {
+        assert_eq!(control(&mut bob, link, code, &input).await.0, OK);
+        for target in [r"dir\file", r"dir\new"] {
+            let rename = requests::set_info(link, InfoType::FILE, FileClass::RENAME.0, &rename_to(target));
+            assert_eq!(bob.status(&rename).await, DENIED, "{target}");
+        }
     }
     // What only its directory protects, where another directory says nothing.
     let reading = bob.open(&Request::Create(existing(r"dir\file", READ))).await;

@@ -15,7 +15,7 @@ use smb_wire::fscc::reparse::{ReparseData, Symlink, decode_reparse_deletion, tag
 use smb_wire::ioctl::IoctlRequest;
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::Arc;
-use vfs::{Access, OpenRequest, Owner, Replacement, Stop};
+use vfs::{Replacement, Stop};
 
 /// Tag, length and a reserved word: less is no answer, bytes.
 const HEAD_BYTES: usize = 8;
@@ -72,19 +72,13 @@ async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result
         return Err(NtStatus::NOT_SUPPORTED);
     }
     let (cx, file, session) = (request.cx(), open.file()?, request.session()?);
-    let path = file.vfs.path().map_err(failed)?;
-    match file.vfs.replace(&cx, by).await {
+    let delete_on_close = file.mode & CreateOptions::DELETE_ON_CLOSE.bits() != 0;
+    let opened = match file.vfs.replace(&cx, by, delete_on_close).await {
         Err(vfs::Error::LinkRefused) => return Err(NtStatus::IO_REPARSE_DATA_INVALID),
         outcome => outcome.map_err(failed)?,
-    }
-    let wanted = OpenRequest {
-        open_link: true,
-        delete_on_close: file.mode & CreateOptions::DELETE_ON_CLOSE.bits() != 0,
-        ..OpenRequest::new(path, Access::from_bits_truncate(open.granted.bits()), Owner(session.id))
     };
-    let opened = share.vfs.open(&cx, wanted).await.map_err(failed)?;
     let change_times = Arc::clone(&request.connection.server.change_times);
-    let mut new = FileOpen::new(opened.open, file.mode, file.action, None, change_times);
+    let mut new = FileOpen::new(opened, file.mode, file.action, None, change_times);
     new.posix = file.posix;
     // Unless the client has closed it meanwhile.
     if session.open(open.id).is_none() {
