@@ -223,6 +223,10 @@ impl Kept {
         all.into_iter().find(|(_, it)| it.create_guid == Some(create_guid) && it.client == client)
     }
 
+    pub(crate) fn files(&self) -> Vec<(u64, Arc<FileOpen>)> {
+        self.0.lock().opens.iter().map(|(id, kept)| (*id, Arc::clone(&kept.file))).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.lock().opens.len()
     }

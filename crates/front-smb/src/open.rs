@@ -5,7 +5,9 @@ use crate::change_times::ChangeTimes;
 use crate::kept::Durability;
 use crate::limits;
 use crate::order::ChannelOrder;
+use crate::persistent;
 use crate::pipe::Pipe;
+use crate::server::State;
 use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
 use smb_wire::create::{CreateAction, LeaseKey};
@@ -187,10 +189,11 @@ impl Open {
 
 /// Closes what nobody can name any more, many at a time: each may cost a round trip, and the client may be back
 /// before. Errors have no reader here; they go to the log.
-pub(crate) async fn close_all(opens: Vec<Arc<Open>>) {
+pub(crate) async fn close_all(state: &State, opens: Vec<Arc<Open>>) {
     let close = async |open: Arc<Open>| {
         if let Kind::File(file) = &open.kind {
             close_file(file).await;
+            persistent::left(state, &open, file).await;
         }
     };
     futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;

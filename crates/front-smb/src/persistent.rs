@@ -1,9 +1,12 @@
 //! Persistent opens: durable ones that survive the end of the process (MS-SMB2 3.3.5.9.10, 3.3.5.9.12).
 //!
 //! An open of a share that is continuously available is written down before its client hears of it, and again when it
-//! locks, gives back what it cached, or is renamed; before the client hears of that. After a start what is written down is
-//! opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`). Until all of a share is
-//! there, nobody else opens anything in it.
+//! locks, gives back what it cached, is renamed, or its name is to go away; before the client hears of that. After a start
+//! what is written down is opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`).
+//! Until all of a share is there, nobody else opens anything in it.
+//!
+//! Names belong to the volume: who renames or deletes need not have come by the share whose opens are written down
+//! ([`Beside`]).
 //!
 //! The columns, and what a crash may leave: `docs/formats/smb-opens.md`.
 
@@ -11,19 +14,19 @@ mod record;
 
 use crate::config::Share;
 use crate::kept::{Durability, KeptOpen};
-use crate::open::{FileOpen, SharedLease};
+use crate::open::{FileOpen, Open, SharedLease};
 use crate::rights::Caller;
 use crate::server::State;
 pub(crate) use record::Record;
-use record::{SCHEMA, encode_locks};
-use smb_wire::create::LeaseKey;
+use record::{SCHEMA, encode_locks, put_deletion};
+use smb_wire::create::{CreateOptions, LeaseKey};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::rusqlite::params;
+use store::rusqlite::{Connection, params};
 use store::{Durability as Survives, Store, StoreError};
-use vfs::Range;
-use volume::{Cx, Priority, VPath};
+use vfs::{Range, Vfs};
+use volume::{Cx, FileId, Priority, VPath};
 
 /// How long a volume may take to begin to tell of changes before what was open in it is opened without.
 const FRESHNESS_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,8 +57,15 @@ impl OpenRecords {
     }
 
     /// Writes an open down. Returns when it survives.
-    pub(crate) async fn put(&self, record: Record) -> Result<(), StoreError> {
-        self.0.write(move |db| record.insert(db)).await
+    pub(crate) async fn put(&self, mut record: Record, vfs: Vfs) -> Result<(), StoreError> {
+        self.0
+            .write(move |db| {
+                // Asked here, between two other writes: whoever deletes the file meanwhile writes later.
+                let former = &mut record.former;
+                former.delete_pending = vfs.is_going(former.file, &former.request.path);
+                record.insert(db)
+            })
+            .await
     }
 
     /// The locks of an open are others now.
@@ -84,29 +94,18 @@ impl OpenRecords {
             .await
     }
 
-    /// What stood at `from` and below it stands at `to`.
-    pub(crate) async fn renamed(&self, share: &str, from: VPath, to: VPath) -> Result<(), StoreError> {
-        let share = share.to_lowercase();
-        let sql = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1) WHERE share = ?1
-                   AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
-        self.0
-            .write(move |db| {
-                db.prepare_cached(sql)?.execute(params![share, from.as_str(), to.as_str()]).map(drop)
-            })
-            .await
-    }
-
     /// An open is no more. Nobody waits: a row too many is an open that ends when its time is up.
     pub(crate) fn forget(&self, id: u64) {
         let records = self.clone();
-        tokio::spawn(async move {
-            let sql = "DELETE FROM open WHERE id = ?1";
-            let forgotten =
-                records.0.write(move |db| db.prepare_cached(sql)?.execute([id as i64]).map(drop)).await;
-            if let Err(error) = forgotten {
-                tracing::warn!(open = id, %error, "forgetting a persistent open");
-            }
-        });
+        tokio::spawn(async move { records.remove(id).await });
+    }
+
+    async fn remove(&self, id: u64) {
+        let sql = "DELETE FROM open WHERE id = ?1";
+        let removed = self.0.write(move |db| db.prepare_cached(sql)?.execute([id as i64]).map(drop)).await;
+        if let Err(error) = removed {
+            tracing::warn!(open = id, %error, "forgetting a persistent open");
+        }
     }
 
     async fn of_share(&self, share: &str) -> Result<Vec<Record>, StoreError> {
@@ -117,6 +116,107 @@ impl OpenRecords {
                 rows.query_map([share], Record::read)?.collect()
             })
             .await
+    }
+}
+
+/// The shares over one volume whose opens are written down.
+struct Beside {
+    records: OpenRecords,
+    shares: Vec<String>,
+    vfs: Vfs,
+}
+
+impl Beside {
+    /// Those over the volume of `open`; `None` where there is none.
+    fn of(state: &State, open: &vfs::Open) -> Option<Beside> {
+        let records = state.config.records.clone()?;
+        let all = state.shares().into_iter();
+        let beside: Vec<_> =
+            all.filter(|share| share.continuously_available && share.vfs.has(open)).collect();
+        let vfs = beside.first()?.vfs.clone();
+        let shares = beside.iter().map(|share| share.name.to_lowercase()).collect();
+        Some(Beside { records, shares, vfs })
+    }
+
+    /// What stood at `from` and below it stands at `to`, and is found there by these tickets.
+    async fn renamed(self, from: VPath, to: VPath, tickets: Vec<(u64, Vec<u8>)>) -> Result<(), StoreError> {
+        let sql = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1) WHERE share = ?1
+                   AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
+        let Beside { records, shares, vfs: _ } = self;
+        let job = move |db: &Connection| {
+            let mut update = db.prepare_cached(sql)?;
+            for share in &shares {
+                update.execute(params![share, from.as_str(), to.as_str()])?;
+            }
+            let mut update = db.prepare_cached("UPDATE open SET ticket = ?2 WHERE id = ?1")?;
+            tickets.iter().try_for_each(|(id, ticket)| update.execute(params![*id as i64, ticket]).map(drop))
+        };
+        records.0.write(job).await
+    }
+
+    /// Of the persistent opens of this volume at `at` and below it.
+    fn tickets_below(&self, state: &State, at: &VPath) -> Vec<(u64, Vec<u8>)> {
+        let is_of_it = |file: &FileOpen| {
+            let path = file.vfs.path();
+            file.is_persistent()
+                && self.vfs.has(&file.vfs)
+                && path.is_ok_and(|path| path.rebase(at, at).is_some())
+        };
+        let ticket = |(id, file): (u64, Arc<FileOpen>)| Some((id, file.vfs.ticket()?.0.to_vec()));
+        state.files().into_iter().filter(|(_, file)| is_of_it(file)).filter_map(ticket).collect()
+    }
+
+    /// Names of a file are to go away with their last open, or not any more. What is so is asked between two other
+    /// writes: of two who change it at once, the later is written down last.
+    async fn deleted(self, file: FileId) -> Result<(), StoreError> {
+        let Beside { records, shares, vfs } = self;
+        records
+            .0
+            .write(move |db| shares.iter().try_for_each(|share| put_deletion(db, share, &vfs, file)))
+            .await
+    }
+}
+
+/// The file or directory of an open was at `from`, and is elsewhere: persistent opens of it and below it follow.
+pub(crate) async fn renamed(
+    state: &State,
+    open: &vfs::Open,
+    from: VPath,
+    to: VPath,
+) -> Result<(), StoreError> {
+    let Some(beside) = Beside::of(state, open) else { return Ok(()) };
+    let tickets = beside.tickets_below(state, &to);
+    beside.renamed(from, to, tickets).await
+}
+
+/// The name of an open's file is to go away with its last open, or not any more: so it is with persistent ones.
+pub(crate) async fn deleted(state: &State, open: &vfs::Open) -> Result<(), StoreError> {
+    let Some(beside) = Beside::of(state, open) else { return Ok(()) };
+    beside.deleted(open.file_id()).await
+}
+
+/// A client has closed an open, and is about to hear of it.
+pub(crate) async fn closed(state: &State, open: &Open, file: &FileOpen) {
+    if let Some(records) = state.config.records.as_ref().filter(|_| file.is_persistent()) {
+        records.forget(open.id.persistent);
+    }
+    taken_along(state, file).await;
+}
+
+/// A client has left without closing an open. It will not come for it: nothing must come back.
+pub(crate) async fn left(state: &State, open: &Open, file: &FileOpen) {
+    if let Some(records) = state.config.records.as_ref().filter(|_| file.is_persistent()) {
+        records.remove(open.id.persistent).await;
+    }
+    taken_along(state, file).await;
+}
+
+/// What was to go with an open that is closed goes with the last of the others.
+async fn taken_along(state: &State, file: &FileOpen) {
+    if file.mode & CreateOptions::DELETE_ON_CLOSE.bits() != 0
+        && let Err(error) = deleted(state, &file.vfs).await
+    {
+        tracing::error!(%error, "a deletion cannot be written down for persistent opens");
     }
 }
 
@@ -229,6 +329,7 @@ mod tests {
                 file: FileId { hi: 1, lo: u64::MAX },
                 ticket: Some(Ticket(Bytes::from_static(b"ticket"))),
                 locks: vec![(Range::new(u64::MAX, 1), true), (Range::new(0, 8), false)],
+                delete_pending: false,
             },
         }
     }
@@ -239,10 +340,12 @@ mod tests {
         let path = dir.path().join("opens.db");
         {
             let records = OpenRecords::open(&path).unwrap();
-            records.put(record(u64::MAX, "a/b")).await.unwrap();
-            records.put(record(5, "a/bc")).await.unwrap();
+            let vfs = Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
+            records.put(record(u64::MAX, "a/b"), vfs.clone()).await.unwrap();
+            records.put(record(5, "a/bc"), vfs.clone()).await.unwrap();
             let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
-            records.renamed("SHARE", from, to).await.unwrap();
+            let beside = Beside { records: records.clone(), shares: vec!["share".into()], vfs };
+            beside.renamed(from, to, Vec::new()).await.unwrap();
             records.put_locks(5, &[]).await.unwrap();
         }
         let all = OpenRecords::open(&path).unwrap().of_share("Share").await.unwrap();
@@ -252,6 +355,22 @@ mod tests {
         expect.former.request.path = VPath::parse("x").unwrap();
         assert_eq!(format!("{:?}", all[0]), format!("{expect:?}"));
         assert!(all[1].former.locks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn records_of_the_first_version_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("opens.db");
+        let first = store::Schema { steps: &SCHEMA.steps[..1], ..SCHEMA };
+        let store = Store::open(&path, &first, Survives::Full).unwrap();
+        let sql = "INSERT INTO open VALUES
+                   (5,'share','User','a',zeroblob(16),0,NULL,1,1,1,2,2,1,zeroblob(16),zeroblob(16),60000,NULL,NULL,0,NULL,x'')";
+        store.write(move |db| db.execute(sql, []).map(drop)).await.unwrap();
+        drop(store);
+        let all = OpenRecords::open(&path).unwrap().of_share("share").await.unwrap();
+        let former = &all[0].former;
+        assert_eq!((all.len(), former.request.path.as_str()), (1, "a"));
+        assert!(former.request.delete_on_close && !former.delete_pending);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::instances::Instances;
 use crate::interfaces::Interfaces;
 use crate::kept::Kept;
 use crate::limits;
-use crate::open;
+use crate::open::{self, FileOpen};
 use crate::persistent;
 use crate::session::{ConnectionId, Session};
 use crate::transport::quic::{Certificate, Identity, Quic};
@@ -414,6 +414,14 @@ impl State {
         self.sessions.write().insert(session.id, Arc::clone(session));
     }
 
+    /// All open files, those that are kept among them, by the persistent half of their ids.
+    pub(crate) fn files(&self) -> Vec<(u64, Arc<FileOpen>)> {
+        let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
+        let opens = sessions.iter().flat_map(|session| session.all_opens());
+        let files = opens.filter_map(|open| Some((open.id.persistent, Arc::clone(open.file().ok()?))));
+        files.chain(self.kept.files()).collect()
+    }
+
     /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
     pub(crate) async fn end_session(&self, session: &Session, how: Ending) {
         self.sessions.write().remove(&session.id);
@@ -422,7 +430,7 @@ impl State {
         if how == Ending::Lost {
             opens = self.kept.keep(opens, &session.user, &trees, self.config.records.as_ref());
         }
-        open::close_all(opens).await;
+        open::close_all(self, opens).await;
     }
 
     fn enter_anonymous(&self, address: IpAddr) -> bool {

@@ -4,7 +4,7 @@
 
 use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted, Holder, LeaseId, Told};
 use crate::core::Core;
-use crate::registry::{Ask, Node, Record, Registry, Slot, lies_below, same};
+use crate::registry::{Ask, Coming, Node, Record, Registry, Slot, lies_below, same};
 use crate::{Access, Error, OpenId, Result, share};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -108,9 +108,10 @@ impl Registry {
                 }
             }
         }
-        if !refused && (ask.empties || ask.needs.is_more_than_attributes()) {
+        let empties = ask.coming == Coming::Empties;
+        if !refused && (empties || ask.needs.is_more_than_attributes()) {
             let looks = !ask.needs.is_more_than_looks();
-            let contest = if ask.empties { Contest::Empty } else { Contest::Open { looks } };
+            let contest = if empties { Contest::Empty } else { Contest::Open { looks } };
             wait = slot.caching.contend(Some(own), contest, now, told);
         }
         slot.note_caching();

@@ -11,7 +11,7 @@ use crate::core::{Core, Entered};
 use crate::name_lock::NameGuard;
 use crate::notify::Filter;
 use crate::open::Open;
-use crate::registry::{Admission, Ask, Node, Record};
+use crate::registry::{Admission, Ask, Coming, Node, Record};
 use crate::request::ALLOCATION_CHECKED_MIN;
 use crate::resolve::{Lookup, Resolved};
 use crate::streams::{self, StreamPart};
@@ -145,7 +145,7 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         Err(error) => return Err(error),
     };
     let request = &OpenRequest { access: judged.access, ..request.clone() };
-    let place = match Place::take(core, request, path, &attr, needs | judged.access, empties)? {
+    let place = match Place::take(core, request, path, &attr, needs | judged.access, Coming::of(request))? {
         Taken::Place(place) => place,
         Taken::Wait(breaking) => return Ok(Turn::Wait(breaking)),
     };
@@ -236,7 +236,7 @@ async fn make(
     };
     let attr = core.endow(&cx, &path, attr, newborn).await?;
     core.made(&path, &attr, request.parent_lease);
-    match Place::take(&core, &request, path, &attr, request.access, false)? {
+    match Place::take(&core, &request, path, &attr, request.access, Coming::Opens)? {
         Taken::Place(place) => {
             let opened = place.opened(&request, file, Action::Created, attr, None);
             Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
@@ -316,7 +316,7 @@ impl Place {
         path: VPath,
         attr: &Attr,
         needs: Access,
-        empties: bool,
+        coming: Coming,
     ) -> Result<Taken> {
         let id = OpenId(core.new_id());
         let record = Record {
@@ -332,7 +332,7 @@ impl Place {
         };
         let can_cache = attr.is_file() || (attr.is_dir() && request.lease.is_some_and(|lease| lease.dirs));
         let caching = if can_cache { request.caching & core.cacheable() } else { Caching::empty() };
-        let ask = Ask { needs, empties, caching, epoch: request.lease.and_then(|lease| lease.epoch) };
+        let ask = Ask { needs, coming, caching, epoch: request.lease.and_then(|lease| lease.epoch) };
         let admission =
             core.decide(|registry, told| registry.admit(attr.id, attr.is_dir(), record, ask, told))?;
         if !core.cacheable().contains(caching) {

@@ -304,9 +304,15 @@ impl Open {
         self.node.locks.of(self.key.id)
     }
 
-    /// Ends the open for the end of the process: it is to come back, so its name stays.
+    /// Ends the open for the end of the process: it is to come back, so its name stays, even one that was to go away
+    /// with the last open.
     pub async fn leave(&self, cx: &Cx) -> Result<()> {
-        self.core.registry.lock().spare(self.key.file, self.key.id);
+        let OpenKey { file, id, .. } = self.key;
+        {
+            let mut registry = self.core.registry.lock();
+            registry.spare(file, id);
+            registry.set_doomed(file, id, false)?;
+        }
         self.close(cx).await.map(drop)
     }
 
@@ -408,7 +414,12 @@ impl Open {
         while let Some(node) = contend() {
             Breaking::new(&self.core, node, file).settled(cx).await?;
         }
-        self.core.registry.lock().set_doomed(file, id, true)
+        self.doom()
+    }
+
+    /// The name goes away with its last open; whether it may was asked before.
+    pub(crate) fn doom(&self) -> Result<()> {
+        self.core.registry.lock().set_doomed(self.key.file, self.key.id, true)
     }
 
     /// Whether the name goes away with its last open. Not yet so for one opened with `delete_on_close`:

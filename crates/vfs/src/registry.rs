@@ -14,7 +14,7 @@ use crate::leases::Leases;
 use crate::lock_wait::RangeLocks;
 use crate::own_writes::OwnWrites;
 use crate::streams::slots::Streams;
-use crate::{Access, Error, OpenId, OpenInfo, Owner, Result, Share, names};
+use crate::{Access, Error, OpenId, OpenInfo, OpenRequest, Owner, Result, Share, names};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,12 +105,28 @@ pub(crate) struct Slot {
     doomed: Vec<Doomed>,
 }
 
+/// How an open comes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Coming {
+    Opens,
+    /// It empties the file.
+    Empties,
+    /// It was there before the process ended: that its name is to go away does not keep it out.
+    Returns,
+}
+
+impl Coming {
+    pub(crate) fn of(request: &OpenRequest) -> Coming {
+        if request.disposition.empties() { Coming::Empties } else { Coming::Opens }
+    }
+}
+
 /// What an open asks of the registry besides its record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
     /// The access that share modes are checked with: more than the open keeps when it empties the file.
     pub needs: Access,
-    pub empties: bool,
+    pub coming: Coming,
     /// What it would like to cache, and the epoch of its lease.
     pub caching: Caching,
     pub epoch: Option<u16>,
@@ -191,14 +207,15 @@ impl Registry {
         let locks_limit = self.locks_limit;
         self.leases.check(record.lease, file)?;
         if let Some(slot) = self.slots.get_mut(&file) {
-            if slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path)) {
+            let doomed = slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path));
+            if doomed && ask.coming != Coming::Returns {
                 return Err(Error::DeletePending);
             }
             if Registry::contend_open(slot, &record, ask, told)? {
                 return Ok(Admission::Wait(file, slot.node.clone()));
             }
         }
-        if (ask.empties || ask.needs.contains(Access::DELETE))
+        if (ask.coming == Coming::Empties || ask.needs.contains(Access::DELETE))
             && let Some((stream, node)) = self.contend_taking_streams(file, told)?
         {
             return Ok(Admission::Wait(stream, node));
@@ -212,7 +229,7 @@ impl Registry {
         });
         let other = |there: &Record| record.lease.is_none() || there.lease != record.lease;
         let others = slot.records.iter().any(|there| other(there) && there.access.is_more_than_attributes());
-        let locked = slot.node.locks.held() > 0 && !ask.empties;
+        let locked = slot.node.locks.held() > 0 && ask.coming != Coming::Empties;
         let wish = Wish { holder: record.holder(), wanted: ask.caching, epoch: ask.epoch };
         let granted = slot.caching.grant(wish, Beside { others, locked, dir });
         slot.note_caching();
@@ -441,7 +458,11 @@ mod tests {
 
     fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {
         let record = record(id, at, Access::READ_DATA, Share::all(), delete_on_close);
-        let ask = Ask { needs: Access::READ_DATA, empties: false, caching: Caching::empty(), epoch: None };
+        admit_as(registry, record, Coming::Opens)
+    }
+
+    fn admit_as(registry: &mut Registry, record: Record, coming: Coming) -> Result<()> {
+        let ask = Ask { needs: Access::READ_DATA, coming, caching: Caching::empty(), epoch: None };
         registry.admit(FILE, false, record, ask, &mut Vec::new()).map(drop)
     }
 
@@ -457,6 +478,9 @@ mod tests {
         admit(&mut registry, 5, "hard-link", false).unwrap();
         assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("A"));
         assert!(matches!(admit(&mut registry, 6, "a", false), Err(Error::DeletePending)));
+        let former = record(7, "a", Access::READ_DATA, Share::all(), false);
+        admit_as(&mut registry, former, Coming::Returns).unwrap();
+        assert_eq!(registry.leave(FILE, OpenId(7)).unwrap().path, path("a"), "it was the last again");
         registry.removed(FILE, &path("A"));
         assert_eq!(registry.leave(FILE, OpenId(3)), None);
         assert_eq!(registry.leave(FILE, OpenId(5)), None);

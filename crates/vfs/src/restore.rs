@@ -1,11 +1,13 @@
 //! Opens that come back after the process ended: a front end has written them down, the volume finds the file again by
-//! its ticket, and they take their place with what they had: share mode, caching rights, byte-range locks.
+//! its ticket, and they take their place with what they had: share mode, caching rights, byte-range locks, a deletion
+//! that waits for the last of them.
 //!
 //! Meant for the time before a front end lets anybody in: what stands against one that comes back refuses it, nobody
 //! is waited for. Caching rights come back as far as the volume's promise on freshness allows now.
 
 use crate::core::Core;
 use crate::create::{Place, Taken};
+use crate::registry::Coming;
 use crate::{Action, Error, Open, OpenRequest, Range, Result};
 use std::sync::Arc;
 use volume::{Cx, ErrorKind, FileId, Ticket};
@@ -21,6 +23,8 @@ pub struct Former {
     pub ticket: Option<Ticket>,
     /// Byte-range locks, exclusive ones with `true`.
     pub locks: Vec<(Range, bool)>,
+    /// Its name was to go away with the last open.
+    pub delete_pending: bool,
 }
 
 pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Result<Arc<Open>> {
@@ -41,11 +45,14 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
         let counted = u16::from(!request.caching.is_empty());
         lease.epoch = lease.epoch.map(|epoch| epoch.wrapping_sub(counted));
     }
-    let place = match Place::take(core, &request, path.clone(), &attr, request.access, false)? {
+    let place = match Place::take(core, &request, path.clone(), &attr, request.access, Coming::Returns)? {
         Taken::Place(place) => place,
         Taken::Wait(_) => return Err(Error::SharingViolation),
     };
     let open = place.opened(&request, file, Action::Opened, attr, None).open;
+    if former.delete_pending {
+        open.doom()?;
+    }
     for (range, exclusive) in &former.locks {
         open.try_lock(*range, *exclusive)?;
     }

@@ -20,7 +20,7 @@ use crate::core::Core;
 use crate::create::{self, Place, Taken};
 use crate::notify::{Filter, NotifyAction};
 use crate::open::{Open, OpenKey};
-use crate::registry::Removal;
+use crate::registry::{Coming, Removal};
 use crate::{Access, Action, Disposition, Error, OpenRequest, Opened, Result, Share, Tried, Want, names};
 use file::StreamFile;
 use slots::OpenStream;
@@ -140,7 +140,7 @@ async fn open_of(
     let OpenStream { id, file, .. } = &stream;
     let own = Attr { id: *id, kind: Kind::File, ..attr };
     let needs = if action == Action::Created { request.access } else { needs | request.access };
-    let taken = Place::take(&core, &request, base.path()?, &own, needs, request.disposition.empties());
+    let taken = Place::take(&core, &request, base.path()?, &own, needs, Coming::of(&request));
     let place = match taken {
         Ok(Taken::Place(place)) => place,
         Ok(Taken::Wait(breaking)) => return Ok(Tried::Breaking(breaking)),

@@ -8,7 +8,7 @@ use crate::{
     create, restore, streams, watch,
 };
 use std::sync::Arc;
-use volume::{Attr, Caps, Cx, Freshness, Space, VPath, Volume};
+use volume::{Attr, Caps, Cx, FileId, Freshness, Space, VPath, Volume};
 
 /// Most symbolic links that are followed for one path.
 pub const SYMLINKS_MAX: usize = 40;
@@ -122,6 +122,16 @@ impl Vfs {
     /// `LockNotGranted`, and what the volume answers.
     pub async fn restore(&self, cx: &Cx, former: &Former) -> Result<Arc<Open>> {
         restore::restore(&self.0, cx, former).await
+    }
+
+    /// Whether the open is one of this volume.
+    pub fn has(&self, open: &Open) -> bool {
+        Arc::ptr_eq(&self.0, &open.core)
+    }
+
+    /// Whether this name of an open file goes away with its last open ([`Open::delete_pending`]).
+    pub fn is_going(&self, file: FileId, name: &VPath) -> bool {
+        self.0.registry.lock().is_doomed(file, name)
     }
 
     /// Looks at a name without opening it, following links, ignoring case.

@@ -2,6 +2,7 @@
 
 use crate::commands::file_info;
 use crate::open::Kind;
+use crate::persistent;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
@@ -12,14 +13,13 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = CloseRequest::decode(&request.message).map_err(|error| error.status())?;
     let open = request.open(decoded.file_id)?;
     let open = request.session()?.take_open(open.id).ok_or(NtStatus::FILE_CLOSED)?;
-    if let (Kind::File(file), Some(records)) = (&open.kind, &request.connection.server.config.records)
-        && file.is_persistent()
-    {
-        records.forget(open.id.persistent);
-    }
     let attr = match &open.kind {
         Kind::Pipe(_) | Kind::Quota => None,
-        Kind::File(file) => file.vfs.close(&request.cx()).await.map_err(failed)?.map(|attr| file.show(attr)),
+        Kind::File(file) => {
+            let closed = file.vfs.close(&request.cx()).await;
+            persistent::closed(&request.connection.server, &open, file).await;
+            closed.map_err(failed)?.map(|attr| file.show(attr))
+        }
     };
     let attributes =
         decoded.post_query_attributes.then(|| attr.map(|attr| attributes(&attr)).unwrap_or_default());

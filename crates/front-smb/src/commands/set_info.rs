@@ -3,6 +3,7 @@
 use crate::commands::create::name::Part;
 use crate::commands::{extended, file_info, posix, security};
 use crate::open::{FileOpen, Open};
+use crate::persistent;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
@@ -59,16 +60,23 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
 }
 
 /// Persistent opens of the file, and of what is below a directory, have another path now.
-async fn write_down(request: &Request, from: VPath, to: VPath) -> Result<(), NtStatus> {
-    let server = &request.connection.server;
-    let (Some(records), Target::Disk(share)) = (&server.config.records, &request.tree()?.target) else {
-        return Ok(());
-    };
-    if server.is_available(share)
-        && let Err(error) = records.renamed(&share.name, from, to).await
-    {
-        // Files are found by their tickets; only directories and opens without content are by path.
+async fn write_down_rename(request: &Request, vfs: &vfs::Open, from: VPath) -> Result<(), NtStatus> {
+    let to = vfs.path().map_err(failed)?;
+    if let Err(error) = persistent::renamed(&request.connection.server, vfs, from, to).await {
         tracing::error!(%error, "a rename cannot be written down for persistent opens");
+    }
+    Ok(())
+}
+
+/// The name is to go away with its last open, or not any more.
+async fn set_deletion(request: &Request, open: &Open, vfs: &vfs::Open, delete: bool) -> Result<(), NtStatus> {
+    open.needs_any(AccessMask::DELETE)?;
+    let (cx, before) = (&request.cx(), vfs.delete_pending());
+    vfs.set_delete_on_close(cx, delete).await.map_err(failed)?;
+    if let Err(error) = persistent::deleted(&request.connection.server, vfs).await {
+        tracing::error!(%error, "a deletion cannot be written down for persistent opens");
+        vfs.set_delete_on_close(cx, before).await.map_err(failed)?;
+        return Err(NtStatus::IO_DEVICE_ERROR);
     }
     Ok(())
 }
@@ -102,21 +110,16 @@ async fn set_file(
             let from = vfs.path().map_err(failed)?;
             let to = target(request, file, &how)?;
             vfs.rename(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
-            write_down(request, from, vfs.path().map_err(failed)?).await?;
+            write_down_rename(request, vfs, from).await?;
         }
         SetFileInformation::Link(how) => {
             check_device(file)?;
             let to = target(request, file, &how)?;
             vfs.link(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
         }
-        SetFileInformation::Disposition { delete } => {
-            open.needs_any(AccessMask::DELETE)?;
-            vfs.set_delete_on_close(cx, delete).await.map_err(failed)?;
-        }
+        SetFileInformation::Disposition { delete } => set_deletion(request, open, vfs, delete).await?,
         SetFileInformation::DispositionEx(flags) => {
-            open.needs_any(AccessMask::DELETE)?;
-            let delete = flags.contains(DispositionFlags::DELETE);
-            vfs.set_delete_on_close(cx, delete).await.map_err(failed)?;
+            set_deletion(request, open, vfs, flags.contains(DispositionFlags::DELETE)).await?;
         }
         SetFileInformation::AllocationSize(bytes) => {
             open.needs_any(AccessMask::WRITE_DATA)?;

@@ -51,7 +51,7 @@ fn share_name(path: &str) -> Result<&str, NtStatus> {
 pub(super) async fn disconnect(request: &Request) -> Result<Answer, NtStatus> {
     TreeDisconnectRequest::decode(&request.message).map_err(|error| error.status())?;
     let taken = request.session()?.take_tree(request.header.tree_id).ok_or(NtStatus::NETWORK_NAME_DELETED)?;
-    open::close_all(taken).await;
+    open::close_all(&request.connection.server, taken).await;
     Ok(Answer::ok(|body| TreeDisconnectResponse.encode(body)))
 }
 

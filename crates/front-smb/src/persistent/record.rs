@@ -8,7 +8,7 @@ use smb_wire::create::CreateAction;
 use std::time::Duration;
 use store::Schema;
 use store::rusqlite::{self, Connection, Row, params};
-use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share};
+use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share, Vfs};
 use volume::{FileId, Ticket, VPath};
 
 pub(super) const SCHEMA: Schema = Schema {
@@ -22,6 +22,10 @@ CREATE TABLE open(
     client BLOB NOT NULL, create_guid BLOB NOT NULL, timeout_ms INTEGER NOT NULL, lease_key BLOB, parent_key BLOB,
     caching INTEGER NOT NULL, epoch INTEGER, locks BLOB NOT NULL);
 CREATE INDEX open_by_lease ON open(client, lease_key);
+",
+"
+ALTER TABLE open ADD COLUMN delete_pending INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX open_by_file ON open(file);
 "],
 };
 
@@ -74,7 +78,13 @@ impl Record {
             create_guid: durability.create_guid?,
             durability,
             dir: file.vfs.is_dir(),
-            former: Former { request, file: file.vfs.file_id(), ticket, locks: file.vfs.locks() },
+            former: Former {
+                request,
+                file: file.vfs.file_id(),
+                ticket,
+                locks: file.vfs.locks(),
+                delete_pending: false,
+            },
         })
     }
 
@@ -83,7 +93,7 @@ impl Record {
         let lease = request.lease;
         db.prepare_cached(
             "INSERT OR REPLACE INTO open VALUES
-             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
         )?
         .execute(params![
             self.id as i64,
@@ -107,6 +117,7 @@ impl Record {
             request.caching.bits(),
             lease.and_then(|lease| lease.epoch),
             encode_locks(&self.former.locks),
+            self.former.delete_pending,
         ])
         .map(drop)
     }
@@ -114,10 +125,7 @@ impl Record {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         let client = u128::from_le_bytes(row.get("client")?);
         let create_guid: [u8; 16] = row.get("create_guid")?;
-        let path: String = row.get("path")?;
-        let path = VPath::parse(&path).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, error.into())
-        })?;
+        let path = path_of(row)?;
         let access = Access::from_bits_truncate(row.get("access")?);
         let lease_key: Option<[u8; 16]> = row.get("lease_key")?;
         let parent_key: Option<[u8; 16]> = row.get("parent_key")?;
@@ -155,9 +163,34 @@ impl Record {
                 file: decode_file(row.get("file")?),
                 ticket: ticket.map(|ticket| Ticket(Bytes::from(ticket))),
                 locks: decode_locks(&locks),
+                delete_pending: row.get("delete_pending")?,
             },
         })
     }
+}
+
+/// Brings what is written down of a file's names in line with what is to become of them.
+pub(super) fn put_deletion(db: &Connection, share: &str, vfs: &Vfs, file: FileId) -> rusqlite::Result<()> {
+    let sql = "SELECT id, path, delete_pending FROM open WHERE file = ?1 AND share = ?2";
+    let mut select = db.prepare_cached(sql)?;
+    let rows = select.query_map(params![encode_file(file), share], |row| {
+        Ok((row.get::<_, i64>("id")?, path_of(row)?, row.get::<_, bool>("delete_pending")?))
+    })?;
+    for (id, path, written) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+        let pending = vfs.is_going(file, &path);
+        if pending != written {
+            let sql = "UPDATE open SET delete_pending = ?2 WHERE id = ?1";
+            db.prepare_cached(sql)?.execute(params![id, pending])?;
+        }
+    }
+    Ok(())
+}
+
+fn path_of(row: &Row<'_>) -> rusqlite::Result<VPath> {
+    let path: String = row.get("path")?;
+    VPath::parse(&path).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, error.into())
+    })
 }
 
 fn action_of(code: u32) -> CreateAction {

@@ -18,7 +18,7 @@ use smb_wire::{FileId, Flags, NtStatus, Request};
 use std::path::Path;
 use std::time::Duration;
 
-const GUID: Guid = *b"a durable open  ";
+pub const GUID: Guid = *b"a durable open  ";
 const MACHINE: Guid = *b"alice's machine ";
 const ALONE: LockFlags = LockFlags::EXCLUSIVE.union(LockFlags::FAIL_IMMEDIATELY);
 
@@ -32,14 +32,14 @@ fn durable(name: &str, flags: DurableFlags) -> CreateRequest {
     }
 }
 
-fn reconnect(file_id: FileId, create_guid: Guid, flags: DurableFlags) -> CreateRequest {
+pub fn reconnect(file_id: FileId, create_guid: Guid, flags: DurableFlags) -> CreateRequest {
     CreateRequest {
         contexts: vec![CreateContext::DurableReconnectV2 { file_id, create_guid, flags }],
         ..requests::create("passed over")
     }
 }
 
-async fn create(user: &mut User, request: CreateRequest) -> Result<CreateResponse, NtStatus> {
+pub async fn create(user: &mut User, request: CreateRequest) -> Result<CreateResponse, NtStatus> {
     let reply = user.call(&Request::Create(request)).await.unwrap();
     match reply.status() {
         NtStatus::SUCCESS => Ok(CreateResponse::decode(&reply.message).unwrap()),
@@ -172,8 +172,9 @@ async fn a_write_that_was_overtaken_is_not_done() {
     assert_eq!(reply.status(), NtStatus::FILE_NOT_AVAILABLE);
 }
 
-/// A server over a real directory, whose opens are written down in `state`.
-async fn available(dir: &Path, state: &Path) -> Site {
+/// A server over a real directory, whose opens are written down in `state`. A second share of it, `plain`, has none that
+/// are.
+pub async fn available(dir: &Path, state: &Path) -> Site {
     let volume = LocalVolume::open(dir, LocalConfig::default()).unwrap();
     let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
     // Before the volume tells of changes nobody gets a lease.
@@ -182,13 +183,13 @@ async fn available(dir: &Path, state: &Path) -> Site {
     }
     let mut config = Site::config();
     config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
-    let share = Share { continuously_available: true, ..Share::new("share", vfs) };
-    let server = Server::start(config, vec![share]).await.unwrap();
+    let share = Share { continuously_available: true, ..Share::new("share", vfs.clone()) };
+    let server = Server::start(config, vec![share, Share::new("plain", vfs)]).await.unwrap();
     let address = server.local_addrs()[0];
     Site { server, address }
 }
 
-async fn log_in_for_good(site: &Site) -> User {
+pub async fn log_in_for_good(site: &Site) -> User {
     let mut hello = offer(&[Dialect::SMB_3_1_1]);
     hello.client_guid = MACHINE;
     hello.capabilities |= Capabilities::PERSISTENT_HANDLES;

@@ -3,6 +3,7 @@
 mod apple;
 mod carried;
 mod channels;
+mod deletion;
 mod durable;
 mod fsctl;
 mod hostile;

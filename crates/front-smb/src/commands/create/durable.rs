@@ -134,7 +134,7 @@ async fn write_down(
         );
         return false;
     };
-    match records.put(record).await {
+    match records.put(record, share.vfs.clone()).await {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(share = share.name, %error, "a persistent open cannot be written down");

@@ -58,7 +58,7 @@ pub(super) async fn end_others(
             return Err(NtStatus::FILE_FORCED_CLOSED);
         }
         if let Some(open) = instance.take() {
-            open::close_all(vec![open]).await;
+            open::close_all(&request.connection.server, vec![open]).await;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@
 use super::Output;
 use crate::commands::create::enter_as;
 use crate::open::{self, FileOpen, Kind, Open};
+use crate::persistent;
 use crate::request::Request;
 use crate::session::Target;
 use crate::status::failed;
@@ -86,6 +87,7 @@ async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result
     }
     enter_as(request, request.tree()?, open.id, open.granted, Kind::File(Arc::new(new)))?;
     open::close_file(file).await;
+    persistent::closed(&request.connection.server, open, file).await;
     Output::empty()
 }
 
