@@ -1,5 +1,6 @@
 //! NEGOTIATE, in its SMB2 form and in the SMB1 form that old clients begin with (MS-SMB2 3.3.5.3, 3.3.5.4).
 
+use crate::commands::file_info;
 use crate::connection::{Connection, Disconnect};
 use crate::reply::{self, Answer, Reply};
 use crate::request::Request;
@@ -7,7 +8,6 @@ use smb_core::negotiate::{Agreement, negotiate};
 use smb_core::spnego;
 use smb_wire::negotiate::{Dialect, NegotiateRequest, NegotiateResponse};
 use smb_wire::smb1::Smb1NegotiateRequest;
-use smb_wire::time::FileTime;
 use smb_wire::{Command, Header, NtStatus};
 use std::sync::Arc;
 use volume::Time;
@@ -62,7 +62,7 @@ fn answer(connection: &Connection, agreement: &Agreement) -> Answer {
         max_transact_size: agreement.max_transfer_bytes,
         max_read_size: agreement.max_transfer_bytes,
         max_write_size: agreement.max_transfer_bytes,
-        system_time: FileTime::from_unix_nanos(Time::now().0),
+        system_time: file_info::file_time(Time::now()),
         security_buffer: spnego::server_hint().into(),
         contexts: agreement.contexts.clone(),
     };

@@ -76,7 +76,7 @@ fn facts(server: &State, caller: &str) -> ServerFacts {
         version: (10, 0),
         server_type: SV_TYPE_WORKSTATION | SV_TYPE_SERVER | SV_TYPE_SERVER_NT,
         users: server.session_count() as u32,
-        now_unix_ms: Time::now().0 / 1_000_000,
+        now_unix_ms: (Time::now().unix_nanos() / 1_000_000) as i64,
         timezone_minutes_west: 0,
         uptime_ms: server.started.elapsed().as_millis() as u64,
         shares: disks.chain([pipes]).collect(),

@@ -21,6 +21,9 @@ const NAME: &CStr = c"user.farshare.attr";
 const FORMAT: u8 = 1;
 const LENGTH: usize = 16;
 const HAS_BTIME: u8 = 1;
+/// The creation time is by [`LATER_NS`] later than its field says: after the year 2262.
+const LATER_BTIME: u8 = 0x10;
+const LATER_NS: i128 = 1 << 64;
 /// Where the bits of [`Carries`] stand among the flags.
 const CARRIES_SHIFT: u8 = 1;
 /// What callers may say of a mode: setuid, setgid and sticky stay with the administrator of this machine.
@@ -56,11 +59,13 @@ impl Extra {
         let mut bytes = [0; LENGTH];
         let mut rest = &mut bytes[..];
         rest.put_u8(FORMAT);
+        let nanos = self.btime.unwrap_or_default().unix_nanos();
         let has_btime = if self.btime.is_some() { HAS_BTIME } else { 0 };
-        rest.put_u8(has_btime | self.carries.bits() << CARRIES_SHIFT);
+        let later = if nanos > i128::from(i64::MAX) { LATER_BTIME } else { 0 };
+        rest.put_u8(has_btime | later | self.carries.bits() << CARRIES_SHIFT);
         rest.put_u16_le(0);
         rest.put_u32_le(self.dos.bits());
-        rest.put_i64_le(self.btime.unwrap_or_default().0);
+        rest.put_i64_le(nanos as i64);
         bytes
     }
 
@@ -72,7 +77,10 @@ impl Extra {
         let flags = bytes.get_u8();
         bytes.advance(2);
         let dos = DosAttributes::from_bits_truncate(bytes.get_u32_le()) - DosAttributes::COMPRESSED;
-        let btime = Time(bytes.get_i64_le());
+        let later = if flags & LATER_BTIME != 0 { LATER_NS } else { 0 };
+        let nanos = i128::from(bytes.get_i64_le()) + later;
+        let btime =
+            Time::from_parts(nanos.div_euclid(1_000_000_000) as i64, nanos.rem_euclid(1_000_000_000) as u32);
         let carries = Carries::from_bits_truncate(flags >> CARRIES_SHIFT);
         Some(Extra { dos, btime: (flags & HAS_BTIME != 0).then_some(btime), carries })
     }
@@ -211,7 +219,7 @@ pub(crate) fn attr(stat: &Statx, extra: Extra, keeps: Keeps) -> Attr {
     dos.set(DosAttributes::COMPRESSED, keeps.compression && compression::is_told(stat));
     Attr {
         id: id_of(stat),
-        version: Version { hi: ctime.0 as u64, lo: (mtime.0 as u64).rotate_left(20) ^ stat.stx_size },
+        version: Version { hi: ctime.0, lo: mtime.0.rotate_left(20) ^ stat.stx_size },
         kind: kind_of(stat),
         size: stat.stx_size,
         allocated: stat.stx_blocks.saturating_mul(BLOCK_BYTES),
@@ -280,7 +288,8 @@ mod tests {
 
     #[test]
     fn extras_come_back() {
-        for btime in [None, Some(Time(-5)), Some(Time(1_700_000_000_123_456_789))] {
+        let time = |seconds| Some(Time::from_parts(seconds, 123_456_789));
+        for btime in [None, time(-5), time(1_700_000_000), time(9_223_372_036), time(15_032_385_535)] {
             for carries in [Carries::empty(), Carries::STREAMS, Carries::all()] {
                 let extra = Extra { dos: DosAttributes::HIDDEN | DosAttributes::OFFLINE, btime, carries };
                 assert_eq!(Extra::decode(&extra.encode()), Some(extra));
@@ -291,8 +300,12 @@ mod tests {
     #[test]
     fn bytes_as_documented() {
         let dos = DosAttributes::HIDDEN | DosAttributes::ARCHIVE;
-        let extra = Extra { dos, btime: Some(Time(1)), carries: Carries::empty() };
+        let extra = Extra { dos, btime: Some(Time::from_parts(0, 1)), carries: Carries::empty() };
         assert_eq!(extra.encode(), [1, 1, 0, 0, 0x22, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        let late = Extra { btime: Some(Time::from_parts(9_223_372_037, 0)), ..Extra::default() };
+        let after = i64::MIN + (1_000_000_000 - 854_775_808);
+        assert_eq!(late.encode()[..8], [1, 0x11, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(late.encode()[8..], after.to_le_bytes());
         for (carries, flags) in [(Carries::EXTENDED, 2), (Carries::STREAMS, 4), (Carries::DESCRIPTOR, 8)] {
             let extra = Extra { carries, ..Extra::default() };
             assert_eq!(extra.encode(), [1, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

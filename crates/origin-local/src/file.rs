@@ -262,7 +262,7 @@ impl Stamp {
         let attr = attributes::attr_of(fd, Keeps::NOTHING)?;
         // Where inodes have no generation, their numbers are not used again soon.
         let generation = sys::generation(fd).unwrap_or(0);
-        Ok(Stamp { id: attr.id, born: attr.btime.0, generation })
+        Ok(Stamp { id: attr.id, born: attr.btime.unix_nanos() as i64, generation })
     }
 }
 

@@ -144,8 +144,9 @@ impl Look {
     }
 }
 
-fn time(told: FileTime) -> Time {
-    Time(told.given_unix_nanos().unwrap_or(0))
+pub(crate) fn time(told: FileTime) -> Time {
+    told.given_unix()
+        .map_or(Time::UNIX_EPOCH, |(seconds, nanoseconds)| Time::from_parts(seconds, nanoseconds))
 }
 
 /// Attributes for a new object.
@@ -161,7 +162,10 @@ pub(crate) fn basic_of(set: &SetAttr) -> Option<BasicInformation> {
     if set.mtime.is_none() && set.atime.is_none() && set.btime.is_none() && set.dos.is_none() {
         return None;
     }
-    let time = |time: Option<Time>| time.map_or(FileTime::NONE, |time| FileTime::from_unix_nanos(time.0));
+    let time = |time: Option<Time>| {
+        time.map(Time::to_parts)
+            .map_or(FileTime::NONE, |(seconds, nanoseconds)| FileTime::from_unix(seconds, nanoseconds))
+    };
     Some(BasicInformation {
         creation_time: time(set.btime),
         last_access_time: time(set.atime),

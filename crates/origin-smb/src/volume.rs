@@ -1,5 +1,6 @@
 //! The volume: the calls of the waist, each bounded by its caller's patience.
 
+use crate::attr;
 use crate::change;
 use crate::config::SmbConfig;
 use crate::core::Core;
@@ -82,7 +83,7 @@ impl SmbVolume {
                 });
             }
         };
-        match opened.attr.btime.0 == content.born.to_unix_nanos() {
+        match opened.attr.btime == attr::time(content.born) {
             true => Ok(opened),
             false => Err(gone("another file has its name now")),
         }

@@ -67,8 +67,8 @@ impl Word {
     fn choose(word: u64, reference: u64, attr: &Attr) -> Word {
         match word {
             _ if word == reference => Word::Reference,
-            _ if word == attr.ctime.0 as u64 => Word::Ctime,
-            _ if word == attr.mtime.0 as u64 => Word::Mtime,
+            _ if word == attr.ctime.0 => Word::Ctime,
+            _ if word == attr.mtime.0 => Word::Mtime,
             _ => Word::Written,
         }
     }
@@ -130,13 +130,13 @@ pub(crate) fn put_attr(out: &mut Writer, attr: &Attr, reference: &Attr) {
     if without(ALLOCATED_ROUNDED) {
         out.number(attr.allocated);
     }
-    let mtime = attr.mtime.0 as u64;
-    out.delta(mtime, reference.mtime.0 as u64);
+    let mtime = attr.mtime.0;
+    out.delta(mtime, reference.mtime.0);
     for (bit, time) in
         [(CTIME_IS_MTIME, attr.ctime), (ATIME_IS_MTIME, attr.atime), (BTIME_IS_MTIME, attr.btime)]
     {
         if without(bit) {
-            out.delta(time.0 as u64, mtime);
+            out.delta(time.0, mtime);
         }
     }
     if without(OWNER_SAME) {
@@ -171,9 +171,9 @@ pub(crate) fn get_attr(input: &mut Reader<'_>, reference: &Attr) -> Result<Attr,
     } else {
         input.number()?
     };
-    let mtime = input.delta(reference.mtime.0 as u64)?;
+    let mtime = input.delta(reference.mtime.0)?;
     let mut time = |bit: u16| -> Result<Time, WireError> {
-        Ok(Time(if with(bit) { mtime } else { input.delta(mtime)? } as i64))
+        Ok(Time(if with(bit) { mtime } else { input.delta(mtime)? }))
     };
     let (ctime, atime, btime) = (time(CTIME_IS_MTIME)?, time(ATIME_IS_MTIME)?, time(BTIME_IS_MTIME)?);
     let (mode, uid, gid, dos) = if with(OWNER_SAME) {
@@ -184,7 +184,7 @@ pub(crate) fn get_attr(input: &mut Reader<'_>, reference: &Attr) -> Result<Attr,
     let links = if with(LINKS_ONE) { 1 } else { input.number32()? };
     let word = |how: Word, reference: u64, written: u64| match how {
         Word::Reference => reference,
-        Word::Ctime => ctime.0 as u64,
+        Word::Ctime => ctime.0,
         Word::Mtime => mtime,
         Word::Written => written,
     };
@@ -192,7 +192,7 @@ pub(crate) fn get_attr(input: &mut Reader<'_>, reference: &Attr) -> Result<Attr,
         hi: word(high, reference.version.hi, high_written),
         lo: word(low, reference.version.lo, low_written),
     };
-    let mtime = Time(mtime as i64);
+    let mtime = Time(mtime);
     Ok(Attr {
         id,
         version,
@@ -221,11 +221,11 @@ pub(crate) fn get_dos(input: &mut Reader<'_>) -> Result<DosAttributes, WireError
 }
 
 fn put_time(out: &mut Writer, time: Time) {
-    out.fixed64(time.0 as u64);
+    out.fixed64(time.0);
 }
 
 fn get_time(input: &mut Reader<'_>) -> Result<Time, WireError> {
-    Ok(Time(input.fixed64()? as i64))
+    Ok(Time(input.fixed64()?))
 }
 
 pub(crate) fn put_set_attr(out: &mut Writer, set: &SetAttr) {

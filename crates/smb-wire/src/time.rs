@@ -1,8 +1,9 @@
 //! FILETIME (MS-DTYP 2.3.3): 100 ns steps since 1601-01-01 UTC.
 
-/// 100 ns steps between 1601-01-01 and 1970-01-01.
-const UNIX_EPOCH_TICKS: i64 = 116_444_736_000_000_000;
-const NANOS_PER_TICK: i64 = 100;
+/// From 1601-01-01 to 1970-01-01, seconds.
+const BEFORE_UNIX_S: i64 = 11_644_473_600;
+const TICKS_PER_SECOND: u64 = 10_000_000;
+const NANOS_PER_TICK: u32 = 100;
 
 /// A time on the wire, in 100 ns steps since 1601. Zero means "not given"; in set-info requests
 /// [`FileTime::FREEZE`] and [`FileTime::THAW`] are commands (MS-FSCC 2.4.7).
@@ -17,20 +18,27 @@ impl FileTime {
     /// In a set-info request (-2): ends what [`FileTime::FREEZE`] began.
     pub const THAW: Self = Self(u64::MAX - 1);
 
-    /// From nanoseconds since 1970. Every `i64` fits (years 1677 to 2262); parts of 100 ns round down.
-    pub fn from_unix_nanos(nanos: i64) -> Self {
-        Self((nanos.div_euclid(NANOS_PER_TICK) + UNIX_EPOCH_TICKS) as u64)
+    /// From whole seconds since 1970 and nanoseconds; parts of 100 ns round down. What is before 1601 is zero.
+    pub fn from_unix(seconds: i64, nanoseconds: u32) -> Self {
+        match u64::try_from(seconds.saturating_add(BEFORE_UNIX_S)) {
+            Ok(seconds) => Self(
+                seconds
+                    .saturating_mul(TICKS_PER_SECOND)
+                    .saturating_add(u64::from(nanoseconds / NANOS_PER_TICK)),
+            ),
+            Err(_) => Self(0),
+        }
     }
 
-    /// To nanoseconds since 1970, clamped to what an `i64` holds (years 1677 to 2262).
-    pub fn to_unix_nanos(self) -> i64 {
-        let ticks = i64::try_from(self.0).unwrap_or(i64::MAX);
-        ticks.saturating_sub(UNIX_EPOCH_TICKS).saturating_mul(NANOS_PER_TICK)
+    /// To whole seconds since 1970, rounded down, and nanoseconds.
+    pub fn to_unix(self) -> (i64, u32) {
+        let seconds = (self.0 / TICKS_PER_SECOND) as i64 - BEFORE_UNIX_S;
+        (seconds, (self.0 % TICKS_PER_SECOND) as u32 * NANOS_PER_TICK)
     }
 
-    /// The time as nanoseconds since 1970, or `None` for zero and for the two commands.
-    pub fn given_unix_nanos(self) -> Option<i64> {
-        (!matches!(self, Self::NONE | Self::FREEZE | Self::THAW)).then(|| self.to_unix_nanos())
+    /// The same, or `None` for zero and for the two commands.
+    pub fn given_unix(self) -> Option<(i64, u32)> {
+        (!matches!(self, Self::NONE | Self::FREEZE | Self::THAW)).then(|| self.to_unix())
     }
 }
 
@@ -68,11 +76,13 @@ mod tests {
 
     #[test]
     fn known_times() {
-        assert_eq!(FileTime::from_unix_nanos(0).0, 116_444_736_000_000_000);
-        assert_eq!(FileTime::from_unix_nanos(1_700_000_000_123_456_700).0, 133_444_736_001_234_567);
-        assert_eq!(FileTime::from_unix_nanos(-1).0, 116_444_735_999_999_999);
-        assert_eq!(FileTime::NONE.to_unix_nanos(), i64::MIN);
-        assert_eq!(FileTime(u64::MAX).to_unix_nanos(), i64::MAX);
+        assert_eq!(FileTime::from_unix(0, 0).0, 116_444_736_000_000_000);
+        assert_eq!(FileTime::from_unix(1_700_000_000, 123_456_700).0, 133_444_736_001_234_567);
+        assert_eq!(FileTime::from_unix(-1, 999_999_999).0, 116_444_735_999_999_999);
+        assert_eq!(FileTime::from_unix(15_032_385_535, 0).0, 266_768_591_350_000_000);
+        assert_eq!(FileTime::from_unix(i64::MIN, 0), FileTime::NONE);
+        assert_eq!(FileTime::NONE.to_unix(), (-11_644_473_600, 0));
+        assert_eq!(FileTime(u64::MAX).to_unix(), (1_833_029_933_770, 955_161_500));
     }
 
     #[test]
@@ -96,9 +106,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whole_ticks_survive(nanos in any::<i64>()) {
-            let back = FileTime::from_unix_nanos(nanos).to_unix_nanos();
-            prop_assert!(back == nanos.div_euclid(100).saturating_mul(100));
+        fn whole_ticks_survive(ticks in any::<u64>()) {
+            let (seconds, nanoseconds) = FileTime(ticks).to_unix();
+            prop_assert_eq!(FileTime::from_unix(seconds, nanoseconds + 99), FileTime(ticks));
         }
     }
 }

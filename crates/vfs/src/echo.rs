@@ -118,7 +118,7 @@ mod tests {
     use volume::{DosAttributes, Kind};
 
     fn attr(version: u64) -> Attr {
-        let at = Time(version as i64);
+        let at = Time(version);
         Attr {
             id: FileId { hi: 0, lo: 1 },
             version: Version { hi: 0, lo: version },

@@ -136,11 +136,11 @@ async fn state(file: &dyn volume::File) -> Option<(Time, Version)> {
 mod tests {
     use super::*;
 
-    fn at(number: i64) -> (Time, Version) {
-        (Time(number), Version { hi: 0, lo: number as u64 })
+    fn at(number: u64) -> (Time, Version) {
+        (Time(number), Version { hi: 0, lo: number })
     }
 
-    fn judge(own: &OwnWrites, number: i64) -> Whose {
+    fn judge(own: &OwnWrites, number: u64) -> Whose {
         let (changed, version) = at(number);
         own.judge(changed, version)
     }

@@ -19,9 +19,14 @@ pub struct Version {
     pub lo: u64,
 }
 
-/// A point in time: nanoseconds since 1970-01-01T00:00:00Z; years 1678 to 2262.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
-pub struct Time(pub i64);
+/// A point in time: nanoseconds since 1901-12-13T20:45:52Z, which is 2^31 seconds before 1970, up to 2486-07-02. XFS
+/// counts so and keeps as much; ext4 ends in 2446.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Time(pub u64);
+
+/// From the first time that there is to 1970, seconds.
+const BEFORE_UNIX_S: i64 = 1 << 31;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
@@ -119,19 +124,36 @@ pub struct Space {
 }
 
 impl Time {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Time = Time(BEFORE_UNIX_S as u64 * NANOS_PER_SECOND);
+
     /// The clock of this machine.
     pub fn now() -> Time {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Time(since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
+        since.map_or(Time::UNIX_EPOCH, |since| {
+            Time::from_parts(i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
+        })
     }
 
+    /// From seconds since 1970 and nanoseconds; the first or the last time there is for one that is beyond.
     pub fn from_parts(seconds: i64, nanoseconds: u32) -> Time {
-        Time(seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(nanoseconds)))
+        match u64::try_from(seconds.saturating_add(BEFORE_UNIX_S)) {
+            Ok(seconds) => {
+                Time(seconds.saturating_mul(NANOS_PER_SECOND).saturating_add(u64::from(nanoseconds)))
+            }
+            Err(_) => Time(0),
+        }
     }
 
-    /// Whole seconds (rounded down) and nanoseconds, as `timespec` wants them.
+    /// Whole seconds since 1970 (rounded down) and nanoseconds, as `timespec` wants them.
     pub fn to_parts(self) -> (i64, u32) {
-        (self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000) as u32)
+        let seconds = (self.0 / NANOS_PER_SECOND) as i64 - BEFORE_UNIX_S;
+        (seconds, (self.0 % NANOS_PER_SECOND) as u32)
+    }
+
+    /// Nanoseconds since 1970, more than 64 bits hold for the last two centuries.
+    pub fn unix_nanos(self) -> i128 {
+        i128::from(self.0) - i128::from(Time::UNIX_EPOCH.0)
     }
 }
 
@@ -163,13 +185,33 @@ impl fmt::Debug for Version {
     }
 }
 
+impl Default for Time {
+    fn default() -> Time {
+        Time::UNIX_EPOCH
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn times_from_the_first_to_the_last() {
+        for (seconds, nanoseconds) in [(-(1 << 31), 0), (0, 1), (15_032_385_535, 999_999_999)] {
+            assert_eq!(Time::from_parts(seconds, nanoseconds).to_parts(), (seconds, nanoseconds));
+        }
+        assert_eq!(Time::from_parts(0, 0), Time::UNIX_EPOCH);
+        assert_eq!(Time::from_parts(i64::MIN, 5), Time(0));
+        assert_eq!(Time::from_parts(-(1 << 31) - 1, 5), Time(0));
+        assert_eq!(Time::from_parts(i64::MAX, 0), Time(u64::MAX));
+        assert_eq!(Time(u64::MAX).to_parts().0, 16_299_260_425);
+    }
+
+    #[test]
     fn time_parts_round_down_before_the_epoch() {
-        assert_eq!(Time(-1).to_parts(), (-1, 999_999_999));
-        assert_eq!(Time::from_parts(-1, 999_999_999), Time(-1));
+        let before = Time(Time::UNIX_EPOCH.0 - 1);
+        assert_eq!(before.to_parts(), (-1, 999_999_999));
+        assert_eq!(Time::from_parts(-1, 999_999_999), before);
+        assert_eq!(before.unix_nanos(), -1);
     }
 }

@@ -18,13 +18,22 @@ pub(super) struct Times {
 }
 
 pub(super) fn times(attr: &Attr) -> Times {
-    let time = |time: Time| FileTime::from_unix_nanos(time.0);
     Times {
-        creation: time(attr.btime),
-        last_access: time(attr.atime),
-        last_write: time(attr.mtime),
-        change: time(attr.ctime),
+        creation: file_time(attr.btime),
+        last_access: file_time(attr.atime),
+        last_write: file_time(attr.mtime),
+        change: file_time(attr.ctime),
     }
+}
+
+pub(crate) fn file_time(time: Time) -> FileTime {
+    let (seconds, nanoseconds) = time.to_parts();
+    FileTime::from_unix(seconds, nanoseconds)
+}
+
+/// A time that a client sets; `None` for one that it leaves as it is.
+pub(super) fn given(time: FileTime) -> Option<Time> {
+    time.given_unix().map(|(seconds, nanoseconds)| Time::from_parts(seconds, nanoseconds))
 }
 
 /// The bits that clients see: the kind of the object, and NORMAL when nothing else is to be said.
@@ -102,11 +111,10 @@ pub(super) fn set_basic(basic: &BasicInformation, is_dir: bool) -> Result<SetAtt
     if asked.contains(FileAttributes::TEMPORARY) && is_dir {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let time = |time: FileTime| time.given_unix_nanos().map(Time);
     Ok(SetAttr {
-        btime: time(basic.creation_time),
-        atime: time(basic.last_access_time),
-        mtime: time(basic.last_write_time),
+        btime: given(basic.creation_time),
+        atime: given(basic.last_access_time),
+        mtime: given(basic.last_write_time),
         dos: (!asked.is_empty()).then(|| dos(asked)),
         ..SetAttr::default()
     })

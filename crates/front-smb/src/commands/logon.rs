@@ -10,6 +10,7 @@
 //! any session, with BINDING        -> Bind:   this connection becomes a further channel of it
 //! ```
 
+use crate::commands::file_info;
 use crate::config::Encryption;
 use crate::connection::{Connection, Disconnect};
 use crate::limits;
@@ -97,7 +98,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
 }
 
 fn now() -> FileTime {
-    FileTime::from_unix_nanos(Time::now().0)
+    file_info::file_time(Time::now())
 }
 
 fn answer(session_id: u64, status: NtStatus, session_flags: SessionFlags, token: Vec<u8>) -> Answer {

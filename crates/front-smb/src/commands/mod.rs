@@ -7,7 +7,7 @@ mod close;
 pub(crate) mod create;
 mod directory;
 mod extended;
-mod file_info;
+pub(crate) mod file_info;
 mod io;
 pub(crate) mod ioctl;
 mod lock;

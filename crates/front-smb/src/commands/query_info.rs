@@ -309,7 +309,7 @@ async fn file_system_value(
         FileSystemClass::VOLUME => {
             let attr = file.attr(&request.cx()).await.map_err(failed)?;
             let value = VolumeInformation {
-                creation_time: FileTime::from_unix_nanos(0),
+                creation_time: FileTime::from_unix(0, 0),
                 serial_number: (attr.id.hi ^ (attr.id.hi >> 32)) as u32,
                 label: share.name.clone(),
             };

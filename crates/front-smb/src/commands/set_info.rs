@@ -16,7 +16,7 @@ use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
 use vfs::{Filter, RenameHow};
-use volume::{Cx, SetAttr, Time, VPath};
+use volume::{Cx, SetAttr, VPath};
 
 /// Longest file, bytes.
 const SIZE_MAX: u64 = i64::MAX as u64;
@@ -95,9 +95,9 @@ async fn set_file(
             if set != SetAttr::default() {
                 vfs.set_attr(cx, &set).await.map_err(failed)?;
             }
-            if let Some(change) = basic.change_time.given_unix_nanos() {
+            if let Some(change) = file_info::given(basic.change_time) {
                 let attr = vfs.attr(cx).await.map_err(failed)?;
-                request.connection.server.change_times.set(&attr, Time(change));
+                request.connection.server.change_times.set(&attr, change);
                 vfs.shown_differently(&attr, Filter::empty()).map_err(failed)?;
             }
         }

@@ -372,3 +372,25 @@ async fn a_file_that_cannot_have_its_attributes_is_not_made() {
     let made = user.open(&given("f")).await;
     assert_eq!(user.attributes(made).await, Ok(vec![("A".to_owned(), "1".to_owned())]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_are_kept_from_1901_to_2486_and_others_become_the_nearest() {
+    /// 1901-12-13T20:45:52Z.
+    const FIRST: u64 = 94_969_899_520_000_000;
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let file = user.file("f", b"x").await;
+    for (asked, kept) in [
+        // Years 1968, 2286, 2446, and the first day that a FILETIME can name.
+        (115_815_744_000_000_000, 115_815_744_000_000_000),
+        (216_444_736_000_000_000, 216_444_736_000_000_000),
+        (266_768_591_350_000_000, 266_768_591_350_000_000),
+        (1, FIRST),
+    ] {
+        let mut basic = vec![0; 40];
+        basic[16..24].copy_from_slice(&u64::to_le_bytes(asked));
+        assert_eq!(user.set(file, BASIC, &basic).await, NtStatus::SUCCESS);
+        let told = user.ask(file, BASIC).await.unwrap();
+        assert_eq!(u64::from_le_bytes(told[16..24].try_into().unwrap()), kept, "{asked}");
+    }
+}

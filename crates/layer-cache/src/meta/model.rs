@@ -53,7 +53,7 @@ impl Truth {
 
     fn attr(&mut self, kind: Kind) -> Attr {
         let n = self.tick();
-        let t = Time(n as i64);
+        let t = Time(n);
         Attr {
             id: FileId { hi: 0, lo: n },
             version: Version { hi: 0, lo: n },
@@ -75,7 +75,7 @@ impl Truth {
 
     /// The directory's times change with its entries, and nobody is told.
     fn touch_parent(&mut self, path: &VPath) {
-        let t = Time(self.tick() as i64);
+        let t = Time(self.tick());
         if let Some(parent) = path.parent().and_then(|parent| self.nodes.get_mut(&parent)) {
             (parent.mtime, parent.ctime) = (t, t);
         }

@@ -126,7 +126,8 @@ async fn attributes_survive_restart_and_leave_the_mode_alone() {
 async fn times_and_modes_reach_the_file() {
     let (dir, volume) = fresh();
     ease::put(&*volume, "f", "x").await;
-    let set = SetAttr { mode: Some(0o604), mtime: Some(Time(-1)), ..SetAttr::default() };
+    let set =
+        SetAttr { mode: Some(0o604), mtime: Some(Time::from_parts(-1, 999_999_999)), ..SetAttr::default() };
     ease::apply(&*volume, Change::SetAttr { path: ease::p("f"), set, expect: None }).await;
     let there = std::fs::metadata(dir.path().join("f")).unwrap();
     assert_eq!((there.mode() & 0o7777, there.mtime(), there.mtime_nsec()), (0o604, -1, 999_999_999));

@@ -93,16 +93,16 @@ fn listing_size(entries: Vec<Entry>) -> usize {
 /// What a file system's directory looks like: ids near to each other, times of their own, one owner.
 #[test]
 fn an_entry_of_a_common_directory_takes_at_most_60_bytes() {
-    let hour = 3_600_000_000_000i64;
-    let entries: Vec<Entry> = (0..1000i64)
+    let hour = 3_600_000_000_000u64;
+    let entries: Vec<Entry> = (0..1000u64)
         .map(|n| {
             let mtime = 1_700_000_000_123_456_789 + n * 7 * hour + n * n * 1_234_567;
             let ctime = mtime + (n % 3) * hour;
             let attr = Attr {
-                id: FileId { hi: 0xfd00, lo: 4_000_000 + (n as u64 * 37) % 5000 },
-                version: Version { hi: ctime as u64, lo: (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) },
-                size: n as u64 * 4321,
-                allocated: (n as u64 * 4321).next_multiple_of(4096),
+                id: FileId { hi: 0xfd00, lo: 4_000_000 + (n * 37) % 5000 },
+                version: Version { hi: ctime, lo: n.wrapping_mul(0x9e37_79b9_7f4a_7c15) },
+                size: n * 4321,
+                allocated: (n * 4321).next_multiple_of(4096),
                 mtime: Time(mtime),
                 ctime: Time(ctime),
                 atime: Time(mtime + 40 * hour),

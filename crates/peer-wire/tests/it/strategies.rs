@@ -33,7 +33,7 @@ fn word() -> impl Strategy<Value = u64> {
 }
 
 fn time() -> impl Strategy<Value = Time> {
-    prop_oneof![any::<i64>(), 0..3i64].prop_map(Time)
+    prop_oneof![any::<u64>(), 0..3u64].prop_map(Time)
 }
 
 fn dos() -> impl Strategy<Value = DosAttributes> {
@@ -55,8 +55,8 @@ pub fn some_attr() -> impl Strategy<Value = Attr> {
         |(id, (hi, lo, like), kind, (size, allocated, rounded), (mtime, ctime, atime, btime), owner)| {
             let (mode, uid, gid, links, dos, carries) = owner;
             let version = match like {
-                0 => Version { hi: ctime.0 as u64, lo: mtime.0 as u64 },
-                1 => Version { hi: mtime.0 as u64, lo },
+                0 => Version { hi: ctime.0, lo: mtime.0 },
+                1 => Version { hi: mtime.0, lo },
                 _ => Version { hi, lo },
             };
             let whole = size.checked_next_multiple_of(4096).filter(|_| rounded);

@@ -4,7 +4,6 @@
 use crate::time::{FileTime, civil_date, days_since_1970};
 use std::fmt;
 
-const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A snapshot, by the second at which it was taken, UTC.
@@ -17,12 +16,12 @@ pub struct SnapshotTime {
 impl SnapshotTime {
     /// The snapshot that a client asks for by `TWrp`; parts of a second are left out.
     pub fn from_file_time(time: FileTime) -> Self {
-        Self { unix_seconds: time.to_unix_nanos().div_euclid(NANOS_PER_SECOND) }
+        Self { unix_seconds: time.to_unix().0 }
     }
 
     /// The time as `TWrp` has it.
     pub fn to_file_time(self) -> FileTime {
-        FileTime::from_unix_nanos(self.unix_seconds.saturating_mul(NANOS_PER_SECOND))
+        FileTime::from_unix(self.unix_seconds, 0)
     }
 
     /// Reads a name; `None` when it is not one of a snapshot.
