@@ -262,7 +262,7 @@ impl Exchange<'_> {
         Refused { status: NtStatus::ACCESS_DENIED, sign }
     }
 
-    /// Runs a command to its end; sends an interim response when it takes long.
+    /// Runs a command to its end; sends an interim response when it takes long, but for a rename.
     async fn run(&mut self, request: Request, last: bool) -> Result<Answered, Disconnect> {
         let header = request.header;
         let sign = request.sign;
@@ -288,7 +288,7 @@ impl Exchange<'_> {
                     return Ok(answered(answer, None));
                 }
                 () = request.waits_for_others() => {}
-                () = tokio::time::sleep(limits::INTERIM_AFTER) => {}
+                () = tokio::time::sleep(limits::INTERIM_AFTER), if !commands::set_info::is_rename(&request) => {}
             }
         }
         let Some(async_id) = place.go_async() else {

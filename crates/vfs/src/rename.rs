@@ -46,7 +46,9 @@ async fn try_rename(
     if from.is_root() {
         return Err(Error::AccessDenied);
     }
-    if from == to {
+    // Who renames a file to the name that it has hears of it after others have given back their handles, as with Windows.
+    let stays = from == to;
+    if stays && key.is_dir() {
         return Ok(None);
     }
     if key.is_dir() && to.is_within(from) {
@@ -59,7 +61,7 @@ async fn try_rename(
         return Err(Error::AccessDenied);
     }
     if !how.posix {
-        if let Some(breaking) = check_parent(core, to)? {
+        if !stays && let Some(breaking) = check_parent(core, to)? {
             return Ok(Some(breaking));
         }
         let in_the_way = core.decide(|registry, told| match key.is_dir() {
@@ -76,6 +78,9 @@ async fn try_rename(
         if let Some((file, node)) = in_the_way {
             return Ok(Some(Breaking::new(core, node, file)));
         }
+    }
+    if stays {
+        return Ok(None);
     }
     let _moving = match key.is_dir() {
         true => Some(Moving::begin(core, cx, from, how.posix).await?),

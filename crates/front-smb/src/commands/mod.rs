@@ -17,7 +17,7 @@ mod oplock;
 mod posix;
 mod query_info;
 mod security;
-mod set_info;
+pub(crate) mod set_info;
 mod tree;
 
 use crate::connection::Disconnect;

@@ -13,7 +13,7 @@ use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
 use smb_wire::query_info::{InfoType, SecurityInformation};
 use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
-use smb_wire::{AccessMask, NtStatus};
+use smb_wire::{AccessMask, Command, NtStatus};
 use std::sync::atomic::Ordering;
 use vfs::{Filter, RenameHow};
 use volume::{Cx, SetAttr, VPath};
@@ -57,6 +57,15 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
         _ => return Err(NtStatus::INVALID_PARAMETER),
     }
     Ok(Answer::ok(|body| SetInfoResponse.encode(body)))
+}
+
+/// Whether it is a SET_INFO that renames. Windows announces none that waits, and sends what came before in the same
+/// chain together with its answer.
+pub(crate) fn is_rename(request: &Request) -> bool {
+    request.header.command == Command::SetInfo
+        && SetInfoRequest::decode(&request.message).is_ok_and(|decoded| {
+            decoded.info_type == InfoType::FILE && decoded.information_class == FileClass::RENAME.0
+        })
 }
 
 /// Persistent opens of the file, and of what is below a directory, have another path now.

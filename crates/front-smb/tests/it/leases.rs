@@ -1,6 +1,7 @@
 //! What clients cache under leases, and who takes it from them.
 
 use crate::site::{ALICE, BOB, Site, User};
+use front_smb::limits;
 use smb_raw::{Fault, Reply, offer, requests};
 use smb_wire::create::context::CreateContext;
 use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState, LeaseVersion2};
@@ -8,6 +9,7 @@ use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse, CreateRespo
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
 use smb_wire::oplock_break::{BreakAcknowledgement, LeaseBreak, LeaseBreakNotification};
+use smb_wire::query_info::InfoType;
 use smb_wire::{Command, FileId, NtStatus, Request};
 use std::time::Duration;
 
@@ -193,4 +195,36 @@ async fn an_oplock_and_a_lease_stand_beside_each_other_only_for_reading() {
     assert_eq!(CreateResponse::decode(&reply.message).unwrap().oplock_level, OplockLevel::LEVEL_II);
     let (_, lease) = alice.lease(leased("other", key(2), RWH, None)).await;
     assert_eq!(lease.state, R);
+}
+
+/// FileRenameInformation.
+fn renaming(id: FileId, name: &str) -> Request {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut data = vec![0; 16];
+    data.extend((name.len() as u32).to_le_bytes());
+    data.extend(name);
+    data.resize(data.len().max(24), 0);
+    requests::set_info(id, InfoType::FILE, 10, &data)
+}
+
+#[tokio::test]
+async fn a_rename_waits_for_kept_handles_and_its_client_is_told_the_end_alone() {
+    let site = Site::new().await;
+    for (to, held) in [("file", key(1)), ("moved", key(2))] {
+        let (mut alice, mut bob) = two(&site).await;
+        alice.lease(leased("file", held, RH, None)).await;
+        let file = bob.open(&requests::open("file")).await;
+        let rename = tokio::spawn(async move {
+            let status = bob.status(&renaming(file, to)).await;
+            (bob, status)
+        });
+        let told = alice.told().await.expect("alice keeps a handle");
+        assert_eq!((told.current_state, told.new_state, told.ack_required), (RH, R, true), "{to}");
+        tokio::time::sleep(limits::INTERIM_AFTER + Duration::from_millis(100)).await;
+        assert!(!rename.is_finished());
+        assert_eq!(alice.acknowledge(held, R).await, NtStatus::SUCCESS);
+        let (bob, status) = rename.await.unwrap();
+        assert_eq!(status, NtStatus::SUCCESS, "{to}");
+        assert!(bob.client.others.is_empty(), "no interim response: {:?}", bob.client.others);
+    }
 }
