@@ -9,6 +9,7 @@ use crate::carry::Carry;
 use crate::core::Core;
 use crate::create::{self, Made, Place, Taken};
 use crate::open::OpenKey;
+use crate::registry::Coming;
 use crate::resolve::link_target;
 use crate::{Action, Error, Open, OpenRequest, Result};
 use std::sync::Arc;
@@ -122,7 +123,7 @@ async fn replace(
     core.gone(&path, key.is_dir(), parent_lease);
     let (file, attr) = make(&core, &cx, &path, &again, by).await?;
     core.made(&path, &attr, parent_lease);
-    match Place::take(&core, &again, path, &attr, again.access, false)? {
+    match Place::take(&core, &again, path, &attr, again.access, Coming::Opens)? {
         Taken::Place(place) => Ok(place.opened(&again, file, Action::Opened, attr, None).open),
         // Somebody opened it as quick as it was made.
         Taken::Wait(_) => Err(Error::SharingViolation),
