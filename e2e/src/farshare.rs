@@ -191,12 +191,7 @@ impl Sites {
         let cache = plan.cache_dir.clone().unwrap_or_else(|| scratch.path().join("cache"));
         let at_a = scratch.file("dc1.toml", &gateway_config(&scratch, link, plan))?;
         let at_b = scratch.file("dc2.toml", &entrypoint_config(&scratch, &cache, link, address, plan))?;
-        let password = scratch.file("password", PASSWORD)?;
-        fs::set_permissions(&password, Permissions::from_mode(0o600))
-            .map_err(|error| format!("{}: {error}", password.display()))?;
-        let mut command = Command::new(program());
-        command.args(["user", "add", USER, "--password-file"]).arg(&password).arg("--config").arg(&at_b);
-        output(command)?;
+        add_user(USER, &scratch, &at_b)?;
         let (net_a, net_b) = (wan.net(Side::A), wan.net(Side::B));
         let gateway = Node::start(&at_a, &net_a, &scratch.path().join("dc1.log"))?;
         let entrypoint = Node::start(&at_b, &net_b, &scratch.path().join("dc2.log"))?;
@@ -243,9 +238,19 @@ impl Sites {
     }
 }
 
-fn run(words: &[&str], path: &Path) -> Outcome {
+pub(crate) fn run(words: &[&str], path: &Path) -> Outcome {
     let mut command = Command::new(program());
     command.args(words).arg(path);
+    output(command).map(drop)
+}
+
+/// Adds a user with the rigs' password to the node of a configuration.
+pub(crate) fn add_user(name: &str, scratch: &Scratch, config: &Path) -> Outcome {
+    let password = scratch.file("password", PASSWORD)?;
+    fs::set_permissions(&password, Permissions::from_mode(0o600))
+        .map_err(|error| format!("{}: {error}", password.display()))?;
+    let mut command = Command::new(program());
+    command.args(["user", "add", name, "--password-file"]).arg(&password).arg("--config").arg(config);
     output(command).map(drop)
 }
 

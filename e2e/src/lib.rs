@@ -5,9 +5,11 @@
 
 mod farshare;
 mod lan;
+mod pair;
 mod process;
 mod samba;
 pub mod samba_newest;
+mod secluded;
 mod smbclient;
 mod solo;
 mod vm;
@@ -15,9 +17,11 @@ mod wan;
 
 pub use farshare::{Farshare, Node, Plan, Sites, program};
 pub use lan::Lan;
+pub use pair::{Pair, Shared};
 pub use process::{Cpu, Net, Running, Scratch, free_port, output, raise_open_files, wait_until};
 pub use samba::Samba;
 pub use samba_newest::SambaNewest;
+pub use secluded::{Mounted, seclude};
 pub use smbclient::{SmbClient, fetch};
 pub use solo::Solo;
 pub use vm::{Guest, Wires, rig as vm_rig};

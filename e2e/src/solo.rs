@@ -1,14 +1,11 @@
 //! One node that serves a directory, by a configuration of its own: what `farshare serve` does without a link.
 
 use crate::Outcome;
-use crate::farshare::{Node, PASSWORD, USER, program};
-use crate::process::{Cpu, Net, Running, Scratch, output, wait_until};
+use crate::farshare::{Node, PASSWORD, USER, add_user};
+use crate::process::{Cpu, Net, Running, Scratch, wait_until};
 use crate::samba::listens;
-use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -37,12 +34,7 @@ impl Solo {
             name = Solo::SHARE,
         );
         let config = scratch.file("solo.toml", &config)?;
-        let password = scratch.file("password", PASSWORD)?;
-        fs::set_permissions(&password, Permissions::from_mode(0o600))
-            .map_err(|error| format!("{}: {error}", password.display()))?;
-        let mut command = Command::new(program());
-        command.args(["user", "add", USER, "--password-file"]).arg(&password).arg("--config").arg(&config);
-        output(command)?;
+        add_user(USER, &scratch, &config)?;
         let node = Node::start(&config, net, &scratch.path().join("log"))?;
         let mut solo = Solo { node, net: net.clone(), address, _scratch: scratch };
         solo.wait_until_it_listens()?;

@@ -119,7 +119,7 @@ pub struct SmbSettings {
     pub max_dialect: Dialect,
     /// Whether one session may have several connections.
     pub multichannel: bool,
-    /// Only ever set by `farshare try`.
+    /// FSCTLs of Samba's test suite are served, which people's servers have no use for.
     pub protocol_tests: bool,
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
     pub interfaces: Option<Vec<front_smb::InterfaceChoice>>,

@@ -93,6 +93,8 @@ pub struct Smb {
     #[serde(default)]
     pub administrators: Vec<String>,
     #[serde(default)]
+    pub protocol_tests: bool,
+    #[serde(default)]
     pub share: BTreeMap<Spanned<String>, Share>,
 }
 

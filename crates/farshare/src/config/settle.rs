@@ -246,6 +246,7 @@ fn settle_smb(
         .iter()
         .map(|(name, members)| front_smb::Group { name: name.clone(), members: members.clone() })
         .collect();
+    smb.protocol_tests = raw.protocol_tests;
     smb.shares = share::settle(source, volumes, groups, smb.max_dialect, raw.share)?;
     Ok(smb)
 }

@@ -147,7 +147,8 @@ async fn open_file(
     let posix = posix::asked(request, decoded);
     let parse = match posix {
         Some(_) => |name: &str| posix::path(name).map(name::Target::of),
-        None => name::Target::parse,
+        None if share.vfs.caps().named => name::Target::parse,
+        None => name::Target::parse_whole,
     };
     let (target, in_snapshot) = history::place(share, decoded, parse)?;
     let extended = extended::asked(decoded, &share.vfs.caps())?;

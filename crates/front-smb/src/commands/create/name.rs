@@ -60,6 +60,11 @@ impl Target {
         Ok(Target { path, stream, kind })
     }
 
+    /// The same where files have no streams: a colon has no meaning there, nor a place in a name.
+    pub(super) fn parse_whole(name: &str) -> Result<Target, NtStatus> {
+        if name.contains(':') { Err(NtStatus::OBJECT_NAME_INVALID) } else { Target::parse(name) }
+    }
+
     /// Which kind of object is to be opened.
     pub(super) fn want(&self, options: CreateOptions) -> Result<Want, NtStatus> {
         let asked = if options.contains(CreateOptions::DIRECTORY_FILE) {
@@ -163,6 +168,10 @@ mod tests {
         ] {
             assert_eq!(Target::parse(bad), Err(status), "{bad}");
         }
+        for name in ["a:s", "a::$DATA", ":s", "a::$INDEX_ALLOCATION"] {
+            assert_eq!(Target::parse_whole(name), Err(invalid), "{name}");
+        }
+        assert_eq!(Target::parse_whole(r"a\b"), Target::parse(r"a\b"));
     }
 
     #[test]
