@@ -9,22 +9,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const USER: &str = "rig";
-const PASSWORD: &str = "rig-password";
+pub const USER: &str = "rig";
+pub const PASSWORD: &str = "rig-password";
 /// Longer than a server believes what it knows of its interfaces.
 const SEEN_AGAIN: Duration = Duration::from_secs(20);
 
 /// A node that serves a directory over TCP and QUIC on all cables.
-struct Server {
-    node: Running,
-    lan: Lan,
-    data: PathBuf,
-    scratch: Scratch,
+pub struct Server {
+    pub node: Running,
+    pub lan: Lan,
+    pub data: PathBuf,
+    pub scratch: Scratch,
 }
 
 impl Server {
     /// `more`: further lines of `[smb]`.
-    fn new(name: &str, cables: u8, more: &str) -> Proof<Server> {
+    pub fn new(name: &str, cables: u8, more: &str) -> Proof<Server> {
         let lan = Lan::up(name, cables)?;
         let scratch = Scratch::new()?;
         let data = scratch.dir("data")?;

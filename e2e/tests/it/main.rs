@@ -4,6 +4,7 @@
 //! and runs it. Each test has rigs of its own, ended with it. Tests across a WAN are named `wan_*` and take
 //! turns, because their figures are taken on an otherwise idle link.
 
+mod accounts;
 mod cables;
 mod far;
 mod near;

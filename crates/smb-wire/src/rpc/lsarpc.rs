@@ -259,7 +259,7 @@ fn lookup_names(
         let sid = named.as_ref().map(|named| &named.sid);
         put_use(named.as_ref(), result);
         match opnum {
-            LOOKUP_NAMES | LOOKUP_NAMES_2 => result.u32(sid.and_then(Sid::relative_id).unwrap_or(0)),
+            LOOKUP_NAMES | LOOKUP_NAMES_2 => result.u32(relative_id(named.as_ref())),
             _ => result.sid_pointer(sid),
         }
         result.u32(index);
@@ -274,6 +274,14 @@ fn lookup_names(
 
 fn put_use(named: Option<&Named>, result: &mut NdrWriter<'_>) {
     result.u32(named.map_or(NameUse::Unknown, |named| named.name_use) as u32);
+}
+
+/// The number of an account in its domain; a domain has none (MS-LSAT 2.2.14).
+fn relative_id(named: Option<&Named>) -> u32 {
+    match named {
+        Some(named) if named.name_use == NameUse::Domain => u32::MAX,
+        named => named.and_then(|named| named.sid.relative_id()).unwrap_or(0),
+    }
 }
 
 /// A count, a pointer, and the size of the conformant array that follows in line.
