@@ -4,7 +4,7 @@
 use crate::run::{self, Outcome};
 
 /// A program that must be there, and the Debian package that has it.
-const DEBIAN: [(&str, &[&str], &str); 11] = [
+const DEBIAN: [(&str, &[&str], &str); 12] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
@@ -14,6 +14,7 @@ const DEBIAN: [(&str, &[&str], &str); 11] = [
     ("cc", &["--version"], "gcc"),
     ("nsenter", &["--version"], "util-linux"),
     ("openssl", &["version"], "openssl"),
+    ("wsdd", &["--version"], "wsdd"),
     ("mkfs.btrfs", &["--version"], "btrfs-progs"),
     ("mkfs.xfs", &["-V"], "xfsprogs"),
 ];

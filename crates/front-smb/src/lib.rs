@@ -15,7 +15,7 @@
 //! * `kept`: opens that outlive their client's connections, `persistent`: and this process; `order`: what a lost channel leaves in doubt;
 //! * `interfaces`: which addresses clients may open further channels to;
 //! * `accounts`, `identity`: users and groups, as descriptors and pipes name them;
-//! * `discovery`: announcing the server by multicast DNS;
+//! * `discovery`: announcing the server by multicast DNS and WS-Discovery;
 //! * `veto`: names that a share does not have.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
@@ -55,7 +55,7 @@ mod waiting;
 
 pub use accounts::KnownUser;
 pub use config::{Encryption, Group, QuicConfig, ServerConfig, Share, Signing, Symlinks, Users};
-pub use discovery::Announcement;
+pub use discovery::{Announced, Announcement};
 pub use identity::USER_NUMBER_MAX;
 pub use interfaces::{InterfaceChoice, Named};
 pub use persistent::OpenRecords;

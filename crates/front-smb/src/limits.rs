@@ -109,3 +109,24 @@ pub const QUIC_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 pub const QUIC_SOCKET_BYTES: usize = 4 * 1024 * 1024;
 /// How long the end of a QUIC connection may take.
 pub const QUIC_END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers of WS-Discovery that are begun in a second, on one interface and by one family of addresses.
+pub const WS_ANSWERS_PER_SECOND: u32 = 20;
+
+/// Answers of WS-Discovery that are on their way there.
+pub const WS_ANSWERS_AT_ONCE: usize = 32;
+
+/// Messages there that are known to be answered, should they come again.
+pub const WS_MESSAGES_KNOWN: usize = 128;
+
+/// Connections for metadata there.
+pub const WS_CONNECTIONS_MAX: usize = 16;
+
+/// How long one of them may last.
+pub const WS_EXCHANGE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it is believed which interfaces there are to announce the server on.
+pub const WS_INTERFACES_FRESH: Duration = Duration::from_secs(10);
+
+/// How long saying goodbye may take.
+pub const WS_END_PATIENCE: Duration = Duration::from_secs(1);

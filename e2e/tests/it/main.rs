@@ -8,6 +8,7 @@ mod accounts;
 mod cables;
 mod far;
 mod near;
+mod network_view;
 mod security;
 mod tell;
 mod try_clients;

@@ -126,6 +126,8 @@ pub struct SmbSettings {
     pub quic: Option<QuicSettings>,
     /// Whether the server is announced by multicast DNS.
     pub mdns: bool,
+    /// Whether it is announced by WS-Discovery.
+    pub ws_discovery: bool,
     /// The domain of the users' security identifiers; `None`: made of the server's GUID.
     pub sid: Option<smb_wire::Sid>,
     /// Users who may take ownership of anything and open anything for backup.
@@ -304,6 +306,7 @@ impl SmbSettings {
             interfaces: None,
             quic: None,
             mdns: false,
+            ws_discovery: false,
             sid: None,
             administrators: Vec::new(),
             groups: Vec::new(),

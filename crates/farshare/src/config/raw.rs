@@ -111,6 +111,8 @@ pub struct Quic {
 pub struct Discovery {
     #[serde(default)]
     pub mdns: bool,
+    #[serde(default)]
+    pub ws: bool,
 }
 
 #[derive(Deserialize)]

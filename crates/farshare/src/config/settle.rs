@@ -239,7 +239,9 @@ fn settle_smb(
     smb.multichannel = raw.multichannel.unwrap_or(smb.multichannel);
     smb.interfaces = settle_interfaces(source, smb.multichannel, raw.interfaces)?;
     smb.quic = raw.quic.map(|quic| settle_quic(source, smb.max_dialect, quic)).transpose()?;
-    smb.mdns = raw.discovery.is_some_and(|discovery| discovery.mdns);
+    if let Some(discovery) = raw.discovery {
+        (smb.mdns, smb.ws_discovery) = (discovery.mdns, discovery.ws);
+    }
     smb.sid = raw.sid.map(|sid| settle_sid(source, &sid)).transpose()?;
     smb.administrators = share::members(groups, raw.administrators);
     smb.groups = groups

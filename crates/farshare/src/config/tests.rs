@@ -169,9 +169,11 @@ fn interfaces_and_channels() {
 fn nothing_is_announced_unless_it_is_asked_for() {
     let shares = "[smb.share.projects]";
     let with = |more: &str| ENTRYPOINT.replacen(shares, &format!("[smb.discovery]\n{more}\n{shares}"), 1);
-    assert!(!parse(ENTRYPOINT).unwrap().smb.unwrap().mdns && !parse(&with("")).unwrap().smb.unwrap().mdns);
-    assert!(parse(&with("mdns = true")).unwrap().smb.unwrap().mdns);
-    check(shares, &format!("[smb.discovery]\nws = true\n{shares}"), 14, "unknown key `ws`, expected `mdns`");
+    let ways = |text: &str| parse(text).unwrap().smb.map(|smb| (smb.mdns, smb.ws_discovery)).unwrap();
+    assert_eq!((ways(ENTRYPOINT), ways(&with(""))), ((false, false), (false, false)));
+    assert_eq!((ways(&with("mdns = true")), ways(&with("ws = true"))), ((true, false), (false, true)));
+    let unknown = format!("[smb.discovery]\nnetbios = true\n{shares}");
+    check(shares, &unknown, 14, "unknown key `netbios`, expected `mdns` or `ws`");
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Node {
         let elsewhere = config.volumes.iter().filter(|volume| volume.is_remote());
         volumes.extend(places::fill(elsewhere, peers, &config.state).await?);
         first_look(&volumes).await;
-        let mut smb = None;
+        let (mut smb, mut announcement) = (None, None);
         if let Some(settings) = &config.smb {
             let mut server = stack::smb_config(settings, server_guid(&config.state)?, Arc::new(users))?;
             if settings.shares.iter().any(|share| share.continuously_available) {
@@ -80,13 +80,19 @@ impl Node {
                 server.records = Some(records.map_err(Failure::failed)?);
             }
             let shares = shares(&volumes, &settings.shares);
-            smb = Some(
-                front_smb::Server::start(server, shares)
-                    .await
-                    .map_err(|cause| Failure::failed(format_args!("SMB: {cause}")))?,
-            );
+            let announced = front_smb::Announced {
+                server_name: server.server_name.clone(),
+                server_guid: server.server_guid,
+                mdns: settings.mdns,
+                ws: settings.ws_discovery,
+            };
+            let server = front_smb::Server::start(server, shares)
+                .await
+                .map_err(|cause| Failure::failed(format_args!("SMB: {cause}")))?;
+            announcement = Some(front_smb::Announcement::start(&announced, server.local_addrs()));
+            smb = Some(server);
         }
-        let announcement = Mutex::new(announce(&config, smb.as_ref()));
+        let announcement = Mutex::new(announcement);
         let config = Mutex::new(config);
         let (stop, _) = watch::channel(false);
         let started = Instant::now();
@@ -244,18 +250,6 @@ async fn first_look(volumes: &[Arc<Place>]) {
         });
     }
     looks.join_all().await;
-}
-
-/// Announces the SMB server, if that is wanted. One that cannot be announced serves all the same.
-fn announce(config: &Config, server: Option<&front_smb::Server>) -> Option<front_smb::Announcement> {
-    let settings = config.smb.as_ref().filter(|smb| smb.mdns)?;
-    match front_smb::Announcement::start(&settings.server_name, server?.local_addrs()) {
-        Ok(announcement) => Some(announcement),
-        Err(why) => {
-            tracing::error!(why, "the SMB server is not announced by multicast DNS");
-            None
-        }
-    }
 }
 
 /// The shares, each on the `Vfs` of its volume. One whose volume is not served yet is left out.

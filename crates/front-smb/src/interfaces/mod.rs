@@ -21,6 +21,7 @@ use offer::{Facts, Listening, offer};
 use smb_wire::NtStatus;
 use smb_wire::ioctl::network_interface::encode_network_interfaces;
 use smb_wire::negotiate::Capabilities;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Mutex;
@@ -51,6 +52,27 @@ impl Interfaces {
 /// Whether an interface leads to other machines. Asks the system each time.
 pub(crate) fn leads_out(name: &str, index: u32) -> bool {
     offer::leads_out(&system::link(name, index))
+}
+
+/// An interface that leads to other machines, and the addresses at which the server is reached there.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Reached {
+    pub(crate) name: String,
+    pub(crate) index: u32,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// Those interfaces of a server that is bound to these addresses. Asks the system each time.
+pub(crate) async fn reached(bound: Vec<SocketAddr>) -> Result<Vec<Reached>, String> {
+    let read = tokio::task::spawn_blocking(system::read).await.map_err(|error| error.to_string())?;
+    let facts = read.map_err(|error| error.to_string())?;
+    let leads_out = facts.links.into_iter().filter(|link| link.up && offer::leads_out(link));
+    let reached = leads_out.map(|link| {
+        let addresses =
+            link.addresses.into_iter().filter(|address| offer::reaches(&bound, *address)).collect();
+        Reached { name: link.name, index: link.index, addresses }
+    });
+    Ok(reached.filter(|reached| !reached.addresses.is_empty()).collect())
 }
 
 /// The answer's output buffer.

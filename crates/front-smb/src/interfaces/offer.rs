@@ -144,13 +144,18 @@ fn is_unscoped(address: IpAddr) -> bool {
 impl Listening<'_> {
     /// Whether somebody who connects to `address` gets here. Clients keep the port.
     fn reaches(&self, address: IpAddr) -> bool {
-        self.bound.iter().filter(|bound| bound.port() == self.local.port()).any(|bound| match bound.ip() {
-            IpAddr::V4(any) if any.is_unspecified() => address.is_ipv4(),
-            // Linux lets IPv4 in there too.
-            IpAddr::V6(any) if any.is_unspecified() => true,
-            one => one.to_canonical() == address,
-        })
+        reaches(self.bound.iter().filter(|bound| bound.port() == self.local.port()), address)
     }
+}
+
+/// Whether somebody who connects to `address` comes to one of these.
+pub(super) fn reaches<'a>(bound: impl IntoIterator<Item = &'a SocketAddr>, address: IpAddr) -> bool {
+    bound.into_iter().any(|bound| match bound.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => address.is_ipv4(),
+        // Linux lets IPv4 in there too.
+        IpAddr::V6(any) if any.is_unspecified() => true,
+        one => one.to_canonical() == address,
+    })
 }
 
 #[cfg(test)]

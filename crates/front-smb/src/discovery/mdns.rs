@@ -1,4 +1,4 @@
-//! Being found: multicast DNS (RFC 6762, 6763), as macOS and Linux desktops look for file servers.
+//! Multicast DNS (RFC 6762, 6763), as macOS and Linux desktops look for file servers.
 //!
 //! Told are the service `_smb._tcp` with its port, and `_device-info._tcp`, which says what picture to show. Both under
 //! the server's name; when another machine has that name already, the library takes the next one. Addresses are
@@ -17,17 +17,17 @@ const MODEL: [(&str, &str); 1] = [("model", "RackMac")];
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// An announcement that lasts until it is ended.
-pub struct Announcement {
+pub(super) struct MulticastDns {
     daemon: ServiceDaemon,
     names: Vec<String>,
 }
 
-impl Announcement {
+impl MulticastDns {
     /// Announces the server `name`, which is reached at `listen`.
     ///
     /// # Errors
     /// What the system does not let happen.
-    pub fn start(name: &str, listen: &[SocketAddr]) -> Result<Announcement, String> {
+    pub(super) fn start(name: &str, listen: &[SocketAddr]) -> Result<MulticastDns, String> {
         let Some(first) = listen.first() else {
             return Err("nothing to announce: no TCP address".to_owned());
         };
@@ -37,7 +37,7 @@ impl Announcement {
                 || !interface.index.is_some_and(|index| interfaces::leads_out(&interface.name, index))
         });
         daemon.disable_interface(IfKind::Predicate(inner)).map_err(|error| error.to_string())?;
-        let mut announcement = Announcement { daemon, names: Vec::new() };
+        let mut announcement = MulticastDns { daemon, names: Vec::new() };
         announcement.register(SMB, name, first.port(), &[], listen)?;
         announcement.register(DEVICE, name, 0, &MODEL, listen)?;
         Ok(announcement)
@@ -67,7 +67,7 @@ impl Announcement {
     }
 
     /// Takes it back: who has heard of it is told that it is gone.
-    pub async fn end(self) {
+    pub(super) async fn end(self) {
         let ended = tokio::task::spawn_blocking(move || {
             for name in &self.names {
                 let gone = self.daemon.unregister(name).map_err(|error| error.to_string())?;
