@@ -2,7 +2,7 @@
 //! (MS-DTYP 2.4.2.4).
 
 use super::ServerFacts;
-use crate::sid::Sid;
+use crate::{sid::Sid, status::NtStatus};
 use std::collections::{BTreeMap, HashMap};
 
 /// Who is known on the machine.
@@ -254,4 +254,13 @@ pub fn by_name(facts: &ServerFacts, wanted: &str) -> Option<Named> {
     let is_domain = |named: &Named| domain.is_none() && named.domain.to_lowercase() == name;
     let found = well_known().find(is_wanted).or_else(|| of_machine().filter(is_wanted));
     found.or_else(|| of_unix.find(is_wanted)).or_else(|| domains(facts).find(is_domain))
+}
+
+/// The status of a lookup of so many, of which so many were found.
+pub(super) fn mapped(found: usize, asked: usize) -> NtStatus {
+    match found {
+        found if found == asked => NtStatus::SUCCESS,
+        0 => NtStatus::NONE_MAPPED,
+        _ => NtStatus::SOME_NOT_MAPPED,
+    }
 }

@@ -1,7 +1,10 @@
 //! Context handles that say by themselves what they are of, so that nothing is remembered. They give no rights: what
 //! can be asked with one, can be asked by everybody who may open the pipe.
 
-use super::ndr::ContextHandle;
+use super::{
+    ndr::{ContextHandle, NdrReader},
+    pdu::Fault,
+};
 use crate::status::NtStatus;
 
 /// What a handle is of.
@@ -44,5 +47,16 @@ impl Handle {
         let value = u32::from_le_bytes([handle[16], handle[17], handle[18], handle[19]]);
         let all = [Self::Policy, Self::Server, Self::AccountDomain, Self::BuiltinDomain, Self::User(value)];
         all.into_iter().find(|one| one.encode() == *handle).ok_or(NtStatus::INVALID_HANDLE)
+    }
+
+    /// The handle that comes first among the arguments.
+    pub(super) fn read(arguments: &mut NdrReader<'_>) -> Result<Result<Self, NtStatus>, Fault> {
+        Ok(Self::decode(&arguments.handle()?))
+    }
+
+    /// Whether that is this one: what an operation answers that needs it.
+    pub(super) fn expect(self, arguments: &mut NdrReader<'_>) -> Result<NtStatus, Fault> {
+        let is_this = Self::read(arguments)? == Ok(self);
+        Ok(if is_this { NtStatus::SUCCESS } else { NtStatus::INVALID_HANDLE })
     }
 }

@@ -72,16 +72,10 @@ pub(super) fn call<'a>(
 
 /// LsarClose (MS-LSAD 3.1.4.9.4); SamrCloseHandle is the same.
 pub(super) fn close(arguments: &mut NdrReader<'_>, result: &mut NdrWriter<'_>) -> Result<(), Fault> {
-    let status = Handle::decode(&arguments.handle()?).err().unwrap_or(NtStatus::SUCCESS);
+    let status = Handle::read(arguments)?.err().unwrap_or(NtStatus::SUCCESS);
     result.handle(&CLOSED);
     result.u32(status.0);
     Ok(())
-}
-
-/// Whether the arguments begin with a handle of the policy.
-fn policy(arguments: &mut NdrReader<'_>) -> Result<NtStatus, Fault> {
-    let is_policy = Handle::decode(&arguments.handle()?) == Ok(Handle::Policy);
-    Ok(if is_policy { NtStatus::SUCCESS } else { NtStatus::INVALID_HANDLE })
 }
 
 /// LsarQueryInformationPolicy (MS-LSAD 3.1.4.4.4). The machine is in no domain: its own accounts are all there are.
@@ -90,7 +84,7 @@ fn query_policy(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let (status, class) = (policy(arguments)?, arguments.u16()?);
+    let (status, class) = (Handle::Policy.expect(arguments)?, arguments.u16()?);
     let is_known = matches!(class, PRIMARY_DOMAIN | ACCOUNT_DOMAIN | SERVER_ROLE | DNS_DOMAIN);
     if status != NtStatus::SUCCESS || !is_known {
         result.null();
@@ -183,15 +177,9 @@ impl Domains {
     }
 }
 
-/// The end of every lookup: how many were found, and the status that follows.
-fn put_outcome(found: usize, asked: usize, result: &mut NdrWriter<'_>) {
-    result.u32(found as u32);
-    let status = match found {
-        0 if asked > 0 => NtStatus::NONE_MAPPED,
-        found if found < asked => NtStatus::SOME_NOT_MAPPED,
-        _ => NtStatus::SUCCESS,
-    };
-    result.u32(status.0);
+/// Whether a lookup may go on: all but the last operation of each kind begin with a handle.
+fn may_look_up(has_handle: bool, arguments: &mut NdrReader<'_>) -> Result<NtStatus, Fault> {
+    if has_handle { Handle::Policy.expect(arguments) } else { Ok(NtStatus::SUCCESS) }
 }
 
 /// LsarLookupSids, 2 and 3 (MS-LSAT 3.1.4.9 to 3.1.4.11).
@@ -201,32 +189,13 @@ fn lookup_sids(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let mut status = NtStatus::SUCCESS;
-    if opnum != LOOKUP_SIDS_3 {
-        status = policy(arguments)?;
-    }
+    let status = may_look_up(opnum != LOOKUP_SIDS_3, arguments)?;
     let sids = arguments.sid_array()?;
-    if status != NtStatus::SUCCESS {
-        result.null();
-        return put_failure(status, result);
-    }
-    let found: Vec<Option<Named>> = sids.iter().map(|sid| accounts::by_sid(facts, sid)).collect();
-    let mut domains = Domains::default();
-    let indexes: Vec<u32> = found.iter().map(|named| domains.index_of(named.as_ref())).collect();
-    domains.put(result);
-    put_array_head(sids.len(), result);
-    for ((sid, named), index) in sids.iter().zip(&found).zip(indexes) {
+    let look_up = || sids.iter().map(|sid| accounts::by_sid(facts, sid)).collect();
+    put_found(status, look_up, opnum != LOOKUP_SIDS, result, |nth, named, result| {
         // Nobody's name is the SID itself.
-        let name = named.as_ref().map_or_else(|| sid.to_string(), |named| named.name.clone());
-        put_use(named.as_ref(), result);
-        result.counted(name);
-        result.u32(index);
-        if opnum != LOOKUP_SIDS {
-            result.u32(0);
-        }
-    }
-    result.flush();
-    put_outcome(found.iter().flatten().count(), sids.len(), result);
+        result.counted(named.map_or_else(|| sids[nth].to_string(), |named| named.name.clone()));
+    });
     Ok(())
 }
 
@@ -237,43 +206,52 @@ fn lookup_names(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let mut status = NtStatus::SUCCESS;
-    if opnum != LOOKUP_NAMES_4 {
-        status = policy(arguments)?;
-    }
+    let status = may_look_up(opnum != LOOKUP_NAMES_4, arguments)?;
     let (count, size) = (arguments.u32()?, arguments.u32()?);
     if count != size {
         return Err(Fault::BAD_ARGUMENTS);
     }
     let names = arguments.counted_array(count)?;
+    let look_up = || names.iter().map(|name| accounts::by_name(facts, name)).collect();
+    put_found(status, look_up, opnum != LOOKUP_NAMES, result, |_, named, result| match opnum {
+        LOOKUP_NAMES | LOOKUP_NAMES_2 => result.u32(relative_id(named)),
+        _ => result.sid_pointer(named.map(|named| &named.sid)),
+    });
+    Ok(())
+}
+
+/// The answer to a lookup: the domains, then kind, `put` and domain of each that was asked for, with flags after it
+/// (LSAPR_TRANSLATED_NAME, LSAPR_TRANSLATED_SID and their successors, MS-LSAT 2.2.14 to 2.2.25), then the outcome.
+fn put_found(
+    status: NtStatus,
+    look_up: impl FnOnce() -> Vec<Option<Named>>,
+    flags: bool,
+    result: &mut NdrWriter<'_>,
+    put: impl Fn(usize, Option<&Named>, &mut NdrWriter<'_>),
+) {
     if status != NtStatus::SUCCESS {
         result.null();
-        return put_failure(status, result);
+        result.array_head(0);
+        result.u32(0);
+        return result.u32(status.0);
     }
-    let found: Vec<Option<Named>> = names.iter().map(|name| accounts::by_name(facts, name)).collect();
+    let found = look_up();
     let mut domains = Domains::default();
     let indexes: Vec<u32> = found.iter().map(|named| domains.index_of(named.as_ref())).collect();
     domains.put(result);
-    put_array_head(names.len(), result);
-    for (named, index) in found.iter().zip(indexes) {
-        let sid = named.as_ref().map(|named| &named.sid);
-        put_use(named.as_ref(), result);
-        match opnum {
-            LOOKUP_NAMES | LOOKUP_NAMES_2 => result.u32(relative_id(named.as_ref())),
-            _ => result.sid_pointer(sid),
-        }
+    result.array_head(found.len());
+    for (nth, (named, index)) in found.iter().zip(indexes).enumerate() {
+        result.u32(named.as_ref().map_or(NameUse::Unknown, |named| named.name_use) as u32);
+        put(nth, named.as_ref(), result);
         result.u32(index);
-        if opnum != LOOKUP_NAMES {
+        if flags {
             result.u32(0);
         }
     }
     result.flush();
-    put_outcome(found.iter().flatten().count(), names.len(), result);
-    Ok(())
-}
-
-fn put_use(named: Option<&Named>, result: &mut NdrWriter<'_>) {
-    result.u32(named.map_or(NameUse::Unknown, |named| named.name_use) as u32);
+    let count = found.iter().flatten().count();
+    result.u32(count as u32);
+    result.u32(accounts::mapped(count, found.len()).0);
 }
 
 /// The number of an account in its domain; a domain has none (MS-LSAT 2.2.14).
@@ -282,23 +260,4 @@ fn relative_id(named: Option<&Named>) -> u32 {
         Some(named) if named.name_use == NameUse::Domain => u32::MAX,
         named => named.and_then(|named| named.sid.relative_id()).unwrap_or(0),
     }
-}
-
-/// A count, a pointer, and the size of the conformant array that follows in line.
-fn put_array_head(count: usize, result: &mut NdrWriter<'_>) {
-    result.u32(count as u32);
-    if count == 0 {
-        return result.null();
-    }
-    result.pointer();
-    result.u32(count as u32);
-}
-
-/// No names, none found.
-fn put_failure(status: NtStatus, result: &mut NdrWriter<'_>) -> Result<(), Fault> {
-    result.u32(0);
-    result.null();
-    result.u32(0);
-    result.u32(status.0);
-    Ok(())
 }

@@ -221,14 +221,20 @@ impl<'a> NdrWriter<'a> {
         }
     }
 
-    /// A count and a pointer to a conformant array of 32-bit words, and the words.
-    pub fn u32_array(&mut self, values: &[u32]) {
-        self.u32(values.len() as u32);
-        if values.is_empty() {
+    /// A count and a pointer to a conformant array of so many elements, which the caller writes next; of none it is
+    /// null.
+    pub fn array_head(&mut self, count: usize) {
+        self.u32(count as u32);
+        if count == 0 {
             return self.null();
         }
         self.pointer();
-        self.u32(values.len() as u32);
+        self.u32(count as u32);
+    }
+
+    /// A count and a pointer to a conformant array of 32-bit words, and the words.
+    pub fn u32_array(&mut self, values: &[u32]) {
+        self.array_head(values.len());
         values.iter().for_each(|value| self.u32(*value));
     }
 

@@ -3,7 +3,7 @@
 
 use super::{
     Account, AccountFacts, ServerFacts,
-    accounts::{BUILTIN, Entry, NameUse, RID_NONE, builtin_groups, builtin_sid},
+    accounts::{BUILTIN, Entry, NameUse, RID_NONE, builtin_groups, builtin_sid, mapped},
     handle::Handle,
     lsarpc::close,
     ndr::{NdrReader, NdrWriter},
@@ -66,7 +66,7 @@ pub(super) fn call<'a>(
         CLOSE_HANDLE => return close(arguments, result),
         LOOKUP_DOMAIN => lookup_domain(arguments, facts, result)?,
         ENUMERATE_DOMAINS => {
-            let status = expect(arguments, |handle| handle == Handle::Server)?;
+            let status = Handle::Server.expect(arguments)?;
             enumerate(status, &[(0, &facts.name), (0, BUILTIN)], arguments, result)?;
         }
         OPEN_DOMAIN => open_domain(arguments, facts, result)?,
@@ -80,12 +80,6 @@ pub(super) fn call<'a>(
         _ => return Err(Fault::NO_SUCH_OPERATION),
     }
     Ok(())
-}
-
-/// Reads a handle, which must be of a kind.
-fn expect(arguments: &mut NdrReader<'_>, is_right: impl Fn(Handle) -> bool) -> Result<NtStatus, Fault> {
-    let is_right = Handle::decode(&arguments.handle()?).is_ok_and(is_right);
-    Ok(if is_right { NtStatus::SUCCESS } else { NtStatus::INVALID_HANDLE })
 }
 
 fn put_opened(opened: Result<Handle, NtStatus>, result: &mut NdrWriter<'_>) {
@@ -111,7 +105,7 @@ impl<'f> Domain<'f> {
 
     /// The domain whose handle comes first.
     fn read(arguments: &mut NdrReader<'_>, facts: &'f ServerFacts) -> Result<Result<Self, NtStatus>, Fault> {
-        Ok(Handle::decode(&arguments.handle()?).and_then(|handle| Self::of(handle, facts)))
+        Ok(Handle::read(arguments)?.and_then(|handle| Self::of(handle, facts)))
     }
 
     fn builtin() -> impl Iterator<Item = Entry<'f>> {
@@ -150,7 +144,7 @@ fn lookup_domain(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let status = expect(arguments, |handle| handle == Handle::Server)?;
+    let status = Handle::Server.expect(arguments)?;
     let name = arguments.counted()?.to_lowercase();
     let sid = if name == BUILTIN.to_lowercase() {
         Some(builtin_sid())
@@ -170,7 +164,7 @@ fn open_domain(
     facts: &ServerFacts,
     result: &mut NdrWriter<'_>,
 ) -> Result<(), Fault> {
-    let status = expect(arguments, |handle| handle == Handle::Server)?;
+    let status = Handle::Server.expect(arguments)?;
     let (_access, sid) = (arguments.u32()?, arguments.sid()?);
     let opened = if status != NtStatus::SUCCESS {
         Err(status)
@@ -214,18 +208,12 @@ fn enumerate(
     let count = entries.len() as u32;
     result.u32(asked_from.wrapping_add(count));
     result.pointer();
-    result.u32(count);
-    if count == 0 {
-        result.null();
-    } else {
-        result.pointer();
-        result.u32(count);
-        for (relative_id, name) in entries {
-            result.u32(*relative_id);
-            result.counted(*name);
-        }
-        result.flush();
+    result.array_head(entries.len());
+    for (relative_id, name) in entries {
+        result.u32(*relative_id);
+        result.counted(*name);
     }
+    result.flush();
     result.u32(count);
     result.u32(if is_more { NtStatus::MORE_ENTRIES } else { status }.0);
     Ok(())
@@ -269,15 +257,9 @@ fn lookup_ids(
     let ids: Vec<u32> = (0..count).map(|_| arguments.u32()).collect::<Result<_, _>>()?;
     let found = domain.map(|domain| ids.iter().map(|id| domain.by_id(*id)).collect::<Vec<_>>());
     let entries: &[_] = found.as_deref().unwrap_or_default();
-    result.u32(entries.len() as u32);
-    if entries.is_empty() {
-        result.null();
-    } else {
-        result.pointer();
-        result.u32(entries.len() as u32);
-        entries.iter().for_each(|found| result.counted(found.map_or("", |(_, name, _)| name)));
-        result.flush();
-    }
+    result.array_head(entries.len());
+    entries.iter().for_each(|found| result.counted(found.map_or("", |(_, name, _)| name)));
+    result.flush();
     let use_of =
         |found: &Option<Entry<'_>>| found.map_or(NameUse::Unknown, |(_, _, name_use)| name_use) as u32;
     result.u32_array(&entries.iter().map(use_of).collect::<Vec<_>>());
@@ -289,9 +271,7 @@ fn lookup_ids(
 fn outcome<T>(found: &Result<Vec<Option<T>>, NtStatus>) -> NtStatus {
     match found {
         Err(status) => *status,
-        Ok(found) if found.iter().all(Option::is_some) => NtStatus::SUCCESS,
-        Ok(found) if found.iter().any(Option::is_some) => NtStatus::SOME_NOT_MAPPED,
-        Ok(_) => NtStatus::NONE_MAPPED,
+        Ok(found) => mapped(found.iter().flatten().count(), found.len()),
     }
 }
 
@@ -318,7 +298,7 @@ fn user<'f>(
     arguments: &mut NdrReader<'_>,
     facts: &'f ServerFacts,
 ) -> Result<Result<&'f Account, NtStatus>, Fault> {
-    let handle = Handle::decode(&arguments.handle()?);
+    let handle = Handle::read(arguments)?;
     let user = handle.ok().and_then(|handle| match handle {
         Handle::User(relative_id) => facts.accounts.users.by_id(relative_id),
         Handle::Policy | Handle::Server | Handle::AccountDomain | Handle::BuiltinDomain => None,

@@ -21,9 +21,9 @@ pub const STYPE_IPC: u32 = 0x0000_0003;
 pub const STYPE_SPECIAL: u32 = 0x8000_0000;
 
 /// Windows NT and its successors.
-pub(super) const PLATFORM_ID_NT: u32 = 500;
-pub(super) const ERROR_INVALID_LEVEL: u32 = 124;
-const NERR_SUCCESS: u32 = 0;
+const PLATFORM_ID_NT: u32 = 500;
+const ERROR_INVALID_LEVEL: u32 = 124;
+pub(super) const NERR_SUCCESS: u32 = 0;
 const NERR_NET_NAME_NOT_FOUND: u32 = 2310;
 
 const NETR_SHARE_ENUM: u16 = 15;
@@ -171,22 +171,33 @@ fn share_get_info<'a>(
     Ok(())
 }
 
+/// The beginning of what is told of the machine, here and by `wkssvc`: level, platform, name. `None` when the answer
+/// is that there is no such level.
+pub(super) fn begin_info<'a>(
+    arguments: &mut NdrReader<'_>,
+    facts: &'a ServerFacts,
+    result: &mut NdrWriter<'a>,
+) -> Result<Option<u32>, Fault> {
+    let _server = arguments.string_pointer()?;
+    let level = arguments.u32()?;
+    result.u32(level);
+    if !matches!(level, 100..=102) {
+        result.u32(ERROR_INVALID_LEVEL);
+        return Ok(None);
+    }
+    result.pointer();
+    result.u32(PLATFORM_ID_NT);
+    result.string_pointer(&facts.name);
+    Ok(Some(level))
+}
+
 /// NetrServerGetInfo (MS-SRVS 3.1.4.17).
 fn server_get_info<'a>(
     arguments: &mut NdrReader<'_>,
     facts: &'a ServerFacts,
     result: &mut NdrWriter<'a>,
 ) -> Result<(), Fault> {
-    let _server = arguments.string_pointer()?;
-    let level = arguments.u32()?;
-    result.u32(level);
-    if !matches!(level, 100..=102) {
-        result.u32(ERROR_INVALID_LEVEL);
-        return Ok(());
-    }
-    result.pointer();
-    result.u32(PLATFORM_ID_NT);
-    result.string_pointer(&facts.name);
+    let Some(level) = begin_info(arguments, facts, result)? else { return Ok(()) };
     if level >= 101 {
         result.u32(facts.version.0);
         result.u32(facts.version.1);

@@ -4,7 +4,7 @@ use super::{
     ServerFacts,
     ndr::{NdrReader, NdrWriter},
     pdu::{Fault, Syntax},
-    srvsvc::{ERROR_INVALID_LEVEL, PLATFORM_ID_NT},
+    srvsvc::{NERR_SUCCESS, begin_info},
 };
 
 /// 6bffd098-a112-3610-9833-46c3f87e345a, version 1.0
@@ -13,7 +13,6 @@ pub const INTERFACE: Syntax = Syntax {
     version: 1,
 };
 
-const NERR_SUCCESS: u32 = 0;
 const NETR_WKSTA_GET_INFO: u16 = 0;
 
 /// Calls the operation with this number.
@@ -35,16 +34,7 @@ fn workstation_get_info<'a>(
     facts: &'a ServerFacts,
     result: &mut NdrWriter<'a>,
 ) -> Result<(), Fault> {
-    let _server = arguments.string_pointer()?;
-    let level = arguments.u32()?;
-    result.u32(level);
-    if !matches!(level, 100..=102) {
-        result.u32(ERROR_INVALID_LEVEL);
-        return Ok(());
-    }
-    result.pointer();
-    result.u32(PLATFORM_ID_NT);
-    result.string_pointer(&facts.name);
+    let Some(level) = begin_info(arguments, facts, result)? else { return Ok(()) };
     result.string_pointer(&facts.domain);
     result.u32(facts.version.0);
     result.u32(facts.version.1);
