@@ -152,6 +152,7 @@ pub fn smb_config(
             Encryption::Required => front_smb::Encryption::Required,
         },
         multichannel: settings.multichannel,
+        compression: settings.compression,
         protocol_tests: settings.protocol_tests,
         interfaces: settings.interfaces.clone(),
         sid: settings.sid.clone(),

@@ -187,7 +187,7 @@ impl Way {
         };
         // Never signed: no request has given it a nonce (MS-SMB2 3.3.4.1.1).
         let reply = Reply { header, answer, signer: None };
-        if !connection.outbox.push_notice(reply::frame(vec![reply], sealing.as_deref())?) {
+        if !connection.outbox.push_notice(reply::frame(vec![reply], sealing.as_deref(), None)?) {
             return Err("the connection is gone".to_owned());
         }
         if what.acknowledge {

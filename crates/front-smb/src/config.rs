@@ -98,6 +98,9 @@ pub struct ServerConfig {
     pub multichannel: bool,
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
     pub interfaces: Option<Vec<InterfaceChoice>>,
+    /// Whether messages may be compressed, in dialect 3.1.1: data of WRITEs as clients like, that of READs where they
+    /// ask for it.
+    pub compression: bool,
     pub users: Arc<dyn Users>,
     /// Where persistent opens are written down; without it no share is continuously available.
     pub records: Option<OpenRecords>,
@@ -127,6 +130,7 @@ impl ServerConfig {
             encryption: Encryption::Accepted,
             multichannel: true,
             interfaces: None,
+            compression: false,
             users,
             records: None,
             protocol_tests: false,
@@ -156,6 +160,8 @@ pub struct Share {
     pub continuously_available: bool,
     /// Only clients that encrypt may connect, and all that they ask for here must come encrypted.
     pub encrypt: bool,
+    /// Clients that can are told to have all data compressed; of no effect without [`ServerConfig::compression`].
+    pub compress: bool,
     /// Names that are not there.
     pub veto: Veto,
     pub symlinks: Symlinks,
@@ -185,6 +191,7 @@ impl Share {
             hide_unreadable: false,
             continuously_available: false,
             encrypt: false,
+            compress: false,
             veto: Veto::default(),
             symlinks: Symlinks::Server,
             snapshots: None,

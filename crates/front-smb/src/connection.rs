@@ -25,6 +25,7 @@ use bytes::BytesMut;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::{Mutex, RwLock};
+use smb_core::compression::CompressionAgreement;
 use smb_core::credits::CreditWindow;
 use smb_core::negotiate::{Agreement, Policy};
 use smb_core::preauth::PreauthHash;
@@ -52,6 +53,8 @@ impl<E: fmt::Display> From<E> for Disconnect {
 
 /// How finely room is counted.
 const ROOM_UNIT_BYTES: u32 = 64 * 1024;
+/// Finer, as requests that only wait take up room too.
+const RESTORED_UNIT_BYTES: u32 = 4 * 1024;
 
 /// What all requests of one connection share.
 pub(crate) struct Connection {
@@ -82,6 +85,8 @@ pub(crate) struct Connection {
     pub(crate) unacknowledged_forced: AtomicBool,
     /// Room for what was read and is not sent, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
+    /// Room for what was restored and is not answered, in units of [`RESTORED_UNIT_BYTES`].
+    restored_room: Arc<Semaphore>,
     known: AtomicBool,
     /// For tests alone: bytes before the data of a READ.
     pub(crate) read_padding: AtomicU8,
@@ -113,6 +118,9 @@ impl Connection {
             stuck: AtomicBool::new(false),
             unacknowledged_forced: AtomicBool::new(false),
             room: Arc::new(Semaphore::new((limits::READ_ROOM_BYTES / ROOM_UNIT_BYTES) as usize)),
+            restored_room: Arc::new(Semaphore::new(
+                (limits::RESTORED_ROOM_BYTES / RESTORED_UNIT_BYTES) as usize,
+            )),
             known: AtomicBool::new(false),
             read_padding: AtomicU8::new(0),
         })
@@ -127,6 +135,11 @@ impl Connection {
 
     pub(crate) fn client(&self) -> Option<Arc<Client>> {
         self.client.get().cloned()
+    }
+
+    /// How messages may be compressed here, if they may.
+    pub(crate) fn compression(&self) -> Option<&CompressionAgreement> {
+        self.negotiated.get()?.compression.as_ref()
     }
 
     /// What may be agreed on here.
@@ -195,6 +208,19 @@ impl Connection {
             Err(_) if !in_chain => room.acquire_many_owned(units).await.ok(),
             taken => taken.ok(),
         }
+    }
+
+    /// The longest message that a compressed one may become, bytes.
+    pub(crate) fn restored_limit(&self) -> usize {
+        let payload_max = self.negotiated.get().map_or(0, |agreement| agreement.max_transfer_bytes as usize);
+        self.message_limit().min(payload_max + limits::RESTORED_OVERHEAD_MAX_BYTES)
+    }
+
+    /// Room for a compressed message of `bytes` at most [`Connection::restored_limit`], kept until it is answered.
+    /// Waits for it: what holds it does not wait for more.
+    pub(crate) async fn restored_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Disconnect> {
+        let units = bytes.div_ceil(RESTORED_UNIT_BYTES as usize).max(1);
+        Ok(Arc::clone(&self.restored_room).acquire_many_owned(u32::try_from(units)?).await?)
     }
 
     /// Sessions that have not ended.

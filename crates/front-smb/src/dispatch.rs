@@ -6,6 +6,7 @@
 //! with it.
 
 use crate::commands;
+use crate::compression::{self, Restored};
 use crate::connection::{Connection, Disconnect};
 use crate::limits;
 use crate::negotiate;
@@ -24,12 +25,21 @@ use std::sync::Arc;
 pub(crate) async fn frame(connection: Arc<Connection>, message: BytesMut) -> Result<(), Disconnect> {
     let (message, sealed) = match Protocol::of(&message)? {
         Protocol::Smb1 => return negotiate::multi_protocol(&connection, &message),
-        Protocol::Smb2 => (message.freeze(), None),
+        Protocol::Smb2 | Protocol::Compressed => (message.freeze(), None),
         Protocol::Encrypted => {
             let (message, channel) = unseal(&connection, message)?;
             (message, Some(channel))
         }
-        Protocol::Compressed => return Err(Disconnect("compression was not negotiated".to_owned())),
+    };
+    let (message, _room) = match Protocol::of(&message)? {
+        Protocol::Smb2 => (message, None),
+        Protocol::Compressed => {
+            let Restored { message, room } = compression::restore(&connection, &message).await?;
+            (message, Some(room))
+        }
+        Protocol::Smb1 | Protocol::Encrypted => {
+            return Err(Disconnect("no SMB2 message inside an encrypted one".to_owned()));
+        }
     };
     let mut exchange = Exchange {
         connection: &connection,
@@ -47,7 +57,7 @@ pub(crate) async fn frame(connection: Arc<Connection>, message: BytesMut) -> Res
         let place = Place { follows: index > 0, last: parts.peek().is_none() };
         exchange.answer(header, message, place).await?;
     }
-    exchange.send()
+    exchange.send().await
 }
 
 fn unseal(connection: &Connection, mut message: BytesMut) -> Result<(Bytes, Channel), Disconnect> {
@@ -57,12 +67,7 @@ fn unseal(connection: &Connection, mut message: BytesMut) -> Result<(Bytes, Chan
     let sealing = channel.session.sealing.as_ref().ok_or("an encrypted message, and no cipher was agreed")?;
     sealing.opener.open(&mut message)?;
     message.advance(TRANSFORM_HEADER_LEN);
-    match Protocol::of(&message)? {
-        Protocol::Smb2 => Ok((message.freeze(), channel)),
-        Protocol::Smb1 | Protocol::Encrypted | Protocol::Compressed => {
-            Err(Disconnect("no SMB2 message inside an encrypted one".to_owned()))
-        }
-    }
+    Ok((message.freeze(), channel))
 }
 
 /// Where a request stands in its chain.
@@ -300,7 +305,7 @@ impl Exchange<'_> {
             self.chain.note(&request, &answer);
             return Ok(answered(answer, None));
         };
-        self.send_interim(&header, async_id)?;
+        self.send_interim(&header, async_id).await?;
         let answer = tokio::select! {
             answer = &mut work => answer?,
             () = cancelled(&place, waits_on_purpose) => Answer::error(NtStatus::CANCELLED),
@@ -311,29 +316,32 @@ impl Exchange<'_> {
 
     /// Sends what is answered so far, and STATUS_PENDING for the request under way. Interim responses are not
     /// signed: with AES-GMAC they would use the final response's nonce.
-    fn send_interim(&mut self, header: &Header, async_id: u64) -> Result<(), Disconnect> {
+    async fn send_interim(&mut self, header: &Header, async_id: u64) -> Result<(), Disconnect> {
         let credits = self.connection.credits.lock().grant(header.credits);
         let mut interim = header.reply(NtStatus::PENDING, credits);
         interim.async_id = Some(async_id);
         interim.session_id = self.chain.session_id_or(header);
         interim.flags.remove(Flags::RELATED);
         if !self.replies.is_empty() {
-            self.send_replies()?;
+            self.send_replies().await?;
         }
         self.replies.push(Reply { header: interim, answer: Answer::error(NtStatus::PENDING), signer: None });
-        self.send_replies()
+        self.send_replies().await
     }
 
-    fn send(mut self) -> Result<(), Disconnect> {
-        if self.replies.is_empty() { Ok(()) } else { self.send_replies() }
+    async fn send(mut self) -> Result<(), Disconnect> {
+        if self.replies.is_empty() { Ok(()) } else { self.send_replies().await }
     }
 
-    fn send_replies(&mut self) -> Result<(), Disconnect> {
+    async fn send_replies(&mut self) -> Result<(), Disconnect> {
         let mut replies = std::mem::take(&mut self.replies);
         let known: Vec<_> = replies.iter_mut().filter_map(|reply| reply.answer.announce.take()).collect();
         let first = replies[0].header;
-        let seal = self.sealed.as_ref().map(|channel| &*channel.session);
-        let outgoing = reply::frame(replies, seal)?;
+        let seal = self.sealed.as_ref().map(|channel| &channel.session);
+        let outgoing = match replies.iter().any(|reply| reply.answer.compress) {
+            true => compression::frame(self.connection, replies, seal.cloned()).await?,
+            false => reply::frame(replies, seal.map(|session| &**session), None)?,
+        };
         if matches!(first.command, Command::Negotiate | Command::SessionSetup) && seal.is_none() {
             commands::logon::hash_response(self.connection, &first, &outgoing.head[FRAME_HEADER_LEN..]);
         }

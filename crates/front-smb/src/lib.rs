@@ -10,6 +10,7 @@
 //! * `connection`: one task per connection; every request a future in it;
 //! * `dispatch`: sealing, signatures, chains of requests, interim responses, cancel;
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
+//! * `compression`: messages that come or go compressed;
 //! * `client`, `session`: clients, their users with tree connects and opens, over one connection or several;
 //! * `breaks`: what clients cache is wanted back;
 //! * `kept`: opens that outlive their client's connections, `persistent`: and this process; `order`: what a lost channel leaves in doubt;
@@ -25,6 +26,7 @@ mod breaks;
 mod change_times;
 mod client;
 mod commands;
+mod compression;
 mod config;
 mod connection;
 mod discovery;

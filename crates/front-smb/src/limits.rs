@@ -63,6 +63,12 @@ pub const SEND_AT_ONCE_BYTES: usize = 256 * 1024;
 pub const READ_ROOM_BYTES: u32 = 16 * 1024 * 1024;
 /// Bytes of requests under way on one connection; no further ones are taken from its socket beyond.
 pub const AT_WORK_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of compressed messages that one connection may have restored and not yet answered; further ones wait.
+pub const RESTORED_ROOM_BYTES: u32 = 16 * 1024 * 1024;
+/// What a compressed message may become besides the largest payload, bytes (MS-SMB2 3.3.5.2.1.2).
+pub const RESTORED_OVERHEAD_MAX_BYTES: usize = 256 + 16;
+/// Larger messages are compressed and restored on a thread of their own, so that other clients need not wait, bytes.
+pub const COMPRESSED_HERE_MAX_BYTES: usize = 64 * 1024;
 /// A client that takes nothing of what waits for it for so long is dropped.
 pub const SEND_PATIENCE: Duration = Duration::from_secs(60);
 /// No further requests are read while so many are under way on the connection.

@@ -49,7 +49,7 @@ pub(crate) fn multi_protocol(connection: &Arc<Connection>, message: &[u8]) -> Re
         return Err(Disconnect("a second NEGOTIATE".to_owned()));
     }
     let header = Header::request(Command::Negotiate, 0).reply(NtStatus::SUCCESS, credits);
-    connection.outbox.push(reply::frame(vec![Reply { header, answer, signer: None }], None)?);
+    connection.outbox.push(reply::frame(vec![Reply { header, answer, signer: None }], None, None)?);
     Ok(())
 }
 

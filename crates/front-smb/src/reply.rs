@@ -1,13 +1,15 @@
 //! What a request is answered with, and how answers become one frame.
 //!
 //! A chain of requests is answered by a chain of answers, each padded to eight bytes and signed by itself
-//! (MS-SMB2 3.3.4.1.3), then sealed as a whole where the request came sealed. The payload of a READ at its
-//! end stays apart from the head up to the socket; it is signed, and encrypted, where it stands.
+//! (MS-SMB2 3.3.4.1.3), then compressed where its client would like that, and sealed as a whole where the request
+//! came sealed. The payload of a READ at its end stays apart from the head up to the socket; it is signed, and
+//! encrypted, where it stands.
 
 use crate::breaks::Announcement;
 use crate::outbox::Outgoing;
 use crate::session::{Channel, Sealing, Session};
 use bytes::{Bytes, BytesMut};
+use smb_core::compression::{CompressionAgreement, compress, compress_behind};
 use smb_core::sealing::{SealError, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
@@ -26,6 +28,8 @@ pub(crate) struct Answer {
     pub(crate) payload: Bytes,
     /// Room that the payload takes up until it is sent.
     pub(crate) room: Option<OwnedSemaphorePermit>,
+    /// The client would like it compressed.
+    pub(crate) compress: bool,
     /// Set where the answer gives the client a session or a tree connect.
     pub(crate) session_id: Option<u64>,
     pub(crate) tree_id: Option<u32>,
@@ -63,8 +67,13 @@ pub(crate) struct Reply {
     pub(crate) signer: Option<Arc<Signer>>,
 }
 
-/// Makes one frame of a chain of replies, sealed by `seal` where that is given.
-pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgoing, String> {
+/// Makes one frame of a chain of replies, compressed as `compress` says where that makes it smaller, sealed by `seal`
+/// where that is given.
+pub(crate) fn frame(
+    replies: Vec<Reply>,
+    seal: Option<&Session>,
+    compress: Option<&CompressionAgreement>,
+) -> Result<Outgoing, String> {
     let sealing = match seal {
         Some(session) => {
             Some(session.sealing.as_ref().ok_or("a sealed reply needs a session with a cipher")?)
@@ -72,7 +81,8 @@ pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgo
         None => None,
     };
     let room = if sealing.is_some() { smb_core::sealing::TRANSFORM_HEADER_LEN } else { 0 };
-    let mut head = vec![0; FRAME_HEADER_LEN + room];
+    let start = FRAME_HEADER_LEN + room;
+    let mut head = vec![0; start];
     let mut payload = Payload::None;
     let mut room = Vec::new();
     let last = replies.len() - 1;
@@ -100,6 +110,11 @@ pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgo
             signer.sign(&mut head[begin..], &[payload.bytes()]).map_err(|error| error.to_string())?;
         }
     }
+    if let Some(smaller) = compress.and_then(|agreed| compressed(&head[start..], payload.bytes(), agreed)) {
+        head.truncate(start);
+        head.extend(smaller);
+        payload = Payload::None;
+    }
     if let Some(sealing) = sealing {
         payload.seal(&sealing.sealer, &mut head[FRAME_HEADER_LEN..]).map_err(|error| error.to_string())?;
     }
@@ -107,6 +122,14 @@ pub(crate) fn frame(replies: Vec<Reply>, seal: Option<&Session>) -> Result<Outgo
     head[..FRAME_HEADER_LEN]
         .copy_from_slice(&Frame::message_header(length).map_err(|error| error.to_string())?);
     Ok(Outgoing { head, payload: payload.freeze(), _room: room })
+}
+
+/// Replies made smaller, if that pays: the payload that stands apart, or all behind the first header.
+fn compressed(head: &[u8], payload: &[u8], agreed: &CompressionAgreement) -> Option<Vec<u8>> {
+    match payload.is_empty() {
+        true => compress(head, agreed),
+        false => compress_behind(head, payload, agreed),
+    }
 }
 
 /// What follows the head of a frame without having been copied into it.
@@ -172,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_chain_is_padded_and_linked() {
-        let out = frame(vec![reply(1, 5), reply(2, 16), reply(3, 3)], None).unwrap();
+        let out = frame(vec![reply(1, 5), reply(2, 16), reply(3, 3)], None, None).unwrap();
         let message = Bytes::from(out.head).slice(FRAME_HEADER_LEN..);
         assert_eq!(message.len(), 72 + 80 + 72);
         let parts: Vec<_> = smb_wire::split_compound(message).map(Result::unwrap).collect();
@@ -184,7 +207,7 @@ mod tests {
     fn a_payload_stays_apart() {
         let mut one = reply(1, 16);
         one.answer.payload = Bytes::from_static(b"payload");
-        let out = frame(vec![one], None).unwrap();
+        let out = frame(vec![one], None, None).unwrap();
         assert_eq!(out.payload, "payload");
         assert_eq!(out.head[..4], [0, 0, 0, 64 + 16 + 7]);
     }

@@ -20,6 +20,7 @@ use crate::transport::{Arrived, Kind, Listener, Transport, quic, tcp};
 use crate::turns::{Turns, place_of};
 use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
+use smb_core::compression::Compression;
 use smb_core::negotiate::{EncryptionPolicy, Policy};
 use smb_core::throttle::{Throttle, ThrottlePolicy};
 use smb_wire::negotiate::{Capabilities, Dialect};
@@ -289,6 +290,7 @@ impl State {
                 Encryption::Required => EncryptionPolicy::Required,
             },
             capabilities,
+            compression: if config.compression { Compression::PREFERENCE.to_vec() } else { Vec::new() },
             max_transfer_bytes: limits::PAYLOAD_MAX_BYTES,
             posix_extensions: true,
             ..Policy::default()

@@ -1,8 +1,9 @@
 //! Compressing messages and restoring them (MS-SMB2 3.1.4.4, 3.1.5.3; dialect 3.1.1).
 //!
 //! What both sides can do is agreed in NEGOTIATE ([`CompressionAgreement::from_offer`]). [`compress`] makes a
-//! smaller message of one, or says that it does not pay; [`decompress`] restores one, whoever sent it, and never
-//! holds more than it is allowed to. The algorithms are those of MS-XCA, each in its own module, and LZ4.
+//! smaller message of one, or says that it does not pay; [`Compressed`] restores one, whoever sent it, and never
+//! holds more than it is allowed to and has announced. The algorithms are those of MS-XCA, each in its own module, and
+//! LZ4.
 //!
 //! The beginning of a message, with its header, is left as it is: it is small, and never twice the same.
 
@@ -147,6 +148,18 @@ pub enum Refused {
     TooLong,
 }
 
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "a compressed message that cannot be restored",
+            Self::NotAgreed => "a message compressed as was not agreed",
+            Self::TooLong => "a compressed message that would become too long",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
 impl From<Malformed> for Refused {
     fn from(Malformed: Malformed) -> Self {
         Self::Malformed
@@ -155,20 +168,27 @@ impl From<Malformed> for Refused {
 
 /// Compresses a whole message, one of a chain of requests or not. `None` when that does not pay: send it as it is.
 pub fn compress(message: &[u8], agreed: &CompressionAgreement) -> Option<Vec<u8>> {
-    if message.len() < COMPRESS_MIN_BYTES {
+    let (head, body) = message.split_at_checked(PLAIN_HEAD_BYTES)?;
+    compress_behind(head, body, agreed)
+}
+
+/// The same for a message in two parts, the first of which is left as it is.
+pub fn compress_behind(head: &[u8], body: &[u8], agreed: &CompressionAgreement) -> Option<Vec<u8>> {
+    let length = head.len() + body.len();
+    if length < COMPRESS_MIN_BYTES {
         return None;
     }
-    let budget = message.len() - message.len() / SAVING_MIN_PART;
-    let (head, body) = message.split_at(PLAIN_HEAD_BYTES);
+    let budget = length - length / SAVING_MIN_PART;
+    let budget_of_body = budget.checked_sub(head.len())?;
     let head = Bytes::copy_from_slice(head);
     let smaller = if agreed.is_chained {
         let mut payloads = vec![ChainedPayload::Plain(head)];
-        compress_body(body, agreed, budget, &mut payloads)?;
-        CompressedMessage::Chained { original_size: u32::try_from(message.len()).ok()?, payloads }
+        compress_body(body, agreed, budget_of_body, &mut payloads)?;
+        CompressedMessage::Chained { original_size: u32::try_from(length).ok()?, payloads }
     } else {
         let algorithm = agreed.preferred()?;
         let mut data = Vec::new();
-        if !algorithm.compress(body, budget - PLAIN_HEAD_BYTES, &mut data) {
+        if !algorithm.compress(body, budget_of_body, &mut data) {
             return None;
         }
         CompressedMessage::Unchained {
@@ -230,35 +250,56 @@ fn run<'a>(bytes: impl Iterator<Item = &'a u8> + Clone) -> usize {
     if length < PATTERN_MIN_BYTES { 0 } else { length }
 }
 
-/// Restores a compressed message, which may not become longer than `limit` bytes. What is announced is checked before
-/// anything is allocated, and memory is taken as bytes are restored.
-pub fn decompress(message: &Bytes, agreed: &CompressionAgreement, limit: usize) -> Result<Bytes, Refused> {
-    let compressed = CompressedMessage::decode(message).map_err(|_| Refused::Malformed)?;
-    let size = usize::try_from(compressed.announced_len()).map_err(|_| Refused::TooLong)?;
-    if size > limit {
-        return Err(Refused::TooLong);
-    }
-    let mut out = Vec::new();
-    match compressed {
-        CompressedMessage::Unchained { plain, algorithm, original_size, data } => {
-            let algorithm = agreed_algorithm(algorithm, agreed)?;
-            out.extend_from_slice(&plain);
-            algorithm.decompress(&data, original_size as usize, &mut out)?;
+/// A message that may be restored: what it announces is within bounds.
+pub struct Compressed {
+    message: CompressedMessage,
+    size: usize,
+}
+
+impl Compressed {
+    /// Reads a compressed message, which may not become longer than `limit` bytes.
+    pub fn read(message: &Bytes, limit: usize) -> Result<Self, Refused> {
+        let message = CompressedMessage::decode(message).map_err(|_| Refused::Malformed)?;
+        match usize::try_from(message.announced_len()) {
+            Ok(size) if size <= limit => Ok(Self { message, size }),
+            Ok(_) | Err(_) => Err(Refused::TooLong),
         }
-        CompressedMessage::Chained { payloads, .. } => {
-            if !agreed.is_chained {
-                return Err(Refused::NotAgreed);
+    }
+
+    /// Length in bytes of the restored message.
+    pub fn restored_len(&self) -> usize {
+        self.size
+    }
+
+    /// Restores it, in as much memory as it has announced.
+    pub fn restore(self, agreed: &CompressionAgreement) -> Result<Bytes, Refused> {
+        let mut out = Vec::with_capacity(self.size);
+        match self.message {
+            CompressedMessage::Unchained { plain, algorithm, original_size, data } => {
+                let algorithm = agreed_algorithm(algorithm, agreed)?;
+                out.extend_from_slice(&plain);
+                algorithm.decompress(&data, original_size as usize, &mut out)?;
             }
-            for payload in payloads {
-                if payload.original_len() > size - out.len() {
-                    return Err(Refused::Malformed);
+            CompressedMessage::Chained { payloads, .. } => {
+                if !agreed.is_chained {
+                    return Err(Refused::NotAgreed);
                 }
-                restore(payload, agreed, &mut out)?;
+                for payload in payloads {
+                    if payload.original_len() > self.size - out.len() {
+                        return Err(Refused::Malformed);
+                    }
+                    restore(payload, agreed, &mut out)?;
+                }
             }
         }
+        let is_message = Protocol::of(&out) == Ok(Protocol::Smb2);
+        if out.len() == self.size && is_message { Ok(out.into()) } else { Err(Refused::Malformed) }
     }
-    let is_message = Protocol::of(&out) == Ok(Protocol::Smb2);
-    if out.len() == size && is_message { Ok(out.into()) } else { Err(Refused::Malformed) }
+}
+
+/// [`Compressed::read`] and [`Compressed::restore`] in one.
+pub fn decompress(message: &Bytes, agreed: &CompressionAgreement, limit: usize) -> Result<Bytes, Refused> {
+    Compressed::read(message, limit)?.restore(agreed)
 }
 
 fn restore(payload: ChainedPayload, agreed: &CompressionAgreement, out: &mut Vec<u8>) -> Result<(), Refused> {

@@ -4,6 +4,7 @@ use crate::message::{Guard, Message, chain};
 use crate::session::{Agreed, Session};
 use bytes::{Bytes, BytesMut};
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
+use smb_core::compression::{Compression, CompressionAgreement, decompress};
 use smb_core::preauth::PreauthHash;
 use smb_wire::frame::Frame;
 use smb_wire::negotiate::{Capabilities, Dialect, NegotiateContext, NegotiateRequest, NegotiateResponse};
@@ -19,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Room to read into where the size of what comes is not known, bytes.
 const READ_AHEAD_BYTES: usize = 16 * 1024;
+
+/// Most that a compressed reply may become, bytes.
+const RESTORED_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why there is no reply that could be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct Reply {
     /// The whole message, its header first.
     pub message: Bytes,
     pub proof: Proof,
+    /// It came compressed.
+    pub compressed: bool,
 }
 
 impl Reply {
@@ -68,6 +74,7 @@ pub struct Client<S> {
     pub preauth: PreauthHash,
     /// What NEGOTIATE has agreed on.
     pub agreed: Option<Agreed>,
+    pub compression: Option<CompressionAgreement>,
     pub next_id: u64,
     /// Credits granted and not used, as an honest client counts.
     pub credits: i64,
@@ -87,6 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             stream,
             preauth: PreauthHash::new(),
             agreed: None,
+            compression: None,
             next_id: 0,
             credits: 1,
             careless: false,
@@ -165,12 +173,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         } else {
             frame
         };
+        let compressed = plain.starts_with(b"\xFCSMB");
+        let plain = if compressed {
+            let agreed = self.compression.as_ref().ok_or(Fault::Garbled)?;
+            decompress(&plain, agreed, RESTORED_MAX_BYTES).map_err(|_| Fault::Garbled)?
+        } else {
+            plain
+        };
         let mut replies = Vec::new();
         for part in split_compound(plain) {
             let (header, message) = part.map_err(|_| Fault::Garbled)?;
             self.credits += i64::from(header.credits);
             let proof = if sealed { Proof::Sealed } else { self.proof(&header, &message) };
-            replies.push(Reply { header, message, proof });
+            replies.push(Reply { header, message, proof, compressed });
         }
         Ok(replies)
     }
@@ -227,6 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.preauth.update(&[&reply.message]);
         let response = NegotiateResponse::decode(&reply.message).map_err(|_| Fault::Garbled)?;
         self.agreed = Some(agreed(&response));
+        self.compression = response.contexts.iter().find_map(compression);
         Ok(response)
     }
 }
@@ -236,6 +252,12 @@ impl Session {
     pub fn guard(&self) -> Guard<'_> {
         if self.sealed { Guard::Seal(self) } else { Guard::Sign(&self.signer) }
     }
+}
+
+/// What the server says of compression.
+fn compression(context: &NegotiateContext) -> Option<CompressionAgreement> {
+    let NegotiateContext::Compression { flags, algorithms } = context else { return None };
+    CompressionAgreement::from_offer(*flags, algorithms, &Compression::PREFERENCE)
 }
 
 /// What follows from the server's response; a client of 3.1.1 believes its contexts only.

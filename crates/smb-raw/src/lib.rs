@@ -24,6 +24,6 @@ mod session;
 
 pub use client::{Client, Fault, Proof, Reply};
 pub use logon::Logon;
-pub use message::{Guard, Message, chain};
+pub use message::{Guard, Message, chain, compressed};
 pub use offer::{CLIENT_GUID, offer};
 pub use session::{Agreed, Session};

@@ -1,6 +1,7 @@
 //! Requests as bytes: one by one or in chains, protected as asked.
 
 use crate::session::Session;
+use smb_core::compression::{CompressionAgreement, compress};
 use smb_core::signing::Signer;
 use smb_wire::{Command, Flags, Header, Request};
 
@@ -72,6 +73,16 @@ impl Message {
         self.header.encode_into(&mut out);
         out.extend_from_slice(&self.body);
         out
+    }
+}
+
+/// A chain that goes compressed: signed inside, or sealed around. `None` where it would not become smaller.
+pub fn compressed(messages: &[Message], guard: Guard<'_>, agreed: &CompressionAgreement) -> Option<Vec<u8>> {
+    match guard {
+        Guard::Plain | Guard::Sign(_) => compress(&chain(messages, guard), agreed),
+        Guard::Seal(session) => {
+            compress(&chain(messages, Guard::Plain), agreed).map(|smaller| session.seal(&smaller))
+        }
     }
 }
 

@@ -123,6 +123,8 @@ pub struct SmbSettings {
     pub protocol_tests: bool,
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
     pub interfaces: Option<Vec<front_smb::InterfaceChoice>>,
+    /// Whether messages may be compressed.
+    pub compression: bool,
     pub quic: Option<QuicSettings>,
     /// Whether the server is announced by multicast DNS.
     pub mdns: bool,
@@ -164,6 +166,8 @@ pub struct ShareSettings {
     /// Who may connect, members of `groups` among them; empty: whoever can log in.
     pub users: Vec<String>,
     pub encrypt: ShareEncryption,
+    /// Clients are told to have data compressed.
+    pub compress: bool,
     /// Patterns of names that are not there.
     pub veto: Vec<String>,
 }
@@ -304,6 +308,7 @@ impl SmbSettings {
             multichannel: true,
             protocol_tests: false,
             interfaces: None,
+            compression: false,
             quic: None,
             mdns: false,
             ws_discovery: false,
@@ -344,6 +349,7 @@ impl ShareSettings {
             snapshots: None,
             users: Vec::new(),
             encrypt: ShareEncryption::default(),
+            compress: false,
             veto: Vec::new(),
         }
     }

@@ -87,6 +87,7 @@ pub struct Smb {
     pub max_dialect: Option<Spanned<super::Dialect>>,
     pub multichannel: Option<bool>,
     pub interfaces: Option<Spanned<Vec<Interface>>>,
+    pub compression: Option<Spanned<bool>>,
     pub quic: Option<Spanned<Quic>>,
     pub discovery: Option<Discovery>,
     pub sid: Option<Spanned<String>>,
@@ -136,6 +137,7 @@ pub struct Share {
     #[serde(default)]
     pub groups: Vec<Spanned<String>>,
     pub encrypt: Option<Spanned<super::ShareEncryption>>,
+    pub compress: Option<Spanned<bool>>,
     #[serde(default)]
     pub veto: Vec<Spanned<String>>,
 }

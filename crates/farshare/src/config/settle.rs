@@ -238,6 +238,13 @@ fn settle_smb(
     }
     smb.multichannel = raw.multichannel.unwrap_or(smb.multichannel);
     smb.interfaces = settle_interfaces(source, smb.multichannel, raw.interfaces)?;
+    smb.compression = match raw.compression {
+        Some(wanted) if *wanted.get_ref() && smb.max_dialect < Dialect::Smb311 => {
+            let why = "compression begins with 3.1.1, which max_dialect excludes; leave one of them out";
+            return source.wrong(wanted.span(), why);
+        }
+        wanted => wanted.is_some_and(Spanned::into_inner),
+    };
     smb.quic = raw.quic.map(|quic| settle_quic(source, smb.max_dialect, quic)).transpose()?;
     if let Some(discovery) = raw.discovery {
         (smb.mdns, smb.ws_discovery) = (discovery.mdns, discovery.ws);
@@ -249,7 +256,7 @@ fn settle_smb(
         .map(|(name, members)| front_smb::Group { name: name.clone(), members: members.clone() })
         .collect();
     smb.protocol_tests = raw.protocol_tests;
-    smb.shares = share::settle(source, volumes, groups, smb.max_dialect, raw.share)?;
+    smb.shares = share::settle(source, volumes, groups, &smb, raw.share)?;
     Ok(smb)
 }
 

@@ -47,7 +47,7 @@ pub(super) fn settle(
     source: &Source<'_>,
     volumes: &[VolumeSettings],
     groups: &Groups,
-    max_dialect: Dialect,
+    smb: &SmbSettings,
     raw: BTreeMap<Spanned<String>, raw::Share>,
 ) -> Result<Vec<ShareSettings>, ConfigError> {
     let mut shares: Vec<ShareSettings> = Vec::with_capacity(raw.len());
@@ -69,12 +69,19 @@ pub(super) fn settle(
         let users = admitted(source, groups, &share)?;
         let encrypt = match share.encrypt {
             Some(encrypt)
-                if *encrypt.get_ref() == ShareEncryption::Required && max_dialect < Dialect::Smb300 =>
+                if *encrypt.get_ref() == ShareEncryption::Required && smb.max_dialect < Dialect::Smb300 =>
             {
                 let why = "encryption begins with 3.0, which max_dialect excludes; no client could connect";
                 return source.wrong(encrypt.span(), why);
             }
             encrypt => encrypt.map(Spanned::into_inner).unwrap_or_default(),
+        };
+        let compress = match share.compress {
+            Some(compress) if *compress.get_ref() && !smb.compression => {
+                let mend = "add compression = true to [smb], or take it out";
+                return source.wrong(compress.span(), format!("the server does not compress; {mend}"));
+            }
+            compress => compress.is_some_and(Spanned::into_inner),
         };
         let veto = patterns(source, share.veto)?;
         let snapshots = match share.snapshots {
@@ -99,6 +106,7 @@ pub(super) fn settle(
             },
             users,
             encrypt,
+            compress,
             veto,
         });
     }

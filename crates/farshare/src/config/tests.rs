@@ -166,6 +166,22 @@ fn interfaces_and_channels() {
 }
 
 #[test]
+fn what_is_compressed() {
+    let (listen, volume) = ("listen = \"0.0.0.0:445\"", "volume = \"projects\"");
+    let with = |smb: &str, share: &str| {
+        let text = ENTRYPOINT.replacen(listen, &format!("{listen}\n{smb}"), 1);
+        let smb = parse(&text.replacen(volume, &format!("{volume}\n{share}"), 1)).unwrap().smb.unwrap();
+        (smb.compression, smb.shares[0].compress)
+    };
+    assert_eq!(with("", ""), (false, false));
+    assert_eq!(with("compression = true", "compress = true"), (true, true));
+    assert_eq!(with("compression = false", "compress = false"), (false, false));
+    check(volume, &format!("{volume}\ncompress = true"), 15, "add compression = true to [smb]");
+    let old = format!("{listen}\nmax_dialect = \"3.0.2\"\ncompression = true");
+    check(listen, &old, 14, "compression begins with 3.1.1");
+}
+
+#[test]
 fn nothing_is_announced_unless_it_is_asked_for() {
     let shares = "[smb.share.projects]";
     let with = |more: &str| ENTRYPOINT.replacen(shares, &format!("[smb.discovery]\n{more}\n{shares}"), 1);

@@ -266,6 +266,7 @@ fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::
         hide_unreadable: share.hide_unreadable,
         continuously_available: share.continuously_available,
         encrypt: share.encrypt == ShareEncryption::Required,
+        compress: share.compress,
         veto: front_smb::Veto::new(share.veto.iter().map(String::as_str)),
         symlinks: share.symlinks,
         snapshots: share.snapshots.clone(),

@@ -7,7 +7,7 @@ use crate::status::failed;
 use bytes::Bytes;
 use smb_wire::create::CreateOptions;
 use smb_wire::flush::{FlushRequest, FlushResponse};
-use smb_wire::read::{ReadRequest, ReadResponse};
+use smb_wire::read::{READ_REQUEST_COMPRESSED, ReadRequest, ReadResponse};
 use smb_wire::write::{WriteFlags, WriteRequest, WriteResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
@@ -54,7 +54,8 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
         0 => {}
         padding => pad(&mut answer.body, padding),
     }
-    Ok(Answer { room: Some(room), ..answer })
+    let compress = decoded.flags & READ_REQUEST_COMPRESSED != 0 && request.connection.compression().is_some();
+    Ok(Answer { room: Some(room), compress, ..answer })
 }
 
 fn data_answer(data: Bytes) -> Answer {

@@ -26,7 +26,9 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
         if share.encrypt && session.sealing.is_none() {
             return Err(NtStatus::ACCESS_DENIED);
         }
-        let (share_flags, maximal_access) = (share.flags(), share.maximal_access());
+        let (mut share_flags, maximal_access) = (share.flags(), share.maximal_access());
+        share_flags
+            .set(ShareFlags::COMPRESS_DATA, share.compress && request.connection.compression().is_some());
         (Target::Disk(share), ShareType::Disk, share_flags, maximal_access)
     };
     let tree = session.add_tree(target, maximal_access).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;

@@ -3,6 +3,7 @@
 mod apple;
 mod carried;
 mod channels;
+mod compression;
 mod deletion;
 mod durable;
 mod fsctl;

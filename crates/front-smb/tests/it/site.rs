@@ -67,7 +67,7 @@ impl Site {
         Site::made(vfs, change, |_| {}).await
     }
 
-    async fn made(
+    pub async fn made(
         vfs: vfs::Vfs,
         change: impl FnOnce(&mut ServerConfig),
         change_share: impl FnOnce(&mut Share),

@@ -1,6 +1,7 @@
 //! Clients that break the rules, one file for each way of it. Every test fails when its defence is taken out.
 
 mod binding;
+mod bombs;
 mod chains;
 mod credits;
 mod downgrade;

@@ -14,6 +14,7 @@ use smb_wire::ioctl::Fsctl;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest};
 use smb_wire::oplock_break::{BreakAcknowledgement, LeaseBreak};
 use smb_wire::query_info::InfoType;
+use smb_wire::read::{READ_REQUEST_COMPRESSED, ReadRequest};
 use smb_wire::{AccessMask, FileId, Request};
 
 const NAMES: [&str; 8] = ["a", "b", "dir", r"dir\c", r"dir\sub", "", "srvsvc", "A"];
@@ -65,7 +66,7 @@ pub fn request(what: &What, open: FileId, kept: FileId) -> Request {
         What::Create { name, choice, caching, durable } => create(name, choice, caching, durable, kept),
         What::Close => requests::close(open),
         What::Flush => requests::flush(open),
-        What::Read { at, length } => requests::read(open, offset(at), u32::from(length) * 200),
+        What::Read { at, length } => read(open, at, length),
         What::Write { at, length } => requests::write(open, offset(at), &vec![at; usize::from(length) * 16]),
         What::Lock { at, flags, sequence } => lock(open, at, flags, sequence),
         What::Notify { tree } => match requests::notify(open) {
@@ -92,6 +93,15 @@ pub fn request(what: &What, open: FileId, kept: FileId) -> Request {
         What::Acknowledge { level, lease: false } => {
             requests::acknowledge(open, OplockLevel(one(&[0, 1, 8, 9, 0xFF], level)))
         }
+    }
+}
+
+/// Every other one likes its answer compressed.
+fn read(open: FileId, at: u8, length: u8) -> Request {
+    let flags = if at & 1 == 1 { READ_REQUEST_COMPRESSED } else { 0 };
+    match requests::read(open, offset(at), u32::from(length) * 200) {
+        Request::Read(read) => Request::Read(ReadRequest { flags, ..read }),
+        other => other,
     }
 }
 

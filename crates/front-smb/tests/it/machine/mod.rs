@@ -75,6 +75,7 @@ async fn run_steps(how: u8, steps: &[program::Step]) {
     if how & 1 == 1 {
         config.encryption = Encryption::Desired;
     }
+    config.compression = how & 2 == 2;
     let shares = vec![Share::new("share", vfs.clone())];
     let server = Server::start(config, shares).await.expect("a port on the loopback");
     let mut world = World::new(server.local_addrs()[0]);

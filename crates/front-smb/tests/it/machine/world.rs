@@ -9,9 +9,9 @@
 use super::asks;
 use super::program::{Ask, Step, What};
 use super::{USERS, user};
-use smb_raw::{Client, Fault, Guard, Logon, Message, Proof, Reply, Session, offer};
+use smb_raw::{Client, Fault, Guard, Logon, Message, Proof, Reply, Session, chain, compressed, offer};
 use smb_wire::create::CreateResponse;
-use smb_wire::negotiate::Dialect;
+use smb_wire::negotiate::{Dialect, NegotiateContext, compression};
 use smb_wire::{Command, FileId, NtStatus, Request};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -108,6 +108,12 @@ impl World {
         let mut client = Client::new(stream);
         let mut offered = offer(&[DIALECTS[usize::from(dialect) % DIALECTS.len()]]);
         offered.client_guid[0] = dialect >> 7;
+        if offered.dialects.contains(&Dialect::SMB_3_1_1) {
+            let algorithms = vec![compression::PATTERN_V1, compression::LZ77];
+            offered
+                .contexts
+                .push(NegotiateContext::Compression { flags: u32::from(dialect & 1), algorithms });
+        }
         if client.negotiate(offered).await.is_ok() {
             let (sessions, sent) = Default::default();
             self.channels[slot] = Some(Channel { client, sessions, sent, may_end: false });
@@ -247,7 +253,11 @@ impl World {
             channel.sent.insert(message.header.message_id, sent);
             messages.push(message);
         }
-        if channel.client.send(&messages, keys.guard()).await.is_err() {
+        // Whoever may, compresses what becomes smaller by it.
+        let agreed = channel.client.compression.as_ref();
+        let smaller = agreed.and_then(|agreed| compressed(&messages, keys.guard(), agreed));
+        let frame = smaller.unwrap_or_else(|| chain(&messages, keys.guard()));
+        if channel.client.send_frame(&frame).await.is_err() {
             channel.may_end |= self.nobody_is_logged_in(&channel);
         }
         self.channels[slot] = Some(channel);
@@ -343,6 +353,12 @@ impl World {
         let number = self.session_of(channel, session);
         let Some(channel) = &mut self.channels[slot] else { return };
         if channel.client.credits < 1 {
+            return;
+        }
+        if command >= 200 {
+            // No message at all, said to be a compressed one.
+            channel.may_end = true;
+            let _gone = channel.client.send_frame(&[b"\xFCSMB", body].concat()).await;
             return;
         }
         let command = Command::from_code(u16::from(command % 21));
