@@ -16,10 +16,11 @@ use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::AccessMask;
+use smb_wire::create::apple::AppleServerCapabilities;
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Which connection, among all of this server's life.
@@ -55,6 +56,8 @@ pub(crate) struct Session {
     /// Signs for the session itself: a request that binds a channel carries this signature.
     pub(crate) signer: Arc<Signer>,
     pub(crate) sealing: Option<Sealing>,
+    /// [`AppleServerCapabilities`] that its client was told of: from then on it counts on them.
+    apple: AtomicU64,
     trees: RwLock<HashMap<u32, Arc<Tree>>>,
     opens: RwLock<HashMap<u64, Arc<Open>>>,
     channels: Mutex<Vec<(ConnectionId, Weak<Connection>)>>,
@@ -118,6 +121,7 @@ impl Session {
             encrypt: AtomicBool::new(new.encrypt),
             signer: new.signer,
             sealing: new.sealing,
+            apple: AtomicU64::new(0),
             trees: RwLock::default(),
             opens: RwLock::default(),
             channels: Mutex::new(vec![(new.connection.id, Arc::downgrade(&new.connection))]),
@@ -129,6 +133,15 @@ impl Session {
     /// Whether requests must come encrypted.
     pub(crate) fn encrypts(&self) -> bool {
         self.encrypt.load(Ordering::Relaxed)
+    }
+
+    /// What its client, one of Apple's, was told that this server can do.
+    pub(crate) fn apple(&self) -> AppleServerCapabilities {
+        AppleServerCapabilities::from_bits_retain(self.apple.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn tell_apple(&self, capabilities: AppleServerCapabilities) {
+        self.apple.store(capabilities.bits(), Ordering::Relaxed);
     }
 
     /// Whether the session was ended: nothing may succeed in it any more.

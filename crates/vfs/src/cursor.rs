@@ -7,7 +7,7 @@ use crate::{Access, Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, NamedEntry, VPath};
+use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, Named, NamedEntry, VPath};
 
 /// Entries that are judged together: a far volume answers the questions for all of them in one round trip.
 const JUDGED_AT_ONCE: usize = 64;
@@ -92,13 +92,19 @@ impl DirCursor {
         access: Access,
         awaited: impl Fn(&DirEntry) -> bool,
     ) -> Result<bool> {
+        Ok(self.rights(cx, awaited).await?.contains(access))
+    }
+
+    /// The rights that the caller of the open has on the next entry. Those behind it that are `awaited` are judged along
+    /// with it.
+    pub async fn rights(&mut self, cx: &Cx, awaited: impl Fn(&DirEntry) -> bool) -> Result<Access> {
         self.fill(cx).await?;
         if self.ready.front().is_some_and(|first| first.allowed.is_none()) {
             self.judge(cx, awaited).await?;
         }
         // Where nobody judges, everything is allowed.
         let allowed = self.ready.front().and_then(|first| first.allowed);
-        Ok(allowed.is_none_or(|allowed| allowed.contains(access)))
+        Ok(allowed.unwrap_or_else(Access::all))
     }
 
     /// Judges the next entry, and some of those behind it.
@@ -122,26 +128,37 @@ impl DirCursor {
         self.at = At::Start;
     }
 
-    /// The extended attributes of an entry. The volume is asked only where the entry says that there may be some.
-    pub async fn extended(&self, cx: &Cx, entry: &DirEntry) -> Result<Vec<NamedEntry>> {
+    /// What of these kinds an entry carries. The volume is asked only where the entry says that there may be some.
+    pub async fn list_named(&self, cx: &Cx, entry: &DirEntry, kinds: Carries) -> Result<Vec<NamedEntry>> {
         let core = &self.open.core;
-        if !core.caps.named || !entry.attr.carries.contains(Carries::EXTENDED) {
+        if !core.caps.named || !entry.attr.carries.intersects(kinds) {
             return Ok(Vec::new());
         }
-        let dir = self.open.path()?;
-        let path = match &*entry.name {
-            "." => dir,
-            ".." => dir.parent().unwrap_or_else(VPath::root),
-            name => dir.join(name)?,
-        };
-        let mut entries = match core.volume.list_named(cx, &path, Some(entry.attr.id)).await {
+        let mut entries = match core.volume.list_named(cx, &self.path(entry)?, Some(entry.attr.id)).await {
             Ok(entries) => entries,
             // It is not there any more, or what a link leads to is elsewhere.
             Err(error) if is_elsewhere(error.kind) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        entries.retain(|entry| entry.name.kind() == Carries::EXTENDED);
+        entries.retain(|entry| kinds.contains(entry.name.kind()));
         Ok(entries)
+    }
+
+    /// The whole value that an entry carries under a name of [`DirCursor::list_named`]; `None` when it is gone.
+    pub async fn named(&self, cx: &Cx, entry: &DirEntry, name: &Named) -> Result<Option<Bytes>> {
+        match self.open.core.volume.named(cx, &self.path(entry)?, Some(entry.attr.id), name).await {
+            Err(error) if is_elsewhere(error.kind) => Ok(None),
+            value => Ok(value?),
+        }
+    }
+
+    fn path(&self, entry: &DirEntry) -> Result<VPath> {
+        let dir = self.open.path()?;
+        Ok(match &*entry.name {
+            "." => dir,
+            ".." => dir.parent().unwrap_or_else(VPath::root),
+            name => dir.join(name)?,
+        })
     }
 
     async fn fill(&mut self, cx: &Cx) -> Result<()> {

@@ -357,6 +357,11 @@ impl Open {
         }
     }
 
+    /// Whether it is of a named stream.
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// The open whose object carries what this one is asked for: for a stream that of its file or directory.
     pub(crate) fn carrier(&self) -> &Open {
         self.stream.as_ref().map_or(self, |part| &part.base)

@@ -23,7 +23,7 @@ use crate::order::ChannelOrder;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::rights::Caller;
-use crate::session::{Target, Tree};
+use crate::session::{Session, Target, Tree};
 use crate::status::failed;
 use crate::veto;
 use parking_lot::Mutex;
@@ -206,7 +206,7 @@ async fn open_file(
     let maximal = opened.maximal.map_or(tree.maximal_access, |all| AccessMask::from_bits_retain(all.bits()));
     let open = enter(request, tree, granted, Kind::File(Arc::new(file)))?;
     let durable = durable::grant(request, share, wants, &wanted, &open).await;
-    let mut contexts = response_contexts(decoded, maximal, &attr);
+    let mut contexts = response_contexts(request.session()?, decoded, maximal, &attr);
     contexts.extend(durable);
     contexts.extend(posix.map(|_| posix::context(&attr)));
     let told = Told { action: action(opened.action), granted: opened.granted, contexts, level: None };
@@ -346,6 +346,7 @@ fn action(action: Action) -> CreateAction {
 }
 
 fn response_contexts(
+    session: &Session,
     decoded: &CreateRequest,
     maximal: AccessMask,
     attr: &Attr,
@@ -357,7 +358,7 @@ fn response_contexts(
         CreateContext::QueryOnDiskId => {
             Some(CreateResponseContext::OnDiskId { file_id: attr.id.lo, volume_id: attr.id.hi })
         }
-        CreateContext::Apple(data) => apple::answer(data),
+        CreateContext::Apple(data) => apple::answer(session, data),
         _ => None,
     };
     decoded.contexts.iter().filter_map(answer).collect()

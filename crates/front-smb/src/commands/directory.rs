@@ -1,7 +1,7 @@
 //! QUERY_DIRECTORY (MS-SMB2 3.3.5.18, MS-FSA 2.1.5.6.3).
 
 use crate::change_times::ChangeTimes;
-use crate::commands::{extended, file_info, posix};
+use crate::commands::{apple, extended, file_info, posix};
 use crate::config::{Share, Symlinks};
 use crate::open::{FileOpen, Walk};
 use crate::reply::Answer;
@@ -9,15 +9,16 @@ use crate::request::Request;
 use crate::session::Target;
 use crate::status::failed;
 use smb_core::wildcard::Pattern;
+use smb_wire::create::apple::AppleServerCapabilities;
 use smb_wire::fscc::FileAttributes;
-use smb_wire::fscc::directory::{DirectoryClass, DirectoryEntry, DirectoryPage};
+use smb_wire::fscc::directory::{AppleAttributes, DirectoryClass, DirectoryEntry, DirectoryPage};
 use smb_wire::fscc::posix::{POSIX_LEVEL, PosixDirectoryPage, PosixInformation};
 use smb_wire::query_directory::{QueryDirectoryFlags, QueryDirectoryRequest, QueryDirectoryResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::borrow::Cow;
 use std::sync::Arc;
-use vfs::{Access, DirEntry, Links};
-use volume::{Attr, Cx};
+use vfs::{Access, DirCursor, DirEntry, Links};
+use volume::{Attr, Carries, Cx};
 
 /// What a user needs on an entry to see it where a share hides what is not readable: all that reading is.
 const READABLE: Access =
@@ -47,9 +48,15 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     let walk = begin(&mut place, file, &decoded, links(request, file)?)?;
     let single = decoded.flags.contains(QueryDirectoryFlags::RETURN_SINGLE_ENTRY);
     let page = class.page(decoded.output_buffer_length as usize);
-    let change_times = &request.connection.server.change_times;
-    let share = request.tree()?.share();
-    let data = fill(&cx, walk, share, page, single, change_times).await?;
+    let tree = request.tree()?;
+    let told_of = request.session()?.apple().contains(AppleServerCapabilities::READ_DIR_ATTR);
+    let how = Shown {
+        share: tree.share(),
+        change_times: &request.connection.server.change_times,
+        single,
+        apple: (told_of && class.is_apples()).then_some(tree.maximal_access),
+    };
+    let data = fill(&cx, walk, page, &how).await?;
     let response = QueryDirectoryResponse { data: data.into() };
     Ok(Answer::ok(|body| response.encode(body)))
 }
@@ -67,6 +74,11 @@ impl Class {
             POSIX_LEVEL if file.posix => Ok(Class::Posix),
             code => DirectoryClass::from_code(code).map(Class::Of).ok_or(NtStatus::INVALID_INFO_CLASS),
         }
+    }
+
+    /// Where Apple's clients find attributes of theirs.
+    fn is_apples(self) -> bool {
+        matches!(self, Class::Of(DirectoryClass::IdBothDirectory))
     }
 
     fn fixed_len(self) -> usize {
@@ -100,10 +112,11 @@ impl Page {
     }
 
     /// Adds an entry; false when it does not fit any more.
-    fn push(&mut self, name: &str, leads_to_dir: bool, attr: &Attr, ea_size: u32) -> bool {
+    fn push(&mut self, name: &str, leads_to_dir: bool, attr: &Attr, extra: Extra) -> bool {
         match self {
             Page::Of(page) => {
-                page.push(&DirectoryEntry { ea_size, ..directory_entry(name, leads_to_dir, attr) })
+                let Extra { ea_size, apple } = extra;
+                page.push(&DirectoryEntry { ea_size, apple, ..directory_entry(name, leads_to_dir, attr) })
             }
             Page::Posix(page) => page.push(name, &posix::information(attr)),
         }
@@ -122,6 +135,23 @@ impl Page {
             Page::Posix(page) => page.finish(),
         }
     }
+}
+
+/// What an entry says besides its attributes.
+#[derive(Default)]
+struct Extra {
+    ea_size: u32,
+    apple: Option<AppleAttributes>,
+}
+
+/// What of a directory is shown, and how.
+struct Shown<'a> {
+    share: Option<&'a Arc<Share>>,
+    change_times: &'a ChangeTimes,
+    /// One entry alone.
+    single: bool,
+    /// Entries say what Apple's clients ask for, rights among it: at most these.
+    apple: Option<AccessMask>,
 }
 
 /// What this client is told of links.
@@ -165,14 +195,8 @@ fn begin<'a>(
     place.as_mut().ok_or(NtStatus::INVALID_PARAMETER)
 }
 
-async fn fill(
-    cx: &Cx,
-    walk: &mut Walk,
-    share: Option<&Arc<Share>>,
-    mut page: Page,
-    single: bool,
-    change_times: &ChangeTimes,
-) -> Result<Vec<u8>, NtStatus> {
+async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Result<Vec<u8>, NtStatus> {
+    let share = how.share;
     let hides = share.is_some_and(|share| share.hide_unreadable);
     loop {
         let Walk { cursor, pattern, .. } = &mut *walk;
@@ -180,15 +204,18 @@ async fn fill(
         let is_wanted =
             |name: &str| pattern.matches(name) && !share.is_some_and(|share| share.veto.has(name));
         let name = page.name(&entry.name);
-        let is_shown = is_wanted(&name)
-            && (!hides || {
+        let allowed = match is_wanted(&name) {
+            false => None,
+            true if hides || how.apple.is_some() => {
                 let awaited = |entry: &DirEntry| is_wanted(&page.name(&entry.name));
-                cursor.allows(cx, READABLE, awaited).await.map_err(failed)?
-            });
-        if is_shown {
-            let extended = walk.cursor.extended(cx, &entry).await.map_err(failed)?;
-            let attr = change_times.show(entry.attr);
-            if !page.push(&name, entry.leads_to_dir, &attr, extended::size(&extended)) {
+                Some(cursor.rights(cx, awaited).await.map_err(failed)?)
+            }
+            true => Some(Access::all()),
+        };
+        if let Some(allowed) = allowed.filter(|allowed| !hides || allowed.contains(READABLE)) {
+            let extra = extra(cx, cursor, &entry, allowed, how.apple).await?;
+            let attr = how.change_times.show(entry.attr);
+            if !page.push(&name, entry.leads_to_dir, &attr, extra) {
                 if page.is_empty() {
                     return Err(NtStatus::BUFFER_OVERFLOW);
                 }
@@ -197,7 +224,7 @@ async fn fill(
             walk.found = true;
         }
         walk.cursor.next(cx).await.map_err(failed)?;
-        if single && !page.is_empty() {
+        if how.single && !page.is_empty() {
             break;
         }
     }
@@ -205,6 +232,26 @@ async fn fill(
         return Ok(page.finish());
     }
     Err(if walk.found { NtStatus::NO_MORE_FILES } else { no_such_file(walk) })
+}
+
+async fn extra(
+    cx: &Cx,
+    cursor: &DirCursor,
+    entry: &DirEntry,
+    allowed: Access,
+    apple: Option<AccessMask>,
+) -> Result<Extra, NtStatus> {
+    match apple {
+        Some(most) => {
+            let rights = AccessMask::from_bits_retain(allowed.bits()) & most;
+            let apple = Some(apple::attributes(cx, cursor, entry, rights).await?);
+            Ok(Extra { apple, ..Extra::default() })
+        }
+        None => {
+            let extended = cursor.list_named(cx, entry, Carries::EXTENDED).await.map_err(failed)?;
+            Ok(Extra { ea_size: extended::size(&extended), ..Extra::default() })
+        }
+    }
 }
 
 /// Nothing at all matched: said once, then the walk is at its end.

@@ -3,6 +3,7 @@
 //! A handler takes the request and gives an answer or a status. Handlers know `vfs` and `smb-wire`; they know
 //! nothing of sockets, signatures or chains.
 
+mod apple;
 mod close;
 pub(crate) mod create;
 mod directory;

@@ -84,12 +84,17 @@ pub(super) fn file_system(space: &Space, identifier: u64) -> PosixFileSystemInfo
 }
 
 fn mode(attr: &Attr) -> PosixMode {
+    PosixMode::from_st_mode(st_mode(attr))
+}
+
+/// `st_mode`: the type and the permission bits.
+pub(super) fn st_mode(attr: &Attr) -> u32 {
     let of_type = match attr.kind {
         Kind::Dir => TYPE_DIR,
         Kind::Symlink => TYPE_SYMLINK,
         Kind::File | Kind::Other => TYPE_FILE,
     };
-    PosixMode::from_st_mode(of_type | attr.mode & PERMISSIONS)
+    of_type | attr.mode & PERMISSIONS
 }
 
 fn reparse_tag(attr: &Attr) -> u32 {

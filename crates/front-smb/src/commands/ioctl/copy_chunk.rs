@@ -5,11 +5,12 @@
 //! and each would be a round trip. When that fails they are copied one by one, so that the client hears how
 //! far it went.
 
-use super::Output;
+use super::{Output, copy_file};
 use crate::commands::io;
 use crate::open::{FileOpen, Open};
 use crate::request::Request;
 use crate::status::failed;
+use smb_wire::create::apple::AppleServerCapabilities;
 use smb_wire::ioctl::copy_chunk::{
     CopyChunk, CopyChunkRequest, CopyChunkResponse, ResumeKey, encode_resume_key,
 };
@@ -53,6 +54,13 @@ pub(super) async fn copy(request: &Request, decoded: &IoctlRequest) -> Result<Ou
     let asked = CopyChunkRequest::decode(&decoded.input).map_err(|_| NtStatus::INVALID_PARAMETER)?;
     let target = request.open(decoded.file_id)?;
     let source = request.session()?.open(id_of(&asked.source_key)).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    if asked.chunks.is_empty() && request.session()?.apple().contains(AppleServerCapabilities::OSX_COPYFILE) {
+        check_rights(decoded, &source, &target)?;
+        let copied = copy_file::copy(request, &source, &target).await?;
+        let total_bytes_written = u32::try_from(copied).unwrap_or(u32::MAX);
+        let done = CopyChunkResponse { chunks_written: 0, chunk_bytes_written: 0, total_bytes_written };
+        return Output::of(encoded(&done));
+    }
     let total: u64 = asked.chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
     let fits = asked.chunks.len() <= CHUNKS_MAX
         && total <= TOTAL_MAX_BYTES

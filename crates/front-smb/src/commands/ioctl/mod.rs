@@ -16,6 +16,7 @@
 
 mod clone;
 mod copy_chunk;
+mod copy_file;
 mod pipes;
 mod properties;
 mod ranges;
