@@ -32,7 +32,8 @@ struct Victim {
 impl Victim {
     async fn new(site: &Site, algorithm: u16) -> Victim {
         let mut user = site.log_in_by(&ALICE, signing_with(algorithm)).await;
-        let file = user.file("victim", b"content").await;
+        // One of its own: the lock of a victim before may not be gone yet.
+        let file = user.file(&format!("victim {:x}", user.session.id), b"content").await;
         let lock = requests::lock(file, 0, 4, LockFlags::EXCLUSIVE | LockFlags::FAIL_IMMEDIATELY);
         assert_eq!(user.status(&lock).await, NtStatus::SUCCESS);
         Victim { user, file }
