@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Asks the cable at ADDRESS who serves SMB, by multicast DNS, and prints the answers.
+"""Asks the cable at ADDRESS who serves SMB, or another SERVICE, by multicast DNS, and prints the answers.
 
-usage: mdns_query.py ADDRESS SECONDS
+usage: mdns_query.py ADDRESS SECONDS [SERVICE]
 
 A line for each record that was answered: its kind and what it says. Ends when the service and an address were.
 """
@@ -11,6 +11,7 @@ import sys
 import time
 
 ADDRESS, SECONDS = sys.argv[1], float(sys.argv[2])
+SERVICE = sys.argv[3] if len(sys.argv) > 3 else "_smb._tcp.local"
 GROUP, PORT = "224.0.0.251", 5353
 A, PTR, TXT, SRV = 1, 12, 16, 33
 
@@ -61,8 +62,11 @@ sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GR
 sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(ADDRESS))
 sock.settimeout(0.5)
 until, seen = time.time() + SECONDS, set()
-while time.time() < until and not {"SRV", "A"} <= {record[0] for record in seen}:
-    question = struct.pack(">6H", 0, 0, 1, 0, 0, 0) + name("_smb._tcp.local") + struct.pack(">HH", PTR, 1)
+while time.time() < until:
+    # Others are announced too, unasked.
+    if {"PTR", "SRV", "TXT", "A"} <= {record[0] for record in seen if record[0] == "A" or record[1].endswith(SERVICE)}:
+        break
+    question = struct.pack(">6H", 0, 0, 1, 0, 0, 0) + name(SERVICE) + struct.pack(">HH", PTR, 1)
     sock.sendto(question, (GROUP, PORT))
     try:
         seen.update(records(sock.recv(9000)))

@@ -57,7 +57,7 @@ mod waiting;
 
 pub use accounts::KnownUser;
 pub use config::{Encryption, Group, QuicConfig, ServerConfig, Share, Signing, Symlinks, Users};
-pub use discovery::{Announced, Announcement};
+pub use discovery::{Announced, Announcement, DISK_NAME_MAX_BYTES};
 pub use identity::USER_NUMBER_MAX;
 pub use interfaces::{InterfaceChoice, Named};
 pub use persistent::OpenRecords;

@@ -142,18 +142,22 @@ fn clients_are_told_of_the_interfaces_that_the_operator_names() -> Proof {
 #[test]
 #[ignore = "needs root and packages: cargo xtask test"]
 fn the_server_is_found_by_multicast_dns_when_that_is_wanted() -> Proof {
-    let found = |server: &Server, seconds: &str| {
+    let found = |server: &Server, seconds: &str, service: &str| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/mdns_query.py");
         let mut command = server.lan.client().command("python3");
-        command.arg(script).args(["10.78.0.2", seconds]);
+        command.arg(script).args(["10.78.0.2", seconds, service]);
         output(command)
     };
     let silent = Server::new("silent", 1, "")?;
-    let said = found(&silent, "3")?;
+    let said = found(&silent, "3", "_smb._tcp.local")?;
     ensure(said.is_empty(), || format!("nobody asked for an announcement:\n{said}"))?;
     drop(silent);
-    let server = Server::new("found", 1, "server_name = \"DEPOT\"\ndiscovery = { mdns = true }")?;
-    let said = found(&server, "15")?;
+    let macs = "[smb.share.macs]\nvolume = \"data\"\ntime_machine = true";
+    let smb = format!("server_name = \"DEPOT\"\ndiscovery = {{ mdns = true }}\n{macs}");
+    let server = Server::new("found", 1, &smb)?;
+    let disks = found(&server, "15", "_adisk._tcp.local")?;
+    has(&disks, &["PTR _adisk._tcp.local DEPOT._adisk._tcp.local", "dk0=adVN=macs,adVF=0x82"])?;
+    let said = found(&server, "15", "_smb._tcp.local")?;
     let log = server.node.log();
     has(
         &format!("{said}{log}"),

@@ -168,6 +168,8 @@ pub struct ShareSettings {
     pub encrypt: ShareEncryption,
     /// Clients are told to have data compressed.
     pub compress: bool,
+    /// Macs are told that they may back up there.
+    pub time_machine: bool,
     /// Patterns of names that are not there.
     pub veto: Vec<String>,
 }
@@ -350,6 +352,7 @@ impl ShareSettings {
             users: Vec::new(),
             encrypt: ShareEncryption::default(),
             compress: false,
+            time_machine: false,
             veto: Vec::new(),
         }
     }

@@ -138,6 +138,7 @@ pub struct Share {
     pub groups: Vec<Spanned<String>>,
     pub encrypt: Option<Spanned<super::ShareEncryption>>,
     pub compress: Option<Spanned<bool>>,
+    pub time_machine: Option<Spanned<bool>>,
     #[serde(default)]
     pub veto: Vec<Spanned<String>>,
 }

@@ -83,6 +83,15 @@ pub(super) fn settle(
             }
             compress => compress.is_some_and(Spanned::into_inner),
         };
+        let time_machine = match share.time_machine {
+            Some(wanted) if *wanted.get_ref() => {
+                if let Some(why) = no_time_machine(smb, share.read_only, &name) {
+                    return source.wrong(wanted.span(), why);
+                }
+                true
+            }
+            Some(_) | None => false,
+        };
         let veto = patterns(source, share.veto)?;
         let snapshots = match share.snapshots {
             Some(raw::Snapshots { pattern }) => match front_smb::SnapshotPattern::parse(pattern.get_ref()) {
@@ -107,10 +116,25 @@ pub(super) fn settle(
             users,
             encrypt,
             compress,
+            time_machine,
             veto,
         });
     }
     Ok(shares)
+}
+
+/// Why no Mac could back up to a share.
+fn no_time_machine(smb: &SmbSettings, read_only: bool, name: &str) -> Option<String> {
+    if !smb.mdns {
+        Some("Macs hear of it by multicast DNS; add mdns = true to [smb.discovery]".into())
+    } else if read_only {
+        Some("nobody backs up to a share that is read only; take one of them out".into())
+    } else if name.len() > front_smb::DISK_NAME_MAX_BYTES {
+        let most = front_smb::DISK_NAME_MAX_BYTES;
+        Some(format!("a share that Macs back up to has a name of at most {most} bytes"))
+    } else {
+        None
+    }
 }
 
 /// Who may connect: `users` and the members of `groups`, each once.

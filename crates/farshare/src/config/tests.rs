@@ -193,6 +193,18 @@ fn nothing_is_announced_unless_it_is_asked_for() {
 }
 
 #[test]
+fn where_macs_back_up_to() {
+    let shares = "[smb.share.projects]";
+    let found = format!("[smb.discovery]\nmdns = true\n{shares}");
+    let text = ENTRYPOINT.replacen(shares, &format!("{found}\ntime_machine = true"), 1);
+    assert!(parse(&text).unwrap().smb.unwrap().shares[0].time_machine);
+    check(shares, &format!("{shares}\ntime_machine = true"), 14, "add mdns = true to [smb.discovery]");
+    check(shares, &format!("{found}\ntime_machine = true\nread_only = true"), 16, "that is read only");
+    let long = found.replace("projects", &format!("\"{}\"", "\u{1F4BE}".repeat(60)));
+    check(shares, &format!("{long}\ntime_machine = true"), 16, "at most 200 bytes");
+}
+
+#[test]
 fn quic_needs_a_certificate_and_its_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);

@@ -80,11 +80,13 @@ impl Node {
                 server.records = Some(records.map_err(Failure::failed)?);
             }
             let shares = shares(&volumes, &settings.shares);
+            let disks = settings.shares.iter().filter(|share| share.time_machine);
             let announced = front_smb::Announced {
                 server_name: server.server_name.clone(),
                 server_guid: server.server_guid,
                 mdns: settings.mdns,
                 ws: settings.ws_discovery,
+                disks: disks.map(|share| share.name.clone()).collect(),
             };
             let server = front_smb::Server::start(server, shares)
                 .await

@@ -6,6 +6,8 @@
 mod mdns;
 mod ws;
 
+pub use mdns::DISK_NAME_MAX_BYTES;
+
 use mdns::MulticastDns;
 use std::net::SocketAddr;
 use ws::WsDiscovery;
@@ -21,6 +23,8 @@ pub struct Announced {
     pub mdns: bool,
     /// By WS-Discovery.
     pub ws: bool,
+    /// The shares that Macs may back up to, told by multicast DNS.
+    pub disks: Vec<String>,
 }
 
 /// An announcement that lasts until it is ended.
@@ -32,9 +36,10 @@ pub struct Announcement {
 impl Announcement {
     /// Announces a server that is reached over TCP at `listen`. Must be called inside a tokio runtime.
     pub fn start(announced: &Announced, listen: &[SocketAddr]) -> Announcement {
-        let Announced { server_name, server_guid, mdns, ws } = announced;
+        let Announced { server_name, server_guid, mdns, ws, disks } = announced;
         let failed = |why: String| tracing::error!(why, "the SMB server is not announced by multicast DNS");
-        let mdns = mdns.then(|| MulticastDns::start(server_name, listen).map_err(failed).ok()).flatten();
+        let mdns =
+            mdns.then(|| MulticastDns::start(server_name, listen, disks).map_err(failed).ok()).flatten();
         let ws = ws.then(|| WsDiscovery::start(server_name, *server_guid, listen.to_vec()));
         Announcement { mdns, ws }
     }
