@@ -12,6 +12,7 @@
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::kept::Kept;
+use crate::limits;
 use crate::open::{FileOpen, Open};
 use crate::reply::{self, Answer, Reply};
 use crate::session::{ConnectionId, Session};
@@ -80,7 +81,17 @@ impl Announcement {
             sealed,
         });
         *file.way.lock() = Some(Arc::clone(&way));
-        file.vfs.listen(Arc::new(move |what| way.tell(what)));
+        let open = Arc::clone(&file.vfs);
+        let listen = move || open.listen(Arc::new(move |what| way.tell(what)));
+        if !file.vfs.granted().breaking {
+            return listen();
+        }
+        // Somebody waits for an open that its client just takes up. Told in the same moment, Linux acknowledges before
+        // it has that open ready, and sends none of the locks that it kept to itself.
+        tokio::spawn(async move {
+            tokio::time::sleep(limits::BREAK_AFTER_TAKE_UP).await;
+            listen();
+        });
     }
 }
 

@@ -40,6 +40,8 @@ pub const DURABLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const DURABLE_TIMEOUT_MAX: Duration = Duration::from_secs(300);
 /// A break that has not reached its client after this time is told on another channel.
 pub const BREAK_DELIVERY: Duration = Duration::from_millis(1000);
+/// A break that waited for its client to come back is told this much after the answer that gives the open back.
+pub const BREAK_AFTER_TAKE_UP: Duration = Duration::from_millis(100);
 /// How long a resilient open is kept where the client names no time.
 pub const RESILIENT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest time that a client can name for it.
