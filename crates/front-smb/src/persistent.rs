@@ -275,7 +275,8 @@ async fn restore_one(
 ) -> vfs::Result<(KeptOpen, Durability)> {
     // A user who is gone cannot come for it.
     let token = state.accounts.token(&record.user).ok_or(vfs::Error::AccessDenied)?;
-    record.former.request.rights = Some(Arc::new(Caller::returning(token, share.maximal_access())));
+    record.former.request.rights =
+        Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
     record.former.request.owner = share.vfs.new_owner();
     let cx = Cx::system(Priority::Interactive).within(REOPEN_PATIENCE);
     let open = share.vfs.restore(&cx, &record.former).await?;

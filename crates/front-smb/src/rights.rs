@@ -7,6 +7,7 @@
 //!
 //! A descriptor that cannot be read lets nobody in but who may take ownership.
 
+use crate::veto::Veto;
 use bytes::Bytes;
 use smb_core::access::{self, Denied, Token, posix};
 use smb_wire::create::{CreateContext, CreateOptions, CreateRequest};
@@ -29,6 +30,8 @@ pub(crate) struct Caller {
     lent: AccessMask,
     /// The descriptor that a new object is to have (`SecD`).
     creator: Option<SecurityDescriptor>,
+    /// Names that are not followed to.
+    veto: Veto,
 }
 
 impl Caller {
@@ -37,6 +40,7 @@ impl Caller {
     pub(crate) fn new(
         token: &Arc<Token>,
         share: AccessMask,
+        veto: &Veto,
         request: &CreateRequest,
     ) -> Result<Caller, NtStatus> {
         let sent = request.contexts.iter().find_map(|context| match context {
@@ -50,16 +54,22 @@ impl Caller {
             share,
             lent: if with_backup { access::lent_by_backup_intent(token) } else { AccessMask::empty() },
             creator: creator.map_err(|error| error.status())?,
+            veto: veto.clone(),
         })
     }
 
     /// Of an open that comes back after a restart: for what it does to names.
-    pub(crate) fn returning(token: Token, share: AccessMask) -> Caller {
-        Caller { token: Arc::new(token), share, lent: AccessMask::empty(), creator: None }
+    pub(crate) fn returning(token: Token, share: AccessMask, veto: &Veto) -> Caller {
+        let (token, veto) = (Arc::new(token), veto.clone());
+        Caller { token, share, lent: AccessMask::empty(), creator: None, veto }
     }
 }
 
 impl Rights for Caller {
+    fn follows(&self, target: &str) -> bool {
+        !self.veto.has_within(target)
+    }
+
     fn allowed(&self, descriptor: Option<&[u8]>, wanted: Access) -> Access {
         let descriptor = descriptor.map(read);
         let wanted = AccessMask::from_bits_retain(wanted.bits());

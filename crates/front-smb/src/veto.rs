@@ -1,16 +1,17 @@
 //! Names that a share does not have, whatever lies in its volume: they are not listed, not told of, not opened,
-//! and nothing gets such a name through it. What is vetoed is the name in a path, not the file: a file that bears
-//! another name too is reached by that.
+//! and nothing gets such a name through it. What is vetoed is the name in a path, in what a link says that the server
+//! follows too, not the file: a file that bears another name is reached by that.
 
 use crate::config::Share;
 use smb_core::wildcard::Pattern;
 use smb_wire::NtStatus;
+use std::sync::Arc;
 use vfs::Disposition;
 use volume::VPath;
 
-/// Patterns with `*` and `?`, whatever the case.
+/// Patterns with `*` and `?`, whatever the case. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Veto(Vec<Pattern>);
+pub struct Veto(Arc<[Pattern]>);
 
 impl Veto {
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Veto {

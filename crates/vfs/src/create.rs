@@ -39,6 +39,7 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
         case_sensitive: request.case_sensitive,
         follow: !request.open_link && !link_itself,
         stop: request.stop_at_links,
+        rights: request.rights.as_deref(),
     };
     for _ in 0..OPEN_TRIES {
         let entered = core.enter(cx, &request.path).await?;

@@ -211,7 +211,8 @@ impl DirCursor {
             return Ok(None);
         }
         let path = self.open.path()?.join(&entry.name)?;
-        let how = Lookup { case_sensitive: false, follow: true, stop: false };
+        let rights = self.open.rights().map(|rights| &**rights);
+        let how = Lookup { case_sensitive: false, follow: true, stop: false, rights };
         match self.open.core.resolve(cx, &path, how).await.and_then(|found| found.found()) {
             Ok(found) => Ok(Some(found)),
             Err(Error::Volume(error)) => Err(Error::Volume(error)),

@@ -13,8 +13,6 @@ use crate::{Access, Error, RenameHow, Result, Rights, Share, names};
 use std::sync::Arc;
 use volume::{Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named, VPath};
 
-const THE_NAME_ITSELF: Lookup = Lookup { case_sensitive: false, follow: false, stop: false };
-
 /// Who renames or links.
 #[derive(Clone)]
 pub(crate) struct Mover {
@@ -199,7 +197,9 @@ impl Target {
                 break (from, parent_lease, held);
             }
         };
-        let Resolved { path, attr } = core.resolve(cx, to, THE_NAME_ITSELF).await?;
+        let rights = who.rights.as_deref();
+        let the_name_itself = Lookup { case_sensitive: false, follow: false, stop: false, rights };
+        let Resolved { path, attr } = core.resolve(cx, to, the_name_itself).await?;
         let same_name =
             attr.is_some_and(|attr| attr.id == key.file) && names::same(path.as_str(), from.as_str());
         let (to, existing) = match (attr, path.parent()) {

@@ -3,13 +3,13 @@
 //! One `stat` of the whole path answers nearly always. Only when that finds nothing the directories are looked
 //! at, and only then a directory may have to be listed: at an origin that tells cases apart, for a client that
 //! does not. Symbolic links are followed by reading them here, so a link can never lead out of the volume:
-//! absolute targets and such that climb above the root are refused. `..` in a target is taken by name, not
+//! absolute targets and such that climb above the root are refused, and what [`Rights::follows`] refuses. `..` in a target is taken by name, not
 //! through further links.
 
 use crate::core::Core;
 use crate::index::Names;
 use crate::vfs::SYMLINKS_MAX;
-use crate::{Error, Result, Stop, names};
+use crate::{Error, Result, Rights, Stop, names};
 use std::sync::Arc;
 use std::time::Instant;
 use volume::{Attr, Cx, ErrorKind, Kind, ListHow, VPath};
@@ -19,12 +19,14 @@ const STEPS_MAX: usize = 4 * SYMLINKS_MAX;
 
 /// How to look a path up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lookup {
+pub(crate) struct Lookup<'a> {
     pub case_sensitive: bool,
     /// A link as last component is followed.
     pub follow: bool,
     /// The first link that would be followed is told of instead.
     pub stop: bool,
+    /// Which links are followed; without it all.
+    pub rights: Option<&'a dyn Rights>,
 }
 
 /// What a path stands for.
@@ -61,7 +63,7 @@ impl Core {
     /// # Errors
     /// `PathNotFound` when a directory on the way is missing or is none, `LinkRefused`, and what the volume
     /// answers.
-    pub(crate) async fn resolve(&self, cx: &Cx, path: &VPath, how: Lookup) -> Result<Resolved> {
+    pub(crate) async fn resolve(&self, cx: &Cx, path: &VPath, how: Lookup<'_>) -> Result<Resolved> {
         let mut path = path.clone();
         let mut links = 0;
         for _ in 0..STEPS_MAX {
@@ -101,7 +103,7 @@ impl Core {
     }
 
     /// Looks at the directories of a path that leads nowhere.
-    async fn walk(&self, cx: &Cx, path: &VPath, how: Lookup) -> Result<Step> {
+    async fn walk(&self, cx: &Cx, path: &VPath, how: Lookup<'_>) -> Result<Step> {
         let Some(parent) = path.parent() else {
             return Err(Error::NotFound);
         };
@@ -123,7 +125,7 @@ impl Core {
     }
 
     /// Finds the directory of a path from the root down, as none of that spelling is there.
-    async fn descend(&self, cx: &Cx, parent: &VPath, last: &str, how: Lookup) -> Result<Step> {
+    async fn descend(&self, cx: &Cx, parent: &VPath, last: &str, how: Lookup<'_>) -> Result<Step> {
         let mut dir = VPath::root();
         let mut rest = parent.components();
         while let Some(name) = rest.next() {
@@ -156,7 +158,7 @@ impl Core {
 
     /// What is known of a name without asking: `None` nothing. An index that has the very name which the
     /// volume has just denied is out of date.
-    fn known(&self, dir: &VPath, name: &str, how: Lookup) -> Option<Option<Arc<str>>> {
+    fn known(&self, dir: &VPath, name: &str, how: Lookup<'_>) -> Option<Option<Arc<str>>> {
         if !self.may_differ(name, how) {
             return None;
         }
@@ -171,7 +173,7 @@ impl Core {
     }
 
     /// The stored spelling of a name that is not there as it is spelled.
-    async fn variant(&self, cx: &Cx, dir: &VPath, name: &str, how: Lookup) -> Result<Option<Arc<str>>> {
+    async fn variant(&self, cx: &Cx, dir: &VPath, name: &str, how: Lookup<'_>) -> Result<Option<Arc<str>>> {
         if !self.may_differ(name, how) {
             return Ok(None);
         }
@@ -187,7 +189,7 @@ impl Core {
     }
 
     /// Whether a name may be stored in another spelling than it is asked for.
-    fn may_differ(&self, name: &str, how: Lookup) -> bool {
+    fn may_differ(&self, name: &str, how: Lookup<'_>) -> bool {
         !how.case_sensitive && (self.caps.case_sensitive || names::is_mapped(name))
     }
 
@@ -205,10 +207,13 @@ impl Core {
     }
 
     /// Where the link `path` with `rest` behind it leads.
-    async fn follow(&self, cx: &Cx, path: &VPath, rest: &str, how: Lookup) -> Result<VPath> {
+    async fn follow(&self, cx: &Cx, path: &VPath, rest: &str, how: Lookup<'_>) -> Result<VPath> {
         let target = self.volume.read_link(cx, path).await?;
         if how.stop {
             return Err(Error::Stopped(Box::new(Stop { target, rest: rest.to_owned() })));
+        }
+        if how.rights.is_some_and(|rights| !rights.follows(&target)) {
+            return Err(Error::LinkRefused);
         }
         let mut lead = link_target(path, &target)?;
         for name in rest.split('/').filter(|name| !name.is_empty()) {

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::fmt;
 use volume::{Attr, Carries, Change, Cx, DosAttributes, Named, VPath};
 
-/// What one caller may do, by descriptors.
+/// What one caller may do, by descriptors, and which links are followed for him.
 pub trait Rights: fmt::Debug + Send + Sync {
     /// The most that the caller may do with an object that has this descriptor, or none. `wanted` is what is asked for
     /// by name: some rights are given to nobody who does not name them.
@@ -38,6 +38,9 @@ pub trait Rights: fmt::Debug + Send + Sync {
     /// # Errors
     /// `OwnerInvalid`, `PrivilegeNotHeld`, `LimitReached`: the caller wants a descriptor that cannot be his.
     fn newborn(&self, parent: Option<&[u8]>, dir: bool) -> Result<Newborn>;
+
+    /// Whether a link with this content is followed.
+    fn follows(&self, target: &str) -> bool;
 }
 
 /// What an object gets when it is made.

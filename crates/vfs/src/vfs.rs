@@ -136,7 +136,7 @@ impl Vfs {
 
     /// Looks at a name without opening it, following links, ignoring case.
     pub async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
-        let how = Lookup { case_sensitive: false, follow: true, stop: false };
+        let how = Lookup { case_sensitive: false, follow: true, stop: false, rights: None };
         Ok(self.0.resolve(cx, path, how).await?.found()?.1)
     }
 

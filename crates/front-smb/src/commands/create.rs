@@ -25,7 +25,6 @@ use crate::request::Request;
 use crate::rights::Caller;
 use crate::session::{Session, Target, Tree};
 use crate::status::failed;
-use crate::veto;
 use parking_lot::Mutex;
 use smb_core::access::{Privileges, Token};
 use smb_wire::create::{
@@ -166,11 +165,10 @@ async fn open_file(
         wanted.case_sensitive = true;
         wanted.mode = mode;
     }
-    veto::opening(share, &wanted.path, wanted.disposition)?;
     wanted.maximum = maximum;
     let most =
         if in_snapshot && maximum { tree.maximal_access & READ_ONLY_ACCESS } else { tree.maximal_access };
-    put_rights(token, most, decoded, &mut wanted)?;
+    put_rights(token, share, most, decoded, &mut wanted)?;
     if !tree.maximal_access.contains(AccessMask::WRITE_DATA) {
         wanted.disposition = on_read_only(wanted.disposition)?;
     }
@@ -217,13 +215,14 @@ async fn open_file(
 /// By what the open is judged, and whether its client wants to know the most that it may have.
 fn put_rights(
     token: &Arc<Token>,
+    share: &Share,
     most: AccessMask,
     decoded: &CreateRequest,
     wanted: &mut OpenRequest,
 ) -> Result<(), NtStatus> {
     let asks = |context: &CreateContext| matches!(context, CreateContext::QueryMaximalAccess(_));
     wanted.tell_maximal = decoded.contexts.iter().any(asks);
-    wanted.rights = Some(Arc::new(Caller::new(token, most, decoded)?));
+    wanted.rights = Some(Arc::new(Caller::new(token, most, &share.veto, decoded)?));
     Ok(())
 }
 

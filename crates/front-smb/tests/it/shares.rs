@@ -1,11 +1,14 @@
 //! What the operator says of a share.
 
 use crate::{Client, One, volume};
-use front_smb::{Server, ServerConfig, Share, Veto};
+use front_smb::{Server, ServerConfig, Share, SnapshotPattern, Veto};
 use smb_wire::negotiate::Dialect;
 use smb2::types::status::NtStatus;
 use smb2::{Error, SmbClient, Tree};
 use std::sync::Arc;
+use testkit::MemVolume;
+use testkit::ease::{apply, mkdir, p, put};
+use volume::Change;
 
 const ACCESS_DENIED: NtStatus = NtStatus(0xC000_0022);
 const NAME_NOT_FOUND: NtStatus = NtStatus(0xC000_0034);
@@ -86,4 +89,32 @@ async fn vetoed_names_are_neither_seen_nor_opened_nor_given() {
     check(tree.rename(smb, "a.txt", "a.exe").await, ACCESS_DENIED);
     check(tree.create_directory(smb, "d.exe").await, ACCESS_DENIED);
     assert_eq!(tree.read_file(smb, "a.txt").await.unwrap(), b"x");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_link_leads_to_a_vetoed_name_and_the_past_may_lie_below_one() {
+    let mem = MemVolume::new();
+    let past = ".snapshots/2026-11-21_07.05.09";
+    mkdir(&*mem, ".snapshots").await;
+    mkdir(&*mem, past).await;
+    for (path, content) in [(&*format!("{past}/f"), "then"), ("f", "now"), ("a.exe", "x")] {
+        put(&*mem, path, content).await;
+    }
+    for (path, target) in [("file", "a.exe"), ("dir", "./.Snapshots"), ("fine", "f")] {
+        apply(&*mem, Change::Symlink { path: p(path), target: target.into() }).await;
+    }
+    let vfs = vfs::Vfs::new(mem, vfs::VfsConfig::default());
+    let snapshots = SnapshotPattern::parse(".snapshots/%Y-%m-%d_%H.%M.%S").unwrap().into();
+    let veto = Veto::new(["*.exe", ".snapshots"]);
+    let share = Share { veto, snapshots, ..Share::new("share", vfs) };
+    let config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(One));
+    let server = Server::start(config, vec![share]).await.unwrap();
+    let Client { mut smb, tree } = Client::new(&server.local_addrs()[0].to_string()).await;
+    let smb = smb.connection_mut();
+    assert_eq!(tree.read_file(smb, "fine").await.unwrap(), b"now");
+    check(tree.read_file(smb, "file").await, PATH_NOT_FOUND);
+    check(tree.read_file(smb, "dir/2026-11-21_07.05.09/f").await, PATH_NOT_FOUND);
+    check(tree.rename(smb, "f", "dir/f").await, PATH_NOT_FOUND);
+    check(tree.read_file(smb, &format!("{past}/f")).await, PATH_NOT_FOUND);
+    assert_eq!(tree.read_file(smb, "@GMT-2026.11.21-07.05.09/f").await.unwrap(), b"then");
 }

@@ -8,7 +8,7 @@ use vfs::{
     Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, Newborn, OpenRequest,
     RenameHow, Rights, Vfs, VfsConfig, Want,
 };
-use volume::{Attr, Carries, Change, ErrorKind, Named, Volume};
+use volume::{Attr, Carries, Change, ErrorKind, Kind, Named, Volume};
 
 const REPLACE: RenameHow = RenameHow { replace: true, posix: false };
 
@@ -39,6 +39,10 @@ impl Rights for Somebody {
         let passed_on = parent.and_then(|parent| word_at(parent, 1));
         let mode = if passed_on.is_some() { 0o700 } else { 0o7777 };
         Ok(Newborn { descriptor: passed_on.map(|access| descriptor(access, Some(access))), mode })
+    }
+
+    fn follows(&self, target: &str) -> bool {
+        !target.contains("hidden")
     }
 }
 
@@ -360,4 +364,29 @@ async fn setting_a_descriptor_takes_permission_bits_along_and_loses_no_change() 
     assert_eq!(attr.mode, before & 0o700);
     let refused = open.change_descriptor(&cx(), |_, _| Err(Error::OwnerInvalid)).await;
     assert_eq!(word(refused), "OwnerInvalid");
+}
+
+#[tokio::test]
+async fn a_link_is_followed_for_whom_the_rights_let() {
+    let site = site();
+    mkdir(&*site.mem, "hidden").await;
+    put(&*site.mem, "hidden/file", "content").await;
+    put(&*site.mem, "other", "content").await;
+    for (path, target) in [("dir", "hidden"), ("file", "hidden/file"), ("fine", "other")] {
+        apply(&*site.mem, Change::Symlink { path: p(path), target: target.into() }).await;
+    }
+    for (path, expect) in [("fine", "Ok"), ("file", "LinkRefused"), ("dir/file", "LinkRefused")] {
+        assert_eq!(site.judged(path, READ).await, expect, "{path}");
+    }
+    let open = site.try_open("other", DELETE, judged).await.unwrap().open;
+    assert_eq!(word(open.rename(&cx(), &p("dir/new"), REPLACE).await), "LinkRefused");
+    let root = site.try_open("", READ, judged).await.unwrap().open;
+    let mut cursor = root.list(Links::Followed).unwrap();
+    let mut links = Vec::new();
+    while let Some(entry) = cursor.next(&cx()).await.unwrap() {
+        if entry.attr.kind == Kind::Symlink {
+            links.push(entry.name.to_string());
+        }
+    }
+    assert_eq!(links, ["dir", "file"], "shown as what they are");
 }

@@ -3,6 +3,7 @@
 
 use super::name::Target;
 use crate::config::{READ_ONLY_ACCESS, Share};
+use crate::veto;
 use smb_wire::NtStatus;
 use smb_wire::create::{CreateContext, CreateDisposition, CreateOptions, CreateRequest};
 use smb_wire::ioctl::snapshot::SnapshotTime;
@@ -20,6 +21,8 @@ pub(super) fn place(
 ) -> Result<(Target, bool), NtStatus> {
     let (name, in_name) = without_token(&decoded.name);
     let target = parse(&name)?;
+    // What the client says: where the snapshots lie is the share's own matter.
+    veto::opening(share, &target.path, super::disposition(decoded.create_disposition)?)?;
     let by_context = decoded.contexts.iter().find_map(|context| match context {
         CreateContext::TimeWarp(time) if time.0 != 0 => Some(SnapshotTime::from_file_time(*time)),
         _ => None,
