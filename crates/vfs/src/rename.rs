@@ -10,8 +10,9 @@ use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
 use crate::{Access, Error, RenameHow, Result, Rights, Share, names};
+use bytes::Bytes;
 use std::sync::Arc;
-use volume::{Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named, VPath};
+use volume::{Applied, Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named, VPath};
 
 /// Who renames or links.
 #[derive(Clone)]
@@ -84,7 +85,6 @@ async fn try_rename(
         true => Some(Moving::begin(core, cx, from, how.posix).await?),
         false => None,
     };
-    who.take_along(core, cx, from, to).await?;
     let _changing = core.changing(&[from, to]);
     let change = Change::Rename {
         from: from.clone(),
@@ -92,7 +92,8 @@ async fn try_rename(
         replace: existing.is_some(),
         expect: Some(key.file),
     };
-    let applied = core.volume.apply(cx, &change).await.map_err(target_missing)?;
+    // Whoever may delete it may change what it is judged by.
+    let applied = who.arrive(core, cx, (from, to), Access::empty(), &change).await?;
     core.registry.lock().moved(key.file, from, to, key.is_dir());
     core.renamed(from, to, applied.attr.as_ref(), key.is_dir(), target.parent_lease);
     Ok(None)
@@ -116,7 +117,6 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
     if core.registry.lock().is_doomed(key.file, from) {
         return Err(Error::DeletePending);
     }
-    who.take_along(&core, &cx, from, to).await?;
     let _changing = core.changing(&[to]);
     let change = Change::Link {
         from: from.clone(),
@@ -124,7 +124,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
         replace: existing.is_some(),
         expect: Some(key.file),
     };
-    let applied = core.volume.apply(&cx, &change).await.map_err(target_missing)?;
+    let applied = who.arrive(&core, &cx, (from, to), Access::WRITE_ATTRIBUTES, &change).await?;
     let attr = match applied.attr {
         Some(attr) => attr,
         None => core.volume.stat(&cx, to).await?,
@@ -143,21 +143,68 @@ impl Mover {
         }
     }
 
-    /// An object that only its directory protects takes that along to where another one passes on something else.
-    async fn take_along(&self, core: &Arc<Core>, cx: &Cx, from: &VPath, to: &VPath) -> Result<()> {
+    /// Gives the object another name by `change`. What only its directory protects takes that along to where another
+    /// one passes on something else, for which its mover `needs` rights on it; refused by the volume, it is left as
+    /// it was.
+    async fn arrive(
+        &self,
+        core: &Arc<Core>,
+        cx: &Cx,
+        (from, to): (&VPath, &VPath),
+        needs: Access,
+        change: &Change,
+    ) -> Result<Applied> {
+        let took_along = self.take_along(core, cx, (from, to), needs).await?;
+        let error = match core.volume.apply(cx, change).await {
+            Ok(applied) => return Ok(applied),
+            Err(error) => error,
+        };
+        if took_along
+            && !may_have_happened(error.kind)
+            && let Err(error) = self.set_descriptor(core, cx, from, None).await
+        {
+            tracing::warn!(%from, %error, "what did not move keeps the descriptor that it was to take along");
+        }
+        Err(target_missing(error))
+    }
+
+    /// Whether the object has a descriptor of its own by this.
+    async fn take_along(
+        &self,
+        core: &Arc<Core>,
+        cx: &Cx,
+        (from, to): (&VPath, &VPath),
+        needs: Access,
+    ) -> Result<bool> {
         let Some(rights) = self.rights.as_ref().filter(|_| from.parent() != to.parent()) else {
-            return Ok(());
+            return Ok(false);
         };
         let attr = core.volume.stat(cx, from).await?;
         if attr.carries.contains(Carries::DESCRIPTOR) {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(passed_on) = core.descriptor(cx, from, &attr, &**rights).await? else { return Ok(()) };
-        let _changing = core.changing(&[from]);
-        let (name, value) = (Named::Descriptor, Some(passed_on));
-        let set = Change::SetNamed { path: from.clone(), name, value, expect: Some(self.key.file) };
+        let Some(passed_on) = core.descriptor(cx, from, &attr, &**rights).await? else { return Ok(false) };
+        if !rights.allowed(Some(&passed_on), needs).contains(needs) {
+            return Err(Error::AccessDenied);
+        }
+        self.set_descriptor(core, cx, from, Some(passed_on)).await?;
+        Ok(true)
+    }
+
+    async fn set_descriptor(
+        &self,
+        core: &Arc<Core>,
+        cx: &Cx,
+        path: &VPath,
+        value: Option<Bytes>,
+    ) -> Result<()> {
+        let _changing = core.changing(&[path]);
+        let (path, name) = (path.clone(), Named::Descriptor);
+        let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(self.key.file) };
         let applied = core.volume.apply(cx, &set).await?;
-        core.echoes.lock().outcome(from, applied.attr.as_ref().or(Some(&attr)));
+        if let Some(attr) = &applied.attr {
+            core.echoes.lock().outcome(&path, Some(attr));
+        }
         Ok(())
     }
 }
@@ -253,6 +300,11 @@ fn check_parent(core: &Arc<Core>, to: &VPath) -> Result<Option<Breaking>> {
     let waits =
         core.decide(|registry, told| registry.contend_dir(&parent, Access::WRITE_DATA, share, told))?;
     Ok(waits.map(|(file, node)| Breaking::new(core, node, file)))
+}
+
+/// Whether a change that failed so may have been made all the same.
+fn may_have_happened(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Offline | ErrorKind::TimedOut | ErrorKind::Corrupt | ErrorKind::Io)
 }
 
 /// What a volume's error means here: its directory went away, or the name came to be, between our look and

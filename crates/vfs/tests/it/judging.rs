@@ -390,3 +390,46 @@ async fn a_link_is_followed_for_whom_the_rights_let() {
     }
     assert_eq!(links, ["dir", "file"], "shown as what they are");
 }
+
+#[tokio::test]
+async fn what_its_directory_protects_keeps_to_it_unless_it_moves() {
+    let mem = MemVolume::new();
+    let faults = FaultVolume::new(mem.clone());
+    let vfs = Vfs::new(faults.clone(), VfsConfig::default());
+    mkdir(&*mem, "other").await;
+    mkdir(&*mem, "dir").await;
+    put(&*mem, "dir/file", "content").await;
+    let carries = async || stat(&*mem, "dir/file").await.carries.contains(Carries::DESCRIPTOR);
+    let open = async |on_it: Access| {
+        give(&*mem, "dir", descriptor(READ, Some(on_it))).await;
+        // The volume tells of it.
+        while let Err(error) = vfs.open(&cx(), ask("dir/file", on_it, judged)).await {
+            assert!(matches!(error, Error::AccessDenied), "{error}");
+            tokio::task::yield_now().await;
+        }
+        vfs.open(&cx(), ask("dir/file", on_it, judged)).await.unwrap().open
+    };
+    // Who may only look at it does not say how it is judged from then on.
+    let looks = open(READ).await;
+    assert_eq!(word(looks.link(&cx(), &p("other/link"), REPLACE).await), "AccessDenied");
+    assert_eq!(word(looks.link(&cx(), &p("dir/link"), REPLACE).await), "AccessDenied", "adds no file");
+    assert!(!carries().await);
+    let owns = open(Access::all()).await;
+    for kind in [ErrorKind::NoSpace, ErrorKind::TooManyLinks] {
+        faults.fail(Op::Apply, 2, kind);
+        assert_eq!(word(owns.link(&cx(), &p("other/link"), REPLACE).await), format!("{kind:?}"));
+        assert!(!carries().await, "taken away again");
+        faults.fail(Op::Apply, 2, kind);
+        assert_eq!(word(owns.rename(&cx(), &p("other/file"), REPLACE).await), format!("{kind:?}"));
+        assert!(!carries().await, "taken away again");
+    }
+    faults.lose_answer(Op::Apply, 2, ErrorKind::TimedOut);
+    assert_eq!(word(owns.link(&cx(), &p("other/link"), REPLACE).await), "TimedOut");
+    assert!(carries().await, "and its new name with it");
+}
+
+fn ask(path: &str, access: Access, change: fn(&mut OpenRequest)) -> OpenRequest {
+    let mut request = OpenRequest::new(p(path), access, vfs::Owner(1));
+    change(&mut request);
+    request
+}
