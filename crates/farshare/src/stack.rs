@@ -10,7 +10,8 @@
 
 use crate::acquainted::{Acquainted, Memory, ToFileServer, ToPeer};
 use crate::config::{
-    CacheSettings, Dialect, Encryption, Origin, QuicSettings, Signing, SmbSettings, VolumeSettings, Watch,
+    CacheSettings, Dialect, Encryption, KerberosSettings, Origin, QuicSettings, Signing, SmbSettings,
+    VolumeSettings, Watch,
 };
 use crate::failure::Failure;
 use crate::users::UserTable;
@@ -136,6 +137,10 @@ pub fn smb_config(
         let certificate = quic.load().map_err(Failure::usage)?;
         Ok::<_, Failure>(front_smb::QuicConfig { listen: quic.listen.clone(), certificate })
     };
+    let kerberos = |kerberos: &KerberosSettings| {
+        let keytab = kerberos.load().map_err(Failure::usage)?;
+        Ok::<_, Failure>(front_smb::KerberosConfig { keytab, realms: kerberos.realms.clone() })
+    };
     Ok(front_smb::ServerConfig {
         quic: settings.quic.as_ref().map(quic).transpose()?,
         server_name: settings.server_name.clone(),
@@ -156,7 +161,9 @@ pub fn smb_config(
         protocol_tests: settings.protocol_tests,
         interfaces: settings.interfaces.clone(),
         sid: settings.sid.clone(),
-        administrators: settings.administrators.clone(),
+        administrators: front_smb::People::new(&settings.administrators),
+        ntlm: settings.ntlm,
+        kerberos: settings.kerberos.as_ref().map(kerberos).transpose()?,
         groups: settings.groups.clone(),
         ..front_smb::ServerConfig::new(settings.listen.clone(), users)
     })

@@ -9,7 +9,9 @@
 
 use crate::config::{Group, ServerConfig, Users};
 use crate::identity;
+use crate::people::People;
 use parking_lot::Mutex;
+use smb_core::acceptor::Ticket;
 use smb_core::access::Token;
 use smb_wire::Sid;
 use smb_wire::rpc::{self, Account, AccountFacts};
@@ -28,7 +30,7 @@ pub(crate) struct Accounts {
     /// `S-1-5-21-a-b-c`
     domain: Sid,
     users: Arc<dyn Users>,
-    administrators: Vec<String>,
+    administrators: People,
     state: Mutex<State>,
 }
 
@@ -53,14 +55,20 @@ impl Accounts {
         *self.state.lock() = State { groups: groups.into(), told: None };
     }
 
-    /// Who a user is to security descriptors; `None` when there is no such user (any more).
-    pub(crate) fn token(&self, user: &str) -> Option<Token> {
-        let is_in =
-            |members: &[String]| members.iter().any(|name| name.to_lowercase() == user.to_lowercase());
+    /// Who a user is to security descriptors; `None` when there is no such user (any more), and no ticket either.
+    pub(crate) fn token(&self, user: &str, ticket: Option<&Ticket>) -> Option<Token> {
+        let token = identity::token(&self.domain, self.users.number(user), ticket)?;
         let groups = Arc::clone(&self.state.lock().groups);
-        let groups = groups.iter().filter(|group| is_in(&group.members)).map(Group::number);
-        let number = self.users.number(user)?;
-        Some(identity::token(&self.domain, number, groups, is_in(&self.administrators)))
+        let joined: Vec<u32> = groups
+            .iter()
+            .filter(|group| People::new(&group.members).has(user, &token))
+            .map(Group::number)
+            .collect();
+        let token = identity::in_groups(token, &self.domain, joined);
+        Some(match self.administrators.has(user, &token) {
+            true => identity::administrator(token),
+            false => token,
+        })
     }
 
     /// What the pipes tell.

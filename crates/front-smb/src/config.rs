@@ -3,11 +3,15 @@
 use crate::accounts::KnownUser;
 use crate::identity;
 use crate::interfaces::InterfaceChoice;
+use crate::people::People;
 use crate::persistent::OpenRecords;
 use crate::snapshots::SnapshotPattern;
+use crate::tickets::KerberosConfig;
 use crate::transport::quic::Certificate;
 use crate::veto::Veto;
+use smb_core::access::Token;
 use smb_core::ntlm::NtHash;
+use smb_core::spnego::Offer;
 use smb_wire::negotiate::Dialect;
 use smb_wire::tree::ShareFlags;
 use smb_wire::{AccessMask, Sid};
@@ -102,6 +106,10 @@ pub struct ServerConfig {
     /// ask for it.
     pub compression: bool,
     pub users: Arc<dyn Users>,
+    /// Log-in by password.
+    pub ntlm: bool,
+    /// Log-in by ticket.
+    pub kerberos: Option<KerberosConfig>,
     /// Where persistent opens are written down; without it no share is continuously available.
     pub records: Option<OpenRecords>,
     /// FSCTLs of conformance tests are served, which bring connections into states that no client could. Never for
@@ -111,7 +119,7 @@ pub struct ServerConfig {
     /// volume need the same, and the same numbers for users, to understand each other's descriptors.
     pub sid: Option<Sid>,
     /// Users who may take ownership of anything and open anything for backup.
-    pub administrators: Vec<String>,
+    pub administrators: People,
     /// Groups of users that descriptors may name.
     pub groups: Vec<Group>,
 }
@@ -132,12 +140,19 @@ impl ServerConfig {
             interfaces: None,
             compression: false,
             users,
+            ntlm: true,
+            kerberos: None,
             records: None,
             protocol_tests: false,
             sid: None,
-            administrators: Vec::new(),
+            administrators: People::default(),
             groups: Vec::new(),
         }
+    }
+
+    /// The ways to log in.
+    pub(crate) fn offer(&self) -> Offer {
+        Offer { kerberos: self.kerberos.is_some(), ntlm: self.ntlm }
     }
 }
 
@@ -151,7 +166,7 @@ pub struct Share {
     pub comment: String,
     pub read_only: bool,
     /// Who may connect; empty: everyone who can log in.
-    pub users: Vec<String>,
+    pub users: People,
     /// Left out of browse lists.
     pub hidden: bool,
     /// Listings leave out what the user may not read.
@@ -186,7 +201,7 @@ impl Share {
             vfs,
             comment: String::new(),
             read_only: false,
-            users: Vec::new(),
+            users: People::default(),
             hidden: false,
             hide_unreadable: false,
             continuously_available: false,
@@ -211,7 +226,7 @@ impl Share {
         if self.read_only || self.vfs.caps().read_only { READ_ONLY_ACCESS } else { AccessMask::FILE_ALL }
     }
 
-    pub(crate) fn admits(&self, user: &str) -> bool {
-        self.users.is_empty() || self.users.iter().any(|name| name.to_lowercase() == user.to_lowercase())
+    pub(crate) fn admits(&self, user: &str, token: &Token) -> bool {
+        self.users.is_empty() || self.users.has(user, token)
     }
 }

@@ -178,6 +178,10 @@ impl Exchange<'_> {
         self.signs = channel.clone();
         let sign = request.sign;
         let refuse = |status| Err(Refused { status, sign });
+        let is_expired = channel.as_ref().is_some_and(|channel| channel.session.is_expired());
+        if is_expired && (!goes_on_expired(command) || related && self.chain.is_refused()) {
+            return refuse(NtStatus::NETWORK_SESSION_EXPIRED);
+        }
         if related && (!follows || self.chain.is_refused()) {
             return refuse(NtStatus::INVALID_PARAMETER);
         }
@@ -349,6 +353,12 @@ impl Exchange<'_> {
         known.into_iter().for_each(|announcement| announcement.made(self.connection, seal.is_some()));
         Ok(())
     }
+}
+
+/// What a user may do who has to prove himself again: end things, and ask for the connection. Of LOCK this is to
+/// unlock, which its own file sees to.
+fn goes_on_expired(command: Command) -> bool {
+    matches!(command, Command::Logoff | Command::Close | Command::Lock | Command::Echo)
 }
 
 /// Statuses that say that there is no key to sign with. As with Windows such an answer to a signed request

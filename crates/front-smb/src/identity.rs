@@ -6,10 +6,15 @@
 //! the groups "None" (`...-513`), which is the group of what a user makes, and Users (`S-1-5-32-545`), and in those of
 //! the operator's groups that name the user: their numbers are made of their names.
 //!
+//! Who logs in by ticket is who the domain says in it (PAC), with the groups that it says, and who has the same name
+//! here besides. A realm that says nothing of SIDs leaves that to us: a user whom the server knows by password is the
+//! same one, and any other has a SID made of the principal's name, the same at every server.
+//!
 //! Administrators (`ServerConfig::administrators`) are in the group `S-1-5-32-544` and have the privileges of one:
 //! they may take ownership, read and write system lists, make anybody the owner, and, where a client opens with
 //! FILE_OPEN_FOR_BACKUP_INTENT, read and write whatever descriptors say.
 
+use smb_core::acceptor::Ticket;
 use smb_core::access::{Privileges, Token};
 use smb_wire::Sid;
 use smb_wire::ids::Guid;
@@ -37,44 +42,67 @@ pub(crate) fn group_number(name: &str) -> u32 {
     (USER_NUMBER_MAX + 1) | (hash & USER_NUMBER_MAX)
 }
 
-/// The token of a user who has logged in.
-pub(crate) fn token(
-    domain: &Sid,
-    number: u32,
-    groups: impl Iterator<Item = u32>,
-    is_administrator: bool,
-) -> Token {
+/// The token of a user who has logged in, known here by a number, or by a ticket, or by both. `None`: by neither.
+pub(crate) fn token(domain: &Sid, number: Option<u32>, ticket: Option<&Ticket>) -> Option<Token> {
     // A domain has room for a number: the configuration takes no other.
     let member = |number| domain.child(number).unwrap_or_else(Sid::anonymous);
-    let mut groups: Vec<Sid> = [member(NONE), Sid::users()].into_iter().chain(groups.map(member)).collect();
-    let mut privileges = Privileges::empty();
-    if is_administrator {
-        groups.push(Sid::administrators());
-        privileges = Privileges::all();
-    }
-    Token::authenticated(member(number), groups, privileges)
+    let here = number.map(member);
+    let (user, mut groups) = match ticket.map(|ticket| (&ticket.membership, &ticket.principal)) {
+        Some((Some(membership), _)) => {
+            let groups = membership.groups.iter().cloned().chain(here).collect();
+            (membership.user.clone(), groups)
+        }
+        Some((None, principal)) => (here.unwrap_or_else(|| principal.sid()), vec![member(NONE)]),
+        None => (here?, vec![member(NONE)]),
+    };
+    groups.push(Sid::users());
+    Some(Token::authenticated(user, groups, Privileges::empty()))
+}
+
+/// The same user in further groups of the server's domain, by their numbers.
+pub(crate) fn in_groups(mut token: Token, domain: &Sid, numbers: impl IntoIterator<Item = u32>) -> Token {
+    token.groups.extend(numbers.into_iter().filter_map(|number| domain.child(number)));
+    token
+}
+
+/// The same user as an administrator.
+pub(crate) fn administrator(mut token: Token) -> Token {
+    token.groups.push(Sid::administrators());
+    Token { privileges: Privileges::all(), ..token }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use smb_core::kerberos::{Membership, Principal};
+    use smb_wire::FileTime;
 
     const SERVER: Guid = *b"farshare\0server\0";
+
+    fn known(domain: &Sid, number: u32) -> Token {
+        token(domain, Some(number), None).unwrap()
+    }
+
+    fn ticket(name: &str, membership: Option<Membership>) -> Ticket {
+        let principal = Principal::new([name.as_bytes()], b"HOME.TEST").unwrap();
+        Ticket { principal, ends: FileTime::NONE, membership }
+    }
 
     #[test]
     fn users_are_told_apart_by_server_and_number() {
         let here = domain(SERVER);
-        let alice = token(&here, 1000, [].into_iter(), false);
+        let alice = known(&here, 1000);
         assert!(alice.user.to_string().starts_with("S-1-5-21-") && alice.user.relative_id() == Some(1000));
-        assert_ne!(alice.user, token(&here, 1001, [].into_iter(), false).user);
-        assert_ne!(alice.user, token(&domain([7; 16]), 1000, [].into_iter(), false).user);
+        assert_ne!(alice.user, known(&here, 1001).user);
+        assert_ne!(alice.user, known(&domain([7; 16]), 1000).user);
         assert_eq!(alice.primary_group().relative_id(), Some(NONE));
         assert!(!alice.contains(&Sid::administrators()) && alice.privileges.is_empty());
+        assert_eq!(token(&here, None, None), None, "removed");
     }
 
     #[test]
     fn administrators_have_group_and_privileges() {
-        let root = token(&domain(SERVER), 1000, [].into_iter(), true);
+        let root = administrator(known(&domain(SERVER), 1000));
         assert!(root.contains(&Sid::administrators()) && root.privileges == Privileges::all());
         assert_eq!(
             root.primary_group().relative_id(),
@@ -92,5 +120,27 @@ mod tests {
         for name in ["", "a", "artists", "Ölfässer"] {
             assert!((USER_NUMBER_MAX + 1..1 << 31).contains(&group_number(name)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_ticket_says_who_somebody_is_where_the_realm_knows() {
+        let here = domain(SERVER);
+        let sid = |text: &str| text.parse::<Sid>().unwrap();
+        let groups = vec![sid("S-1-5-21-7-7-7-513"), sid("S-1-5-21-7-7-7-1105")];
+        let membership = Membership { user: sid("S-1-5-21-7-7-7-1104"), groups: groups.clone() };
+        let alice = token(&here, Some(1000), Some(&ticket("alice", Some(membership)))).unwrap();
+        assert_eq!((&alice.user, alice.primary_group()), (&sid("S-1-5-21-7-7-7-1104"), &groups[0]));
+        assert!(alice.contains(&groups[1]) && alice.contains(&known(&here, 1000).user));
+        assert!(alice.contains(&Sid::users()) && !alice.contains(&Sid::administrators()));
+    }
+
+    #[test]
+    fn a_realm_without_sids_leaves_the_users_that_are_known_and_makes_others() {
+        let here = domain(SERVER);
+        let of = |name: &str, number| token(&here, number, Some(&ticket(name, None))).unwrap().user;
+        assert_eq!(of("alice", Some(1000)), known(&here, 1000).user, "the same by password and by ticket");
+        assert_eq!(of("bob", None), of("BOB", None));
+        assert_ne!(of("bob", None), of("carol", None));
+        assert_eq!(of("bob", None).sub_authorities().len(), 5);
     }
 }

@@ -17,6 +17,7 @@
 //! * `interfaces`: which addresses clients may open further channels to;
 //! * `accounts`, `identity`: users and groups, as descriptors and pipes name them;
 //! * `discovery`: announcing the server by multicast DNS and WS-Discovery;
+//! * `tickets`, `people`: log-in by Kerberos, and who is meant by a name or a SID;
 //! * `veto`: names that a share does not have.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
@@ -41,6 +42,7 @@ mod negotiate;
 mod open;
 mod order;
 mod outbox;
+mod people;
 mod persistent;
 mod pipe;
 mod reply;
@@ -50,6 +52,7 @@ mod server;
 mod session;
 mod snapshots;
 mod status;
+mod tickets;
 mod transport;
 mod turns;
 mod veto;
@@ -60,8 +63,10 @@ pub use config::{Encryption, Group, QuicConfig, ServerConfig, Share, Signing, Sy
 pub use discovery::{Announced, Announcement, DISK_NAME_MAX_BYTES};
 pub use identity::USER_NUMBER_MAX;
 pub use interfaces::{InterfaceChoice, Named};
+pub use people::People;
 pub use persistent::OpenRecords;
 pub use server::{Server, ServerStatus, SessionStatus};
 pub use snapshots::SnapshotPattern;
+pub use tickets::KerberosConfig;
 pub use transport::quic::Certificate;
 pub use veto::Veto;

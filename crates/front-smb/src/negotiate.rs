@@ -63,7 +63,7 @@ fn answer(connection: &Connection, agreement: &Agreement) -> Answer {
         max_read_size: agreement.max_transfer_bytes,
         max_write_size: agreement.max_transfer_bytes,
         system_time: file_info::file_time(Time::now()),
-        security_buffer: spnego::server_hint().into(),
+        security_buffer: spnego::server_hint(connection.server.config.offer()).into(),
         contexts: agreement.contexts.clone(),
     };
     Answer::ok(|body| response.encode(body))

@@ -274,7 +274,7 @@ async fn restore_one(
     mut record: Record,
 ) -> vfs::Result<(KeptOpen, Durability)> {
     // A user who is gone cannot come for it.
-    let token = state.accounts.token(&record.user).ok_or(vfs::Error::AccessDenied)?;
+    let token = state.accounts.token(&record.user, None).ok_or(vfs::Error::AccessDenied)?;
     record.former.request.rights =
         Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
     record.former.request.owner = share.vfs.new_owner();

@@ -15,12 +15,14 @@ use crate::limits;
 use crate::open::{self, FileOpen};
 use crate::persistent;
 use crate::session::{ConnectionId, Session};
+use crate::tickets::TicketDesk;
 use crate::transport::quic::{Certificate, Identity, Quic};
 use crate::transport::{Arrived, Kind, Listener, Transport, quic, tcp};
 use crate::turns::{Turns, place_of};
 use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use smb_core::compression::Compression;
+use smb_core::kerberos::Keytab;
 use smb_core::negotiate::{EncryptionPolicy, Policy};
 use smb_core::throttle::{Throttle, ThrottlePolicy};
 use smb_wire::negotiate::{Capabilities, Dialect};
@@ -71,6 +73,8 @@ pub(crate) struct State {
     /// Failed log-ins by place, whoever the user was said to be.
     pub(crate) throttle_of_places: Mutex<Throttle>,
     pub(crate) turns: Turns,
+    /// Log-in by Kerberos, if it is offered.
+    pub(crate) tickets: Option<TicketDesk>,
     anonymous: Mutex<HashMap<IpAddr, usize>>,
     pub(crate) counters: Counters,
     last_open: AtomicU64,
@@ -180,6 +184,13 @@ impl Server {
     pub fn renew_certificate(&self, certificate: Certificate) {
         if let Some(identity) = &self.identity {
             identity.renew(certificate);
+        }
+    }
+
+    /// Takes tickets by other keys from now on; of no effect where there were none.
+    pub fn renew_keytab(&self, keytab: Keytab) {
+        if let Some(tickets) = &self.state.tickets {
+            tickets.renew(keytab);
         }
     }
 
@@ -297,6 +308,7 @@ impl State {
         };
         State {
             accounts: Accounts::new(&config),
+            tickets: config.kerberos.as_ref().map(TicketDesk::new),
             config,
             quic_policy: Policy { min_dialect: Dialect::SMB_3_1_1, ..policy.clone() },
             tcp_policy: policy,

@@ -6,6 +6,7 @@
 //!
 //! Lock order: a session's tables are locked one at a time and never across an await.
 
+use crate::commands::file_info;
 use crate::connection::Connection;
 use crate::limits;
 use crate::open::Open;
@@ -16,12 +17,14 @@ use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::AccessMask;
+use smb_wire::FileTime;
 use smb_wire::create::apple::AppleServerCapabilities;
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use volume::Time;
 
 /// Which connection, among all of this server's life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -63,7 +66,12 @@ pub(crate) struct Session {
     channels: Mutex<Vec<(ConnectionId, Weak<Connection>)>>,
     next_tree: AtomicU32,
     gone: AtomicBool,
+    /// When the user has to prove himself again, as FILETIME; [`NEVER`].
+    expires: AtomicU64,
 }
+
+/// Later than any time there is.
+const NEVER: u64 = u64::MAX;
 
 /// A connection's part in a session.
 #[derive(Clone)]
@@ -98,6 +106,8 @@ pub(crate) struct NewSession {
     pub(crate) signer: Arc<Signer>,
     pub(crate) sealing: Option<Sealing>,
     pub(crate) connection: Arc<Connection>,
+    /// When the user has to prove himself again.
+    pub(crate) expires: Option<FileTime>,
 }
 
 impl Tree {
@@ -127,6 +137,7 @@ impl Session {
             channels: Mutex::new(vec![(new.connection.id, Arc::downgrade(&new.connection))]),
             next_tree: AtomicU32::new(1),
             gone: AtomicBool::new(false),
+            expires: AtomicU64::new(new.expires.map_or(NEVER, |time| time.0)),
         })
     }
 
@@ -147,6 +158,17 @@ impl Session {
     /// Whether the session was ended: nothing may succeed in it any more.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether the user has to prove himself again before anything else (MS-SMB2 3.3.5.2.9).
+    pub(crate) fn is_expired(&self) -> bool {
+        let expires = self.expires.load(Ordering::Relaxed);
+        expires != NEVER && file_info::file_time(Time::now()).0 >= expires
+    }
+
+    /// The user has proved himself again.
+    pub(crate) fn renew(&self, expires: Option<FileTime>) {
+        self.expires.store(expires.map_or(NEVER, |time| time.0), Ordering::Relaxed);
     }
 
     /// Another connection joins; false when there are too many.

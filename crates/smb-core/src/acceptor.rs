@@ -1,25 +1,28 @@
 //! A log-in as SESSION_SETUP carries it: tokens in, tokens out, a session key at the end.
 //!
 //! The first token decides the framing: it is either a bare NTLM message (as the Linux kernel client sends) or
-//! SPNEGO around it (everyone else). Then:
+//! SPNEGO around whatever the client likes best. Then:
 //!
 //! ```text
-//! Fresh ── NTLM NEGOTIATE ──────────────────────► Challenged ── AUTHENTICATE ──► Over (done or refused)
-//!   └──── SPNEGO preferring another mechanism ──► Selected ── NTLM NEGOTIATE ──► Challenged
+//! Fresh ── NTLM NEGOTIATE ──────────────────► Challenged ── AUTHENTICATE ──► Over (done or refused)
+//!   ├───── ticket ──────────────────────────► Over
+//!   └───── SPNEGO without a token for us ───► Selected ── NTLM NEGOTIATE ──► Challenged
+//!                                                └─────── ticket ──────────► Confirming ── signature ──► Over
 //! ```
 //!
 //! A SPNEGO client may sign the list of mechanisms it offered. That signature is verified whenever it is there,
-//! and answered with ours. A client whose first choice was another mechanism ought to send one (RFC 4178,
-//! section 5); since NTLM is the only mechanism here, there is nothing that an edited list could be bent to,
-//! and a client that sends none is let in.
+//! and answered with ours. A client whose first choice was a mechanism that is not offered here ought to send one
+//! (RFC 4178, section 5). Of a ticket it is asked for. Of NTLM it is not: not every client sends one, and an edited
+//! list could only lead where a client is led by an edited list of the server's, which the client alone can refuse.
 
 use zeroize::Zeroizing;
 
 use smb_wire::status::NtStatus;
 use smb_wire::time::FileTime;
 
-use crate::ntlm::{self, Exchange, Identity, MessageSigner, NtHash, SessionKey, TargetNames};
-use crate::spnego::{self, ClientToken, NegState};
+use crate::kerberos::{self, Membership, MicSigner, Tickets};
+use crate::ntlm::{self, Exchange, Identity, MessageSigner, NtHash, TargetNames};
+use crate::spnego::{self, ClientToken, Mechanism, NegState, NegTokenInit, Offer};
 
 /// Longest token accepted, in bytes: what SESSION_SETUP's 16-bit length can say.
 pub const MAX_TOKEN_LEN: usize = 65535;
@@ -40,8 +43,21 @@ pub struct Established {
     pub token: Vec<u8>,
     /// The user, in the client's spelling.
     pub identity: Identity,
-    /// The session key.
-    pub session_key: SessionKey,
+    /// The session key, as long as the mechanism made it.
+    pub session_key: Zeroizing<Vec<u8>>,
+    /// What the user's ticket says, after a log-in by ticket.
+    pub ticket: Option<Ticket>,
+}
+
+/// What a ticket says besides who the user is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The user's name in Kerberos.
+    pub principal: kerberos::Principal,
+    /// When it ends, and what was begun with it.
+    pub ends: FileTime,
+    /// The user and the user's groups by SID, if the realm says.
+    pub membership: Option<Membership>,
 }
 
 /// A failed log-in.
@@ -54,15 +70,19 @@ pub struct Refusal {
 }
 
 /// Why a log-in failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The token is neither NTLM nor SPNEGO, too long, or does not belong here in the exchange.
     BadToken,
-    /// The client offers no NTLM.
+    /// The client offers nothing that is offered here.
     NoCommonMechanism,
+    /// The client would log in by NTLM, which is switched off.
+    NtlmBlocked,
     /// NTLM refused.
     Ntlm(ntlm::Refusal),
-    /// The signature of the mechanism list is wrong: the list was edited on the way.
+    /// Kerberos refused.
+    Kerberos(kerberos::Refusal),
+    /// The signature of the mechanism list is wrong or missing: the list was edited on the way.
     BadMechanismList,
 }
 
@@ -70,8 +90,10 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::BadToken => f.write_str("unexpected or malformed security token"),
-            Self::NoCommonMechanism => f.write_str("client does not offer NTLM"),
+            Self::NoCommonMechanism => f.write_str("client offers no mechanism that is offered here"),
+            Self::NtlmBlocked => f.write_str("client offers NTLM, which is switched off"),
             Self::Ntlm(refusal) => refusal.fmt(f),
+            Self::Kerberos(refusal) => refusal.fmt(f),
             Self::BadMechanismList => f.write_str("SPNEGO mechanism list was altered on the way"),
         }
     }
@@ -80,9 +102,17 @@ impl std::fmt::Display for Reason {
 impl Refusal {
     /// What the client is told: nothing about whether the user exists.
     pub fn status(&self) -> NtStatus {
-        match self.reason {
-            Reason::BadToken | Reason::Ntlm(ntlm::Refusal::Malformed) => NtStatus::INVALID_PARAMETER,
-            Reason::NoCommonMechanism | Reason::Ntlm(_) | Reason::BadMechanismList => NtStatus::LOGON_FAILURE,
+        match &self.reason {
+            Reason::BadToken
+            | Reason::Ntlm(ntlm::Refusal::Malformed)
+            | Reason::Kerberos(kerberos::Refusal::Malformed) => NtStatus::INVALID_PARAMETER,
+            Reason::NtlmBlocked => NtStatus::NTLM_BLOCKED,
+            Reason::Kerberos(kerberos::Refusal::Unsupported(_)) => NtStatus::NOT_SUPPORTED,
+            Reason::Kerberos(kerberos::Refusal::Clock(_)) => NtStatus::TIME_DIFFERENCE_AT_DC,
+            Reason::Kerberos(kerberos::Refusal::TooManyLogons) => NtStatus::INSUFFICIENT_RESOURCES,
+            Reason::NoCommonMechanism | Reason::Ntlm(_) | Reason::Kerberos(_) | Reason::BadMechanismList => {
+                NtStatus::LOGON_FAILURE
+            }
         }
     }
 }
@@ -90,6 +120,20 @@ impl Refusal {
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
         Self { reason, identity: None }
+    }
+}
+
+/// What log-ins are judged by. What is missing is not offered.
+pub struct Judges<'p, 't> {
+    /// The NT hash of a user, without regard to case.
+    pub passwords: Option<&'p mut dyn FnMut(&Identity) -> Option<NtHash>>,
+    /// Kerberos.
+    pub tickets: Option<Tickets<'t>>,
+}
+
+impl Judges<'_, '_> {
+    fn offer(&self) -> Offer {
+        Offer { kerberos: self.tickets.is_some(), ntlm: self.passwords.is_some() }
     }
 }
 
@@ -101,9 +145,29 @@ enum Framing {
 
 enum State {
     Fresh,
-    Selected { mechanisms: Vec<u8> },
-    Challenged { framing: Framing, exchange: Exchange },
+    Selected {
+        mechanism: Mechanism,
+        mechanisms: Vec<u8>,
+        /// It was not the client's first choice.
+        asks_signature: bool,
+    },
+    Challenged {
+        framing: Framing,
+        exchange: Exchange,
+    },
+    /// Done but for the client's signature of its list.
+    Confirming {
+        established: Box<Established>,
+        mechanisms: Vec<u8>,
+        signer: Signer,
+    },
     Over,
+}
+
+/// Who signs lists of mechanisms.
+enum Signer {
+    Ntlm(MessageSigner),
+    Kerberos(MicSigner),
 }
 
 /// One log-in in progress. Make a new one for each, also for a re-authentication.
@@ -120,72 +184,174 @@ impl Acceptor {
     }
 
     /// Takes the client's next token.
-    ///
-    /// `lookup` gives the NT hash of a user, without regard to case.
-    pub fn step(
-        &mut self,
-        token: &[u8],
-        now: FileTime,
-        lookup: &mut dyn FnMut(&Identity) -> Option<NtHash>,
-    ) -> Step {
+    pub fn step(&mut self, token: &[u8], now: FileTime, judges: &mut Judges<'_, '_>) -> Step {
         if token.len() > MAX_TOKEN_LEN {
             self.state = State::Over;
             return Step::Refused(Reason::BadToken.into());
         }
         let step = match std::mem::replace(&mut self.state, State::Over) {
-            State::Fresh => self.first_token(token, now),
-            State::Selected { mechanisms } => self.selected_token(token, mechanisms, now),
-            State::Challenged { framing, exchange } => finish(token, framing, exchange, lookup),
+            State::Fresh => self.first_token(token, now, judges),
+            State::Selected { mechanism, mechanisms, asks_signature } => {
+                let selected = Selected { mechanism, mechanisms, asks_signature, is_named: true };
+                self.selected_token(token, selected, now, judges)
+            }
+            State::Challenged { framing, exchange } => finish(token, framing, exchange, judges),
+            State::Confirming { established, mechanisms, signer } => {
+                confirm(token, *established, &mechanisms, &signer).map_err(Refusal::from)
+            }
             State::Over => Err(Reason::BadToken.into()),
         };
         step.unwrap_or_else(Step::Refused)
     }
 
-    fn first_token(&mut self, token: &[u8], now: FileTime) -> Result<Step, Refusal> {
+    fn first_token(
+        &mut self,
+        token: &[u8],
+        now: FileTime,
+        judges: &mut Judges<'_, '_>,
+    ) -> Result<Step, Refusal> {
         if token.starts_with(&ntlm::SIGNATURE) {
-            return self.challenge_client(token, Framing::Raw, now);
+            return match judges.passwords {
+                Some(_) => self.challenge_client(token, Framing::Raw, None, now),
+                None => Err(Reason::NtlmBlocked.into()),
+            };
         }
         let Some(ClientToken::Init(init)) = spnego::decode(token) else {
             return Err(Reason::BadToken.into());
         };
-        let Some(place) = init.ntlm_place else { return Err(Reason::NoCommonMechanism.into()) };
+        let (place, mechanism) = choose(&init, judges.offer())?;
         let mechanisms = init.mechanisms.to_vec();
+        let asks_signature = place > 0;
         match init.token {
-            Some(token) if place == 0 => self.challenge_client(token, Framing::Spnego(mechanisms), now),
+            Some(token) if place == 0 => {
+                let selected = Selected { mechanism, mechanisms, asks_signature, is_named: false };
+                self.mechanism_token(token, None, selected, now, judges)
+            }
             _ => {
                 let state = if place == 0 { NegState::AcceptIncomplete } else { NegState::RequestMic };
-                self.state = State::Selected { mechanisms };
-                Ok(Step::Continue(spnego::response(state, true, None, None)))
+                self.state = State::Selected { mechanism, mechanisms, asks_signature };
+                Ok(Step::Continue(spnego::response(state, Some(mechanism), None, None)))
             }
         }
     }
 
-    /// The first NTLM message of a client that was told to use NTLM.
-    fn selected_token(&mut self, token: &[u8], mechanisms: Vec<u8>, now: FileTime) -> Result<Step, Refusal> {
-        let message = match spnego::decode(token) {
-            Some(ClientToken::Response(response)) => response.token,
-            _ => None,
-        };
-        self.challenge_client(message.ok_or(Reason::BadToken)?, Framing::Spnego(mechanisms), now)
+    /// The first message of a client that was told what to use.
+    fn selected_token(
+        &mut self,
+        token: &[u8],
+        selected: Selected,
+        now: FileTime,
+        judges: &mut Judges<'_, '_>,
+    ) -> Result<Step, Refusal> {
+        match spnego::decode(token) {
+            Some(ClientToken::Response(response)) => {
+                let message = response.token.ok_or(Reason::BadToken)?;
+                self.mechanism_token(message, response.mic, selected, now, judges)
+            }
+            _ => Err(Reason::BadToken.into()),
+        }
     }
 
-    fn challenge_client(&mut self, message: &[u8], framing: Framing, now: FileTime) -> Result<Step, Refusal> {
+    /// The first message of a mechanism, inside SPNEGO.
+    fn mechanism_token(
+        &mut self,
+        message: &[u8],
+        mic: Option<&[u8]>,
+        selected: Selected,
+        now: FileTime,
+        judges: &mut Judges<'_, '_>,
+    ) -> Result<Step, Refusal> {
+        match selected.mechanism {
+            Mechanism::Ntlm => {
+                let framing = Framing::Spnego(selected.mechanisms);
+                self.challenge_client(message, framing, Some(Mechanism::Ntlm), now)
+            }
+            Mechanism::Kerberos | Mechanism::MsKerberos => {
+                let tickets = judges.tickets.as_mut().ok_or(Reason::NoCommonMechanism)?;
+                let accepted = kerberos::accept(message, tickets, now).map_err(Reason::Kerberos)?;
+                Ok(self.ticket_taken(accepted, mic, selected)?)
+            }
+        }
+    }
+
+    fn challenge_client(
+        &mut self,
+        message: &[u8],
+        framing: Framing,
+        names: Option<Mechanism>,
+        now: FileTime,
+    ) -> Result<Step, Refusal> {
         let (exchange, challenge) =
             Exchange::begin(message, &self.names, self.challenge, now).map_err(Reason::Ntlm)?;
         let token = match framing {
             Framing::Raw => challenge,
-            Framing::Spnego(_) => spnego::response(NegState::AcceptIncomplete, true, Some(&challenge), None),
+            Framing::Spnego(_) => spnego::response(NegState::AcceptIncomplete, names, Some(&challenge), None),
         };
         self.state = State::Challenged { framing, exchange };
         Ok(Step::Continue(token))
     }
+
+    /// Somebody has shown a good ticket: that is all, unless a signature is asked for that is not there yet. The
+    /// client cannot make it before it has our reply.
+    fn ticket_taken(
+        &mut self,
+        accepted: kerberos::Accepted,
+        mic: Option<&[u8]>,
+        selected: Selected,
+    ) -> Result<Step, Reason> {
+        let Selected { mechanism, mechanisms, asks_signature, is_named } = selected;
+        let names = (!is_named).then_some(mechanism);
+        let signer = Signer::Kerberos(accepted.signer);
+        let reply = accepted.reply.as_deref();
+        let mut established = Established {
+            token: Vec::new(),
+            identity: Identity {
+                user: accepted.user,
+                domain: accepted.principal.realm().to_owned(),
+                workstation: String::new(),
+            },
+            session_key: Zeroizing::new(accepted.session_key.as_bytes().to_vec()),
+            ticket: Some(Ticket {
+                principal: accepted.principal,
+                ends: accepted.ends,
+                membership: accepted.membership,
+            }),
+        };
+        if asks_signature && mic.is_none() {
+            let token = spnego::response(NegState::AcceptIncomplete, names, reply, None);
+            self.state = State::Confirming { established: Box::new(established), mechanisms, signer };
+            return Ok(Step::Continue(token));
+        }
+        let answer = check_mechanisms(&mechanisms, mic, Some(&signer))?;
+        established.token = spnego::response(NegState::AcceptCompleted, names, reply, answer.as_deref());
+        Ok(Step::Done(established))
+    }
+}
+
+/// What client and server have settled on.
+struct Selected {
+    mechanism: Mechanism,
+    mechanisms: Vec<u8>,
+    asks_signature: bool,
+    /// The client was told.
+    is_named: bool,
+}
+
+/// The first of the client's choices that is offered here, and its place.
+fn choose(init: &NegTokenInit<'_>, offer: Offer) -> Result<(usize, Mechanism), Reason> {
+    let offered = |choice: &Option<Mechanism>| choice.filter(|mechanism| offer.has(*mechanism));
+    let found = init.choices.iter().enumerate().find_map(|(place, choice)| Some((place, offered(choice)?)));
+    found.ok_or_else(|| match init.choices.contains(&Some(Mechanism::Ntlm)) {
+        true => Reason::NtlmBlocked,
+        false => Reason::NoCommonMechanism,
+    })
 }
 
 fn finish(
     token: &[u8],
     framing: Framing,
     exchange: Exchange,
-    lookup: &mut dyn FnMut(&Identity) -> Option<NtHash>,
+    judges: &mut Judges<'_, '_>,
 ) -> Result<Step, Refusal> {
     let (message, mic) = match &framing {
         Framing::Raw => (token, None),
@@ -194,31 +360,51 @@ fn finish(
             _ => return Err(Reason::BadToken.into()),
         },
     };
+    let lookup = judges.passwords.as_mut().ok_or(Reason::NtlmBlocked)?;
     let (identity, login) = exchange.finish(message, lookup);
     let refuse = |reason| Refusal { reason, identity: identity.clone() };
     let login = login.map_err(|refusal| refuse(Reason::Ntlm(refusal)))?;
     let token = match &framing {
         Framing::Raw => Vec::new(),
         Framing::Spnego(mechanisms) => {
-            let answer = check_mechanisms(mechanisms, mic, login.signer.as_ref()).map_err(refuse)?;
-            spnego::response(NegState::AcceptCompleted, false, None, answer.as_ref().map(|mic| &mic[..]))
+            let signer = login.signer.map(Signer::Ntlm);
+            let answer = check_mechanisms(mechanisms, mic, signer.as_ref()).map_err(refuse)?;
+            spnego::response(NegState::AcceptCompleted, None, None, answer.as_deref())
         }
     };
-    let session_key: SessionKey = Zeroizing::new(*login.session_key);
+    let session_key = Zeroizing::new(login.session_key.to_vec());
     let identity = identity.unwrap_or_default();
-    Ok(Step::Done(Established { token, identity, session_key }))
+    Ok(Step::Done(Established { token, identity, session_key, ticket: None }))
+}
+
+/// The last leg of a client that was asked for its signature.
+fn confirm(
+    token: &[u8],
+    mut established: Established,
+    mechanisms: &[u8],
+    signer: &Signer,
+) -> Result<Step, Reason> {
+    let Some(ClientToken::Response(response)) = spnego::decode(token) else { return Err(Reason::BadToken) };
+    let mic = response.mic.ok_or(Reason::BadMechanismList)?;
+    let answer = check_mechanisms(mechanisms, Some(mic), Some(signer))?;
+    established.token = spnego::response(NegState::AcceptCompleted, None, None, answer.as_deref());
+    Ok(Step::Done(established))
 }
 
 /// Verifies the client's signature of its mechanism list, if there is one, and gives ours in return.
 fn check_mechanisms(
     mechanisms: &[u8],
     mic: Option<&[u8]>,
-    signer: Option<&MessageSigner>,
-) -> Result<Option<[u8; 16]>, Reason> {
+    signer: Option<&Signer>,
+) -> Result<Option<Vec<u8>>, Reason> {
     let Some(mic) = mic else { return Ok(None) };
-    let signer = signer.ok_or(Reason::BadMechanismList)?;
-    if !signer.verify_from_client(mechanisms, mic) {
-        return Err(Reason::BadMechanismList);
-    }
-    Ok(Some(signer.sign_from_server(mechanisms)))
+    let (verified, ours) = match signer.ok_or(Reason::BadMechanismList)? {
+        Signer::Ntlm(signer) => {
+            (signer.verify_from_client(mechanisms, mic), signer.sign_from_server(mechanisms).to_vec())
+        }
+        Signer::Kerberos(signer) => {
+            (signer.verify_from_client(mechanisms, mic), signer.sign_from_server(mechanisms))
+        }
+    };
+    if verified { Ok(Some(ours)) } else { Err(Reason::BadMechanismList) }
 }

@@ -6,7 +6,7 @@
 //! | question | module |
 //! |---|---|
 //! | which dialect, cipher and signing algorithm? | [`negotiate`] |
-//! | who is the client, and what is the session key? | [`acceptor`], made of [`spnego`] and [`ntlm`] |
+//! | who is the client, and what is the session key? | [`acceptor`], made of [`spnego`], [`ntlm`] and [`kerberos`] |
 //! | how long must a failed log-in wait? | [`throttle`] |
 //! | which keys follow from the session key? | [`preauth`], [`kdf`] |
 //! | is this message authentic, how is ours signed or sealed? | [`signing`], [`sealing`] |
@@ -26,7 +26,9 @@ pub mod access;
 pub mod algorithm;
 pub mod compression;
 pub mod credits;
+mod der;
 pub mod kdf;
+pub mod kerberos;
 pub mod names;
 pub mod negotiate;
 pub mod ntlm;

@@ -1,4 +1,4 @@
-//! SPNEGO tokens (RFC 4178, MS-SPNG): just enough DER to offer NTLM and to find it in what a client offers.
+//! SPNEGO tokens (RFC 4178, MS-SPNG): just enough to offer Kerberos and NTLM and to find them in what a client offers.
 //!
 //! The structure is fixed and its depth with it: nothing here recurses. Unknown fields are passed over; lengths
 //! are checked against what is left. A decoded token borrows from its bytes.
@@ -11,16 +11,14 @@
 //!     [0] negState ENUMERATED, [1] supportedMech OID, [2] responseToken OCTET STRING, [3] mechListMIC }
 //! ```
 
-mod der;
+use crate::der::{
+    Reader, TAG_ENUMERATED, TAG_GENERAL_STRING, TAG_OCTET_STRING, TAG_OID, TAG_SEQUENCE, application,
+    context, wrap, wrap_all,
+};
 
-use der::{Reader, wrap, wrap_all};
+use crate::kerberos::{OID_KERBEROS, OID_MS_KERBEROS};
 
-const TAG_APPLICATION_0: u8 = 0x60;
-const TAG_SEQUENCE: u8 = 0x30;
-const TAG_OCTET_STRING: u8 = 0x04;
-const TAG_OID: u8 = 0x06;
-const TAG_ENUMERATED: u8 = 0x0a;
-const TAG_GENERAL_STRING: u8 = 0x1b;
+const TAG_APPLICATION_0: u8 = application(0);
 
 /// 1.3.6.1.5.5.2
 const OID_SPNEGO: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x02];
@@ -32,11 +30,6 @@ const HINT_NAME: &[u8] = b"not_defined_in_RFC4178@please_ignore";
 const MAX_MECHANISMS: usize = 64;
 /// Longest list of them, in bytes: it is kept until the client answers, by whoever asks.
 const MAX_MECHANISMS_LEN: usize = 1024;
-
-/// Context-specific, constructed tag `[n]`.
-const fn context(n: u8) -> u8 {
-    0xa0 | n
-}
 
 /// State of a negotiation as a server reports it (RFC 4178 4.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +51,56 @@ pub enum ClientToken<'t> {
     Response(NegTokenResp<'t>),
 }
 
+/// A way to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// Kerberos.
+    Kerberos,
+    /// Kerberos under the name that Windows puts first.
+    MsKerberos,
+    /// NTLM.
+    Ntlm,
+}
+
+impl Mechanism {
+    fn oid(self) -> &'static [u8] {
+        match self {
+            Self::Kerberos => OID_KERBEROS,
+            Self::MsKerberos => OID_MS_KERBEROS,
+            Self::Ntlm => OID_NTLMSSP,
+        }
+    }
+
+    fn of(oid: &[u8]) -> Option<Mechanism> {
+        [Self::Kerberos, Self::MsKerberos, Self::Ntlm].into_iter().find(|mechanism| mechanism.oid() == oid)
+    }
+}
+
+/// What this server offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Log-ins by ticket.
+    pub kerberos: bool,
+    /// Log-ins by password.
+    pub ntlm: bool,
+}
+
+impl Offer {
+    /// Whether that is among it.
+    pub fn has(self, mechanism: Mechanism) -> bool {
+        match mechanism {
+            Mechanism::Kerberos | Mechanism::MsKerberos => self.kerberos,
+            Mechanism::Ntlm => self.ntlm,
+        }
+    }
+}
+
 /// What a client offers.
 pub struct NegTokenInit<'t> {
     /// The mechanism list as encoded, tag included: what its signature covers.
     pub mechanisms: &'t [u8],
-    /// Where NTLM stands in the list, 0 being the client's first choice.
-    pub ntlm_place: Option<usize>,
+    /// The same in order, the client's first choice first; `None` is one that is not known here.
+    pub choices: Vec<Option<Mechanism>>,
     /// The first token of the client's first choice.
     pub token: Option<&'t [u8]>,
 }
@@ -101,14 +138,10 @@ fn decode_init(body: &[u8]) -> Option<NegTokenInit<'_>> {
         return None;
     }
     let mut list = Reader::new(Reader::new(mechanisms).expect(TAG_SEQUENCE)?);
-    let (mut count, mut ntlm_place) = (0, None);
+    let mut choices = Vec::new();
     while !list.is_empty() {
-        let mechanism = list.expect(TAG_OID)?;
-        if mechanism == OID_NTLMSSP && ntlm_place.is_none() {
-            ntlm_place = Some(count);
-        }
-        count += 1;
-        if count > MAX_MECHANISMS {
+        choices.push(Mechanism::of(list.expect(TAG_OID)?));
+        if choices.len() > MAX_MECHANISMS {
             return None;
         }
     }
@@ -119,7 +152,7 @@ fn decode_init(body: &[u8]) -> Option<NegTokenInit<'_>> {
             token = Some(Reader::new(field).expect(TAG_OCTET_STRING)?);
         }
     }
-    Some(NegTokenInit { mechanisms, ntlm_place, token })
+    Some(NegTokenInit { mechanisms, choices, token })
 }
 
 fn decode_response(body: &[u8]) -> Option<NegTokenResp<'_>> {
@@ -137,19 +170,27 @@ fn decode_response(body: &[u8]) -> Option<NegTokenResp<'_>> {
     Some(response)
 }
 
-/// The token of a NEGOTIATE response: this server offers NTLM (`NegTokenInit2`, MS-SPNG 2.2.1).
-pub fn server_hint() -> Vec<u8> {
-    let mechanisms = wrap(TAG_SEQUENCE, &wrap(TAG_OID, OID_NTLMSSP));
+/// The token of a NEGOTIATE response: what this server offers (`NegTokenInit2`, MS-SPNG 2.2.1).
+pub fn server_hint(offer: Offer) -> Vec<u8> {
+    let all = [Mechanism::MsKerberos, Mechanism::Kerberos, Mechanism::Ntlm];
+    let offered = all.into_iter().filter(|mechanism| offer.has(*mechanism));
+    let names: Vec<u8> = offered.flat_map(|mechanism| wrap(TAG_OID, mechanism.oid())).collect();
+    let mechanisms = wrap(TAG_SEQUENCE, &names);
     let hint = wrap(TAG_SEQUENCE, &wrap(context(0), &wrap(TAG_GENERAL_STRING, HINT_NAME)));
     let init = wrap_all(TAG_SEQUENCE, &[&wrap(context(0), &mechanisms), &wrap(context(3), &hint)]);
     wrap_all(TAG_APPLICATION_0, &[&wrap(TAG_OID, OID_SPNEGO), &wrap(context(0), &init)])
 }
 
-/// A server's `NegTokenResp`. `names_ntlm` puts NTLM in as the supported mechanism, for the first response.
-pub fn response(state: NegState, names_ntlm: bool, token: Option<&[u8]>, mic: Option<&[u8]>) -> Vec<u8> {
+/// A server's `NegTokenResp`. The first one names the mechanism that is used.
+pub fn response(
+    state: NegState,
+    names: Option<Mechanism>,
+    token: Option<&[u8]>,
+    mic: Option<&[u8]>,
+) -> Vec<u8> {
     let mut fields = wrap(context(0), &wrap(TAG_ENUMERATED, &[state as u8]));
-    if names_ntlm {
-        fields.extend(wrap(context(1), &wrap(TAG_OID, OID_NTLMSSP)));
+    if let Some(mechanism) = names {
+        fields.extend(wrap(context(1), &wrap(TAG_OID, mechanism.oid())));
     }
     if let Some(token) = token {
         fields.extend(wrap(context(2), &wrap(TAG_OCTET_STRING, token)));

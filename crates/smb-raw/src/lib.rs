@@ -5,6 +5,8 @@
 //! sealed. It runs over any byte stream.
 //!
 //! * [`ntlm`]: an NTLMv2 client written apart from the acceptor, straight from MS-NLMP;
+//! * [`kerberos`]: a client that makes its own tickets;
+//! * [`spnego`]: what is around both;
 //! * [`Message`]: one request, and chains of them as bytes;
 //! * [`Session`]: the keys that a log-in gave, as one channel has them;
 //! * [`requests`]: well-formed bodies;
@@ -14,6 +16,7 @@
 //! It judges nothing: what is right is said by the test. Only [`Reply::proof`] tells how a reply was protected.
 
 mod client;
+pub mod kerberos;
 pub mod load;
 mod logon;
 mod message;
@@ -21,6 +24,7 @@ pub mod ntlm;
 mod offer;
 pub mod requests;
 mod session;
+pub mod spnego;
 
 pub use client::{Client, Fault, Proof, Reply};
 pub use logon::Logon;

@@ -34,8 +34,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session that a log-in gave, its key 16 bytes.
-    pub fn new(id: u64, agreed: Agreed, key: &[u8; 16], preauth: &PreauthHash) -> Session {
+    /// The session that a log-in gave.
+    pub fn new(id: u64, agreed: Agreed, key: &[u8], preauth: &PreauthHash) -> Session {
         let keys = kdf::derive(key, agreed.dialect, agreed.cipher, preauth);
         let signer = Arc::new(Signer::new(agreed.signing, &keys.signing, Role::Client));
         let sealing = match (agreed.cipher, &keys.server_to_client, &keys.client_to_server) {

@@ -34,6 +34,7 @@ pub mod lock;
 pub mod name;
 pub mod negotiate;
 pub mod oplock_break;
+pub mod pac;
 mod payload;
 pub mod query_directory;
 pub mod query_info;

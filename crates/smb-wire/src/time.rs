@@ -30,6 +30,12 @@ impl FileTime {
         }
     }
 
+    /// From seconds since 1970; `None` before 1601 and after 60055.
+    pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
+        let ticks = u64::try_from(seconds.checked_add(BEFORE_UNIX_S)?).ok()?;
+        ticks.checked_mul(TICKS_PER_SECOND).map(Self)
+    }
+
     /// To whole seconds since 1970, rounded down, and nanoseconds.
     pub fn to_unix(self) -> (i64, u32) {
         let seconds = (self.0 / TICKS_PER_SECOND) as i64 - BEFORE_UNIX_S;
@@ -44,7 +50,7 @@ impl FileTime {
 
 /// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian calendar). Years begin in
 /// March here, so that a leap day is the last of its year.
-pub(crate) fn civil_date(days_since_1970: i64) -> (u32, u32, u32) {
+pub fn civil_date(days_since_1970: i64) -> (u32, u32, u32) {
     const DAYS_PER_ERA: i64 = 146_097;
     let days = days_since_1970 + 719_468;
     let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
@@ -58,7 +64,7 @@ pub(crate) fn civil_date(days_since_1970: i64) -> (u32, u32, u32) {
 }
 
 /// The day, counted from 1970-01-01, of a date; `None` for one that is in no calendar.
-pub(crate) fn days_since_1970(year: u32, month: u32, day: u32) -> Option<i64> {
+pub fn days_since_1970(year: u32, month: u32, day: u32) -> Option<i64> {
     const DAYS_PER_ERA: i64 = 146_097;
     let year_from_march = i64::from(year) - i64::from(month <= 2);
     let month_from_march = i64::from((month + 9) % 12);

@@ -6,7 +6,7 @@
 
 use crate::command::certs::left;
 use crate::command::control::SOCKET;
-use crate::config::{Config, LinkSettings, Size, VolumeSettings};
+use crate::config::{Config, KerberosSettings, LinkSettings, Size, VolumeSettings};
 use crate::failure::Failure;
 use crate::stack::{self, Peers};
 use crate::users::UserFile;
@@ -260,9 +260,48 @@ fn check_smb(table: &mut Table, config: &Config, running: bool) {
             Err(cause) => table.wrong(what, cause),
         }
     }
+    if let Some(kerberos) = &smb.kerberos {
+        check_kerberos(table, kerberos);
+    }
     match UserFile::in_state(&config.state).names() {
+        Ok(names) if names.is_empty() && !smb.ntlm => table.ok("users", "none by password, NTLM is off"),
         Ok(names) if names.is_empty() => table.warn("users", "none yet; farshare user add NAME"),
         Ok(names) => table.ok("users", names.len()),
         Err(why) => table.wrong("users", why),
+    }
+}
+
+/// Which keys the server has in Kerberos, and whether clients can ask the KDC for it: they do by the name
+/// `cifs/HOST`.
+fn check_kerberos(table: &mut Table, settings: &KerberosSettings) {
+    let what = "keytab";
+    let keytab = match settings.load() {
+        Ok(keytab) => keytab,
+        Err(why) => return table.wrong(what, why),
+    };
+    let mut names: Vec<String> = Vec::new();
+    for entry in keytab.entries() {
+        let name = format!("{} version {}", entry.principal, entry.version);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    table.ok(what, format_args!("{}: {}", settings.keytab.display(), names.join(", ")));
+    if keytab.passed_over() > 0 {
+        let many = keytab.passed_over();
+        table.warn(
+            what,
+            format_args!("{many} keys are not AES and are passed over; tickets for them are refused"),
+        );
+    }
+    let own = || keytab.entries().iter().map(|entry| &entry.principal);
+    if !own().any(|principal| principal.realm() == settings.realms.own) {
+        table.warn(what, format_args!("no key of the realm {}; realms differ by case", settings.realms.own));
+    }
+    let is_file_server = |part: &String| part.eq_ignore_ascii_case("cifs");
+    if !own().any(|principal| principal.parts().len() == 2 && is_file_server(&principal.parts()[0])) {
+        let mend = "clients ask for cifs/HOST with the name that they connect to; \
+                    a domain may give them the key of the machine's account instead";
+        table.warn(what, format_args!("no key of cifs/HOST; {mend}"));
     }
 }

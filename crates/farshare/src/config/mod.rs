@@ -6,6 +6,7 @@
 mod account;
 mod error;
 mod interface;
+mod kerberos;
 mod origin;
 mod raw;
 mod secret;
@@ -17,6 +18,7 @@ mod value;
 
 pub use account::check_account_name;
 pub use error::ConfigError;
+pub use kerberos::KerberosSettings;
 pub use origin::Origin;
 pub use secret::{SecretFile, read_private, read_secret};
 pub use value::{Dial, NodeName, Size};
@@ -126,13 +128,17 @@ pub struct SmbSettings {
     /// Whether messages may be compressed.
     pub compression: bool,
     pub quic: Option<QuicSettings>,
+    /// Log-in by password.
+    pub ntlm: bool,
+    /// Log-in by ticket.
+    pub kerberos: Option<KerberosSettings>,
     /// Whether the server is announced by multicast DNS.
     pub mdns: bool,
     /// Whether it is announced by WS-Discovery.
     pub ws_discovery: bool,
     /// The domain of the users' security identifiers; `None`: made of the server's GUID.
     pub sid: Option<smb_wire::Sid>,
-    /// Users who may take ownership of anything and open anything for backup.
+    /// Users who may take ownership of anything and open anything for backup, by name or SID.
     pub administrators: Vec<String>,
     /// `[groups]`
     pub groups: Vec<front_smb::Group>,
@@ -163,7 +169,7 @@ pub struct ShareSettings {
     pub symlinks: front_smb::Symlinks,
     /// Where previous versions lie.
     pub snapshots: Option<front_smb::SnapshotPattern>,
-    /// Who may connect, members of `groups` among them; empty: whoever can log in.
+    /// Who may connect, by name or SID, members of `groups` among them; empty: whoever can log in.
     pub users: Vec<String>,
     pub encrypt: ShareEncryption,
     /// Clients are told to have data compressed.
@@ -312,6 +318,8 @@ impl SmbSettings {
             interfaces: None,
             compression: false,
             quic: None,
+            ntlm: true,
+            kerberos: None,
             mdns: false,
             ws_discovery: false,
             sid: None,

@@ -89,10 +89,12 @@ pub struct Smb {
     pub interfaces: Option<Spanned<Vec<Interface>>>,
     pub compression: Option<Spanned<bool>>,
     pub quic: Option<Spanned<Quic>>,
+    pub ntlm: Option<Spanned<bool>>,
+    pub kerberos: Option<Kerberos>,
     pub discovery: Option<Discovery>,
     pub sid: Option<Spanned<String>>,
     #[serde(default)]
-    pub administrators: Vec<String>,
+    pub administrators: Vec<Spanned<String>>,
     #[serde(default)]
     pub protocol_tests: bool,
     #[serde(default)]
@@ -105,6 +107,15 @@ pub struct Quic {
     pub listen: Option<Listen>,
     pub certificate: Spanned<PathBuf>,
     pub key: Spanned<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kerberos {
+    pub keytab: Spanned<PathBuf>,
+    pub realm: Spanned<String>,
+    #[serde(default)]
+    pub trust: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +144,7 @@ pub struct Share {
     #[serde(default)]
     pub symlinks: Symlinks,
     pub snapshots: Option<Snapshots>,
-    pub users: Option<Spanned<Vec<String>>>,
+    pub users: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub groups: Vec<Spanned<String>>,
     pub encrypt: Option<Spanned<super::ShareEncryption>>,

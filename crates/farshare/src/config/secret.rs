@@ -30,18 +30,14 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, String> {
 /// As [`SecretFile::read`], for a file of up to `limit` bytes.
 pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<String>, String> {
     let shown = path.display();
-    let mut file = File::open(path).map_err(|cause| format!("{shown}: {cause}"))?;
-    let meta = file.metadata().map_err(|cause| format!("{shown}: {cause}"))?;
-    if meta.is_file() && meta.mode() & 0o077 != 0 {
-        let mode = meta.mode() & 0o7777;
-        return Err(format!("{shown}: others may read this secret (mode {mode:04o}); chmod 600 {shown}"));
-    }
-    let mut text = Zeroizing::new(String::new());
-    let read = (&mut file).take(limit + 1).read_to_string(&mut text);
-    read.map_err(|cause| format!("{shown}: {cause}"))?;
-    if text.len() as u64 > limit {
-        return Err(format!("{shown}: longer than {limit} bytes"));
-    }
+    let mut bytes = read_private_bytes(path, limit)?;
+    let text = String::from_utf8(std::mem::take(&mut *bytes));
+    // The bytes come back with the error, to be wiped.
+    let text = text.map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        format!("{shown}: not a text in UTF-8")
+    });
+    let mut text = Zeroizing::new(text?);
     let kept =
         text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
     text.truncate(kept);
@@ -49,6 +45,24 @@ pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<String>, String
         return Err(format!("{shown}: the file is empty"));
     }
     Ok(text)
+}
+
+/// The content of a file of up to `limit` bytes. Refuses one that others may read.
+pub fn read_private_bytes(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, String> {
+    let shown = path.display();
+    let mut file = File::open(path).map_err(|cause| format!("{shown}: {cause}"))?;
+    let meta = file.metadata().map_err(|cause| format!("{shown}: {cause}"))?;
+    if meta.is_file() && meta.mode() & 0o077 != 0 {
+        let mode = meta.mode() & 0o7777;
+        return Err(format!("{shown}: others may read this secret (mode {mode:04o}); chmod 600 {shown}"));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = (&mut file).take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|cause| format!("{shown}: {cause}"))?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("{shown}: longer than {limit} bytes"));
+    }
+    Ok(bytes)
 }
 
 impl<'de> Deserialize<'de> for SecretFile {

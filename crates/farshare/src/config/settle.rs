@@ -1,6 +1,7 @@
 //! From what is written to what it means: defaults, relative paths, and whatever one key demands of another.
 
 use super::interface::Interface;
+use super::kerberos;
 use super::raw;
 use super::share::{self, Groups};
 use super::value::{Listen, Span};
@@ -14,7 +15,7 @@ const SERVER_NAME_MAX: usize = 15;
 
 /// The file being settled, for complaints.
 pub(super) struct Source<'a> {
-    file: &'a Path,
+    pub(super) file: &'a Path,
     text: &'a str,
 }
 
@@ -250,13 +251,14 @@ fn settle_smb(
         (smb.mdns, smb.ws_discovery) = (discovery.mdns, discovery.ws);
     }
     smb.sid = raw.sid.map(|sid| settle_sid(source, &sid)).transpose()?;
-    smb.administrators = share::members(groups, raw.administrators);
+    smb.administrators = share::members(groups, share::sids(source, raw.administrators)?);
     smb.groups = groups
         .iter()
         .map(|(name, members)| front_smb::Group { name: name.clone(), members: members.clone() })
         .collect();
     smb.protocol_tests = raw.protocol_tests;
     smb.shares = share::settle(source, volumes, groups, &smb, raw.share)?;
+    kerberos::log_in(source, &mut smb, raw.kerberos, raw.ntlm)?;
     Ok(smb)
 }
 

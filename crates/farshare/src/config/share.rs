@@ -1,6 +1,6 @@
 //! `[smb.share.NAME]` and `[groups]`: what a share is called, who may connect to it, what it does not show.
 
-use super::account::check_account_name;
+use super::account::{check_account_name, check_person, check_sid};
 use super::raw;
 use super::settle::Source;
 use super::*;
@@ -27,7 +27,7 @@ pub(super) fn groups(
             return source.wrong(members.span(), "nobody is in this group; name its users, or take it out");
         }
         for member in members.get_ref() {
-            if let Err(why) = check_account_name(member.get_ref()) {
+            if let Err(why) = check_person(member.get_ref()) {
                 return source.wrong(member.span(), why);
             }
         }
@@ -144,7 +144,7 @@ fn admitted(source: &Source<'_>, groups: &Groups, share: &raw::Share) -> Result<
             let mend = "leave `users` out for everybody who can log in, or take out the share";
             return source.wrong(users.span(), format!("nobody could connect to this share; {mend}"));
         }
-        Some(users) => users.get_ref().clone(),
+        Some(users) => sids(source, users.get_ref().clone())?,
         None => Vec::new(),
     };
     for name in &share.groups {
@@ -159,6 +159,16 @@ fn admitted(source: &Source<'_>, groups: &Groups, share: &raw::Share) -> Result<
         }
     }
     Ok(users)
+}
+
+/// The same, when what begins like a SID is one.
+pub(super) fn sids(source: &Source<'_>, written: Vec<Spanned<String>>) -> Result<Vec<String>, ConfigError> {
+    for person in &written {
+        if let Err(why) = check_sid(person.get_ref()) {
+            return source.wrong(person.span(), why);
+        }
+    }
+    Ok(written.into_iter().map(Spanned::into_inner).collect())
 }
 
 /// Users by name, with the members of the groups that are named.

@@ -29,6 +29,7 @@ impl Control for Node {
         let mut done = Reloaded::default();
         self.reload_certificates(&mut done)?;
         self.reload_quic(&mut done)?;
+        self.reload_keytab(&mut done)?;
         self.reload_shares(&new, &mut done);
         self.reload_groups(&new, &mut done);
         self.reload_rights(&new, &mut done);
@@ -102,6 +103,15 @@ impl Node {
         let (Some(server), Some(settings)) = (&self.smb, settings) else { return Ok(()) };
         server.renew_certificate(settings.load().map_err(Refused::Invalid)?);
         done.applied.push("certificate of SMB over QUIC".into());
+        Ok(())
+    }
+
+    /// The keys of this server in Kerberos: the file in force, as it is now.
+    fn reload_keytab(&self, done: &mut Reloaded) -> Result<(), Refused> {
+        let settings = self.config().smb.and_then(|smb| smb.kerberos);
+        let (Some(server), Some(settings)) = (&self.smb, settings) else { return Ok(()) };
+        server.renew_keytab(settings.load().map_err(Refused::Invalid)?);
+        done.applied.push("keytab".into());
         Ok(())
     }
 

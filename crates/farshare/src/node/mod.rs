@@ -263,7 +263,7 @@ fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::
     let share = |(share, served): (&ShareSettings, &places::Served)| front_smb::Share {
         comment: share.comment.clone(),
         read_only: share.read_only,
-        users: share.users.clone(),
+        users: front_smb::People::new(&share.users),
         hidden: share.hidden,
         hide_unreadable: share.hide_unreadable,
         continuously_available: share.continuously_available,

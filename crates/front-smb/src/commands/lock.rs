@@ -13,6 +13,10 @@ use vfs::{Open, Range};
 
 pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = LockRequest::decode(&request.message).map_err(|error| error.status())?;
+    let locks = !decoded.locks[0].flags.contains(LockFlags::UNLOCK);
+    if locks && request.session()?.is_expired() {
+        return Err(NtStatus::NETWORK_SESSION_EXPIRED);
+    }
     let open = request.open(decoded.file_id)?;
     let file = open.file()?;
     if file.vfs.is_dir() {
@@ -23,10 +27,10 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     if replay.is_some_and(|(bucket, number)| file.lock_replays.lock().begin(bucket, number)) {
         return Ok(Answer::ok(|body| LockResponse.encode(body)));
     }
-    if decoded.locks[0].flags.contains(LockFlags::UNLOCK) {
-        unlock_all(&file.vfs, &decoded.locks)?;
-    } else {
+    if locks {
         lock_all(&file.vfs, &decoded.locks).await?;
+    } else {
+        unlock_all(&file.vfs, &decoded.locks)?;
     }
     if file.is_persistent()
         && let Some(records) = &request.connection.server.config.records

@@ -17,15 +17,16 @@ use crate::limits;
 use crate::negotiate;
 use crate::reply::Answer;
 use crate::request::Request;
-use crate::server::Ending;
+use crate::server::{Ending, State};
 use crate::session::{Channel, NewSession, Sealing, Session, Terms};
 use crate::turns::Turn;
 use bytes::Bytes;
-use smb_core::acceptor::{Acceptor, Established, Refusal, Step};
+use smb_core::acceptor::{Acceptor, Established, Judges, Refusal, Step};
 use smb_core::algorithm::SigningAlgorithm;
 use smb_core::kdf::{self, SessionKeys};
+use smb_core::kerberos::Tickets;
 use smb_core::negotiate::Agreement;
-use smb_core::ntlm::{Identity, TargetNames};
+use smb_core::ntlm::{Identity, NtHash, TargetNames};
 use smb_core::preauth::PreauthHash;
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::{Role, Signer};
@@ -71,10 +72,8 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
         Err(refused) => return Ok(Ok(*refused)),
     };
     logon.preauth.update(&[&request.message]);
-    let users = &connection.server.config.users;
-    let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
     let turn = take_turn(connection).await;
-    let step = logon.acceptor.step(&decoded.security_buffer, now(), &mut lookup);
+    let step = judge(&connection.server, &mut logon.acceptor, &decoded.security_buffer)?;
     drop(turn);
     match step {
         Step::Continue(token) => {
@@ -89,7 +88,9 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
             Ok(Ok(Answer { channel: logon.signs_interim(), ..Answer::error(status) }))
         }
         Step::Done(established) => {
-            wait_out_earlier_failures(connection, &established.identity).await;
+            if established.ticket.is_none() {
+                wait_out_earlier_failures(connection, &established.identity).await;
+            }
             let known = logon.signs_interim();
             let outcome = establish(request, &decoded, agreement, id, logon, established).await;
             Ok(Ok(outcome.unwrap_or_else(|status| Answer { channel: known, ..Answer::error(status) })))
@@ -99,6 +100,22 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
 
 fn now() -> FileTime {
     file_info::file_time(Time::now())
+}
+
+/// Judges a token by passwords and by tickets, as far as they are offered.
+fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, Disconnect> {
+    let now = now();
+    let users = &server.config.users;
+    let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
+    let mut judge = |tickets: Option<Tickets<'_>>| {
+        let passwords: Option<&mut dyn FnMut(&Identity) -> Option<NtHash>> =
+            if server.config.ntlm { Some(&mut lookup) } else { None };
+        acceptor.step(token, now, &mut Judges { passwords, tickets })
+    };
+    Ok(match &server.tickets {
+        Some(desk) => desk.judge(|tickets| judge(Some(tickets)))?,
+        None => judge(None),
+    })
 }
 
 fn answer(session_id: u64, status: NtStatus, session_flags: SessionFlags, token: Vec<u8>) -> Answer {
@@ -277,6 +294,7 @@ async fn establish(
     let keys = kdf::derive(&established.session_key[..], agreement.dialect, cipher, &logon.preauth);
     let signer = Arc::new(Signer::new(agreement.signing, &keys.signing, Role::Server));
     let user = &established.identity.user;
+    let ends = established.ticket.as_ref().map(|ticket| ticket.ends);
     let (channel, signs) = match logon.purpose {
         Purpose::New => {
             let session = new_session(request, decoded, agreement, id, &established, keys, &signer)?;
@@ -289,6 +307,7 @@ async fn establish(
             if !same_user(&channel.session, user) {
                 return Err(NtStatus::ACCESS_DENIED);
             }
+            channel.session.renew(ends);
             (channel.clone(), channel)
         }
         Purpose::Bind(session) => {
@@ -338,7 +357,8 @@ fn new_session(
     let config = &connection.server.config;
     let user = established.identity.user.as_str();
     // Removed since the password was looked up.
-    let token = connection.server.accounts.token(user).ok_or(NtStatus::LOGON_FAILURE)?;
+    let accounts = &connection.server.accounts;
+    let token = accounts.token(user, established.ticket.as_ref()).ok_or(NtStatus::LOGON_FAILURE)?;
     let asked = SecurityMode::from_bits_retain(u16::from(decoded.security_mode));
     let encrypt = config.encryption != Encryption::Accepted && sealing.is_some();
     Ok(Session::new(NewSession {
@@ -356,6 +376,7 @@ fn new_session(
         signer: Arc::clone(signer),
         sealing,
         connection: Arc::clone(connection),
+        expires: established.ticket.as_ref().map(|ticket| ticket.ends),
     }))
 }
 

@@ -19,7 +19,7 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
         (Target::Pipes, ShareType::Pipe, ShareFlags::NO_CACHING, AccessMask::FILE_ALL)
     } else {
         let share = request.connection.server.share(name).ok_or(NtStatus::BAD_NETWORK_NAME)?;
-        if !share.admits(&session.user) {
+        if !share.admits(&session.user, &session.token) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         // Without a cipher nothing could be asked for here (MS-SMB2 3.3.5.7).

@@ -5,6 +5,7 @@ mod hiding;
 
 use crate::fsctl::{control, itself, link as link_to};
 use crate::site::{ALICE, BOB, Site, User};
+use front_smb::People;
 use smb_core::access::posix;
 use smb_raw::requests;
 use smb_wire::create::{
@@ -277,7 +278,7 @@ async fn nobody_becomes_the_owner_but_an_administrator() {
     assert_eq!(bob.opens(r"dir\file", AccessMask::WRITE_OWNER).await, DENIED);
 
     let vfs = vfs::Vfs::new(mem.clone(), vfs::VfsConfig::default());
-    let site = Site::over(vfs, |config| config.administrators = vec!["BOB".into()]).await;
+    let site = Site::over(vfs, |config| config.administrators = People::new(["BOB"])).await;
     let mut bob = site.log_in(&BOB).await;
     assert_eq!(bob.opens(r"dir\file", READ).await, DENIED, "descriptors hold for administrators too");
     let id = bob.open(&Request::Create(existing(r"dir\file", AccessMask::WRITE_OWNER))).await;

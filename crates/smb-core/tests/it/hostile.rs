@@ -1,9 +1,9 @@
 //! Arbitrary and mutated bytes: every parser must end in an answer.
 
 use proptest::prelude::*;
-use smb_core::acceptor::{Acceptor, Step};
+use smb_core::acceptor::{Acceptor, Judges, Step};
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
-use smb_core::ntlm::{NtHash, TargetNames, nt_hash};
+use smb_core::ntlm::{Identity, NtHash, TargetNames, nt_hash};
 use smb_core::sealing::Opener;
 use smb_core::signing::{Role, Signer};
 use smb_core::spnego;
@@ -17,7 +17,8 @@ fn acceptor() -> Acceptor {
 }
 
 fn step(acceptor: &mut Acceptor, token: &[u8]) -> Step {
-    acceptor.step(token, FileTime(1), &mut |_| Some(nt_hash("correct horse")))
+    let mut lookup = |_: &Identity| Some(nt_hash("correct horse"));
+    acceptor.step(token, FileTime(1), &mut Judges { passwords: Some(&mut lookup), tickets: None })
 }
 
 fn challenge() -> (Acceptor, Vec<u8>) {

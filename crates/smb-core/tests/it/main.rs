@@ -4,6 +4,7 @@ mod access;
 mod access_inherit;
 mod credits;
 mod hostile;
+mod kerberos;
 mod login;
 mod negotiate;
 mod peers;

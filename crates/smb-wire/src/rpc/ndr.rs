@@ -39,6 +39,12 @@ impl<'a> NdrReader<'a> {
         self.reader.u16()
     }
 
+    /// Passes over so many bytes, which begin with a 32-bit word or a part of one.
+    pub(crate) fn skip(&mut self, count: usize) -> Result<(), WireError> {
+        self.reader.align(4)?;
+        self.reader.skip(count)
+    }
+
     /// A context handle.
     pub fn handle(&mut self) -> Result<ContextHandle, WireError> {
         self.reader.align(4)?;
@@ -46,7 +52,7 @@ impl<'a> NdrReader<'a> {
     }
 
     /// The head of a counted string (RPC_UNICODE_STRING, MS-DTYP 2.3.10): whether characters follow.
-    fn counted_head(&mut self) -> Result<bool, WireError> {
+    pub(crate) fn counted_head(&mut self) -> Result<bool, WireError> {
         let (_length, _maximum) = (self.u16()?, self.u16()?);
         self.u32().map(|pointer| pointer != 0)
     }

@@ -1,10 +1,29 @@
-//! DER, as far as SPNEGO needs it: one-byte tags, definite lengths.
+//! DER, as far as SPNEGO and Kerberos need it: one-byte tags, definite lengths.
 
 /// Longest length field understood: four bytes after the first.
 const MAX_LENGTH_BYTES: usize = 4;
 
+pub(crate) const TAG_INTEGER: u8 = 0x02;
+pub(crate) const TAG_BIT_STRING: u8 = 0x03;
+pub(crate) const TAG_OCTET_STRING: u8 = 0x04;
+pub(crate) const TAG_OID: u8 = 0x06;
+pub(crate) const TAG_ENUMERATED: u8 = 0x0a;
+pub(crate) const TAG_GENERALIZED_TIME: u8 = 0x18;
+pub(crate) const TAG_GENERAL_STRING: u8 = 0x1b;
+pub(crate) const TAG_SEQUENCE: u8 = 0x30;
+
+/// Context-specific, constructed tag `[n]`.
+pub(crate) const fn context(n: u8) -> u8 {
+    0xa0 | n
+}
+
+/// Constructed tag `[APPLICATION n]`.
+pub(crate) const fn application(n: u8) -> u8 {
+    0x60 | n
+}
+
 /// Reads elements one after the other.
-pub(super) struct Reader<'t>(&'t [u8]);
+pub(crate) struct Reader<'t>(&'t [u8]);
 
 impl<'t> Reader<'t> {
     pub fn new(bytes: &'t [u8]) -> Self {
@@ -36,6 +55,16 @@ impl<'t> Reader<'t> {
         Some((*tag, content))
     }
 
+    /// What has not been read yet.
+    pub fn rest(&self) -> &'t [u8] {
+        self.0
+    }
+
+    /// The content of the next element if it has this tag; nothing is read otherwise.
+    pub fn optional(&mut self, tag: u8) -> Option<Option<&'t [u8]>> {
+        if self.0.first() == Some(&tag) { self.expect(tag).map(Some) } else { Some(None) }
+    }
+
     /// The content of the next element, which must have this tag.
     pub fn expect(&mut self, tag: u8) -> Option<&'t [u8]> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, content)| content)
@@ -43,12 +72,12 @@ impl<'t> Reader<'t> {
 }
 
 /// One element with this content.
-pub(super) fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
     wrap_all(tag, &[content])
 }
 
 /// One element whose content is all of these in a row.
-pub(super) fn wrap_all(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn wrap_all(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
     let len: usize = contents.iter().map(|content| content.len()).sum();
     let mut out = Vec::with_capacity(len + 2 + MAX_LENGTH_BYTES);
     out.push(tag);

@@ -1,0 +1,70 @@
+//! `[smb.kerberos]` and `[smb] ntlm`: how users log in.
+
+use super::raw;
+use super::secret::read_private_bytes;
+use super::settle::{Source, beside};
+use super::*;
+use smb_core::kerberos::{Keytab, MAX_KEYTAB_LEN, Realms};
+use toml::Spanned;
+
+/// `[smb.kerberos]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KerberosSettings {
+    /// The keys of this server.
+    pub keytab: PathBuf,
+    /// Whose users may log in.
+    pub realms: Realms,
+}
+
+impl KerberosSettings {
+    /// Reads the keytab, as it is now.
+    pub fn load(&self) -> Result<Keytab, String> {
+        let bytes = read_private_bytes(&self.keytab, MAX_KEYTAB_LEN as u64)?;
+        Keytab::parse(&bytes).map_err(|why| format!("{}: {why}", self.keytab.display()))
+    }
+}
+
+/// Settles both, and what people are called then: users of the own realm by their names alone.
+pub(super) fn log_in(
+    source: &Source<'_>,
+    smb: &mut SmbSettings,
+    kerberos: Option<raw::Kerberos>,
+    ntlm: Option<Spanned<bool>>,
+) -> Result<(), ConfigError> {
+    smb.kerberos = kerberos.map(|kerberos| settle(source, kerberos)).transpose()?;
+    smb.ntlm = match ntlm {
+        Some(ntlm) if !*ntlm.get_ref() && smb.kerberos.is_none() => {
+            let mend = "add [smb.kerberos] with keytab and realm, or take this out";
+            return source.wrong(ntlm.span(), format!("without NTLM nobody could log in; {mend}"));
+        }
+        ntlm => ntlm.is_none_or(Spanned::into_inner),
+    };
+    if let Some(kerberos) = &smb.kerberos {
+        let people = smb.shares.iter_mut().flat_map(|share| &mut share.users);
+        let members = smb.groups.iter_mut().flat_map(|group| &mut group.members);
+        for name in people.chain(members).chain(&mut smb.administrators) {
+            *name = kerberos.realms.plain(name).to_owned();
+        }
+    }
+    Ok(())
+}
+
+fn settle(source: &Source<'_>, raw: raw::Kerberos) -> Result<KerberosSettings, ConfigError> {
+    for realm in [&raw.realm].into_iter().chain(&raw.trust) {
+        let text = realm.get_ref();
+        let breaks = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '@' | '/' | '\\');
+        if text.is_empty() || text.contains(breaks) {
+            let mend = "write it as the KDC does, for example \"EXAMPLE.COM\"";
+            return source.wrong(realm.span(), format!("{text:?} is not a realm's name; {mend}"));
+        }
+    }
+    let realms = Realms {
+        own: raw.realm.into_inner(),
+        trusted: raw.trust.into_iter().map(Spanned::into_inner).collect(),
+    };
+    let kerberos = KerberosSettings { keytab: beside(source.file, raw.keytab.get_ref()), realms };
+    match kerberos.load() {
+        Ok(_) => Ok(kerberos),
+        Err(why) => source.wrong(raw.keytab.span(), why),
+    }
+}
