@@ -4,6 +4,7 @@
 //! sees what a user sees.
 
 mod farshare;
+mod kdc;
 mod lan;
 mod pair;
 mod process;
@@ -16,6 +17,7 @@ mod vm;
 mod wan;
 
 pub use farshare::{Farshare, Node, Plan, Sites, program};
+pub use kdc::Kdc;
 pub use lan::Lan;
 pub use pair::{Pair, Shared};
 pub use process::{Cpu, Net, Running, Scratch, free_port, output, raise_open_files, wait_until};

@@ -21,7 +21,11 @@ impl SmbClient {
     /// Runs commands of smbclient's own language, one per line or separated by `;`; gives what it prints. An
     /// error when it fails or says an NTSTATUS.
     pub fn run(&self, commands: &str) -> Outcome<String> {
-        let said = self.run_lenient(commands)?;
+        SmbClient::judge(commands, self.run_lenient(commands)?)
+    }
+
+    /// An error when smbclient has said an NTSTATUS.
+    pub(crate) fn judge(commands: &str, said: String) -> Outcome<String> {
         match said.lines().find(|line| line.contains("NT_STATUS_")) {
             Some(line) => Err(format!("smbclient {commands:?}: {line}")),
             None => Ok(said),

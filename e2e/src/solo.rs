@@ -1,11 +1,12 @@
 //! One node that serves a directory, by a configuration of its own: what `farshare serve` does without a link.
 
 use crate::Outcome;
-use crate::farshare::{Node, PASSWORD, USER, add_user};
-use crate::process::{Cpu, Net, Running, Scratch, wait_until};
+use crate::farshare::{Node, PASSWORD, USER, add_user, program};
+use crate::process::{Cpu, Net, Running, Scratch, output, wait_until};
 use crate::samba::listens;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -14,6 +15,7 @@ pub struct Solo {
     node: Node,
     net: Net,
     address: SocketAddr,
+    config: PathBuf,
     _scratch: Scratch,
 }
 
@@ -36,7 +38,7 @@ impl Solo {
         let config = scratch.file("solo.toml", &config)?;
         add_user(USER, &scratch, &config)?;
         let node = Node::start(&config, net, &scratch.path().join("log"))?;
-        let mut solo = Solo { node, net: net.clone(), address, _scratch: scratch };
+        let mut solo = Solo { node, net: net.clone(), address, config, _scratch: scratch };
         solo.wait_until_it_listens()?;
         Ok(solo)
     }
@@ -57,6 +59,13 @@ impl Solo {
     pub fn serve(&mut self) -> Outcome {
         self.node.restart()?;
         self.wait_until_it_listens()
+    }
+
+    /// A command of the program about this node, with its configuration; gives what it prints.
+    pub fn farshare(&self, words: &[&str]) -> Outcome<String> {
+        let mut command = Command::new(program());
+        command.args(words).arg("--config").arg(&self.config);
+        output(command)
     }
 
     /// CPU time that it has used.

@@ -4,7 +4,7 @@
 use crate::run::{self, Outcome};
 
 /// A program that must be there, and the Debian package that has it.
-const DEBIAN: [(&str, &[&str], &str); 12] = [
+const DEBIAN: [(&str, &[&str], &str); 15] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
@@ -17,6 +17,10 @@ const DEBIAN: [(&str, &[&str], &str); 12] = [
     ("wsdd", &["--version"], "wsdd"),
     ("mkfs.btrfs", &["--version"], "btrfs-progs"),
     ("mkfs.xfs", &["-V"], "xfsprogs"),
+    // These two have no question that they answer with success.
+    ("ls", &["/usr/sbin/krb5kdc"], "krb5-kdc"),
+    ("ls", &["/usr/sbin/kadmin.local"], "krb5-admin-server"),
+    ("klist", &["-V"], "krb5-user"),
 ];
 
 /// A Python module, and what pip installs for it.

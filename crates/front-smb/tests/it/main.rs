@@ -9,6 +9,7 @@ mod durable;
 mod fsctl;
 mod hostile;
 mod interfaces;
+mod kerberos;
 mod leases;
 mod machine;
 mod posix;

@@ -1,0 +1,173 @@
+//! Log-ins by ticket over the wire: the keys that follow, what a replay gets, and the end of a ticket.
+
+use crate::site::{ALICE, Site};
+use front_smb::{KerberosConfig, People};
+use smb_core::kerberos::{EncryptionType, Key, Keytab, Realms};
+use smb_core::spnego::{ClientToken, Mechanism, decode};
+use smb_raw::kerberos::{TicketClient, first_token};
+use smb_raw::{Client, Fault, Logon, Reply, Session, offer, requests};
+use smb_wire::negotiate::Dialect;
+use smb_wire::session_setup::SessionSetupResponse;
+use smb_wire::{FileTime, NtStatus, Request};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use volume::Time;
+
+fn service_key() -> Key {
+    Key::new(EncryptionType::Aes256Sha1, &[0x77; 32]).unwrap()
+}
+
+/// A keytab with that key alone.
+fn keytab(key: &Key) -> Keytab {
+    let counted = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
+    let names = [counted(b"HOME.TEST"), counted(b"cifs"), counted(b"files.home.test")].concat();
+    let rest = [&[0, 0, 0, 1, 0, 0, 0, 0, 1][..], &18u16.to_be_bytes(), &counted(key.as_bytes())].concat();
+    let entry = [&2u16.to_be_bytes()[..], &names, &rest].concat();
+    Keytab::parse(&[&[5, 2][..], &(entry.len() as u32).to_be_bytes(), &entry].concat()).unwrap()
+}
+
+async fn site(ntlm: bool) -> Site {
+    Site::with(|config| {
+        let realms = Realms { own: "HOME.TEST".into(), trusted: Vec::new() };
+        config.kerberos = Some(KerberosConfig { keytab: keytab(&service_key()), realms });
+        config.ntlm = ntlm;
+    })
+    .await
+}
+
+fn ticket(user: &'static str) -> TicketClient {
+    TicketClient::new(&service_key(), user, "HOME.TEST", now())
+}
+
+/// One leg, or the status that it was refused with.
+async fn show(
+    client: &mut Client<TcpStream>,
+    logon: &mut Logon<'_>,
+    request: &[u8],
+) -> Result<(Reply, Vec<u8>), NtStatus> {
+    logon.preauth = client.preauth;
+    let reply = client.leg(logon, &first_token(request)).await.unwrap();
+    if reply.status() != NtStatus::SUCCESS {
+        return Err(reply.status());
+    }
+    let token = SessionSetupResponse::decode(&reply.message).unwrap().security_buffer.to_vec();
+    Ok((reply, token))
+}
+
+/// A session by ticket, whose keys the server has proved to know.
+async fn log_in(site: &Site, who: &TicketClient) -> Result<(Client<TcpStream>, Session), NtStatus> {
+    let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+    let mut logon = Logon::new(&ALICE);
+    let (reply, token) = show(&mut client, &mut logon, &who.request()).await?;
+    let key = who.reply(&token).expect("a reply").subkey;
+    let mut session = Session::new(logon.id, client.agreed.unwrap(), key.as_bytes(), &logon.preauth);
+    session.proven = session.signer.verify(&reply.message);
+    assert!(session.proven, "the answer is signed with the key of the reply");
+    client.knows(&session);
+    Ok((client, session))
+}
+
+async fn tree(client: &mut Client<TcpStream>, session: &Session) -> NtStatus {
+    client.call(session, 0, &requests::tree_connect("share")).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn a_ticket_opens_a_session_and_its_whole_key_counts() {
+    let site = site(true).await;
+    let (mut client, session) = log_in(&site, &ticket("alice")).await.unwrap();
+    assert_eq!(tree(&mut client, &session).await, NtStatus::SUCCESS);
+    // Sealed with AES-256, whose keys come of all 32 bytes.
+    assert_eq!(tree(&mut client, &session.sealing()).await, NtStatus::SUCCESS);
+    assert_eq!(site.server.status().users[0].user, "alice");
+    // The same user by password.
+    site.log_in(&ALICE).await;
+}
+
+#[tokio::test]
+async fn the_same_request_over_again_is_refused() {
+    let site = site(true).await;
+    let request = ticket("alice").request();
+    let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+    assert!(show(&mut client, &mut Logon::new(&ALICE), &request).await.is_ok());
+    let mut other = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+    let again = show(&mut other, &mut Logon::new(&ALICE), &request).await;
+    assert_eq!(again.err(), Some(NtStatus::LOGON_FAILURE));
+    let late = TicketClient { ends: -1, ..ticket("alice") };
+    assert_eq!(log_in(&site, &late).await.err(), Some(NtStatus::LOGON_FAILURE));
+    let wrong_clock = TicketClient { clock: 400, ..ticket("alice") };
+    assert_eq!(log_in(&site, &wrong_clock).await.err(), Some(NtStatus::TIME_DIFFERENCE_AT_DC));
+}
+
+#[tokio::test]
+async fn ntlm_that_is_off_is_neither_offered_nor_taken() {
+    let site = site(false).await;
+    let mut client = site.connect().await;
+    let hint = client.negotiate(offer(&[Dialect::SMB_3_1_1])).await.unwrap().security_buffer;
+    let Some(ClientToken::Init(hint)) = decode(&hint) else { panic!("no hint") };
+    assert_eq!(hint.choices, [Some(Mechanism::MsKerberos), Some(Mechanism::Kerberos)]);
+    match client.log_in(&ALICE).await {
+        Err(Fault::Refused(status)) => assert_eq!(status, NtStatus::NTLM_BLOCKED),
+        _ => panic!("a password is taken"),
+    }
+    assert!(log_in(&site, &ticket("alice")).await.is_ok());
+}
+
+#[tokio::test]
+async fn another_keytab_counts_from_the_next_log_in_on() {
+    let site = site(true).await;
+    let (mut client, session) = log_in(&site, &ticket("alice")).await.unwrap();
+    let other = Key::new(EncryptionType::Aes256Sha1, &[0x66; 32]).unwrap();
+    site.server.renew_keytab(keytab(&other));
+    assert_eq!(log_in(&site, &ticket("alice")).await.err(), Some(NtStatus::LOGON_FAILURE));
+    let new = TicketClient { service_key: other, clock: 1, ..ticket("alice") };
+    assert!(log_in(&site, &new).await.is_ok());
+    assert_eq!(tree(&mut client, &session).await, NtStatus::SUCCESS);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_ticket_and_goes_on_with_another() {
+    let site = site(true).await;
+    let short = TicketClient { ends: 2, ..ticket("alice") };
+    let (mut client, session) = log_in(&site, &short).await.unwrap();
+    assert_eq!(tree(&mut client, &session).await, NtStatus::SUCCESS);
+    let left = Duration::from_nanos(short.end().0.saturating_sub(now().0) * 100);
+    tokio::time::sleep(left + Duration::from_millis(10)).await;
+    assert_eq!(tree(&mut client, &session).await, NtStatus::NETWORK_SESSION_EXPIRED);
+    let echo = client.call(&session, 0, &Request::Echo(smb_wire::echo::EchoRequest)).await.unwrap();
+    assert_eq!(echo.status(), NtStatus::SUCCESS);
+
+    let again = ticket("alice");
+    let mut logon = Logon::again(&ALICE, &session);
+    assert!(show(&mut client, &mut logon, &again.request()).await.is_ok());
+    assert_eq!(tree(&mut client, &session).await, NtStatus::SUCCESS, "with the keys that it has");
+}
+
+#[tokio::test]
+async fn a_share_admits_by_name_and_by_sid() {
+    let admits = async |people: &[&str]| {
+        let vfs = vfs::Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
+        while vfs.freshness().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut config = Site::config();
+        let realms = Realms { own: "HOME.TEST".into(), trusted: Vec::new() };
+        config.kerberos = Some(KerberosConfig { keytab: keytab(&service_key()), realms });
+        let mut share = front_smb::Share::new("share", vfs);
+        share.users = People::new(people);
+        let server = front_smb::Server::start(config, vec![share]).await.unwrap();
+        let address = server.local_addrs()[0];
+        let site = Site { server, address };
+        let mut who = ticket("carol");
+        let pac = smb_raw::kerberos::pac::PacMaker::new("carol", who.at(-60)).sign(&service_key());
+        who.authorization = Some(smb_raw::kerberos::with_pac(&pac));
+        let (mut client, session) = log_in(&site, &who).await.unwrap();
+        tree(&mut client, &session).await
+    };
+    assert_eq!(admits(&["Carol"]).await, NtStatus::SUCCESS);
+    assert_eq!(admits(&["S-1-5-21-1-2-3-1105"]).await, NtStatus::SUCCESS);
+    assert_eq!(admits(&["bob", "S-1-5-21-1-2-3-1107"]).await, NtStatus::ACCESS_DENIED);
+}
+
+fn now() -> FileTime {
+    FileTime::from_unix_nanos(Time::now().0)
+}

@@ -1,0 +1,132 @@
+//! A realm of MIT Kerberos on loopback: a KDC with a database of its own. Neither the machine's `/etc/krb5.conf` nor
+//! any resolver is asked.
+
+use crate::Outcome;
+use crate::process::{Running, Scratch, free_port, output, wait_until};
+use crate::smbclient::SmbClient;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A KDC with a realm.
+pub struct Kdc {
+    _running: Running,
+    scratch: Scratch,
+}
+
+impl Kdc {
+    pub const REALM: &'static str = "FAR.TEST";
+    /// The name that clients know the file server by.
+    pub const HOST: &'static str = "files.far.test";
+
+    /// Makes a realm with no users and starts its KDC.
+    pub fn start() -> Outcome<Kdc> {
+        let scratch = Scratch::new()?;
+        let (here, realm, port) = (scratch.path().display(), Kdc::REALM, free_port());
+        let client = format!(
+            "[libdefaults]\n default_realm = {realm}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
+             dns_canonicalize_hostname = false\n rdns = false\n[realms]\n {realm} = {{\n  kdc = 127.0.0.1:{port}\n }}\n\
+             [domain_realm]\n .far.test = {realm}\n"
+        );
+        let server = format!(
+            "[realms]\n {realm} = {{\n  database_name = {here}/principal\n  key_stash_file = {here}/stash\n  \
+             acl_file = {here}/acl\n  kdc_listen = 127.0.0.1:{port}\n  kdc_tcp_listen = 127.0.0.1:{port}\n }}\n\
+             [logging]\n kdc = FILE:{here}/kdc.log\n"
+        );
+        scratch.file("krb5.conf", &client)?;
+        scratch.file("kdc.conf", &server)?;
+        let here = scratch.path().to_path_buf();
+        let mut make = command(&here, "/usr/sbin/kdb5_util");
+        make.args(["create", "-s", "-r", realm, "-P", "master"]);
+        output(make)?;
+        let mut kdc = command(&here, "/usr/sbin/krb5kdc");
+        kdc.arg("-n");
+        let running = Running::start("krb5kdc", kdc, &here.join("kdc.err"))?;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        match wait_until(START_PATIENCE, || TcpStream::connect(address).is_ok()) {
+            true => Ok(Kdc { _running: running, scratch }),
+            false => Err(format!("krb5kdc does not listen:\n{}", running.log())),
+        }
+    }
+
+    /// A command of the realm's administrator.
+    pub fn administer(&self, words: &str) -> Outcome<String> {
+        let mut command = self.command("/usr/sbin/kadmin.local");
+        command.args(["-q", words]);
+        output(command)
+    }
+
+    /// Adds somebody with a password.
+    pub fn add_user(&self, name: &str, password: &str) -> Outcome {
+        self.administer(&format!("addprinc -pw {password} {name}")).map(drop)
+    }
+
+    /// A new key for a service, in a keytab of its own, mode 0600. `kinds`: the encryption types of the key.
+    pub fn keytab(&self, service: &str, kinds: &str) -> Outcome<PathBuf> {
+        let path = self.scratch.path().join(format!("{}.keytab", service.replace('/', "-")));
+        if path.exists() {
+            std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        if !self.administer(&format!("getprinc {service}"))?.contains("Principal: ") {
+            self.administer(&format!("addprinc -randkey {service}"))?;
+        }
+        self.administer(&format!("ktadd -k {} -e {kinds} {service}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Logs a user in at the realm: the ticket lies in the cache that [`Kdc::client`] uses.
+    pub fn log_in(&self, user: &str, password: &str, words: &[&str]) -> Outcome {
+        let mut command = self.command("kinit");
+        command.args(words).arg(user).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("kinit: {error}"))?;
+        let mut stdin = child.stdin.take().ok_or("kinit: no stdin")?;
+        writeln!(stdin, "{password}").map_err(|error| format!("kinit: {error}"))?;
+        drop(stdin);
+        let ended = child.wait_with_output().map_err(|error| format!("kinit: {error}"))?;
+        match ended.status.success() {
+            true => Ok(()),
+            false => Err(format!("kinit {user}: {}", String::from_utf8_lossy(&ended.stderr))),
+        }
+    }
+
+    /// A program that lives in this realm.
+    pub fn command(&self, program: &str) -> Command {
+        command(self.scratch.path(), program)
+    }
+
+    /// Runs smbclient by ticket alone; gives what it prints.
+    pub fn smbclient(
+        &self,
+        address: SocketAddr,
+        share: &str,
+        options: &[&str],
+        say: &str,
+    ) -> Outcome<String> {
+        let mut command = self.command("smbclient");
+        command
+            .arg(format!("//{}/{share}", Kdc::HOST))
+            .args(["-I", &address.ip().to_string(), "-p", &address.port().to_string(), "-t", "60"])
+            .args(["--use-kerberos=required", &format!("--use-krb5-ccache={}", self.cache().display())])
+            .args(options)
+            .args(["-c", say]);
+        SmbClient::judge(say, output(command)?)
+    }
+
+    /// Where tickets lie.
+    pub fn cache(&self) -> PathBuf {
+        self.scratch.path().join("tickets")
+    }
+}
+
+fn command(here: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("KRB5_CONFIG", here.join("krb5.conf"))
+        .env("KRB5_KDC_PROFILE", here.join("kdc.conf"))
+        .env("KRB5CCNAME", format!("FILE:{}", here.join("tickets").display()));
+    command
+}
