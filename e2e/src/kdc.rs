@@ -2,7 +2,7 @@
 //! any resolver is asked.
 
 use crate::Outcome;
-use crate::process::{Running, Scratch, free_port, output, wait_until};
+use crate::process::{Net, Running, Scratch, free_port, output, wait_until};
 use crate::smbclient::SmbClient;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -12,10 +12,18 @@ use std::time::Duration;
 
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
+/// Somebody's programs in a realm: where its KDC is, and a cache for tickets.
+pub struct RealmUser {
+    net: Net,
+    here: PathBuf,
+    host: &'static str,
+}
+
 /// A KDC with a realm.
 pub struct Kdc {
+    pub user: RealmUser,
     _running: Running,
-    scratch: Scratch,
+    _scratch: Scratch,
 }
 
 impl Kdc {
@@ -27,35 +35,29 @@ impl Kdc {
     pub fn start() -> Outcome<Kdc> {
         let scratch = Scratch::new()?;
         let (here, realm, port) = (scratch.path().display(), Kdc::REALM, free_port());
-        let client = format!(
-            "[libdefaults]\n default_realm = {realm}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
-             dns_canonicalize_hostname = false\n rdns = false\n[realms]\n {realm} = {{\n  kdc = 127.0.0.1:{port}\n }}\n\
-             [domain_realm]\n .far.test = {realm}\n"
-        );
         let server = format!(
             "[realms]\n {realm} = {{\n  database_name = {here}/principal\n  key_stash_file = {here}/stash\n  \
              acl_file = {here}/acl\n  kdc_listen = 127.0.0.1:{port}\n  kdc_tcp_listen = 127.0.0.1:{port}\n }}\n\
              [logging]\n kdc = FILE:{here}/kdc.log\n"
         );
-        scratch.file("krb5.conf", &client)?;
         scratch.file("kdc.conf", &server)?;
-        let here = scratch.path().to_path_buf();
-        let mut make = command(&here, "/usr/sbin/kdb5_util");
+        let user = RealmUser::new(Net::Host, scratch.path(), realm, Kdc::HOST, port)?;
+        let mut make = user.command("/usr/sbin/kdb5_util");
         make.args(["create", "-s", "-r", realm, "-P", "master"]);
         output(make)?;
-        let mut kdc = command(&here, "/usr/sbin/krb5kdc");
+        let mut kdc = user.command("/usr/sbin/krb5kdc");
         kdc.arg("-n");
-        let running = Running::start("krb5kdc", kdc, &here.join("kdc.err"))?;
+        let running = Running::start("krb5kdc", kdc, &scratch.path().join("kdc.err"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         match wait_until(START_PATIENCE, || TcpStream::connect(address).is_ok()) {
-            true => Ok(Kdc { _running: running, scratch }),
+            true => Ok(Kdc { user, _running: running, _scratch: scratch }),
             false => Err(format!("krb5kdc does not listen:\n{}", running.log())),
         }
     }
 
     /// A command of the realm's administrator.
     pub fn administer(&self, words: &str) -> Outcome<String> {
-        let mut command = self.command("/usr/sbin/kadmin.local");
+        let mut command = self.user.command("/usr/sbin/kadmin.local");
         command.args(["-q", words]);
         output(command)
     }
@@ -67,7 +69,7 @@ impl Kdc {
 
     /// A new key for a service, in a keytab of its own, mode 0600. `kinds`: the encryption types of the key.
     pub fn keytab(&self, service: &str, kinds: &str) -> Outcome<PathBuf> {
-        let path = self.scratch.path().join(format!("{}.keytab", service.replace('/', "-")));
+        let path = self.user.here.join(format!("{}.keytab", service.replace('/', "-")));
         if path.exists() {
             std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         }
@@ -77,8 +79,29 @@ impl Kdc {
         self.administer(&format!("ktadd -k {} -e {kinds} {service}", path.display()))?;
         Ok(path)
     }
+}
 
-    /// Logs a user in at the realm: the ticket lies in the cache that [`Kdc::client`] uses.
+impl RealmUser {
+    /// Writes down in `here` where the KDC listens: on loopback of `net`.
+    pub(crate) fn new(
+        net: Net,
+        here: &Path,
+        realm: &str,
+        host: &'static str,
+        port: u16,
+    ) -> Outcome<RealmUser> {
+        let domain = realm.to_lowercase();
+        let config = format!(
+            "[libdefaults]\n default_realm = {realm}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
+             dns_canonicalize_hostname = false\n rdns = false\n[realms]\n {realm} = {{\n  kdc = 127.0.0.1:{port}\n }}\n\
+             [domain_realm]\n .{domain} = {realm}\n"
+        );
+        let path = here.join("krb5.conf");
+        std::fs::write(&path, config).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(RealmUser { net, here: here.to_path_buf(), host })
+    }
+
+    /// Logs a user in at the realm: the ticket lies in the cache that [`RealmUser::smbclient`] uses.
     pub fn log_in(&self, user: &str, password: &str, words: &[&str]) -> Outcome {
         let mut command = self.command("kinit");
         command.args(words).arg(user).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -95,7 +118,12 @@ impl Kdc {
 
     /// A program that lives in this realm.
     pub fn command(&self, program: &str) -> Command {
-        command(self.scratch.path(), program)
+        let mut command = self.net.command(program);
+        command
+            .env("KRB5_CONFIG", self.here.join("krb5.conf"))
+            .env("KRB5_KDC_PROFILE", self.here.join("kdc.conf"))
+            .env("KRB5CCNAME", format!("FILE:{}", self.cache().display()));
+        command
     }
 
     /// Runs smbclient by ticket alone; gives what it prints.
@@ -108,7 +136,7 @@ impl Kdc {
     ) -> Outcome<String> {
         let mut command = self.command("smbclient");
         command
-            .arg(format!("//{}/{share}", Kdc::HOST))
+            .arg(format!("//{}/{share}", self.host))
             .args(["-I", &address.ip().to_string(), "-p", &address.port().to_string(), "-t", "60"])
             .args(["--use-kerberos=required", &format!("--use-krb5-ccache={}", self.cache().display())])
             .args(options)
@@ -117,16 +145,7 @@ impl Kdc {
     }
 
     /// Where tickets lie.
-    pub fn cache(&self) -> PathBuf {
-        self.scratch.path().join("tickets")
+    fn cache(&self) -> PathBuf {
+        self.here.join("tickets")
     }
-}
-
-fn command(here: &Path, program: &str) -> Command {
-    let mut command = Command::new(program);
-    command
-        .env("KRB5_CONFIG", here.join("krb5.conf"))
-        .env("KRB5_KDC_PROFILE", here.join("kdc.conf"))
-        .env("KRB5CCNAME", format!("FILE:{}", here.join("tickets").display()));
-    command
 }

@@ -3,6 +3,7 @@
 //! The tests in `tests/` and the benchmarks in `xtask` stand on these. Nothing here knows farshare's code: it
 //! sees what a user sees.
 
+mod domain;
 mod farshare;
 mod kdc;
 mod lan;
@@ -16,8 +17,9 @@ mod solo;
 mod vm;
 mod wan;
 
+pub use domain::Domain;
 pub use farshare::{Farshare, Node, Plan, Sites, program};
-pub use kdc::Kdc;
+pub use kdc::{Kdc, RealmUser};
 pub use lan::Lan;
 pub use pair::{Pair, Shared};
 pub use process::{Cpu, Net, Running, Scratch, free_port, output, raise_open_files, wait_until};

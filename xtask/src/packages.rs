@@ -4,7 +4,7 @@
 use crate::run::{self, Outcome};
 
 /// A program that must be there, and the Debian package that has it.
-const DEBIAN: [(&str, &[&str], &str); 15] = [
+const DEBIAN: [(&str, &[&str], &str); 17] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
@@ -21,6 +21,8 @@ const DEBIAN: [(&str, &[&str], &str); 15] = [
     ("ls", &["/usr/sbin/krb5kdc"], "krb5-kdc"),
     ("ls", &["/usr/sbin/kadmin.local"], "krb5-admin-server"),
     ("klist", &["-V"], "krb5-user"),
+    ("ls", &["/usr/share/samba/setup/provision.ldif"], "samba-ad-provision"),
+    ("ls", &["/usr/lib/x86_64-linux-gnu/samba/ldb/samba_dsdb.so"], "samba-ad-dc"),
 ];
 
 /// A Python module, and what pip installs for it.

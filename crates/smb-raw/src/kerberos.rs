@@ -150,7 +150,8 @@ impl TicketClient {
         wrap(0x18, format!("{year:04}{month:02}{date:02}{hour:02}{minute:02}{second:02}Z").as_bytes())
     }
 
-    fn ticket(&self) -> Vec<u8> {
+    /// The part of a ticket that is encrypted for the service.
+    fn ticket_part(&self) -> Vec<u8> {
         let starts = self.starts.map_or(Vec::new(), |starts| field(6, &self.time(starts)));
         let authorization = self.authorization.as_ref().map_or(Vec::new(), |data| field(10, data));
         let transited = sequence(&[field(0, &integer(1)), field(1, &wrap(0x04, self.path))]);
@@ -165,18 +166,27 @@ impl TicketClient {
             field(7, &self.time(self.ends)),
             authorization,
         ]);
-        let cipher = self.service_key.encrypt(Usage::Ticket, &self.confounder, &wrap(0x63, &part));
+        wrap(0x63, &part)
+    }
+
+    fn ticket(&self, cipher: &[u8]) -> Vec<u8> {
         let ticket = sequence(&[
             field(0, &integer(5)),
             field(1, &string(self.service_realm)),
             field(2, &names(&self.service)),
-            field(3, &sealed(self.service_key.kind(), self.version, &cipher)),
+            field(3, &sealed(self.service_key.kind(), self.version, cipher)),
         ]);
         wrap(0x61, &ticket)
     }
 
     /// The token of an AP-REQ.
     pub fn request(&self) -> Vec<u8> {
+        let part = self.ticket_part();
+        self.request_with(&self.service_key.encrypt(Usage::Ticket, &self.confounder, &part))
+    }
+
+    /// The same with this as the encrypted part of the ticket.
+    pub fn request_with(&self, ticket: &[u8]) -> Vec<u8> {
         let checksum = self.gss_flags.map_or(Vec::new(), |flags| {
             let content = [&16u32.to_le_bytes()[..], &[0; 16], &flags.to_le_bytes()].concat();
             field(3, &sequence(&[field(0, &integer(0x8003)), field(1, &wrap(0x04, &content))]))
@@ -198,7 +208,7 @@ impl TicketClient {
             field(0, &integer(5)),
             field(1, &integer(14)),
             field(2, &bits(self.options)),
-            field(3, &self.ticket()),
+            field(3, &self.ticket(ticket)),
             field(4, &sealed(self.session_key.kind(), None, &cipher)),
         ]);
         wrap(0x60, &[KERBEROS, &[1, 0], &wrap(0x6e, &request)].concat())

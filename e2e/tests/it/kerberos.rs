@@ -2,7 +2,7 @@
 
 use crate::near::has;
 use crate::tell::{Proof, Why, ensure};
-use e2e::{Kdc, Net, Outcome, Scratch, SmbClient, Solo, free_port, output};
+use e2e::{Domain, Kdc, Net, Outcome, Scratch, SmbClient, Solo, free_port, output};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -35,7 +35,7 @@ impl Realm {
     }
 
     fn say(&self, options: &[&str], say: &str) -> Outcome<String> {
-        self.kdc.smbclient(self.address, Solo::SHARE, options, say)
+        self.kdc.user.smbclient(self.address, Solo::SHARE, options, say)
     }
 
     fn by_password(&self) -> SmbClient {
@@ -64,7 +64,7 @@ fn refused(what: &str, said: Outcome<String>, status: &str) -> Proof {
 fn a_ticket_lists_reads_and_writes_signed_and_sealed() -> Proof {
     for kinds in [AES, "aes256-cts-hmac-sha384-192:normal", "aes128-cts-hmac-sha256-128:normal"] {
         let realm = Realm::new(kinds, "", "users = [\"alice@FAR.TEST\"]")?;
-        realm.kdc.log_in("alice", "secret", &[])?;
+        realm.kdc.user.log_in("alice", "secret", &[])?;
         let (to, from) =
             (realm.scratch.path().join("got"), realm.scratch.file("to-put", "from the client\n")?);
         for protection in ["sign", "encrypt"] {
@@ -89,7 +89,7 @@ fn a_ticket_lists_reads_and_writes_signed_and_sealed() -> Proof {
 #[ignore = "needs root and packages: cargo xtask test"]
 fn encryption_that_the_server_wants_goes_with_a_ticket() -> Proof {
     let realm = Realm::new(AES, "encryption = \"required\"", "")?;
-    realm.kdc.log_in("alice", "secret", &[])?;
+    realm.kdc.user.log_in("alice", "secret", &[])?;
     has(&realm.say(&[], "ls")?, &["hello"])?;
     has(&realm.by_password().run("ls")?, &["hello"])
 }
@@ -99,7 +99,7 @@ fn encryption_that_the_server_wants_goes_with_a_ticket() -> Proof {
 fn a_password_is_refused_when_ntlm_is_off() -> Proof {
     let realm = Realm::new(AES, "ntlm = false", "")?;
     refused("a password", realm.by_password().run("ls"), "NT_STATUS_NTLM_BLOCKED")?;
-    realm.kdc.log_in("alice", "secret", &[])?;
+    realm.kdc.user.log_in("alice", "secret", &[])?;
     has(&realm.say(&[], "ls")?, &["hello"])
 }
 
@@ -107,7 +107,7 @@ fn a_password_is_refused_when_ntlm_is_off() -> Proof {
 #[ignore = "needs root and packages: cargo xtask test"]
 fn a_keytab_that_is_not_the_kdcs_refuses_until_it_is_read_again() -> Proof {
     let mut realm = Realm::new(AES, "", "")?;
-    realm.kdc.log_in("alice", "secret", &[])?;
+    realm.kdc.user.log_in("alice", "secret", &[])?;
     let path = realm.kdc.keytab(&format!("cifs/{}", Kdc::HOST), AES)?;
     refused("a ticket for a newer key", realm.say(&[], "ls"), "NT_STATUS_LOGON_FAILURE")?;
     let log = realm.server.running().log();
@@ -124,21 +124,49 @@ fn a_keytab_that_is_not_the_kdcs_refuses_until_it_is_read_again() -> Proof {
 #[ignore = "needs root and packages: cargo xtask test"]
 fn a_ticket_that_has_ended_and_one_that_comes_twice_are_refused() -> Proof {
     let mut realm = Realm::new(AES, "", "")?;
-    realm.kdc.log_in("alice", "secret", &["-l", "8s"])?;
+    realm.kdc.user.log_in("alice", "secret", &["-l", "8s"])?;
     has(&realm.say(&[], "ls")?, &["hello"])?;
     std::thread::sleep(Duration::from_secs(9));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/kerberos_replay.py");
     let run = |how: &str| {
-        let mut command = realm.kdc.command("python3");
+        let mut command = realm.kdc.user.command("python3");
         let port = realm.address.port().to_string();
         command.arg(&script).args([how, Kdc::HOST, "127.0.0.1", &port]);
         output(command)
     };
     // The ticket for the server is in the cache; impacket does not look at its end.
     has(&run("once")?, &["first 0xc000006d"])?;
-    realm.kdc.log_in("alice", "secret", &[])?;
+    realm.kdc.user.log_in("alice", "secret", &[])?;
     realm.say(&[], "ls")?;
     has(&run("twice")?, &["first 0x0", "second 0xc000006d"])?;
     let log = realm.server.running().log();
     has(&log, &["ticket has expired", "authenticator was used before"])
+}
+
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn groups_of_a_domain_open_shares_and_nothing_else_does() -> Proof {
+    let domain = Domain::start("addc")?;
+    domain.administer("user create bob Passw0rd!y")?;
+    domain.administer("user create eve Passw0rd!y")?;
+    domain.administer("group add staff")?;
+    domain.administer("group addmembers staff bob")?;
+    let keytab = domain.keytab()?;
+    let scratch = Scratch::new()?;
+    let data = scratch.dir("data")?;
+    fs::write(data.join("hello"), "from the server\n")?;
+    let address = SocketAddr::from(([127, 0, 0, 1], 4455));
+    let smb = format!(
+        "ntlm = false\n[smb.kerberos]\nkeytab = \"{}\"\nrealm = \"{}\"\n",
+        keytab.display(),
+        Domain::REALM
+    );
+    let share = format!("users = [\"{}\"]", domain.group("staff")?);
+    let _server = Solo::start(&data, &domain.net(), address, &smb, &share)?;
+    let say = |user: &str| {
+        domain.user.log_in(user, "Passw0rd!y", &[])?;
+        domain.user.smbclient(address, Solo::SHARE, &[], "ls")
+    };
+    has(&say("bob")?, &["hello"])?;
+    refused("who is in no such group", say("eve"), "NT_STATUS_ACCESS_DENIED")
 }
