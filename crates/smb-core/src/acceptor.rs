@@ -123,10 +123,13 @@ impl From<Reason> for Refusal {
     }
 }
 
+/// Gives the NT hash of a user, without regard to case.
+pub type Lookup<'a> = dyn FnMut(&Identity) -> Option<NtHash> + 'a;
+
 /// What log-ins are judged by. What is missing is not offered.
 pub struct Judges<'p, 't> {
-    /// The NT hash of a user, without regard to case.
-    pub passwords: Option<&'p mut dyn FnMut(&Identity) -> Option<NtHash>>,
+    /// NTLM.
+    pub passwords: Option<&'p mut Lookup<'p>>,
     /// Kerberos.
     pub tickets: Option<Tickets<'t>>,
 }

@@ -317,3 +317,38 @@ fn no_volume_and_no_file() {
     let error = Config::load(Path::new("/nonexistent/farshare.toml")).unwrap_err();
     assert!(error.to_string().contains("no such file; --config FILE"), "{error}");
 }
+
+#[test]
+fn kerberos_needs_a_keytab_that_only_the_owner_reads() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let write = |name: &str, content: &[u8], mode| {
+        std::fs::write(path(name), content).unwrap();
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // One AES-256 key of cifs/files@HOME.TEST.
+    let names = b"\0\x02\0\x09HOME.TEST\0\x04cifs\0\x05files";
+    let entry = [&names[..], b"\0\0\0\x01\0\0\0\0\x01\0\x12\0\x20", &[7; 32]].concat();
+    let keytab = [&[5, 2][..], &(entry.len() as u32).to_be_bytes(), &entry].concat();
+    write("good", &keytab, 0o600);
+    write("open", &keytab, 0o644);
+    write("text", b"no keytab", 0o600);
+    let shares = "[smb.share.projects]";
+    let section = |keytab: &str, more: &str| {
+        format!("[smb.kerberos]\nkeytab = {:?}\nrealm = \"HOME.TEST\"\n{more}\n{shares}", path(keytab))
+    };
+    let people = "users = [\"alice@HOME.TEST\", \"bob@FAR.TEST\", \"S-1-5-21-1-2-3-1105\"]";
+    let good = format!("{}\n{people}", section("good", "trust = [\"FAR.TEST\"]"));
+    let smb = parse(&ENTRYPOINT.replacen(shares, &good, 1)).unwrap().smb.unwrap();
+    assert_eq!(smb.shares[0].users, ["alice", "bob@FAR.TEST", "S-1-5-21-1-2-3-1105"]);
+    let kerberos = smb.kerberos.unwrap();
+    assert_eq!((kerberos.realms.trusted.len(), kerberos.load().unwrap().entries().len()), (1, 1));
+    check(shares, &section("open", ""), 14, "chmod 600");
+    check(shares, &section("text", ""), 14, "not a keytab");
+    check(shares, &section("none", ""), 14, "No such file");
+    check(shares, &section("good", "trust = [\"a@b\"]"), 16, "not a realm's name");
+    let listen = "listen = \"0.0.0.0:445\"";
+    check(listen, &format!("{listen}\nntlm = false"), 13, "nobody could log in");
+    check(shares, &format!("{shares}\nusers = [\"S-1-x\"]"), 14, "is not a SID");
+}

@@ -21,12 +21,12 @@ use crate::server::{Ending, State};
 use crate::session::{Channel, NewSession, Sealing, Session, Terms};
 use crate::turns::Turn;
 use bytes::Bytes;
-use smb_core::acceptor::{Acceptor, Established, Judges, Refusal, Step};
+use smb_core::acceptor::{Acceptor, Established, Judges, Lookup, Refusal, Step};
 use smb_core::algorithm::SigningAlgorithm;
 use smb_core::kdf::{self, SessionKeys};
 use smb_core::kerberos::Tickets;
 use smb_core::negotiate::Agreement;
-use smb_core::ntlm::{Identity, NtHash, TargetNames};
+use smb_core::ntlm::{Identity, TargetNames};
 use smb_core::preauth::PreauthHash;
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::{Role, Signer};
@@ -108,8 +108,7 @@ fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, 
     let users = &server.config.users;
     let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
     let mut judge = |tickets: Option<Tickets<'_>>| {
-        let passwords: Option<&mut dyn FnMut(&Identity) -> Option<NtHash>> =
-            if server.config.ntlm { Some(&mut lookup) } else { None };
+        let passwords: Option<&mut Lookup<'_>> = if server.config.ntlm { Some(&mut lookup) } else { None };
         acceptor.step(token, now, &mut Judges { passwords, tickets })
     };
     Ok(match &server.tickets {
