@@ -16,11 +16,10 @@ use smb_core::access::Token;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
-use smb_wire::AccessMask;
-use smb_wire::FileTime;
 use smb_wire::create::apple::AppleServerCapabilities;
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
+use smb_wire::{AccessMask, FileTime, NtStatus};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -171,14 +170,21 @@ impl Session {
         self.expires.store(expires.map_or(NEVER, |time| time.0), Ordering::Relaxed);
     }
 
-    /// Another connection joins; false when there are too many.
-    pub(crate) fn join(&self, connection: &Arc<Connection>) -> bool {
+    /// Another connection joins.
+    ///
+    /// # Errors
+    /// `USER_SESSION_DELETED` when the session has ended, or its last channel is gone and it is about to;
+    /// `INSUFFICIENT_RESOURCES` when there are too many.
+    pub(crate) fn join(&self, id: ConnectionId, connection: Weak<Connection>) -> Result<(), NtStatus> {
         let mut channels = self.channels.lock();
-        if channels.len() >= limits::CHANNELS_PER_SESSION_MAX {
-            return false;
+        if self.is_gone() || channels.is_empty() {
+            return Err(NtStatus::USER_SESSION_DELETED);
         }
-        channels.push((connection.id, Arc::downgrade(connection)));
-        true
+        if channels.len() >= limits::CHANNELS_PER_SESSION_MAX {
+            return Err(NtStatus::INSUFFICIENT_RESOURCES);
+        }
+        channels.push((id, connection));
+        Ok(())
     }
 
     /// A connection is gone; true when it was the last.
@@ -197,10 +203,18 @@ impl Session {
         self.channels.lock().iter().filter_map(|(_, connection)| connection.upgrade()).collect()
     }
 
-    pub(crate) fn add_tree(&self, target: Target, maximal_access: AccessMask) -> Option<Arc<Tree>> {
+    /// Connects to a share.
+    ///
+    /// # Errors
+    /// `USER_SESSION_DELETED` when the session has ended meanwhile, `INSUFFICIENT_RESOURCES` when there are too many.
+    pub(crate) fn add_tree(&self, target: Target, maximal_access: AccessMask) -> Result<Arc<Tree>, NtStatus> {
         let mut trees = self.trees.write();
+        // Looked at under the lock that the end takes after it has set this.
+        if self.is_gone() {
+            return Err(NtStatus::USER_SESSION_DELETED);
+        }
         if trees.len() >= limits::TREES_PER_SESSION_MAX {
-            return None;
+            return Err(NtStatus::INSUFFICIENT_RESOURCES);
         }
         let id = loop {
             let id = self.next_tree.fetch_add(1, Ordering::Relaxed);
@@ -211,7 +225,7 @@ impl Session {
         };
         let tree = Arc::new(Tree { id, target, maximal_access });
         trees.insert(id, Arc::clone(&tree));
-        Some(tree)
+        Ok(tree)
     }
 
     pub(crate) fn tree(&self, id: u32) -> Option<Arc<Tree>> {
@@ -279,5 +293,53 @@ impl Session {
         self.gone.store(true, Ordering::Release);
         self.trees.write().clear();
         opens.drain().map(|(_, open)| open).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smb_core::access::Privileges;
+    use smb_core::signing::Role;
+    use smb_wire::sid::Sid;
+
+    fn session() -> Session {
+        let signing = SigningAlgorithm::AesCmac;
+        Session {
+            id: 1,
+            user: "alice".into(),
+            token: Arc::new(Token::authenticated(Sid::everyone(), Vec::new(), Privileges::empty())),
+            terms: Terms { dialect: Dialect::SMB_3_1_1, cipher: None, signing, client: Guid::default() },
+            signing_required: true,
+            encrypt: AtomicBool::new(false),
+            signer: Arc::new(Signer::new(signing, &[0; 16], Role::Server)),
+            sealing: None,
+            trees: RwLock::default(),
+            opens: RwLock::default(),
+            channels: Mutex::new(vec![(ConnectionId(1), Weak::new())]),
+            next_tree: AtomicU32::new(1),
+            gone: AtomicBool::new(false),
+            apple: AtomicU64::new(0),
+            expires: AtomicU64::new(NEVER),
+        }
+    }
+
+    #[test]
+    fn nothing_enters_a_session_that_has_ended() {
+        let session = session();
+        let connect = || session.add_tree(Target::Pipes, AccessMask::FILE_ALL).map(|tree| tree.id);
+        assert_eq!(connect(), Ok(1));
+        assert_eq!(session.join(ConnectionId(2), Weak::new()), Ok(()));
+        assert!(session.end().is_empty());
+        assert_eq!(connect(), Err(NtStatus::USER_SESSION_DELETED));
+        assert_eq!(session.join(ConnectionId(3), Weak::new()), Err(NtStatus::USER_SESSION_DELETED));
+        assert_eq!(session.trees(), 0);
+    }
+
+    #[test]
+    fn nobody_joins_once_the_last_channel_is_gone() {
+        let session = session();
+        assert!(session.leave(ConnectionId(1)));
+        assert_eq!(session.join(ConnectionId(2), Weak::new()), Err(NtStatus::USER_SESSION_DELETED));
     }
 }

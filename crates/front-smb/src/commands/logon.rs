@@ -313,9 +313,7 @@ async fn establish(
             if !same_user(&session, user) {
                 return Err(NtStatus::ACCESS_DENIED);
             }
-            if session.is_gone() || !session.join(connection) {
-                return Err(NtStatus::INSUFFICIENT_RESOURCES);
-            }
+            session.join(connection.id, Arc::downgrade(connection))?;
             tracing::info!(peer = %connection.peer, user, "a further channel");
             let channel = Channel { session, signer };
             (channel.clone(), channel)

@@ -31,7 +31,7 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
             .set(ShareFlags::COMPRESS_DATA, share.compress && request.connection.compression().is_some());
         (Target::Disk(share), ShareType::Disk, share_flags, maximal_access)
     };
-    let tree = session.add_tree(target, maximal_access).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+    let tree = session.add_tree(target, maximal_access)?;
     let mut capabilities = ShareCapabilities::empty();
     if let Target::Disk(share) = &tree.target
         && request.dialect() >= Dialect::SMB_3_0

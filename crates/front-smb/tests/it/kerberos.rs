@@ -169,5 +169,6 @@ async fn a_share_admits_by_name_and_by_sid() {
 }
 
 fn now() -> FileTime {
-    FileTime::from_unix_nanos(Time::now().0)
+    let (seconds, nanoseconds) = Time::now().to_parts();
+    FileTime::from_unix(seconds, nanoseconds)
 }
