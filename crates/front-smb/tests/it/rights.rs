@@ -337,10 +337,12 @@ async fn there_is_no_way_around() {
             assert_eq!(bob.status(&rename).await, DENIED, "{target}");
         }
     }
-    // What only its directory protects, where another directory says nothing.
+    // What only its directory protects, where another directory says nothing: it takes that along, and who may only look
+    // at it does not write that down.
     let reading = bob.open(&Request::Create(existing(r"dir\file", READ))).await;
-    let link = requests::set_info(reading, InfoType::FILE, FileClass::LINK.0, &rename_to("link"));
-    assert_eq!(bob.status(&link).await, OK);
+    let link = |open| requests::set_info(open, InfoType::FILE, FileClass::LINK.0, &rename_to("link"));
+    assert_eq!(bob.status(&link(reading)).await, DENIED);
+    assert_eq!(alice.status(&link(file)).await, OK);
     assert_eq!(bob.opens("link", READ).await, OK);
     assert_eq!(bob.opens("link", WRITE).await, DENIED);
     // What he had open before he goes on having, with the rights of then and no more.
