@@ -1,9 +1,10 @@
 //! Applications that move from one client to another (MS-SMB2 3.3.5.9.13, 3.3.5.9.16).
 //!
 //! A clustered application names its opens by an AppInstanceId. When it opens the same file from another client, the open
-//! that it had from the first one ends, told to nobody: the first client is not waited for.
+//! that it had from the first one ends, told to nobody: the first client is not waited for. By then it may be kept, for a
+//! client that is away, or be in another session than at first.
 
-use crate::open::Open;
+use crate::open::{FileOpen, Open};
 use crate::session::Session;
 use parking_lot::Mutex;
 use smb_wire::ids::Guid;
@@ -19,13 +20,17 @@ pub(crate) struct Instance {
     /// AppInstanceVersion, upper half first.
     pub(crate) version: (u64, u64),
     pub(crate) file: FileId,
-    session: Weak<Session>,
-    open: Weak<Open>,
+    /// The persistent half of its id, which it has in every session.
+    pub(crate) id: u64,
+    open: Weak<FileOpen>,
 }
 
 /// Opens by AppInstanceId.
 #[derive(Default)]
 pub(crate) struct Instances(Mutex<HashMap<Guid, Vec<Instance>>>);
+
+/// Those that have ended are looked for when so many have come since the last look.
+const LOOK_EVERY: usize = 1024;
 
 impl Instances {
     pub(crate) fn add(
@@ -42,33 +47,33 @@ impl Instances {
             user: Arc::clone(&session.user),
             version,
             file: file.vfs.file_id(),
-            session: Arc::downgrade(session),
-            open: Arc::downgrade(open),
+            id: open.id.persistent,
+            open: Arc::downgrade(file),
         };
         let mut all = self.0.lock();
-        all.retain(|_, instances| {
-            instances.retain(|instance| instance.open.strong_count() > 0);
-            !instances.is_empty()
-        });
-        all.entry(id).or_default().push(instance);
+        if all.len() >= LOOK_EVERY && all.len().is_power_of_two() {
+            all.retain(|_, instances| instances.iter().any(Instance::is_there));
+        }
+        let instances = all.entry(id).or_default();
+        instances.retain(Instance::is_there);
+        instances.push(instance);
     }
 
     /// The application's opens that are there.
     pub(crate) fn of(&self, id: Guid) -> Vec<Instance> {
         let all = self.0.lock();
         let there = all.get(&id).into_iter().flatten();
-        there.filter(|instance| instance.open.strong_count() > 0).cloned().collect()
+        there.filter(|instance| instance.is_there()).cloned().collect()
     }
 }
 
 impl Instance {
-    /// Takes the open out of its session; the caller closes it.
-    pub(crate) fn take(&self) -> Option<Arc<Open>> {
-        let open = self.open.upgrade()?;
-        if let Some(session) = self.session.upgrade() {
-            // One that is kept is in no session.
-            let _taken = session.take_open(open.id);
-        }
-        Some(open)
+    fn is_there(&self) -> bool {
+        self.open.strong_count() > 0
+    }
+
+    /// What is open; `None` when it has ended meanwhile.
+    pub(crate) fn open(&self) -> Option<Arc<FileOpen>> {
+        self.open.upgrade()
     }
 }

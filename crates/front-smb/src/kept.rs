@@ -121,7 +121,7 @@ impl Kept {
             // Locks need the right to keep writes back: else somebody may have to see them (MS-SMB2 3.3.7.1).
             let locks = file.vfs.holds_locks() && !granted.caching.contains(Caching::WRITE);
             let stays = durability.persistent || durability.resilient || (may_be && !locks);
-            if !stays || table.opens.len() >= limits::KEPT_OPENS_MAX {
+            if !stays || file.vfs.is_closed() || table.opens.len() >= limits::KEPT_OPENS_MAX {
                 return false;
             }
             let (file, user) = (Arc::clone(file), Arc::clone(user));
@@ -182,6 +182,11 @@ impl Kept {
         let kept = table.opens.get(&id).filter(|kept| !kept.file.vfs.is_closed());
         check(kept.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?)?;
         table.opens.remove(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
+    }
+
+    /// Takes out what is to end for good; false when it is not kept.
+    pub(crate) fn take_out(&self, id: u64) -> bool {
+        self.0.lock().opens.remove(&id).is_some()
     }
 
     /// Ends what is kept and meant: somebody else wants it. True when something of it is resilient: that stays, and

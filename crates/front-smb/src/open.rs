@@ -193,7 +193,7 @@ pub(crate) async fn close_all(state: &State, opens: Vec<Arc<Open>>) {
     let close = async |open: Arc<Open>| {
         if let Kind::File(file) = &open.kind {
             close_file(file).await;
-            persistent::left(state, &open, file).await;
+            persistent::left(state, open.id.persistent, file).await;
         }
     };
     futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;

@@ -204,9 +204,9 @@ pub(crate) async fn closed(state: &State, open: &Open, file: &FileOpen) {
 }
 
 /// A client has left without closing an open. It will not come for it: nothing must come back.
-pub(crate) async fn left(state: &State, open: &Open, file: &FileOpen) {
+pub(crate) async fn left(state: &State, id: u64, file: &FileOpen) {
     if let Some(records) = state.config.records.as_ref().filter(|_| file.is_persistent()) {
-        records.remove(open.id.persistent).await;
+        records.remove(id).await;
     }
     taken_along(state, file).await;
 }

@@ -12,7 +12,7 @@ use crate::instances::Instances;
 use crate::interfaces::Interfaces;
 use crate::kept::Kept;
 use crate::limits;
-use crate::open::{self, FileOpen};
+use crate::open::{self, FileOpen, Open};
 use crate::persistent;
 use crate::session::{ConnectionId, Session};
 use crate::tickets::TicketDesk;
@@ -445,6 +445,18 @@ impl State {
             opens = self.kept.keep(opens, &session.user, &trees, self.config.records.as_ref());
         }
         open::close_all(self, opens).await;
+    }
+
+    /// Takes an open out of the session that it is in: nobody can name it any more.
+    pub(crate) fn take_out(&self, file: &Arc<FileOpen>) {
+        let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
+        for session in sessions {
+            let is_it = |open: &Arc<Open>| open.file().is_ok_and(|its| Arc::ptr_eq(its, file));
+            for open in session.all_opens().into_iter().filter(is_it) {
+                // When it is gone, somebody else closes it.
+                let _taken = session.take_open(open.id);
+            }
+        }
     }
 
     fn enter_anonymous(&self, address: IpAddr) -> bool {

@@ -259,3 +259,41 @@ async fn an_orderly_stop_leaves_persistent_opens_and_their_names() {
     assert_eq!(alice.status(&requests::close(back.file_id)).await, NtStatus::SUCCESS);
     assert!(!dir.path().join("file").exists(), "it was to go with the open");
 }
+
+#[tokio::test]
+async fn an_application_that_moves_ends_what_it_has_open_though_its_first_client_is_away() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut request = durable("file", DurableFlags::PERSISTENT);
+    request.contexts.push(CreateContext::AppInstanceId(*b"an application. "));
+    let mut first = log_in_for_good(&site).await;
+    let id = create(&mut first, request.clone()).await.unwrap().file_id;
+    drop(first);
+    kept(&site, 1).await;
+
+    let mut second = log_in_as(&site, &ALICE, *b"another machine ").await;
+    let there = create(&mut second, request).await.unwrap().file_id;
+    assert_eq!(site.server.status().kept_opens, 0);
+    assert_eq!(second.status(&requests::close(there)).await, NtStatus::SUCCESS);
+    assert!(site.server.shutdown().await);
+    let after = available(dir.path(), state.path()).await;
+    let mut first = log_in_for_good(&after).await;
+    let late = create(&mut first, reconnect(id, GUID, DurableFlags::PERSISTENT)).await;
+    assert_eq!(late.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND, "it is not written down any more");
+}
+
+#[tokio::test]
+async fn an_application_that_moves_ends_what_its_first_client_has_taken_up_again() {
+    let site = Site::new().await;
+    let mut request = durable("file", DurableFlags::empty());
+    request.contexts.push(CreateContext::AppInstanceId(*b"an application. "));
+    let mut first = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut first, request.clone()).await.unwrap().file_id;
+    drop(first);
+    kept(&site, 1).await;
+    let mut first = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut first, reconnect(id, GUID, DurableFlags::empty())).await.unwrap().file_id;
+    let mut second = log_in_as(&site, &ALICE, *b"another machine ").await;
+    create(&mut second, request).await.unwrap();
+    assert_eq!(first.status(&requests::read(id, 0, 1)).await, NtStatus::FILE_CLOSED);
+}

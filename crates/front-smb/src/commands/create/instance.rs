@@ -2,8 +2,10 @@
 
 use super::durable::Wants;
 use super::name::Target;
-use crate::open::{self, Open};
+use crate::open::{self, FileOpen, Open};
+use crate::persistent;
 use crate::request::Request;
+use crate::server::State;
 use crate::status::failed;
 use smb_wire::NtStatus;
 use smb_wire::create::{CreateContext, CreateRequest};
@@ -57,11 +59,20 @@ pub(super) async fn end_others(
         if asked.version != (0, 0) && instance.version >= asked.version {
             return Err(NtStatus::FILE_FORCED_CLOSED);
         }
-        if let Some(open) = instance.take() {
-            open::close_all(&request.connection.server, vec![open]).await;
+        if let Some(file) = instance.open() {
+            end(server, instance.id, &file).await;
         }
     }
     Ok(())
+}
+
+/// Ends one, wherever it is.
+async fn end(server: &State, id: u64, file: &Arc<FileOpen>) {
+    if !server.kept.take_out(id) {
+        server.take_out(file);
+    }
+    open::close_file(file).await;
+    persistent::left(server, id, file).await;
 }
 
 impl Asked {
