@@ -136,11 +136,12 @@ async fn open_of(
     let judged = core.judge_stream(&cx, &request, (&base.path()?, &attr), made, needs).await?;
     let request = OpenRequest { access: judged.access, ..request };
     let spelled = found.unwrap_or(name);
+    let path = base.path()?;
     let stream = core.registry.lock().streams.enter(&core, base.key.file, &spelled);
     let OpenStream { id, file, .. } = &stream;
     let own = Attr { id: *id, kind: Kind::File, ..attr };
     let needs = if action == Action::Created { request.access } else { needs | request.access };
-    let taken = Place::take(&core, &request, base.path()?, &own, needs, Coming::of(&request));
+    let taken = Place::take(&core, &request, path, &own, needs, Coming::of(&request));
     let place = match taken {
         Ok(Taken::Place(place)) => place,
         Ok(Taken::Wait(breaking)) => return Ok(Tried::Breaking(breaking)),
