@@ -163,14 +163,15 @@ impl Registry {
     ) -> Result<Option<(FileId, Arc<Node>)>> {
         let now = Instant::now();
         let mut refused = false;
-        for (file, slot) in self.dirs_at(path) {
+        for file in self.dirs_at(path) {
+            let Some(slot) = self.slots.get_mut(&file) else { continue };
             match slot.contend_holders(
                 |record| share::conflict((record.access, record.share), (access, share)),
                 now,
                 told,
             ) {
                 Against::Nobody => {}
-                Against::Waits => return Ok(Some((*file, slot.node.clone()))),
+                Against::Waits => return Ok(Some((file, slot.node.clone()))),
                 Against::Stands => refused = true,
             }
         }

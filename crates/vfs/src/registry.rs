@@ -16,7 +16,7 @@ use crate::own_writes::OwnWrites;
 use crate::streams::slots::Streams;
 use crate::{Access, Error, OpenId, OpenInfo, OpenRequest, Owner, Result, Share, names};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
@@ -98,7 +98,6 @@ pub(crate) struct Removal {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub node: Arc<Node>,
-    dir: bool,
     pub records: Vec<Record>,
     pub caching: CachingTable,
     /// Names that go away with their last open.
@@ -147,6 +146,8 @@ pub(crate) type Entry = u64;
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) slots: HashMap<FileId, Slot>,
+    /// Those of directories.
+    dirs: HashSet<FileId>,
     pub(crate) leases: Leases,
     pub(crate) streams: Streams,
     /// Folded paths being worked on.
@@ -165,6 +166,7 @@ impl Registry {
     pub(crate) fn new(opens_limit: usize, locks_limit: usize) -> Registry {
         Registry {
             slots: HashMap::new(),
+            dirs: HashSet::new(),
             leases: Leases::default(),
             streams: Streams::default(),
             entered: HashMap::new(),
@@ -220,9 +222,11 @@ impl Registry {
         {
             return Ok(Admission::Wait(stream, node));
         }
+        if dir {
+            self.dirs.insert(file);
+        }
         let slot = self.slots.entry(file).or_insert_with(|| Slot {
             node: Arc::new(Node::new(locks_limit)),
-            dir,
             records: Vec::new(),
             caching: CachingTable::default(),
             doomed: Vec::new(),
@@ -282,6 +286,7 @@ impl Registry {
     fn drop_if_empty(&mut self, file: FileId) {
         if self.slots.get(&file).is_some_and(|slot| slot.records.is_empty() && slot.doomed.is_empty()) {
             self.slots.remove(&file);
+            self.dirs.remove(&file);
             self.streams.forget(file);
         }
     }
@@ -341,12 +346,9 @@ impl Registry {
     }
 
     /// The open directories at `path`: one, unless it was replaced at the origin.
-    pub(crate) fn dirs_at<'a>(
-        &'a mut self,
-        path: &'a VPath,
-    ) -> impl Iterator<Item = (&'a FileId, &'a mut Slot)> {
-        let is_there = |slot: &Slot| slot.dir && slot.records.iter().any(|record| same(&record.path, path));
-        self.slots.iter_mut().filter(move |(_, slot)| is_there(slot))
+    pub(crate) fn dirs_at(&self, path: &VPath) -> Vec<FileId> {
+        let is_there = |slot: &Slot| slot.records.iter().any(|record| same(&record.path, path));
+        self.dirs.iter().filter(|dir| self.slots.get(dir).is_some_and(is_there)).copied().collect()
     }
 
     /// Whether something below this directory is open.
@@ -381,15 +383,18 @@ impl Registry {
                 *path = to.clone();
             }
         };
-        let streams = &self.streams;
-        let is_of_it = |id: FileId| id == file || streams.base_of(id) == Some(file);
-        let all = self.slots.iter_mut().filter(|(id, _)| dir || is_of_it(**id));
-        for (_, slot) in all {
+        let follows = |slot: &mut Slot| {
             slot.records.iter_mut().for_each(|record| follow(&mut record.path));
             slot.doomed.iter_mut().for_each(|doomed| follow(&mut doomed.path));
-        }
+        };
         if dir {
+            self.slots.values_mut().for_each(follows);
             self.leases.moved(from, to);
+            return;
+        }
+        self.slots.get_mut(&file).map(follows);
+        for stream in self.streams.of(file) {
+            self.slots.get_mut(&stream.id).map(follows);
         }
     }
 
@@ -521,6 +526,21 @@ mod tests {
         assert!(registry.has_open_below(&path("A")) && !registry.has_open_below(&path("a/b/c")));
         registry.moved(FileId { hi: 0, lo: 1 }, &path("a"), &path("x/y"), true);
         assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("x/y/b/c"));
+    }
+
+    #[test]
+    fn an_open_directory_is_found_where_it_is() {
+        let mut registry = Registry::new(10, 10);
+        admit(&mut registry, 1, "a", false).unwrap();
+        let dir = FileId { hi: 0, lo: 8 };
+        let ask = Ask { needs: Access::READ_DATA, empties: false, caching: Caching::empty(), epoch: None };
+        let open = record(2, "d", Access::READ_DATA, Share::all(), false);
+        registry.admit(dir, true, open, ask, &mut Vec::new()).unwrap();
+        assert_eq!((registry.dirs_at(&path("D")), registry.dirs_at(&path("a"))), (vec![dir], vec![]));
+        registry.moved(dir, &path("d"), &path("e"), true);
+        assert_eq!((registry.dirs_at(&path("d")), registry.dirs_at(&path("e"))), (vec![], vec![dir]));
+        registry.leave(dir, OpenId(2));
+        assert_eq!(registry.dirs_at(&path("e")), []);
     }
 
     #[test]
