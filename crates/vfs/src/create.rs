@@ -16,6 +16,7 @@ use crate::request::ALLOCATION_CHECKED_MIN;
 use crate::resolve::{Lookup, Resolved};
 use crate::streams::{self, StreamPart};
 use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Result, Tried, Want};
+use std::borrow::Cow;
 use std::sync::Arc;
 use volume::{Attr, Change, Create, Cx, DosAttributes, ErrorKind, FileId, Kind, OpenHow, SetAttr, VPath};
 
@@ -145,7 +146,10 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         Err(Error::Volume(error)) if error.kind == ErrorKind::Stale => return Ok(Turn::Again),
         Err(error) => return Err(error),
     };
-    let request = &OpenRequest { access: judged.access, ..request.clone() };
+    let request = &*match judged.access == request.access {
+        true => Cow::Borrowed(request),
+        false => Cow::Owned(OpenRequest { access: judged.access, ..request.clone() }),
+    };
     let place = match Place::take(core, request, path, &attr, needs | judged.access, Coming::of(request))? {
         Taken::Place(place) => place,
         Taken::Wait(breaking) => return Ok(Turn::Wait(breaking)),
