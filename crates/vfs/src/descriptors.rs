@@ -14,6 +14,7 @@ use crate::rights::Rights;
 use crate::{Access, Error, Open, Result};
 use bytes::Bytes;
 use lru::LruCache;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use volume::{Attr, Carries, Change, Cx, ErrorKind, FileId, Freshness, Named, SetAttr, Time, VPath, Version};
@@ -25,15 +26,25 @@ const KEPT_OVERHEAD_BYTES: usize = 128;
 /// Directories of which it is kept what they pass on.
 const DIRS_MAX: usize = 16_384;
 
+/// What was forgotten lately; a question that takes longer is asked for nothing.
+const LATELY_MAX: usize = 256;
+
 /// What is known of descriptors. Plain state, `now` is an argument.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     files: LruCache<FileId, Kept>,
     bytes: usize,
     dirs: LruCache<VPath, KeptDir>,
-    /// Times that something was forgotten.
+    /// The same paths: what lies below one stands together.
+    in_order: BTreeSet<VPath>,
+    /// Times that something was forgotten, and what at the last of them: a question that began before may have an
+    /// answer from before.
     forgotten: u64,
+    lately: VecDeque<Forgotten>,
 }
+
+/// A file of which the descriptor was set, and the directory at and below which it may be another.
+type Forgotten = (Option<FileId>, VPath);
 
 #[derive(Debug)]
 struct Kept {
@@ -55,7 +66,14 @@ impl Kept {
 
 impl Descriptors {
     pub(crate) fn new() -> Descriptors {
-        Descriptors { files: LruCache::unbounded(), bytes: 0, dirs: LruCache::unbounded(), forgotten: 0 }
+        Descriptors {
+            files: LruCache::unbounded(),
+            bytes: 0,
+            dirs: LruCache::unbounded(),
+            in_order: BTreeSet::new(),
+            forgotten: 0,
+            lately: VecDeque::new(),
+        }
     }
 
     /// Says when a question began; to be handed to [`Descriptors::put`] and [`Descriptors::put_dir`].
@@ -63,13 +81,19 @@ impl Descriptors {
         self.forgotten
     }
 
+    /// Whether nothing of what is meant was forgotten since.
+    fn holds(&self, began: u64, is_meant: impl Fn(&Forgotten) -> bool) -> bool {
+        let since = (self.forgotten - began) as usize;
+        since <= self.lately.len() && !self.lately.iter().rev().take(since).any(is_meant)
+    }
+
     fn find(&mut self, attr: &Attr) -> Option<Option<Bytes>> {
         let kept = self.files.get(&attr.id)?;
         (kept.state == (attr.version, attr.ctime)).then(|| kept.descriptor.clone())
     }
 
-    fn put(&mut self, attr: &Attr, descriptor: Option<Bytes>, began: u64) {
-        if began != self.forgotten {
+    fn put(&mut self, path: &VPath, attr: &Attr, descriptor: Option<Bytes>, began: u64) {
+        if !self.holds(began, |(file, at)| *file == Some(attr.id) || path.is_within(at)) {
             return;
         }
         self.drop_file(attr.id);
@@ -88,12 +112,15 @@ impl Descriptors {
     }
 
     fn put_dir(&mut self, dir: &VPath, descriptor: Option<Bytes>, began: u64, now: Instant) {
-        if began != self.forgotten {
+        if !self.holds(began, |(_, at)| dir.is_within(at)) {
             return;
         }
         self.dirs.put(dir.clone(), KeptDir { descriptor, looked_at: now });
-        if self.dirs.len() > DIRS_MAX {
-            self.dirs.pop_lru();
+        self.in_order.insert(dir.clone());
+        if self.dirs.len() > DIRS_MAX
+            && let Some((oldest, _)) = self.dirs.pop_lru()
+        {
+            self.in_order.remove(&oldest);
         }
     }
 
@@ -106,15 +133,28 @@ impl Descriptors {
     /// A descriptor was set: of the object, and with it what directories from there on down pass on.
     pub(crate) fn set(&mut self, id: FileId, path: &VPath) {
         self.drop_file(id);
-        self.forget_below(path);
+        self.forget(Some(id), path);
     }
 
     /// What the directory and those below pass on may be another by now.
     pub(crate) fn forget_below(&mut self, path: &VPath) {
+        self.forget(None, path);
+    }
+
+    fn forget(&mut self, file: Option<FileId>, path: &VPath) {
         self.forgotten += 1;
-        let gone: Vec<VPath> =
-            self.dirs.iter().map(|(dir, _)| dir).filter(|dir| dir.is_within(path)).cloned().collect();
-        gone.iter().for_each(|dir| drop(self.dirs.pop(dir)));
+        if self.lately.len() == LATELY_MAX {
+            self.lately.pop_front();
+        }
+        self.lately.push_back((file, path.clone()));
+        // Between a path and those below it stand others that begin with its letters, such as `a b` before `a/b`.
+        let begins = |dir: &&VPath| dir.as_str().starts_with(path.as_str());
+        let from_here = self.in_order.range(path..).take_while(begins);
+        let gone: Vec<VPath> = from_here.filter(|dir| dir.is_within(path)).cloned().collect();
+        for dir in gone {
+            self.dirs.pop(&dir);
+            self.in_order.remove(&dir);
+        }
     }
 }
 
@@ -150,7 +190,7 @@ impl Core {
             known.begin()
         };
         let descriptor = self.volume.named(cx, path, Some(attr.id), &Named::Descriptor).await?;
-        self.descriptors.lock().put(attr, descriptor.clone(), began);
+        self.descriptors.lock().put(path, attr, descriptor.clone(), began);
         Ok(descriptor)
     }
 
@@ -343,5 +383,45 @@ impl Core {
             None => self.own_descriptor(cx, &path, &attr).await?,
         };
         Ok((attr, descriptor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> VPath {
+        VPath::parse(text).unwrap()
+    }
+
+    fn kept(known: &Descriptors) -> Vec<&str> {
+        assert_eq!(known.dirs.len(), known.in_order.len());
+        known.in_order.iter().map(VPath::as_str).collect()
+    }
+
+    #[test]
+    fn what_lies_below_is_forgotten_and_nothing_beside_it() {
+        let mut known = Descriptors::new();
+        let all = ["", "a", "a b", "a/b", "a/b/c", "a0", "b"];
+        all.iter().for_each(|dir| known.put_dir(&path(dir), None, 0, Instant::now()));
+        known.forget_below(&path("a"));
+        assert_eq!(kept(&known), ["", "a b", "a0", "b"]);
+        known.forget_below(&path(""));
+        assert_eq!(kept(&known), [""; 0]);
+    }
+
+    #[test]
+    fn an_answer_counts_unless_what_it_is_of_was_forgotten_meanwhile() {
+        let mut known = Descriptors::new();
+        let began = known.begin();
+        known.forget_below(&path("a"));
+        known.set(FileId { hi: 0, lo: 1 }, &path("c"));
+        for dir in ["a", "a/b", "b", "c/d"] {
+            known.put_dir(&path(dir), None, began, Instant::now());
+        }
+        assert_eq!(kept(&known), ["b"]);
+        (0..LATELY_MAX).for_each(|_| known.forget_below(&path("x")));
+        known.put_dir(&path("e"), None, began, Instant::now());
+        assert_eq!(kept(&known), ["b"], "what was forgotten is not known any more");
     }
 }
