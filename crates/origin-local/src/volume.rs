@@ -350,8 +350,6 @@ impl Volume for LocalVolume {
 
     async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
         let op = change.name();
-        let what = change.clone();
-        let disk = self.disk.clone();
         let brief = if self.disk.is_brief(change) {
             self.disk.brisk.attempt(|| self.disk.apply(change))
         } else {
@@ -359,7 +357,10 @@ impl Volume for LocalVolume {
         };
         let done = match brief {
             Some(done) => done,
-            None => self.disk.pool.run(cx, op, move || disk.apply(&what)).await?,
+            None => {
+                let (disk, what) = (self.disk.clone(), change.clone());
+                self.disk.pool.run(cx, op, move || disk.apply(&what)).await?
+            }
         };
         let told = |failure: Failure| {
             let paths: Vec<_> = change.paths().map(VPath::to_string).collect();
