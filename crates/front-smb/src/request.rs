@@ -1,5 +1,6 @@
 //! One request as its handler sees it, and what a chain of requests hands from one to the next.
 
+use crate::config::Share;
 use crate::connection::Connection;
 use crate::limits;
 use crate::open::Open;
@@ -73,6 +74,14 @@ impl Request {
 
     pub(crate) fn tree(&self) -> Result<&Arc<Tree>, NtStatus> {
         self.tree.as_ref().ok_or(NtStatus::NETWORK_NAME_DELETED)
+    }
+
+    /// The share that the tree connect is of.
+    ///
+    /// # Errors
+    /// `INVALID_DEVICE_REQUEST` for pipes.
+    pub(crate) fn disk(&self) -> Result<&Arc<Share>, NtStatus> {
+        self.tree()?.share().ok_or(NtStatus::INVALID_DEVICE_REQUEST)
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

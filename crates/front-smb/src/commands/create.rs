@@ -434,9 +434,7 @@ fn answer(
     let caches = file.lease.is_some() || !granted.caching.is_empty();
     let announce = match caches {
         true => {
-            let Target::Disk(share) = &request.tree()?.target else {
-                return Err(NtStatus::INVALID_PARAMETER);
-            };
+            let share = request.disk()?;
             let session = Arc::clone(request.session()?);
             Some(Announcement { session, open: Arc::clone(open), vfs: share.vfs.clone() })
         }

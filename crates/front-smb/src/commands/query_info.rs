@@ -7,7 +7,6 @@ use crate::commands::{extended, file_info, posix, security};
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
-use crate::session::Target;
 use crate::status::failed;
 use smb_wire::error_response::ErrorResponse;
 use smb_wire::fscc::file::{
@@ -304,7 +303,7 @@ async fn file_system_value(
     class: FileSystemClass,
 ) -> Result<Value, NtStatus> {
     let file = open.file()?;
-    let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let share = request.disk()?;
     match class {
         FileSystemClass::VOLUME => {
             let attr = file.attr(&request.cx()).await.map_err(failed)?;

@@ -6,7 +6,6 @@
 use crate::open::Open;
 use crate::request::Request;
 use crate::rights::{bytes_of, mode, read, unclaimed};
-use crate::session::Target;
 use crate::status::failed;
 use smb_core::access::{Token, change, rights_to_query, rights_to_set};
 use smb_wire::query_info::SecurityInformation;
@@ -41,7 +40,7 @@ pub(super) async fn set(
 ) -> Result<(), NtStatus> {
     open.needs_all(rights_to_set(named))?;
     let tree = request.tree()?;
-    let Target::Disk(share) = &tree.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let share = request.disk()?;
     if !tree.maximal_access.contains(AccessMask::WRITE_DAC) {
         return Err(NtStatus::ACCESS_DENIED);
     }

@@ -37,9 +37,7 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
                 return Err(NtStatus::ACCESS_DENIED);
             }
             if class == FileClass::FULL_EA {
-                let Target::Disk(share) = &request.tree()?.target else {
-                    return Err(NtStatus::INVALID_PARAMETER);
-                };
+                let share = request.disk()?;
                 extended::set(&request.cx(), &open, file, &share.vfs.caps(), &decoded.data).await?;
                 return Ok(Answer::ok(|body| SetInfoResponse.encode(body)));
             }

@@ -60,6 +60,20 @@ async fn holes_of_a_sparse_file_are_told_and_of_another_not() {
     assert_eq!(ranges, words(&[2 * block, block]));
 }
 
+#[tokio::test]
+async fn a_trim_where_there_are_no_holes_changes_nothing() {
+    let mut config = MemConfig::default();
+    config.caps.holes = false;
+    let mem = MemVolume::with(config);
+    let site = Site::over(vfs::Vfs::new(mem, vfs::VfsConfig::default()), |_| {}).await;
+    let mut user = site.log_in(&ALICE).await;
+    let file = user.file("f", b"content").await;
+    let trim = [&[0, 0, 0, 0, 1, 0, 0, 0][..], &words(&[0, 7])].concat();
+    let (status, looked_at) = control(&mut user, file, Fsctl::FILE_LEVEL_TRIM, &trim).await;
+    assert_eq!((status, looked_at), (NtStatus::SUCCESS, vec![1, 0, 0, 0]));
+    assert_eq!(user.content(file).await, b"content");
+}
+
 const NONE: [u8; 2] = [0, 0];
 const DEFAULT: [u8; 2] = [1, 0];
 const LZNT1: [u8; 2] = [2, 0];

@@ -7,7 +7,6 @@
 use super::Output;
 use crate::open::FileOpen;
 use crate::request::Request;
-use crate::session::Target;
 use crate::status::failed;
 use smb_wire::ioctl::copy_chunk::DuplicateExtents;
 use smb_wire::ioctl::{Fsctl, IoctlRequest};
@@ -18,7 +17,7 @@ use volume::{Copying, Cx, DosAttributes, Space};
 pub(super) async fn duplicate(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     let target = request.open(decoded.file_id)?;
     let target_file = target.file()?;
-    let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let share = request.disk()?;
     if !share.vfs.caps().clones {
         return Err(NtStatus::INVALID_DEVICE_REQUEST);
     }

@@ -3,7 +3,6 @@
 use super::Output;
 use crate::commands::file_info;
 use crate::request::Request;
-use crate::session::Target;
 use crate::status::failed;
 use smb_wire::ioctl::IoctlRequest;
 use smb_wire::ioctl::control::ObjectIdBuffer;
@@ -73,7 +72,7 @@ pub(super) async fn set_compression(request: &Request, decoded: &IoctlRequest) -
 pub(super) async fn integrity(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     let open = request.open(decoded.file_id)?;
     open.file()?;
-    let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let share = request.disk()?;
     if !share.vfs.caps().clones {
         return Err(NtStatus::INVALID_DEVICE_REQUEST);
     }
@@ -96,7 +95,7 @@ pub(super) async fn integrity(request: &Request, decoded: &IoctlRequest) -> Resu
 pub(super) fn set_integrity(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     let open = request.open(decoded.file_id)?;
     open.file()?;
-    let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let share = request.disk()?;
     if !share.vfs.caps().clones {
         return Err(NtStatus::INVALID_DEVICE_REQUEST);
     }

@@ -52,7 +52,8 @@ pub(super) async fn zero(request: &Request, decoded: &IoctlRequest) -> Result<Ou
     Output::empty()
 }
 
-/// What is in these ranges is not needed any more: it reads as zeros, and the room is free (MS-FSCC 2.3.73).
+/// What is in these ranges is not needed any more: where there are holes it reads as zeros, and the room is free. It is
+/// a hint (MS-FSCC 2.3.73), for which no zeros are written.
 pub(super) async fn trim(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     let ranges = decode_trim(&decoded.input).map_err(|error| error.status())?;
     let file = file_of(request, decoded, AccessMask::WRITE_DATA)?;
@@ -62,8 +63,10 @@ pub(super) async fn trim(request: &Request, decoded: &IoctlRequest) -> Result<Ou
     ranges.iter().try_for_each(|range| check_range(range.offset, range.length))?;
     let cx = request.cx();
     let looked_at = ranges.len().min(TRIM_RANGES_MAX);
-    for range in &ranges[..looked_at] {
-        file.vfs.zero(&cx, range.offset, range.length).await.map_err(failed)?;
+    if request.disk()?.vfs.caps().holes {
+        for range in &ranges[..looked_at] {
+            file.vfs.zero(&cx, range.offset, range.length).await.map_err(failed)?;
+        }
     }
     let mut output = Vec::new();
     if decoded.max_output_response >= 4 {

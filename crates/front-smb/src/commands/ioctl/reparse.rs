@@ -9,7 +9,6 @@ use crate::commands::create::enter_as;
 use crate::open::{self, FileOpen, Kind, Open};
 use crate::persistent;
 use crate::request::Request;
-use crate::session::Target;
 use crate::status::failed;
 use smb_wire::create::CreateOptions;
 use smb_wire::fscc::reparse::{ReparseData, Symlink, decode_reparse_deletion, tag};
@@ -68,7 +67,7 @@ pub(super) async fn delete(request: &Request, decoded: &IoctlRequest) -> Result<
 
 /// Puts something else in the place of what is open. The client's handle is one of the new object from then on.
 async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result<Output, NtStatus> {
-    let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let share = request.disk()?;
     if !share.vfs.caps().symlinks {
         return Err(NtStatus::NOT_SUPPORTED);
     }

@@ -3,7 +3,6 @@
 use super::Output;
 use crate::limits;
 use crate::request::Request;
-use crate::session::Target;
 use crate::snapshots::SnapshotPattern;
 use crate::status::failed;
 use smb_wire::NtStatus;
@@ -21,7 +20,7 @@ pub(super) async fn enumerate(request: &Request, decoded: &IoctlRequest) -> Resu
     if room < HEAD_BYTES {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let Target::Disk(share) = &request.tree()?.target else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
+    let share = request.disk()?;
     let times = match &share.snapshots {
         Some(pattern) => times(request, &share.vfs, pattern).await?,
         None => Vec::new(),
