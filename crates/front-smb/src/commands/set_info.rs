@@ -6,7 +6,6 @@ use crate::open::{FileOpen, Open};
 use crate::persistent;
 use crate::reply::Answer;
 use crate::request::Request;
-use crate::session::Target;
 use crate::status::failed;
 use crate::veto;
 use smb_wire::fscc::file::FileClass;
