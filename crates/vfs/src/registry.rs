@@ -533,7 +533,8 @@ mod tests {
         let mut registry = Registry::new(10, 10);
         admit(&mut registry, 1, "a", false).unwrap();
         let dir = FileId { hi: 0, lo: 8 };
-        let ask = Ask { needs: Access::READ_DATA, coming: Coming::Opens, caching: Caching::empty(), epoch: None };
+        let ask =
+            Ask { needs: Access::READ_DATA, coming: Coming::Opens, caching: Caching::empty(), epoch: None };
         let open = record(2, "d", Access::READ_DATA, Share::all(), false);
         registry.admit(dir, true, open, ask, &mut Vec::new()).unwrap();
         assert_eq!((registry.dirs_at(&path("D")), registry.dirs_at(&path("a"))), (vec![dir], vec![]));
