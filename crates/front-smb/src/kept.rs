@@ -65,6 +65,11 @@ impl Table {
         self.opens.insert(id, KeptOpen { stay: self.stays, ..kept });
         self.stays
     }
+
+    fn there(&self, id: u64) -> Result<&KeptOpen, NtStatus> {
+        let kept = self.opens.get(&id).filter(|kept| !kept.file.vfs.is_closed());
+        kept.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
+    }
 }
 
 impl KeptOpen {
@@ -169,19 +174,35 @@ impl Kept {
         table.opens.remove(&id)
     }
 
-    /// Gives an open to a client that came back, if `check` agrees.
+    /// An open that a client wants back, if `check` agrees; it stays where it is.
     ///
     /// # Errors
-    /// `OBJECT_NAME_NOT_FOUND` when it is not kept, or not any more; what `check` says.
-    pub(crate) fn take(
+    /// As with [`Kept::take`].
+    pub(crate) fn find(
         &self,
         id: u64,
         check: impl FnOnce(&KeptOpen) -> Result<(), NtStatus>,
-    ) -> Result<KeptOpen, NtStatus> {
+    ) -> Result<Arc<FileOpen>, NtStatus> {
+        let table = self.0.lock();
+        let kept = table.there(id)?;
+        check(kept)?;
+        Ok(Arc::clone(&kept.file))
+    }
+
+    /// Gives an open to a client that came back: `enter` puts it into its session, and fails where it cannot; then
+    /// the open stays kept.
+    ///
+    /// # Errors
+    /// `OBJECT_NAME_NOT_FOUND` when it is not kept, or not any more; what `enter` says.
+    pub(crate) fn take<T>(
+        &self,
+        id: u64,
+        enter: impl FnOnce(&KeptOpen) -> Result<T, NtStatus>,
+    ) -> Result<T, NtStatus> {
         let mut table = self.0.lock();
-        let kept = table.opens.get(&id).filter(|kept| !kept.file.vfs.is_closed());
-        check(kept.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?)?;
-        table.opens.remove(&id).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
+        let entered = enter(table.there(id)?)?;
+        table.opens.remove(&id);
+        Ok(entered)
     }
 
     /// Takes out what is to end for good; false when it is not kept.
@@ -214,15 +235,15 @@ impl Kept {
 
     /// Whether an open that was made with this name by this client is kept.
     pub(crate) fn has_named(&self, client: u128, create_guid: Guid) -> bool {
-        self.find(client, create_guid).is_some()
+        self.named(client, create_guid).is_some()
     }
 
     /// The one of that name, if it is persistent: the persistent half of its id.
     pub(crate) fn persistent_named(&self, client: u128, create_guid: Guid) -> Option<u64> {
-        self.find(client, create_guid).filter(|(_, durability)| durability.persistent).map(|(id, _)| id)
+        self.named(client, create_guid).filter(|(_, durability)| durability.persistent).map(|(id, _)| id)
     }
 
-    fn find(&self, client: u128, create_guid: Guid) -> Option<(u64, Durability)> {
+    fn named(&self, client: u128, create_guid: Guid) -> Option<(u64, Durability)> {
         let table = self.0.lock();
         let all = table.opens.iter().filter_map(|(id, kept)| Some((*id, (*kept.file.durability.lock())?)));
         all.into_iter().find(|(_, it)| it.create_guid == Some(create_guid) && it.client == client)

@@ -17,6 +17,8 @@ use smb_wire::negotiate::{Capabilities, Dialect};
 use smb_wire::{FileId, Flags, NtStatus, Request};
 use std::path::Path;
 use std::time::Duration;
+use testkit::{FaultVolume, MemVolume, Op};
+use volume::ErrorKind;
 
 pub const GUID: Guid = *b"a durable open  ";
 const MACHINE: Guid = *b"alice's machine ";
@@ -296,4 +298,22 @@ async fn an_application_that_moves_ends_what_its_first_client_has_taken_up_again
     let mut second = log_in_as(&site, &ALICE, *b"another machine ").await;
     create(&mut second, request).await.unwrap();
     assert_eq!(first.status(&requests::read(id, 0, 1)).await, NtStatus::FILE_CLOSED);
+}
+
+#[tokio::test]
+async fn an_open_whose_origin_does_not_answer_stays_kept() {
+    let volume = FaultVolume::new(MemVolume::new());
+    let site = Site::over(vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default()), |_| {}).await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    drop(alice);
+    kept(&site, 1).await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    volume.fail_always(Op::Attr, ErrorKind::Io);
+    let away = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await;
+    assert!(away.is_err(), "{away:?}");
+    assert_eq!(site.server.status().kept_opens, 1);
+    volume.heal(Op::Attr);
+    let back = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await.unwrap();
+    assert_eq!(back.file_id.persistent, id.persistent);
 }

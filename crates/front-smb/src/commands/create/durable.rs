@@ -19,6 +19,7 @@ use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::time::Duration;
 use vfs::{LeaseId, OpenRequest};
+use volume::Attr;
 
 /// What a request wants to outlive its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -155,7 +156,7 @@ pub(super) async fn reconnect(
     let id = wanted.id.persistent;
     server.until_restored(share).await;
     let lease = lease::of_reconnect(request, decoded);
-    let kept = server.kept.take(id, |kept| {
+    let check = |kept: &KeptOpen| {
         let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
         // An open of the first form has no name: zeros.
         let named = wanted.create_guid.filter(|guid| *guid != Guid::default());
@@ -163,9 +164,9 @@ pub(super) async fn reconnect(
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
         may_take(request, share, decoded, kept, lease.map(|lease| lease.id))
-    })?;
-    let open = take_up(request, tree, id, kept)?;
-    tell(request, &open, CreateAction::Opened, Vec::new()).await
+    };
+    let (open, attr) = take_up(request, tree, id, check).await?;
+    tell(request, &open, &attr, CreateAction::Opened, Vec::new())
 }
 
 /// Takes up a persistent open whose CREATE is sent again on a new session (MS-SMB2 3.3.5.9.10); `None` when there is
@@ -181,12 +182,11 @@ pub(super) async fn replayed(
     let client = request.connection.client().map(|client| client.id()).unwrap_or_default();
     let Some(id) = server.kept.persistent_named(client, create_guid) else { return Ok(None) };
     let lease = lease::asked(request, decoded);
-    let kept =
-        server.kept.take(id, |kept| may_take(request, share, decoded, kept, lease.map(|lease| lease.id)))?;
-    let open = take_up(request, tree, id, kept)?;
+    let check = |kept: &KeptOpen| may_take(request, share, decoded, kept, lease.map(|lease| lease.id));
+    let (open, attr) = take_up(request, tree, id, check).await?;
     let file = open.file()?;
     let (action, durability) = (file.action, *file.durability.lock());
-    tell(request, &open, action, durability.map(context).into_iter().collect()).await.map(Some)
+    tell(request, &open, &attr, action, durability.map(context).into_iter().collect()).map(Some)
 }
 
 /// Whether what is kept is this client's: its user, its share, its lease, and then its name.
@@ -230,25 +230,36 @@ fn is_at(file: &FileOpen, name: &str) -> Result<bool, NtStatus> {
     Ok(vfs::names::same(at.as_str(), named.path.as_str()) && vfs::names::same(&here, &there))
 }
 
-/// Enters an open that was kept into this session, under a new volatile id.
-fn take_up(request: &Request, tree: &Arc<Tree>, id: u64, kept: KeptOpen) -> Result<Arc<Open>, NtStatus> {
+/// Enters an open that was kept into this session, under a new volatile id, if `check` agrees. What its client is to
+/// hear of it is asked before: an open that was taken up and cannot be told is lost to its client.
+async fn take_up(
+    request: &Request,
+    tree: &Arc<Tree>,
+    id: u64,
+    check: impl Fn(&KeptOpen) -> Result<(), NtStatus>,
+) -> Result<(Arc<Open>, Attr), NtStatus> {
     let server = &request.connection.server;
-    let id = FileId { persistent: id, volatile: server.next_open_id() };
-    let open = enter_as(request, tree, id, kept.granted, Kind::File(Arc::clone(&kept.file)))?;
-    let durability = *kept.file.durability.lock();
+    let file = server.kept.find(id, &check)?;
+    let attr = file.attr(&request.cx()).await.map_err(failed)?;
+    let new_id = FileId { persistent: id, volatile: server.next_open_id() };
+    let open = server.kept.take(id, |kept| {
+        check(kept)?;
+        enter_as(request, tree, new_id, kept.granted, Kind::File(Arc::clone(&kept.file)))
+    })?;
+    let durability = *file.durability.lock();
     if let Some(Durability { client, create_guid: Some(create_guid), .. }) = durability {
         server.creates.taken_up(client, create_guid, request.session()?.id, &open);
     }
-    Ok(open)
+    Ok((open, attr))
 }
 
-async fn tell(
+fn tell(
     request: &Request,
     open: &Arc<Open>,
+    attr: &Attr,
     action: CreateAction,
     contexts: Vec<CreateResponseContext>,
 ) -> Result<Answer, NtStatus> {
-    let file = open.file()?;
-    let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    answer(request, open, &attr, Told { action, granted: file.vfs.granted(), contexts, level: None })
+    let granted = open.file()?.vfs.granted();
+    answer(request, open, attr, Told { action, granted, contexts, level: None })
 }
