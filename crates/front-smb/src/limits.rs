@@ -91,6 +91,8 @@ pub const FREE_FAILURES_PER_PLACE: u32 = 10;
 pub const GUESS_SPACING: Duration = Duration::from_millis(500);
 /// Opens that are closed at a time when a client is gone.
 pub const CLOSES_AT_ONCE: usize = 64;
+/// How long a client that comes back for an open waits for the end of the connection that it had it on.
+pub const RETURN_PATIENCE: Duration = Duration::from_secs(1);
 /// How long stopping takes at most before what is left is closed by force.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(13);
 /// How long a stopping server waits for requests under way.

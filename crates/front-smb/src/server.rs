@@ -447,6 +447,15 @@ impl State {
         open::close_all(self, opens).await;
     }
 
+    /// Whether another session of this one's client has an open with this persistent half of its id.
+    pub(crate) fn is_open_elsewhere(&self, session: &Session, id: u64) -> bool {
+        let sessions = self.sessions.read();
+        let mut others = sessions
+            .values()
+            .filter(|other| other.id != session.id && other.terms.client == session.terms.client);
+        others.any(|other| other.has_persistent(id))
+    }
+
     /// Takes an open out of the session that it is in: nobody can name it any more.
     pub(crate) fn take_out(&self, file: &Arc<FileOpen>) {
         let sessions: Vec<_> = self.sessions.read().values().cloned().collect();

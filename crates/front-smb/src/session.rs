@@ -279,6 +279,11 @@ impl Session {
         opens.remove(&id.volatile)
     }
 
+    /// Whether an open with this persistent half of its id is here.
+    pub(crate) fn has_persistent(&self, id: u64) -> bool {
+        self.opens.read().values().any(|open| open.id.persistent == id)
+    }
+
     pub(crate) fn all_opens(&self) -> Vec<Arc<Open>> {
         self.opens.read().values().cloned().collect()
     }

@@ -95,6 +95,23 @@ async fn an_open_waits_for_its_user_with_its_locks() {
 }
 
 #[tokio::test]
+async fn a_client_may_be_back_before_its_former_connection_is_seen_to_end() {
+    let site = Site::new().await;
+    let mut former = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut former, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(former);
+    };
+    let (back, ()) = tokio::join!(create(&mut alice, reconnect(id, GUID, DurableFlags::empty())), end);
+    assert_eq!(back.unwrap().file_id.persistent, id.persistent);
+    let mut again = log_in_as(&site, &ALICE, MACHINE).await;
+    let twice = create(&mut again, reconnect(id, GUID, DurableFlags::empty())).await;
+    assert_eq!(twice.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND, "it is in use");
+}
+
+#[tokio::test]
 async fn what_the_share_does_not_give_any_more_is_not_taken_up() {
     let vfs = vfs::Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
     let site = Site::over(vfs.clone(), |_| {}).await;
