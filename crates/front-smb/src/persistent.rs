@@ -1,8 +1,8 @@
 //! Persistent opens: durable ones that survive the end of the process (MS-SMB2 3.3.5.9.10, 3.3.5.9.12).
 //!
 //! An open of a share that is continuously available is written down before its client hears of it, and again when it
-//! locks, gives back what it cached, is renamed, or its name is to go away; before the client hears of that. After a start
-//! what is written down is opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`).
+//! locks, acknowledges that it gives back what it cached, is renamed, or its name is to go away; before the client hears of
+//! that. After a start what is written down is opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`).
 //! Until all of a share is there, nobody else opens anything in it.
 //!
 //! Names belong to the volume: who renames or deletes need not have come by the share whose opens are written down
