@@ -22,6 +22,8 @@ use smb_wire::{AccessMask, NtStatus};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use vfs::Caching;
 
 /// How an open outlives its client's connections.
@@ -46,6 +48,14 @@ pub(crate) struct KeptOpen {
     pub(crate) share: String,
     /// Tells this stay from a later one.
     stay: u64,
+    /// Goes when the stay is over, whichever way: nobody waits for its time any more.
+    _wait: Option<oneshot::Sender<()>>,
+}
+
+/// One stay of an open.
+struct Stay {
+    number: u64,
+    over: oneshot::Receiver<()>,
 }
 
 /// All opens that are kept, by the persistent half of their id.
@@ -59,11 +69,12 @@ struct Table {
 }
 
 impl Table {
-    /// Keeps an open; which stay this is.
-    fn insert(&mut self, id: u64, kept: KeptOpen) -> u64 {
+    /// Keeps an open.
+    fn insert(&mut self, id: u64, kept: KeptOpen) -> Stay {
         self.stays += 1;
-        self.opens.insert(id, KeptOpen { stay: self.stays, ..kept });
-        self.stays
+        let (wait, over) = oneshot::channel();
+        self.opens.insert(id, KeptOpen { stay: self.stays, _wait: Some(wait), ..kept });
+        Stay { number: self.stays, over }
     }
 
     fn there(&self, id: u64) -> Result<&KeptOpen, NtStatus> {
@@ -74,7 +85,7 @@ impl Table {
 
 impl KeptOpen {
     pub(crate) fn new(file: Arc<FileOpen>, granted: AccessMask, user: Arc<str>, share: String) -> KeptOpen {
-        KeptOpen { file, granted, user, share, stay: 0 }
+        KeptOpen { file, granted, user, share, stay: 0, _wait: None }
     }
 
     /// Whoever wants the file, it is kept: what it cached goes, its locks and share mode stand.
@@ -151,14 +162,16 @@ impl Kept {
     fn end_in_time(
         self: &Arc<Self>,
         id: u64,
-        stay: u64,
+        stay: Stay,
         durability: Durability,
         records: Option<OpenRecords>,
     ) {
         let kept = Arc::downgrade(self);
         tokio::spawn(async move {
-            tokio::time::sleep(durability.timeout).await;
-            let over = kept.upgrade().and_then(|kept| kept.take_stay(id, stay));
+            if timeout(durability.timeout, stay.over).await.is_ok() {
+                return;
+            }
+            let over = kept.upgrade().and_then(|kept| kept.take_stay(id, stay.number));
             if let Some(over) = over {
                 open::close_file(&over.file).await;
                 if let Some(records) = records.filter(|_| durability.persistent) {

@@ -112,6 +112,28 @@ async fn a_client_may_be_back_before_its_former_connection_is_seen_to_end() {
 }
 
 #[tokio::test]
+async fn a_client_that_comes_and_goes_leaves_nothing_waiting() {
+    let site = Site::new().await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let mut id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..20 {
+        drop(alice);
+        kept(&site, 1).await;
+        alice = log_in_as(&site, &ALICE, MACHINE).await;
+        id = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await.unwrap().file_id;
+    }
+    for _ in 0..1000 {
+        if tasks() <= before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{} tasks, {before} before", tasks());
+}
+
+#[tokio::test]
 async fn what_the_share_does_not_give_any_more_is_not_taken_up() {
     let vfs = vfs::Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
     let site = Site::over(vfs.clone(), |_| {}).await;
