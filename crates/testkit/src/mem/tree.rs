@@ -310,8 +310,9 @@ impl Tree {
         Ok((id, false))
     }
 
+    /// Whether `id` still has a name, and so could be opened.
     pub(super) fn hold(&mut self, id: u64) -> bool {
-        let node = self.nodes.get_mut(&id);
+        let node = self.nodes.get_mut(&id).filter(|node| !node.names.is_empty());
         node.map(|node| node.opens += 1).is_some()
     }
 
