@@ -6,8 +6,8 @@
 //!
 //! | question | answer |
 //! |---|---|
-//! | may this user open it with these rights? | [`access_check`], [`access_check_with`] |
 //! | what is the most that this user may have? | [`maximal_access`] |
+//! | and when rights are asked for by name, which privileges give? | [`maximal_access_with`] |
 //! | which descriptor does a new file get? | [`inherit`] |
 //! | what is a file judged by that nobody gave one? | [`passed_on`] |
 //! | what does a SET_INFO of its security make of it? | [`change`] |
@@ -27,10 +27,7 @@ pub mod posix;
 mod token;
 
 pub use change::{change, rights_to_query, rights_to_set};
-pub use check::{
-    access_check, access_check_with, lent_by_backup_intent, lent_by_parent, maximal_access,
-    maximal_access_with,
-};
+pub use check::{lent_by_backup_intent, maximal_access, maximal_access_with};
 pub use inherit::{inherit, passed_on};
 pub use token::{Privileges, Token};
 

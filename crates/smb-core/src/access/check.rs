@@ -3,60 +3,17 @@
 //! Each right is decided by the first entry that speaks of it to this user. Before the list come the rights of
 //! owners and privileges; to what it allows come rights that are lent by something else than the descriptor.
 
-use super::{Denied, Privileges, Token};
+use super::{Privileges, Token};
 use smb_wire::{
     AccessMask, Sid,
     security_descriptor::{Ace, AceBody, AceFlags, AceType, SecurityDescriptor},
 };
 
-/// Bits that nobody may ask for (MS-FSA 2.1.5.1).
-const RESERVED: AccessMask = AccessMask::from_bits_retain(0x0CE0_FE00);
-
 /// What an owner has without being told so.
 const OWNERS: AccessMask = AccessMask::READ_CONTROL.union(AccessMask::WRITE_DAC);
 
-/// Checks whether `token` may open an object with the rights `desired`; gives the rights of the open. An
-/// object without a descriptor is open to everybody.
-///
-/// With MAXIMUM_ALLOWED the rest of `desired` must still be allowed, and the answer is all that is.
-pub fn access_check(
-    descriptor: Option<&SecurityDescriptor>,
-    token: &Token,
-    desired: AccessMask,
-) -> Result<AccessMask, Denied> {
-    access_check_with(descriptor, token, AccessMask::empty(), desired)
-}
-
-/// Like [`access_check`], with rights that this user has from elsewhere: [`lent_by_parent`],
-/// [`lent_by_backup_intent`].
-pub fn access_check_with(
-    descriptor: Option<&SecurityDescriptor>,
-    token: &Token,
-    lent: AccessMask,
-    desired: AccessMask,
-) -> Result<AccessMask, Denied> {
-    if desired.is_empty() || desired.intersects(RESERVED) {
-        return Err(Denied::Access);
-    }
-    let wants_maximum = desired.contains(AccessMask::MAXIMUM_ALLOWED);
-    let wanted = desired.expand_generic().difference(AccessMask::MAXIMUM_ALLOWED);
-    let by_privilege = by_privilege(token, wanted);
-    let missing_privilege = wanted.difference(by_privilege | lent);
-    if missing_privilege.contains(AccessMask::ACCESS_SYSTEM_SECURITY) {
-        return Err(Denied::Privilege);
-    }
-    let allowed = allowed(descriptor, token) | lent | by_privilege;
-    if !allowed.contains(wanted) {
-        return Err(Denied::Access);
-    }
-    match wants_maximum {
-        true if allowed.is_empty() => Err(Denied::Access),
-        true => Ok(allowed),
-        false => Ok(wanted),
-    }
-}
-
-/// The most that `token` may have, as the answer to a CREATE context `MxAc` tells it (MS-SMB2 3.3.5.9.5).
+/// The most that `token` may have, as the answer to a CREATE context `MxAc` tells it (MS-SMB2 3.3.5.9.5). An object
+/// without a descriptor is open to everybody; `lent` is what the token has from elsewhere: [`lent_by_backup_intent`].
 pub fn maximal_access(
     descriptor: Option<&SecurityDescriptor>,
     token: &Token,
@@ -73,15 +30,6 @@ pub fn maximal_access_with(
     wanted: AccessMask,
 ) -> AccessMask {
     maximal_access(descriptor, token, lent) | by_privilege(token, wanted)
-}
-
-/// What the rights of `token` on a directory lend it on what is in there: who may delete children may delete
-/// this one, who may list them may read its attributes.
-pub fn lent_by_parent(rights_on_parent: AccessMask) -> AccessMask {
-    let mut lent = AccessMask::empty();
-    lent.set(AccessMask::DELETE, rights_on_parent.contains(AccessMask::DELETE_CHILD));
-    lent.set(AccessMask::READ_ATTRIBUTES, rights_on_parent.contains(AccessMask::LIST_DIRECTORY));
-    lent
 }
 
 /// What the privileges of `token` lend it when it opens with FILE_OPEN_FOR_BACKUP_INTENT.
