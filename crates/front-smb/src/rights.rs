@@ -90,7 +90,7 @@ impl Rights for Caller {
         let parent = parent.map_or_else(plain_directory, read);
         let made = access::inherit(Some(&parent), self.creator.as_ref(), &self.token, dir);
         let made = made.map_err(|denied| match denied {
-            Denied::Access | Denied::Group => Error::AccessDenied,
+            Denied::Group => Error::AccessDenied,
             Denied::Privilege => Error::PrivilegeNotHeld,
             Denied::Owner => Error::OwnerInvalid,
             Denied::TooLong => Error::LimitReached("entries in an access list"),

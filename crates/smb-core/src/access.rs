@@ -36,8 +36,6 @@ use smb_wire::NtStatus;
 /// Why something was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// The descriptor does not allow it.
-    Access,
     /// It takes a privilege that the token does not have.
     Privilege,
     /// The new owner is neither the user nor one of the user's groups.
@@ -52,7 +50,6 @@ impl Denied {
     /// The status that a server answers with.
     pub fn status(self) -> NtStatus {
         match self {
-            Self::Access => NtStatus::ACCESS_DENIED,
             Self::Privilege => NtStatus::PRIVILEGE_NOT_HELD,
             Self::Owner => NtStatus::INVALID_OWNER,
             Self::Group => NtStatus::INVALID_PRIMARY_GROUP,

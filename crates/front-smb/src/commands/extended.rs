@@ -161,16 +161,25 @@ pub(super) async fn query(
     if first >= entries.len() {
         return Err(NtStatus::NO_MORE_EAS);
     }
-    let count = if single { 1 } else { entries.len() - first };
-    let mut attributes = Vec::with_capacity(count);
-    for entry in &entries[first..first + count] {
+    let (mut attributes, mut places) = (Vec::new(), Vec::new());
+    let mut next = first;
+    for entry in &entries[first..] {
         let value = file.vfs.named(cx, &entry.name).await.map_err(failed)?;
+        next += 1;
         // One that went meanwhile is not told.
         let Some(value) = value.filter(|value| value.len() <= usize::from(u16::MAX)) else { continue };
         attributes.push(attribute(entry.name.name().unwrap_or_default(), value));
+        places.push(next - 1);
+        if single {
+            break;
+        }
+    }
+    if attributes.is_empty() {
+        file.next_ea.store(next, Ordering::Relaxed);
+        return Err(NtStatus::NO_MORE_EAS);
     }
     let (bytes, fit) = encode(&attributes, room)?;
-    file.next_ea.store(first + fit, Ordering::Relaxed);
+    file.next_ea.store(places.get(fit).copied().unwrap_or(next), Ordering::Relaxed);
     Ok((bytes, fit < attributes.len()))
 }
 

@@ -7,8 +7,9 @@ use smb_wire::create::{CreateContext, CreateDisposition, CreateOptions, CreateRe
 use smb_wire::fscc::ea::{ExtendedAttribute, decode_full_ea_list, encode_full_ea_list, encode_get_ea_list};
 use smb_wire::query_info::{InfoType, QueryInfoFlags, QueryInfoRequest, QueryInfoResponse};
 use smb_wire::{AccessMask, FileId, NtStatus, Request};
+use testkit::ease::{cx, p};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
-use volume::ErrorKind;
+use volume::{Change, ErrorKind, Named, Volume};
 
 const BASIC: u8 = 4;
 const STANDARD: u8 = 5;
@@ -305,6 +306,46 @@ async fn extended_attributes_are_walked_through_and_named() {
     let named = ask(none, 0, 1000, &["C", "none", "a"]).await;
     assert_eq!(named, Ok(vec![pair("C", "3"), pair("none", ""), pair("a", "1")]));
     assert_eq!(ask(none, 0, 1000, &["a|b"]).await, Err(NtStatus::INVALID_EA_NAME));
+}
+
+/// A list has no room for a value of 64 KiB; who walks goes past it and comes to the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_goes_past_what_cannot_be_told() {
+    let volume = MemVolume::new();
+    let vfs = vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default());
+    let site = Site::over(vfs, |_| {}).await;
+    let mut user = site.log_in(&ALICE).await;
+    let file = user.file("file", b"").await;
+    for (name, length) in [("a", 1), ("b", 64 << 10), ("c", 1), ("d", 64 << 10)] {
+        let value = Some(Bytes::from(vec![b'1'; length]));
+        let name = Named::Extended(name.into());
+        let change = Change::SetNamed { path: p("file"), name, value, expect: None };
+        volume.apply(&cx(), &change).await.unwrap();
+    }
+    let ask = |flags| {
+        Request::QueryInfo(QueryInfoRequest {
+            info_type: InfoType::FILE,
+            information_class: FULL_EA,
+            output_buffer_length: 1000,
+            additional_information: 0,
+            flags,
+            file_id: file,
+            input: Bytes::new(),
+        })
+    };
+    for wanted in ["a", "c"] {
+        let list = user.asked(&ask(QueryInfoFlags::RETURN_SINGLE_ENTRY)).await.unwrap();
+        assert_eq!(
+            decode_full_ea_list(&list).unwrap().iter().map(words).map(|(name, _)| name).collect::<Vec<_>>(),
+            [wanted]
+        );
+    }
+    for flags in [QueryInfoFlags::RETURN_SINGLE_ENTRY, QueryInfoFlags::empty()] {
+        assert_eq!(user.asked(&ask(flags)).await.unwrap_err(), NtStatus::NO_MORE_EAS);
+    }
+    let list = user.asked(&ask(QueryInfoFlags::RESTART_SCAN)).await.unwrap();
+    assert_eq!(decode_full_ea_list(&list).unwrap().len(), 2);
+    assert_eq!(user.asked(&ask(QueryInfoFlags::empty())).await.unwrap_err(), NtStatus::NO_MORE_EAS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
