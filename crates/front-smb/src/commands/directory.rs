@@ -200,22 +200,26 @@ async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Resu
     let hides = share.is_some_and(|share| share.hide_unreadable);
     loop {
         let Walk { cursor, pattern, .. } = &mut *walk;
-        let Some(entry) = cursor.peek(cx).await.map_err(failed)?.cloned() else { break };
-        let is_wanted =
-            |name: &str| pattern.matches(name) && !share.is_some_and(|share| share.veto.has(name));
-        let name = page.name(&entry.name);
-        let allowed = match is_wanted(&name) {
-            false => None,
-            true if hides || how.apple.is_some() => {
-                let awaited = |entry: &DirEntry| is_wanted(&page.name(&entry.name));
-                Some(cursor.rights(cx, awaited).await.map_err(failed)?)
-            }
-            true => Some(Access::all()),
+        let is_wanted = |entry: &DirEntry| {
+            let name = page.name(&entry.name);
+            pattern.matches(&name) && !share.is_some_and(|share| share.veto.has(&name))
         };
-        if let Some(allowed) = allowed.filter(|allowed| !hides || allowed.contains(READABLE)) {
+        let entry = match cursor.peek(cx).await.map_err(failed)? {
+            None => break,
+            Some(entry) if is_wanted(entry) => entry.clone(),
+            Some(_) => {
+                cursor.next(cx).await.map_err(failed)?;
+                continue;
+            }
+        };
+        let allowed = match hides || how.apple.is_some() {
+            true => cursor.rights(cx, is_wanted).await.map_err(failed)?,
+            false => Access::all(),
+        };
+        if !hides || allowed.contains(READABLE) {
             let extra = extra(cx, cursor, &entry, allowed, how.apple).await?;
             let attr = how.change_times.show(entry.attr);
-            if !page.push(&name, entry.leads_to_dir, &attr, extra) {
+            if !page.push(&page.name(&entry.name), entry.leads_to_dir, &attr, extra) {
                 if page.is_empty() {
                     return Err(NtStatus::BUFFER_OVERFLOW);
                 }
