@@ -3,6 +3,7 @@
 
 use crate::Outcome;
 use crate::process::{Net, Running, Scratch, free_port, output, wait_until};
+use crate::secluded::Mounted;
 use crate::smbclient::SmbClient;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -12,10 +13,14 @@ use std::time::Duration;
 
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
+/// What tells programs where the KDC is.
+const CONFIG: &str = "krb5.conf";
+
 /// Somebody's programs in a realm: where its KDC is, and a cache for tickets.
 pub struct RealmUser {
     net: Net,
     here: PathBuf,
+    realm: String,
     host: &'static str,
 }
 
@@ -30,6 +35,9 @@ impl Kdc {
     pub const REALM: &'static str = "FAR.TEST";
     /// The name that clients know the file server by.
     pub const HOST: &'static str = "files.far.test";
+
+    /// Encryption types of a key as most services have it.
+    pub const AES: &'static str = "aes256-cts-hmac-sha1-96:normal,aes128-cts-hmac-sha1-96:normal";
 
     /// Makes a realm with no users and starts its KDC.
     pub fn start() -> Outcome<Kdc> {
@@ -82,6 +90,9 @@ impl Kdc {
 }
 
 impl RealmUser {
+    /// What tells a program in a chroot ([`RealmUser::show`]) where the KDC is: its `KRB5_CONFIG`.
+    pub const SHOWN_CONFIG: &'static str = "/mnt/krb5.conf";
+
     /// Writes down in `here` where the KDC listens: on loopback of `net`.
     pub(crate) fn new(
         net: Net,
@@ -96,9 +107,23 @@ impl RealmUser {
              dns_canonicalize_hostname = false\n rdns = false\n[realms]\n {realm} = {{\n  kdc = 127.0.0.1:{port}\n }}\n\
              [domain_realm]\n .{domain} = {realm}\n"
         );
-        let path = here.join("krb5.conf");
+        let path = here.join(CONFIG);
         std::fs::write(&path, config).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(RealmUser { net, here: here.to_path_buf(), host })
+        Ok(RealmUser { net, here: here.to_path_buf(), realm: realm.to_owned(), host })
+    }
+
+    /// The section of a file server's configuration that lets this realm's users in; it follows `[smb]`.
+    pub fn section(&self, keytab: &Path) -> String {
+        format!("[smb.kerberos]\nkeytab = \"{}\"\nrealm = \"{}\"\n", keytab.display(), self.realm)
+    }
+
+    /// Shows the realm to programs in the chroot `root`, and a file server of loopback by its name, as long as what is
+    /// given lives. Only where this process has mounts of its own ([`crate::seclude`]).
+    pub fn show(&self, root: &Path) -> Outcome<[Mounted; 2]> {
+        let hosts = self.here.join("hosts");
+        std::fs::write(&hosts, format!("127.0.0.1 localhost {}\n", self.host))
+            .map_err(|error| format!("{}: {error}", hosts.display()))?;
+        Ok([Mounted::bind(&self.here, &root.join("mnt"))?, Mounted::bind(&hosts, &root.join("etc/hosts"))?])
     }
 
     /// Logs a user in at the realm: the ticket lies in the cache that [`RealmUser::smbclient`] uses.
@@ -120,7 +145,7 @@ impl RealmUser {
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.net.command(program);
         command
-            .env("KRB5_CONFIG", self.here.join("krb5.conf"))
+            .env("KRB5_CONFIG", self.here.join(CONFIG))
             .env("KRB5_KDC_PROFILE", self.here.join("kdc.conf"))
             .env("KRB5CCNAME", format!("FILE:{}", self.cache().display()));
         command

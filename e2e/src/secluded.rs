@@ -42,6 +42,12 @@ impl Mounted {
         mount(&["-t", "ramfs", "ramfs"], scratch.dir(name)?)
     }
 
+    /// What lies at `from`, a directory or a file, at `to` too, where there is one of its kind.
+    pub fn bind(from: &Path, to: &Path) -> Outcome<Mounted> {
+        let from = from.to_str().ok_or("a path that is no UTF-8")?;
+        mount(&["--bind", from], to.to_owned())
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }

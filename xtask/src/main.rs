@@ -22,9 +22,9 @@ cargo xtask CHORE
                       smbtorture with its known-fail list, a short run of each fuzz target.
                       Installs the Debian packages that it needs when run as root. --quick: without those
                       that need packages
-  conformance smb [--quick] [--known-fail FILE]
+  conformance smb [--quick | --known-fail FILE | NAME...]
                       Samba's protocol tests against a debug build (root: in a chroot); exactly the known fails may
-                      fail. --quick: without the slow ones, as `test` runs them
+                      fail. --quick: without the slow ones, as `test` runs them. NAME: a suite, a test or a pattern
   vm [--far | --samba] [--backend uml|kvm|tcg] [SCRIPT...]
                       the kernel's SMB client in a Linux guest at work on a debug build (root); exactly the known
                       fails may fail. --far: with link and cache between; --samba: Samba 4.22 instead, not judged
@@ -53,6 +53,9 @@ fn main() -> ExitCode {
         ["conformance", "smb"] => conformance_smb(Scope::All, None),
         ["conformance", "smb", "--quick"] => conformance_smb(Scope::Quick, None),
         ["conformance", "smb", "--known-fail", list] => conformance_smb(Scope::All, Some(list)),
+        ["conformance", "smb", names @ ..] if !names.iter().any(|name| name.starts_with('-')) => {
+            conformance_smb(Scope::Named(names), None)
+        }
         ["vm", options @ ..] => kernel_client(options),
         ["fuzz"] => fuzz::check(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {

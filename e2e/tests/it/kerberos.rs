@@ -8,8 +8,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-const AES: &str = "aes256-cts-hmac-sha1-96:normal,aes128-cts-hmac-sha1-96:normal";
-
 /// A realm with alice in it, and a server with a keytab of the service that clients ask for.
 struct Realm {
     kdc: Kdc,
@@ -28,8 +26,7 @@ impl Realm {
         let data = scratch.dir("data")?;
         fs::write(data.join("hello"), "from the server\n")?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let smb =
-            format!("{smb}\n[smb.kerberos]\nkeytab = \"{}\"\nrealm = \"{}\"\n", keytab.display(), Kdc::REALM);
+        let smb = format!("{smb}\n{}", kdc.user.section(&keytab));
         let server = Solo::start(&data, &Net::Host, address, &smb, share)?;
         Ok(Realm { kdc, server, address, scratch })
     }
@@ -62,7 +59,7 @@ fn refused(what: &str, said: Outcome<String>, status: &str) -> Proof {
 #[test]
 #[ignore = "needs root and packages: cargo xtask test"]
 fn a_ticket_lists_reads_and_writes_signed_and_sealed() -> Proof {
-    for kinds in [AES, "aes256-cts-hmac-sha384-192:normal", "aes128-cts-hmac-sha256-128:normal"] {
+    for kinds in [Kdc::AES, "aes256-cts-hmac-sha384-192:normal", "aes128-cts-hmac-sha256-128:normal"] {
         let realm = Realm::new(kinds, "", "users = [\"alice@FAR.TEST\"]")?;
         realm.kdc.user.log_in("alice", "secret", &[])?;
         let (to, from) =
@@ -88,7 +85,7 @@ fn a_ticket_lists_reads_and_writes_signed_and_sealed() -> Proof {
 #[test]
 #[ignore = "needs root and packages: cargo xtask test"]
 fn encryption_that_the_server_wants_goes_with_a_ticket() -> Proof {
-    let realm = Realm::new(AES, "encryption = \"required\"", "")?;
+    let realm = Realm::new(Kdc::AES, "encryption = \"required\"", "")?;
     realm.kdc.user.log_in("alice", "secret", &[])?;
     has(&realm.say(&[], "ls")?, &["hello"])?;
     has(&realm.by_password().run("ls")?, &["hello"])
@@ -97,7 +94,7 @@ fn encryption_that_the_server_wants_goes_with_a_ticket() -> Proof {
 #[test]
 #[ignore = "needs root and packages: cargo xtask test"]
 fn a_password_is_refused_when_ntlm_is_off() -> Proof {
-    let realm = Realm::new(AES, "ntlm = false", "")?;
+    let realm = Realm::new(Kdc::AES, "ntlm = false", "")?;
     refused("a password", realm.by_password().run("ls"), "NT_STATUS_NTLM_BLOCKED")?;
     realm.kdc.user.log_in("alice", "secret", &[])?;
     has(&realm.say(&[], "ls")?, &["hello"])
@@ -106,9 +103,9 @@ fn a_password_is_refused_when_ntlm_is_off() -> Proof {
 #[test]
 #[ignore = "needs root and packages: cargo xtask test"]
 fn a_keytab_that_is_not_the_kdcs_refuses_until_it_is_read_again() -> Proof {
-    let mut realm = Realm::new(AES, "", "")?;
+    let mut realm = Realm::new(Kdc::AES, "", "")?;
     realm.kdc.user.log_in("alice", "secret", &[])?;
-    let path = realm.kdc.keytab(&format!("cifs/{}", Kdc::HOST), AES)?;
+    let path = realm.kdc.keytab(&format!("cifs/{}", Kdc::HOST), Kdc::AES)?;
     refused("a ticket for a newer key", realm.say(&[], "ls"), "NT_STATUS_LOGON_FAILURE")?;
     let log = realm.server.running().log();
     has(&log, &["no key in the keytab opens the ticket for cifs/files.far.test@FAR.TEST, version 3"])?;
@@ -123,7 +120,7 @@ fn a_keytab_that_is_not_the_kdcs_refuses_until_it_is_read_again() -> Proof {
 #[test]
 #[ignore = "needs root and packages: cargo xtask test"]
 fn a_ticket_that_has_ended_and_one_that_comes_twice_are_refused() -> Proof {
-    let mut realm = Realm::new(AES, "", "")?;
+    let mut realm = Realm::new(Kdc::AES, "", "")?;
     realm.kdc.user.log_in("alice", "secret", &["-l", "8s"])?;
     has(&realm.say(&[], "ls")?, &["hello"])?;
     std::thread::sleep(Duration::from_secs(9));
@@ -156,11 +153,7 @@ fn groups_of_a_domain_open_shares_and_nothing_else_does() -> Proof {
     let data = scratch.dir("data")?;
     fs::write(data.join("hello"), "from the server\n")?;
     let address = SocketAddr::from(([127, 0, 0, 1], 4455));
-    let smb = format!(
-        "ntlm = false\n[smb.kerberos]\nkeytab = \"{}\"\nrealm = \"{}\"\n",
-        keytab.display(),
-        Domain::REALM
-    );
+    let smb = format!("ntlm = false\n{}", domain.user.section(&keytab));
     let share = format!("users = [\"{}\"]", domain.group("staff")?);
     let _server = Solo::start(&data, &domain.net(), address, &smb, &share)?;
     let say = |user: &str| {

@@ -1,9 +1,10 @@
 //! Where the tests of [`super`] run: gateway and entrypoint at port 445 of a network of this process's own, over a btrfs
-//! in a file, for tests of shared blocks. Some tests want a share of a certain kind, or words that tell them what is there.
+//! in a file, for tests of shared blocks. Some tests want a share of a certain kind, words that tell them what is there, or to log in
+//! by ticket, at a KDC of this rig's own.
 
 use crate::packages::PYTHON_PROGRAM;
 use crate::run::{self, Outcome};
-use e2e::{Mounted, Pair, Scratch, Shared};
+use e2e::{Kdc, Mounted, Pair, RealmUser, Scratch, Shared};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ const SECOND_USER: &str = "second";
 const TEST_SECONDS: &str = "150";
 /// Room on the btrfs, of which next to nothing is used.
 const DISK_SIZE: &str = "8G";
-/// `[smb]`
-const SMB: &str = "protocol_tests = true";
+/// `[smb]`, and what follows it.
+const SMB: &str = "protocol_tests = true\n";
 
 const AVAILABLE: &str = "available";
 const PAST: &str = "past";
@@ -35,18 +36,21 @@ pub struct Part {
     shares: &'static [&'static str],
     /// What smbtorture is told.
     options: &'static [&'static str],
+    /// Tests log in by ticket.
+    by_ticket: bool,
     pub tests: &'static [&'static str],
 }
 
-/// What wants no share of its own.
-pub const MOST: Part = Part { name: "results", shares: &SHARES, options: &[], tests: &[] };
+/// What wants no share of its own: all that no other part has.
+pub const MOST: Part = Part { name: "results", shares: &SHARES, options: &[], by_ticket: false, tests: &[] };
 
 /// What does.
-pub const PARTS: [Part; 3] = [
+pub const PARTS: [Part; 4] = [
     Part {
         name: "available",
         shares: &[AVAILABLE],
         options: &[],
+        by_ticket: false,
         tests: &["smb2.durable-v2-open.persistent*", "smb2.replay.replay5"],
     },
     Part {
@@ -58,9 +62,18 @@ pub const PARTS: [Part; 3] = [
             "torture:twrp_stream=stream",
             "torture:twrp_stream_size=7",
         ],
+        by_ticket: false,
         tests: &["smb2.twrp"],
     },
-    Part { name: "plain", shares: &[PLAIN], options: &[], tests: &["smb2.create_no_streams"] },
+    Part {
+        name: "plain",
+        shares: &[PLAIN],
+        options: &[],
+        by_ticket: false,
+        tests: &["smb2.create_no_streams", "smb2.ioctl.compress_notsup*"],
+    },
+    // Tickets end after 5 s, and the tests wait for that: all at once.
+    Part { name: "ticket", shares: &SHARES, options: &[], by_ticket: true, tests: &["smb2.session.expire*"] },
 ];
 
 /// Tests that are out of the question without a btrfs.
@@ -68,6 +81,7 @@ pub const WANT_SHARED_BLOCKS: &str = "smb2.ioctl.dup_extents*";
 
 pub struct Rig {
     pair: Pair,
+    _kdc: Kdc,
     chroot: PathBuf,
     scratch: Scratch,
     /// Whether the tests' files can share blocks.
@@ -84,7 +98,9 @@ impl Rig {
         e2e::seclude()?;
         let scratch = Scratch::new()?;
         let mut mounted = vec![Mounted::plain(&scratch, PLAIN)?];
-        let files = match Mounted::btrfs(&scratch, "files", DISK_SIZE) {
+        let disk = Mounted::btrfs(&scratch, "files", DISK_SIZE);
+        let shares_blocks = disk.is_ok();
+        let files = match disk {
             Ok(disk) => {
                 let path = disk.path().to_owned();
                 mounted.push(disk);
@@ -98,30 +114,45 @@ impl Rig {
             }
         };
         let shared = shared(&files, &scratch.path().join(PLAIN))?;
-        let pair = Pair::start(ADDRESS, &[USER, SECOND_USER], SMB, &shared)?;
+        let kdc = Kdc::start()?;
+        kdc.add_user(USER, Pair::PASSWORD)?;
+        let keytab = kdc.keytab(&format!("cifs/{}", Kdc::HOST), Kdc::AES)?;
+        mounted.extend(kdc.user.show(&chroot)?);
+        let smb = format!("{SMB}{}", kdc.user.section(&keytab));
+        let pair = Pair::start(ADDRESS, &[USER, SECOND_USER], &smb, &shared)?;
         prepare_past(&pair, &scratch)?;
-        Ok(Rig { pair, chroot, scratch, shares_blocks: mounted.len() > 1, _mounted: mounted })
+        Ok(Rig { pair, _kdc: kdc, chroot, scratch, shares_blocks, _mounted: mounted })
     }
 
-    /// Lets smbtorture loose; the file of the results. `names` as `e2e/smbtorture/run` takes them.
-    pub fn run(&mut self, part: &Part, name: &str, names: &[String]) -> Outcome<PathBuf> {
+    /// Lets smbtorture loose; the file of the results. `names`, `only` as `e2e/smbtorture/run` takes them.
+    pub fn run(&mut self, part: &Part, name: &str, names: &[String], only: &[&str]) -> Outcome<PathBuf> {
         let out = results_dir()?;
         let results = out.join(format!("{name}.tsv"));
         let login = |user: &str| format!("{user}%{}", Pair::PASSWORD);
+        let mut smbtorture = format!("chroot {} smbtorture", self.chroot.display());
+        let (mut host, mut user) = (ADDRESS.ip().to_string(), USER.to_owned());
+        if part.by_ticket {
+            smbtorture += " --use-kerberos=required";
+            // No ticket is given for an address.
+            host = Kdc::HOST.to_owned();
+            user = format!("{USER}@{}", Kdc::REALM);
+        }
         let mut runner = Command::new(PYTHON_PROGRAM);
         runner
             .arg(run::root().join("e2e/smbtorture/run"))
             .arg(format!("--shares={}", part.shares.join(",")))
-            .arg(format!("--user={}", login(USER)))
+            .arg(format!("--host={host}"))
+            .arg(format!("--user={}", login(&user)))
             .arg(format!("--user2={}", login(SECOND_USER)))
             .arg(format!("--limit={TEST_SECONDS}"))
             .arg(format!("--out={}", results.display()))
             .arg(format!("--logdir={}", out.display()))
-            .arg(format!("--smbtorture=chroot {} smbtorture", self.chroot.display()))
+            .arg(format!("--smbtorture={smbtorture}"))
             .args(part.options.iter().map(|option| format!("--option={option}")))
+            .args(only.iter().map(|name| format!("--only={name}")))
             .args(names);
         // smbtorture makes directories where it runs.
-        runner.current_dir(self.scratch.path());
+        runner.current_dir(self.scratch.path()).env("KRB5_CONFIG", RealmUser::SHOWN_CONFIG);
         eprintln!("xtask: smbtorture");
         run::to_its_end(runner)?;
         let log = self.pair.log();
