@@ -6,8 +6,9 @@
 //! client hears of a break only after it was told of the open ([`Announcement::made`] comes when the answer is on
 //! its way).
 //!
-//! When a channel dies, what was told on it and not acknowledged is told again on another ([`tell_again`]). Who
-//! cannot be told at all loses what he caches; an open that is kept for a client which is away ends.
+//! When a channel dies or is stuck ([`crate::delivery`]), what was told on it and not acknowledged is told again on
+//! another ([`tell_again`]). Who cannot be told at all loses what he caches; an open that is kept for a client which is
+//! away ends.
 
 use crate::client::Client;
 use crate::connection::Connection;
@@ -22,6 +23,7 @@ use smb_wire::oplock_break::{LeaseBreakNotification, OplockBreak};
 use smb_wire::{Command, FileId, Header, NtStatus};
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
+use tokio::time::Instant;
 use vfs::{Break, Caching, LeaseId};
 
 /// The message id of what nobody asked for (MS-SMB2 3.3.4.6).
@@ -163,7 +165,7 @@ impl Way {
             let with = |connection| (connection, seals.then(|| Arc::clone(session)));
             routes.extend(last.into_iter().chain(session.connections()).map(with));
         }
-        routes.sort_by_key(|(connection, _)| connection.is_stuck());
+        routes.sort_by_key(|(connection, _)| connection.delivery.is_stuck());
         routes
     }
 
@@ -202,7 +204,7 @@ impl Way {
             return Err("the connection is gone".to_owned());
         }
         if what.acknowledge {
-            connection.break_sent();
+            connection.delivery.sent(Instant::now());
         }
         *self.connection.lock() = Arc::downgrade(connection);
         Ok(())

@@ -13,6 +13,7 @@
 use crate::breaks;
 use crate::client::Client;
 use crate::commands::logon::Logon;
+use crate::delivery::{Delivery, Found};
 use crate::dispatch;
 use crate::inbox::{Inbox, Next};
 use crate::limits;
@@ -77,12 +78,8 @@ pub(crate) struct Connection {
     /// gone.
     pub(crate) channels: RwLock<HashMap<u64, Channel>>,
     pub(crate) waiting: Waiting,
-    /// When to look whether a break that was sent here has reached the client.
-    break_due: Mutex<Option<Instant>>,
-    /// It has not: other channels are preferred until the client is heard of.
-    stuck: AtomicBool,
-    /// Nothing counts as acknowledged any more, for tests of what follows from that.
-    pub(crate) unacknowledged_forced: AtomicBool,
+    /// Of breaks.
+    pub(crate) delivery: Delivery,
     /// Room for what was read and is not sent, in units of [`ROOM_UNIT_BYTES`].
     room: Arc<Semaphore>,
     /// Room for what was restored and is not answered, in units of [`RESTORED_UNIT_BYTES`].
@@ -114,9 +111,7 @@ impl Connection {
             logons: Mutex::default(),
             channels: RwLock::default(),
             waiting: Waiting::default(),
-            break_due: Mutex::default(),
-            stuck: AtomicBool::new(false),
-            unacknowledged_forced: AtomicBool::new(false),
+            delivery: Delivery::default(),
             room: Arc::new(Semaphore::new((limits::READ_ROOM_BYTES / ROOM_UNIT_BYTES) as usize)),
             restored_room: Arc::new(Semaphore::new(
                 (limits::RESTORED_ROOM_BYTES / RESTORED_UNIT_BYTES) as usize,
@@ -151,26 +146,23 @@ impl Connection {
         self.channels.read().get(&session_id).cloned()
     }
 
-    /// A break was sent here: whether it reaches the client is looked at in time.
-    pub(crate) fn break_sent(&self) {
-        self.break_due.lock().get_or_insert_with(|| Instant::now() + limits::BREAK_DELIVERY);
-    }
-
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.stuck.load(Ordering::Relaxed)
-    }
-
     /// Breaks that have not reached the client by now are told on other channels.
-    fn look_after_breaks(&self, transport: &impl Transport) {
-        *self.break_due.lock() = None;
-        let forced = self.unacknowledged_forced.load(Ordering::Relaxed);
-        if !forced && self.outbox.waiting_bytes() == 0 && !transport.has_unacknowledged() {
-            return;
+    fn look_after_breaks(&self, transport: &impl Transport) -> Result<(), Disconnect> {
+        let unacknowledged = transport.unacknowledged_bytes();
+        let acknowledged = self.outbox.written_bytes().saturating_sub(unacknowledged as u64);
+        let rest = self.outbox.waiting_bytes() + unacknowledged;
+        match self.delivery.look(acknowledged, rest, Instant::now()) {
+            Found::Arrived => Ok(()),
+            Found::Away => Err(Disconnect("the client does not take a break".to_owned())),
+            Found::Stuck => {
+                let channels = self.channels.read();
+                let sessions: Vec<_> =
+                    channels.values().map(|channel| Arc::clone(&channel.session)).collect();
+                drop(channels);
+                sessions.iter().for_each(|session| breaks::tell_again(session, self.id));
+                Ok(())
+            }
         }
-        self.stuck.store(true, Ordering::Relaxed);
-        let sessions: Vec<_> =
-            self.channels.read().values().map(|channel| Arc::clone(&channel.session)).collect();
-        sessions.iter().for_each(|session| breaks::tell_again(session, self.id));
     }
 
     /// A session here that can encrypt.
@@ -364,19 +356,19 @@ async fn run<T: Transport>(
         };
         let sending = connection.outbox.waiting_bytes() > 0;
         let reading = !stopping && may_read(connection, work.len(), at_work_bytes);
-        let break_due = *connection.break_due.lock();
+        let look_at = connection.delivery.look_at();
         tokio::select! {
             ready = poll_fn(|cx| transport.poll_ready(cx, reading, sending)), if reading || sending => {
-                if ready? && !receive(transport, &mut inbox)? {
-                    return Ok(());
-                }
-                if connection.is_stuck() && !connection.unacknowledged_forced.load(Ordering::Relaxed) {
-                    connection.stuck.store(false, Ordering::Relaxed);
+                if ready? {
+                    if !receive(transport, &mut inbox)? {
+                        return Ok(());
+                    }
+                    connection.delivery.heard();
                 }
             }
             Some(done) = work.next(), if !work.is_empty() => at_work_bytes -= done?,
             () = connection.outbox.pushed() => {}
-            () = until(break_due) => connection.look_after_breaks(transport),
+            () = until(look_at) => connection.look_after_breaks(transport)?,
             changed = stop.changed(), if !stopping => {
                 stopping = changed.is_err() || *stop.borrow();
                 connection.waiting.cancel_all();

@@ -30,6 +30,7 @@ mod commands;
 mod compression;
 mod config;
 mod connection;
+mod delivery;
 mod discovery;
 mod dispatch;
 mod identity;

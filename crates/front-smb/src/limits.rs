@@ -38,8 +38,11 @@ pub const DURABLE_TIMEOUT_V1: Duration = Duration::from_secs(16 * 60);
 pub const DURABLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time that a client can name for it.
 pub const DURABLE_TIMEOUT_MAX: Duration = Duration::from_secs(300);
-/// A break that has not reached its client after this time is told on another channel.
-pub const BREAK_DELIVERY: Duration = Duration::from_millis(1000);
+/// A break that has not reached its client after this time is told on another channel: TCP has sent it three times
+/// again by then, after 0.2 s, 0.6 s and 1.4 s.
+pub const BREAK_DELIVERY: Duration = Duration::from_millis(1500);
+/// A connection ends on which a break waits and the client has acknowledged nothing for this time.
+pub const BREAK_PATIENCE: Duration = Duration::from_secs(10);
 /// A break that waited for its client to come back is told this much after the answer that gives the open back.
 pub const BREAK_AFTER_TAKE_UP: Duration = Duration::from_millis(100);
 /// How long a resilient open is kept where the client names no time.

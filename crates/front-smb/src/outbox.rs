@@ -31,6 +31,8 @@ struct Queue {
     /// Bytes of the first frame that are sent already.
     sent: usize,
     bytes: usize,
+    /// Bytes that were ever handed to the transport.
+    written: u64,
     /// The transport is gone: what comes is dropped.
     closed: bool,
 }
@@ -78,6 +80,11 @@ impl Outbox {
         self.queue.lock().bytes
     }
 
+    /// Bytes that were ever handed to the transport.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.queue.lock().written
+    }
+
     /// Returns when something was pushed since the last call.
     pub(crate) async fn pushed(&self) {
         self.pushed.notified().await;
@@ -112,6 +119,7 @@ impl Outbox {
 impl Queue {
     fn advance(&mut self, written: usize) {
         self.bytes -= written;
+        self.written += written as u64;
         self.sent += written;
         while let Some(first) = self.frames.front() {
             let length = first.head.len() + first.payload.len();
@@ -179,6 +187,7 @@ mod tests {
                     })
                     .unwrap();
             }
+            assert_eq!(outbox.written_bytes(), 19);
             assert_eq!(sent, b"head1payload1h2h3p3", "in steps of {step}");
         }
     }

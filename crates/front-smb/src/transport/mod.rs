@@ -35,8 +35,8 @@ pub(crate) trait Transport: Send {
     /// Takes what it can of `slices`, in their order; `WouldBlock` when that is nothing.
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Whether bytes that were written have not reached the client's machine, as far as that can be told.
-    fn has_unacknowledged(&self) -> bool;
+    /// Bytes that were written and have not reached the client's machine, as far as that can be told.
+    fn unacknowledged_bytes(&self) -> usize;
 
     /// The orderly end: what was written still goes out, as far as the client takes it.
     fn end(self) -> impl Future<Output = ()> + Send;

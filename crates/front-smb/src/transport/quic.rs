@@ -331,8 +331,8 @@ impl Transport for QuicStream {
     }
 
     /// A QUIC connection moves to another path by itself, and ends when none leads to the client.
-    fn has_unacknowledged(&self) -> bool {
-        false
+    fn unacknowledged_bytes(&self) -> usize {
+        0
     }
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -75,11 +75,11 @@ impl Transport for TcpStream {
         self.try_write_vectored(slices)
     }
 
-    fn has_unacknowledged(&self) -> bool {
+    fn unacknowledged_bytes(&self) -> usize {
         let mut bytes: libc::c_int = 0;
         // SAFETY: the descriptor is open as long as `self`, and TIOCOUTQ writes one int.
         let asked = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
-        asked == 0 && bytes > 0
+        if asked == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
     }
 
     /// The kernel sends what is written.

@@ -46,9 +46,7 @@ pub(super) async fn run(request: &Request, decoded: &IoctlRequest) -> Option<Res
     };
     let connection = &request.connection;
     Some(match decoded.ctl_code {
-        FORCE_UNACKED_TIMEOUT => {
-            without_input(&|| connection.unacknowledged_forced.store(true, Ordering::Release))
-        }
+        FORCE_UNACKED_TIMEOUT => without_input(&|| connection.delivery.let_nothing_arrive()),
         GLOBAL_READ_RESPONSE_BODY_PADDING8 => {
             without_input(&|| connection.read_padding.store(PADDING_BYTES, Ordering::Release))
         }

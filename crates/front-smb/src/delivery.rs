@@ -1,0 +1,157 @@
+//! Whether a break that was sent on a connection has reached the client's machine. MS-SMB2 3.3.4.6 and 3.3.4.7 leave
+//! open how a server knows that; here it is by what the transport has acknowledged.
+//!
+//! Bytes that are not there after [`limits::BREAK_DELIVERY`] make the connection stuck: what was told on it is told on
+//! another channel, and others are preferred until the client is heard of. One that acknowledges nothing more for
+//! [`limits::BREAK_PATIENCE`] leads to nobody, and ends: who waits for the answer to a break need not wait longer for
+//! a client that is away than for one whose connection was seen to die.
+
+use crate::limits;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::time::Instant;
+
+#[derive(Default)]
+pub(crate) struct Delivery {
+    /// As long as there is a break to look after.
+    watch: Mutex<Option<Watch>>,
+    stuck: AtomicBool,
+    /// Nothing counts as acknowledged any more, for tests of what follows from that.
+    nothing_arrives: AtomicBool,
+}
+
+struct Watch {
+    look_at: Instant,
+    acknowledged_bytes: u64,
+    /// When that grew.
+    since: Instant,
+}
+
+/// What a look has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Arrived,
+    /// To be told on another channel.
+    Stuck,
+    Away,
+}
+
+impl Delivery {
+    /// A break was sent: it is looked after from now on.
+    pub(crate) fn sent(&self, now: Instant) {
+        self.watch.lock().get_or_insert(Watch {
+            look_at: now + limits::BREAK_DELIVERY,
+            acknowledged_bytes: 0,
+            since: now,
+        });
+    }
+
+    /// When to look.
+    pub(crate) fn look_at(&self) -> Option<Instant> {
+        self.watch.lock().as_ref().map(|watch| watch.look_at)
+    }
+
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Something came from the client.
+    pub(crate) fn heard(&self) {
+        if self.is_stuck() && !self.nothing_arrives.load(Ordering::Relaxed) {
+            self.arrived(&mut self.watch.lock());
+        }
+    }
+
+    /// From now on nothing counts as acknowledged.
+    pub(crate) fn let_nothing_arrive(&self) {
+        self.nothing_arrives.store(true, Ordering::Relaxed);
+    }
+
+    /// `acknowledged_bytes`: of all that was ever sent; `rest_bytes`: of what still is to be.
+    pub(crate) fn look(&self, acknowledged_bytes: u64, rest_bytes: usize, now: Instant) -> Found {
+        let mut watch = self.watch.lock();
+        let forced = self.nothing_arrives.load(Ordering::Relaxed);
+        let Some(told) = watch.as_mut().filter(|_| forced || rest_bytes > 0) else {
+            self.arrived(&mut watch);
+            return Found::Arrived;
+        };
+        if !forced && acknowledged_bytes > told.acknowledged_bytes {
+            told.acknowledged_bytes = acknowledged_bytes;
+            told.since = now;
+        }
+        told.look_at = now + limits::BREAK_DELIVERY;
+        self.stuck.store(true, Ordering::Relaxed);
+        if now >= told.since + limits::BREAK_PATIENCE { Found::Away } else { Found::Stuck }
+    }
+
+    fn arrived(&self, watch: &mut Option<Watch>) {
+        *watch = None;
+        self.stuck.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Looks whenever it is time, at what the transport has acknowledged then; what was found, and after how long.
+    fn looks(
+        delivery: &Delivery,
+        acknowledged_bytes: impl Fn(Duration) -> (u64, usize),
+    ) -> (Found, Duration) {
+        let begin = Instant::now();
+        delivery.sent(begin);
+        let mut found = Found::Stuck;
+        let mut after = Duration::ZERO;
+        while found == Found::Stuck && after < Duration::from_secs(60) {
+            let at = delivery.look_at().expect("a break is looked after");
+            after = at - begin;
+            let (acknowledged, rest) = acknowledged_bytes(after);
+            found = delivery.look(acknowledged, rest, at);
+            assert_eq!(delivery.is_stuck(), found != Found::Arrived);
+        }
+        (found, after)
+    }
+
+    #[test]
+    fn a_break_that_arrives_is_forgotten() {
+        let delivery = Delivery::default();
+        assert_eq!(looks(&delivery, |_| (100, 0)), (Found::Arrived, limits::BREAK_DELIVERY));
+        assert_eq!(delivery.look_at(), None);
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_more_is_away() {
+        let (found, after) = looks(&Delivery::default(), |_| (100, 72));
+        assert_eq!(found, Found::Away);
+        let latest = limits::BREAK_PATIENCE + limits::BREAK_DELIVERY * 2;
+        assert!(after >= limits::BREAK_PATIENCE && after <= latest, "after {after:?}");
+    }
+
+    #[test]
+    fn a_client_that_takes_slowly_is_not_away() {
+        let slowly = |after: Duration| (after.as_secs(), 1000);
+        assert_eq!(looks(&Delivery::default(), slowly).0, Found::Stuck);
+    }
+
+    #[test]
+    fn who_is_heard_of_is_not_stuck() {
+        let delivery = Delivery::default();
+        let now = Instant::now();
+        delivery.sent(now);
+        assert_eq!(delivery.look(100, 72, now + limits::BREAK_DELIVERY), Found::Stuck);
+        delivery.heard();
+        assert!(!delivery.is_stuck());
+        assert_eq!(delivery.look_at(), None);
+    }
+
+    #[test]
+    fn nothing_arrives_where_a_test_wants_it() {
+        let delivery = Delivery::default();
+        delivery.let_nothing_arrive();
+        assert_eq!(looks(&delivery, |after| (after.as_secs(), 0)).0, Found::Away);
+        delivery.heard();
+        assert!(delivery.is_stuck());
+    }
+}
