@@ -66,6 +66,8 @@ pub(crate) struct Announcement {
     pub(crate) session: Arc<Session>,
     pub(crate) open: Arc<Open>,
     pub(crate) vfs: vfs::Vfs,
+    /// Its client was away, and takes it up again.
+    pub(crate) back: bool,
 }
 
 impl Announcement {
@@ -85,11 +87,11 @@ impl Announcement {
         *file.way.lock() = Some(Arc::clone(&way));
         let open = Arc::clone(&file.vfs);
         let listen = move || open.listen(Arc::new(move |what| way.tell(what)));
-        if !file.vfs.granted().breaking {
+        if !self.back || !file.vfs.granted().breaking {
             return listen();
         }
-        // Somebody waits for an open that its client just takes up. Told in the same moment, Linux acknowledges before
-        // it has that open ready, and sends none of the locks that it kept to itself.
+        // Told in the same moment, Linux acknowledges before it has the open ready, and sends none of the locks that it
+        // kept to itself.
         tokio::spawn(async move {
             tokio::time::sleep(limits::BREAK_AFTER_TAKE_UP).await;
             listen();
@@ -117,7 +119,7 @@ type Route = (Arc<Connection>, Option<Arc<Session>>);
 impl Way {
     fn tell(&self, what: Break) {
         tracing::debug!(open = ?self.file_id, lease = ?self.lease.as_ref().map(|(id, _)| id), ?what, "break");
-        let session = self.session.upgrade().filter(|session| !session.is_gone());
+        let session = self.session();
         let told = self.routes(session.as_ref()).iter().any(|route| {
             let sent = self.send(route, what);
             if let Err(why) = &sent {
@@ -138,6 +140,11 @@ impl Way {
         }
     }
 
+    /// The session that the open is in.
+    fn session(&self) -> Option<Arc<Session>> {
+        self.session.upgrade().filter(|session| !session.is_gone() && self.file.strong_count() > 0)
+    }
+
     fn is_of(&self, file: &Arc<FileOpen>) -> bool {
         match &self.lease {
             Some((id, _)) => file.lease.is_some_and(|lease| lease.id == *id),
@@ -154,9 +161,11 @@ impl Way {
         }
     }
 
-    /// Where to tell, the best first: of an oplock the open's session, of a lease the client's oldest connection.
+    /// Where to tell, the best first: of an oplock the open's session, of a lease the client's oldest connection. A lease
+    /// all of whose opens wait for the client is told of when one is taken up: until then it has none to write back by.
     fn routes(&self, session: Option<&Arc<Session>>) -> Vec<Route> {
         let client = self.client.as_ref().filter(|_| self.lease.is_some()).and_then(Weak::upgrade);
+        let client = client.filter(|client| session.is_some() || self.is_in_use(client));
         let of_client = client.into_iter().flat_map(|client| client.connections());
         let mut routes: Vec<Route> = of_client.filter_map(|connection| self.by_client(connection)).collect();
         if let Some(session) = session {
@@ -167,6 +176,12 @@ impl Way {
         }
         routes.sort_by_key(|(connection, _)| connection.delivery.is_stuck());
         routes
+    }
+
+    /// Whether a session of the client has an open of the lease.
+    fn is_in_use(&self, client: &Client) -> bool {
+        let is_of_it = |open: &Open| open.file().is_ok_and(|file| self.is_of(file));
+        client.connections().iter().any(|connection| connection.has_open(is_of_it))
     }
 
     /// Whether a connection of the client will do, encrypted by a session that it has there.
@@ -213,8 +228,7 @@ impl Way {
     /// Whether the last break went by this connection, and another would do.
     fn may_go_elsewhere(&self, connection: ConnectionId) -> bool {
         let went_by = self.connection.lock().upgrade().is_none_or(|last| last.id == connection);
-        let session = self.session.upgrade().filter(|session| !session.is_gone());
-        went_by && self.routes(session.as_ref()).iter().any(|(other, _)| other.id != connection)
+        went_by && self.routes(self.session().as_ref()).iter().any(|(other, _)| other.id != connection)
     }
 }
 

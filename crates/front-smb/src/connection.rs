@@ -17,6 +17,7 @@ use crate::delivery::{Delivery, Found};
 use crate::dispatch;
 use crate::inbox::{Inbox, Next};
 use crate::limits;
+use crate::open::Open;
 use crate::outbox::{Outbox, Outgoing};
 use crate::server::{Ending, State};
 use crate::session::{Channel, ConnectionId, Session};
@@ -218,6 +219,12 @@ impl Connection {
     /// Sessions that have not ended.
     pub(crate) fn live_sessions(&self) -> usize {
         self.channels.read().values().filter(|channel| !channel.session.is_gone()).count()
+    }
+
+    /// Whether one of its sessions has such an open.
+    pub(crate) fn has_open(&self, is_meant: impl Fn(&Open) -> bool) -> bool {
+        let sessions: Vec<_> = self.channels.read().values().map(|channel| channel.session.clone()).collect();
+        sessions.iter().flat_map(|session| session.all_opens()).any(|open| is_meant(&open))
     }
 
     fn message_limit(&self) -> usize {

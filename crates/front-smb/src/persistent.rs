@@ -1,9 +1,13 @@
 //! Persistent opens: durable ones that survive the end of the process (MS-SMB2 3.3.5.9.10, 3.3.5.9.12).
 //!
 //! An open of a share that is continuously available is written down before its client hears of it, and again when it
-//! locks, acknowledges that it gives back what it cached, is renamed, or its name is to go away; before the client hears of
-//! that. After a start what is written down is opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`).
-//! Until all of a share is there, nobody else opens anything in it.
+//! locks, is renamed, or its name is to go away; before the client hears of that. After a start what is written down is
+//! opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`). Until all of a share is
+//! there, nobody else opens anything in it.
+//!
+//! What becomes of caching rights is not written down: much takes them away, and nobody could be answered before the
+//! medium has it. So after a start a client is given none back: what it may have cached keeps others out until it is
+//! there and has written back (`vfs::Open::take_up`).
 //!
 //! Names belong to the volume: who renames or deletes need not have come by the share whose opens are written down
 //! ([`Beside`]).
@@ -28,8 +32,8 @@ use store::{Durability as Survives, Store, StoreError};
 use vfs::{Range, Vfs};
 use volume::{Cx, FileId, Priority, VPath};
 
-/// How long a volume may take to begin to tell of changes before what was open in it is opened without.
-const FRESHNESS_PATIENCE: Duration = Duration::from_secs(10);
+/// States of a lease that its client may have seen since they were written down, with room to spare.
+const EPOCHS_UNSEEN: u16 = 4096;
 /// How long opening one file again may take.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -75,25 +79,6 @@ impl OpenRecords {
         self.0.write(move |db| db.prepare_cached(sql)?.execute(params![id, locks]).map(drop)).await
     }
 
-    /// An open may cache something else now; with a lease all opens that share it.
-    pub(crate) async fn put_caching(&self, id: u64, file: &FileOpen) -> Result<(), StoreError> {
-        let granted = file.vfs.granted();
-        let (id, caching) = (id as i64, granted.caching.bits());
-        let lease = file.lease.map(|lease| (lease.id.client.to_le_bytes(), lease.id.key.to_le_bytes()));
-        self.0
-            .write(move |db| match lease {
-                None => {
-                    let sql = "UPDATE open SET caching = ?2 WHERE id = ?1";
-                    db.prepare_cached(sql)?.execute(params![id, caching]).map(drop)
-                }
-                Some((client, key)) => {
-                    let sql = "UPDATE open SET caching = ?3, epoch = ?4 WHERE client = ?1 AND lease_key = ?2";
-                    db.prepare_cached(sql)?.execute(params![client, key, caching, granted.epoch]).map(drop)
-                }
-            })
-            .await
-    }
-
     /// An open is no more. Nobody waits: a row too many is an open that ends when its time is up.
     pub(crate) fn forget(&self, id: u64) {
         let records = self.clone();
@@ -108,10 +93,14 @@ impl OpenRecords {
         }
     }
 
-    async fn of_share(&self, share: &str) -> Result<Vec<Record>, StoreError> {
+    /// What was open in a share when the process ended. The epochs of leases are such that their clients have not seen.
+    async fn former(&self, share: &str) -> Result<Vec<Record>, StoreError> {
         let share = share.to_lowercase();
         self.0
-            .read(move |db| {
+            .write(move |db| {
+                let sql =
+                    "UPDATE open SET epoch = (epoch + ?2) & 65535 WHERE share = ?1 AND epoch IS NOT NULL";
+                db.execute(sql, params![share, EPOCHS_UNSEEN])?;
                 let mut rows = db.prepare("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
                 rows.query_map([share], Record::read)?.collect()
             })
@@ -222,7 +211,7 @@ async fn taken_along(state: &State, file: &FileOpen) {
 
 /// Opens again what was open in a share, and keeps it for its clients.
 pub(crate) async fn restore(state: &Arc<State>, records: &OpenRecords, share: &Share) {
-    let all = match records.of_share(&share.name).await {
+    let all = match records.former(&share.name).await {
         Ok(all) => all,
         Err(error) => {
             tracing::error!(share = share.name, %error, "persistent opens cannot be read");
@@ -232,7 +221,6 @@ pub(crate) async fn restore(state: &Arc<State>, records: &OpenRecords, share: &S
     if all.is_empty() {
         return;
     }
-    tell_of_changes(share).await;
     let (mut back, wanted) = (0, all.len());
     for record in all {
         let id = record.id;
@@ -248,24 +236,6 @@ pub(crate) async fn restore(state: &Arc<State>, records: &OpenRecords, share: &S
         }
     }
     tracing::info!(share = share.name, back, wanted, "persistent opens are back");
-}
-
-/// Caching rights are given only where the volume tells of changes: it is given time to begin.
-async fn tell_of_changes(share: &Share) {
-    if !share.vfs.caps().watch {
-        return;
-    }
-    let begun = async {
-        while share.vfs.freshness().is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(FRESHNESS_PATIENCE, begun).await.is_err() {
-        tracing::warn!(
-            share = share.name,
-            "the volume does not tell of changes yet: persistent opens come back without leases"
-        );
-    }
 }
 
 async fn restore_one(
@@ -349,11 +319,12 @@ mod tests {
             beside.renamed(from, to, Vec::new()).await.unwrap();
             records.put_locks(5, &[]).await.unwrap();
         }
-        let all = OpenRecords::open(&path).unwrap().of_share("Share").await.unwrap();
+        let all = OpenRecords::open(&path).unwrap().former("Share").await.unwrap();
         let paths: Vec<_> = all.iter().map(|record| record.former.request.path.as_str()).collect();
         assert_eq!(paths, ["x", "a/bc"]);
         let mut expect = record(u64::MAX, "x");
         expect.former.request.path = VPath::parse("x").unwrap();
+        expect.former.request.lease.as_mut().unwrap().epoch = Some(4 + EPOCHS_UNSEEN);
         assert_eq!(format!("{:?}", all[0]), format!("{expect:?}"));
         assert!(all[1].former.locks.is_empty());
     }
@@ -368,7 +339,7 @@ mod tests {
                    (5,'share','User','a',zeroblob(16),0,NULL,1,1,1,2,2,1,zeroblob(16),zeroblob(16),60000,NULL,NULL,0,NULL,x'')";
         store.write(move |db| db.execute(sql, []).map(drop)).await.unwrap();
         drop(store);
-        let all = OpenRecords::open(&path).unwrap().of_share("share").await.unwrap();
+        let all = OpenRecords::open(&path).unwrap().former("share").await.unwrap();
         let former = &all[0].former;
         assert_eq!((all.len(), former.request.path.as_str()), (1, "a"));
         assert!(former.request.delete_on_close && !former.delete_pending);
@@ -380,7 +351,7 @@ mod tests {
         let path = dir.path().join("opens.db");
         std::fs::write(&path, vec![0x55; 8192]).unwrap();
         let records = OpenRecords::open(&path).unwrap();
-        assert!(records.of_share("share").await.unwrap().is_empty());
+        assert!(records.former("share").await.unwrap().is_empty());
         assert!(dir.path().join("opens.db.damaged").exists());
     }
 }

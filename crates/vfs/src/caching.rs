@@ -30,6 +30,8 @@
 //! What comes to stand against a right that is breaking already is told after the answer. A lease then goes down in
 //! steps, as with Windows: handle and writes first, reading last.
 
+mod away;
+
 use crate::OpenId;
 use std::fmt;
 use std::sync::Arc;
@@ -222,6 +224,8 @@ struct Grant {
     listener: Option<BreakListener>,
     /// What is to be told then.
     untold: Option<Break>,
+    /// Held before the process ended ([`away`]).
+    former: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -244,6 +248,7 @@ impl Grant {
             epoch: wish.epoch.map(|epoch| epoch.wrapping_add(u16::from(!held.is_empty()))),
             listener: None,
             untold: None,
+            former: false,
         }
     }
 
@@ -271,8 +276,11 @@ impl Grant {
     }
 
     /// A further open of a lease: it grows when all that is asked for can be had.
-    fn share(&mut self, wanted: Caching, can_be: Caching) -> Granted {
+    fn share(&mut self, wanted: Caching, can_be: Caching, now: Instant) -> Granted {
         self.opens += 1;
+        if self.former {
+            return self.take_up(now);
+        }
         let grows = can_be == wanted && wanted.contains(self.held) && wanted != self.held;
         if grows && self.breaking.is_none() {
             self.held = wanted;
@@ -377,14 +385,10 @@ impl CachingTable {
     /// Beside others nobody keeps writes back. Where ranges are locked nothing is cached, unless the open is alone
     /// and may keep writes too. An oplock is nothing beside a lease that keeps handles, and a lease keeps none beside an
     /// oplock (MS-FSA 2.1.5.18).
-    pub(crate) fn grant(&mut self, wish: Wish, beside: Beside) -> Granted {
-        let wanted = match wish.holder {
-            Holder::Open(_) => wish.wanted.as_oplock(),
-            Holder::Lease(_) => wish.wanted.as_lease(),
-        };
-        let can_be = self.can_be(wish.holder, wanted, beside);
+    pub(crate) fn grant(&mut self, wish: Wish, beside: Beside, now: Instant) -> Granted {
+        let can_be = self.can_be(wish, beside);
         if let Some(grant) = self.find_mut(wish.holder) {
-            return grant.share(wish.wanted, can_be);
+            return grant.share(wish.wanted, can_be, now);
         }
         if can_be.is_empty() && !wish.holder.is_lease() {
             return Granted::default();
@@ -395,7 +399,7 @@ impl CachingTable {
         granted
     }
 
-    fn can_be(&self, holder: Holder, wanted: Caching, beside: Beside) -> Caching {
+    fn can_be(&self, Wish { holder, wanted, .. }: Wish, beside: Beside) -> Caching {
         let mut others = self.grants.iter().filter(|grant| grant.holder != holder);
         let (mut alone, mut handles, mut oplocks) = (!beside.others, false, false);
         if others.clone().any(|grant| grant.held.contains(Caching::WRITE)) {
@@ -406,7 +410,10 @@ impl CachingTable {
             oplocks |= !grant.holder.is_lease();
             handles |= grant.holder.is_lease() && grant.held.contains(Caching::HANDLE);
         });
-        let mut can_be = wanted;
+        let mut can_be = match holder {
+            Holder::Open(_) => wanted.as_oplock(),
+            Holder::Lease(_) => wanted.as_lease(),
+        };
         if !alone || beside.dir {
             can_be -= Caching::WRITE;
         }

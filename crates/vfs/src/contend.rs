@@ -96,12 +96,19 @@ impl Registry {
         ask: Ask,
         told: &mut Vec<Told>,
     ) -> Result<bool> {
+        let excludes =
+            |record: &Record| share::conflict((record.access, record.share), (ask.needs, new.share));
+        if ask.coming == Coming::Returns {
+            // What was cached beside it was before: only who came since can exclude it.
+            let excluded = slot.records.iter().any(excludes);
+            return if excluded { Err(Error::SharingViolation) } else { Ok(false) };
+        }
         let now = Instant::now();
         let mut wait = None;
         let mut refused = false;
         let own = new.holder();
         for record in &slot.records {
-            if share::conflict((record.access, record.share), (ask.needs, new.share)) {
+            if excludes(record) {
                 refused = true;
                 if record.holder() != own {
                     wait = wait.max(slot.caching.contend_with(record.holder(), Contest::Handle, now, told));
@@ -248,6 +255,16 @@ impl Registry {
         if let Some(slot) = self.slots.get_mut(&file) {
             slot.caching.listen(holder, listener, told);
         }
+    }
+
+    pub(crate) fn take_up(&mut self, file: FileId, open: OpenId) -> Granted {
+        let holder = self.record(file, open).map(Record::holder);
+        let (Some(slot), Some(holder)) = (self.slots.get_mut(&file), holder) else {
+            return Granted::default();
+        };
+        let granted = slot.caching.take_up(holder, Instant::now());
+        slot.settled();
+        granted
     }
 
     pub(crate) fn acknowledge(

@@ -336,11 +336,16 @@ impl Place {
             for_stream: request.stream.is_some(),
         };
         let can_cache = attr.is_file() || (attr.is_dir() && request.lease.is_some_and(|lease| lease.dirs));
-        let caching = if can_cache { request.caching & core.cacheable() } else { Caching::empty() };
+        let caching = match coming {
+            _ if !can_cache => Caching::empty(),
+            // It keeps others out, whatever is promised; its client is not to go on with it.
+            Coming::Returns => request.caching,
+            Coming::Opens | Coming::Empties => request.caching & core.cacheable(),
+        };
         let ask = Ask { needs, coming, caching, epoch: request.lease.and_then(|lease| lease.epoch) };
         let admission =
             core.decide(|registry, told| registry.admit(attr.id, attr.is_dir(), record, ask, told))?;
-        if !core.cacheable().contains(caching) {
+        if coming != Coming::Returns && !core.cacheable().contains(caching) {
             // The promise on freshness was taken back since, and what was granted under it broken before this.
             core.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
         }

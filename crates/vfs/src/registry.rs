@@ -20,6 +20,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::time::Instant;
 use volume::{FileId, VPath};
 
 /// What the opens of one file share, reachable without the registry.
@@ -235,7 +236,11 @@ impl Registry {
         let others = slot.records.iter().any(|there| other(there) && there.access.is_more_than_attributes());
         let locked = slot.node.locks.held() > 0 && ask.coming != Coming::Empties;
         let wish = Wish { holder: record.holder(), wanted: ask.caching, epoch: ask.epoch };
-        let granted = slot.caching.grant(wish, Beside { others, locked, dir });
+        let beside = Beside { others, locked, dir };
+        let granted = match ask.coming {
+            Coming::Returns => slot.caching.come_back(wish, beside),
+            Coming::Opens | Coming::Empties => slot.caching.grant(wish, beside, Instant::now()),
+        };
         slot.note_caching();
         self.leases.opened(&record, file, dir);
         slot.records.push(record);

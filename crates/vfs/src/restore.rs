@@ -1,22 +1,23 @@
 //! Opens that come back after the process ended: a front end has written them down, the volume finds the file again by
-//! its ticket, and they take their place with what they had: share mode, caching rights, byte-range locks, a deletion
-//! that waits for the last of them.
+//! its ticket, and they take their place with what they had: share mode, byte-range locks, a deletion that waits for the
+//! last of them.
 //!
 //! Meant for the time before a front end lets anybody in: what stands against one that comes back refuses it, nobody
-//! is waited for. Caching rights come back as far as the volume's promise on freshness allows now.
+//! is waited for. What their clients cached is not given back: it keeps others out until the client is there, and is
+//! asked back then ([`Open::take_up`]).
 
 use crate::core::Core;
 use crate::create::{Place, Taken};
 use crate::registry::Coming;
-use crate::{Action, Error, Open, OpenRequest, Range, Result};
+use crate::{Action, Error, Granted, Open, OpenRequest, Range, Result};
 use std::sync::Arc;
 use volume::{Cx, ErrorKind, FileId, Ticket};
 
 /// An open as it was.
 #[derive(Clone, Debug)]
 pub struct Former {
-    /// As it was asked for, at the path where the file was last, with the rights that it had, and the epoch of its lease
-    /// as its client has seen it.
+    /// As it was asked for, at the path where the file was last, with the rights that it had, what its client may have
+    /// cached, and an epoch of its lease that its client has not seen yet.
     pub request: OpenRequest,
     pub file: FileId,
     /// By what the volume opens its content again; `None` where none was open.
@@ -39,17 +40,12 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
     if attr.id != former.file {
         return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "restore", path)));
     }
-    let mut request = former.request.clone();
-    if let Some(lease) = &mut request.lease {
-        // The first state counts one, and its client has seen that.
-        let counted = u16::from(!request.caching.is_empty());
-        lease.epoch = lease.epoch.map(|epoch| epoch.wrapping_sub(counted));
-    }
-    let place = match Place::take(core, &request, path.clone(), &attr, request.access, Coming::Returns)? {
+    let request = &former.request;
+    let place = match Place::take(core, request, path.clone(), &attr, request.access, Coming::Returns)? {
         Taken::Place(place) => place,
         Taken::Wait(_) => return Err(Error::SharingViolation),
     };
-    let open = place.opened(&request, file, Action::Opened, attr, None).open;
+    let open = place.opened(request, file, Action::Opened, attr, None).open;
     if former.delete_pending {
         open.doom()?;
     }
@@ -57,4 +53,12 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
         open.try_lock(*range, *exclusive)?;
     }
     Ok(open)
+}
+
+impl Open {
+    /// The client was away and is back: what it may cache, as it is about to be told. What it is to give back of that it
+    /// is told after [`Open::listen`].
+    pub fn take_up(&self) -> Granted {
+        self.core.registry.lock().take_up(self.key.file, self.key.id)
+    }
 }

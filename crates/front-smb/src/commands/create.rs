@@ -207,7 +207,8 @@ async fn open_file(
     let mut contexts = response_contexts(request.session()?, decoded, maximal, &attr);
     contexts.extend(durable);
     contexts.extend(posix.map(|_| posix::context(&attr)));
-    let told = Told { action: action(opened.action), granted: opened.granted, contexts, level: None };
+    let granted = opened.granted;
+    let told = Told { action: action(opened.action), granted, contexts, level: None, back: false };
     let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))
 }
@@ -399,6 +400,8 @@ struct Told {
     contexts: Vec<CreateResponseContext>,
     /// The level to tell instead of what is held.
     level: Option<OplockLevel>,
+    /// Its client was away, and takes it up again.
+    back: bool,
 }
 
 /// Tells a client of its open: a new one, one that it took up again, or one that it has asked for before.
@@ -406,7 +409,7 @@ fn answer(
     request: &Request,
     open: &Arc<Open>,
     attr: &Attr,
-    Told { action, granted, mut contexts, level }: Told,
+    Told { action, granted, mut contexts, level, back }: Told,
 ) -> Result<Answer, NtStatus> {
     let file = open.file()?;
     let times = file_info::times(attr);
@@ -436,7 +439,7 @@ fn answer(
         true => {
             let share = request.disk()?;
             let session = Arc::clone(request.session()?);
-            Some(Announcement { session, open: Arc::clone(open), vfs: share.vfs.clone() })
+            Some(Announcement { session, open: Arc::clone(open), vfs: share.vfs.clone(), back })
         }
         false => None,
     };

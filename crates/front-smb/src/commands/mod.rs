@@ -48,7 +48,7 @@ pub(crate) async fn run(request: &Request) -> Result<Answer, Disconnect> {
         Command::ChangeNotify => notify::notify(request).await,
         Command::QueryInfo => Box::pin(query_info::query(request)).await,
         Command::SetInfo => Box::pin(set_info::set(request)).await,
-        Command::OplockBreak => oplock::acknowledge(request).await,
+        Command::OplockBreak => oplock::acknowledge(request),
         Command::Cancel | Command::Other(_) => Err(NtStatus::INVALID_PARAMETER),
     };
     Ok(outcome.unwrap_or_else(|status| {

@@ -1,24 +1,22 @@
 //! OPLOCK_BREAK: a client gives back what it was asked for (MS-SMB2 3.3.5.22.1, 3.3.5.22.2).
 
 use crate::breaks;
-use crate::open::Open;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
 use smb_wire::NtStatus;
 use smb_wire::create::OplockLevel;
 use smb_wire::oplock_break::{BreakAcknowledgement, LeaseBreak, OplockBreak};
-use std::sync::Arc;
 use vfs::{AckRefused, LeaseId};
 
-pub(super) async fn acknowledge(request: &Request) -> Result<Answer, NtStatus> {
+pub(super) fn acknowledge(request: &Request) -> Result<Answer, NtStatus> {
     match BreakAcknowledgement::decode(&request.message).map_err(|error| error.status())? {
-        BreakAcknowledgement::Oplock(asked) => oplock(request, asked).await,
-        BreakAcknowledgement::Lease(asked) => lease(request, asked).await,
+        BreakAcknowledgement::Oplock(asked) => oplock(request, asked),
+        BreakAcknowledgement::Lease(asked) => lease(request, asked),
     }
 }
 
-async fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatus> {
+fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatus> {
     let open = request.open(asked.file_id)?;
     let file = open.file().map_err(|_| NtStatus::INVALID_OPLOCK_PROTOCOL)?;
     if asked.oplock_level == OplockLevel::LEASE || file.lease.is_some() {
@@ -30,24 +28,12 @@ async fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatu
         AckRefused::NotBreaking => NtStatus::INVALID_DEVICE_STATE,
         AckRefused::TooMuch => NtStatus::INVALID_OPLOCK_PROTOCOL,
     })?;
-    write_down(request, &open).await;
     let response = OplockBreak { oplock_level: breaks::level(kept), file_id: open.id };
     Ok(Answer::ok(|body| response.encode(body)))
 }
 
-/// What the client of a persistent open may cache is written down before it hears that it may.
-async fn write_down(request: &Request, open: &Open) {
-    let (Ok(file), Some(records)) = (open.file(), &request.connection.server.config.records) else { return };
-    if file.is_persistent()
-        && let Err(error) = records.put_caching(open.id.persistent, file).await
-    {
-        // It comes back with more than it has, and is asked again when somebody wants it.
-        tracing::error!(%error, "what a persistent open caches cannot be written down");
-    }
-}
-
 /// A lease is the client's, whichever of its sessions speaks; it lies on the volume of one of the shares.
-async fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus> {
+fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus> {
     let client = request.connection.client().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let id = LeaseId { client: client.id(), key: u128::from_le_bytes(asked.lease_key.0) };
     let trees = request.session()?.all_trees();
@@ -60,12 +46,6 @@ async fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus>
     let outcome = outcomes.into_iter().find(|outcome| *outcome != Err(AckRefused::Closed));
     match outcome.unwrap_or(Err(AckRefused::Closed)) {
         Ok(kept) => {
-            let is_of = |open: &Arc<Open>| {
-                open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id))
-            };
-            if let Some(open) = request.session()?.all_opens().into_iter().find(is_of) {
-                write_down(request, &open).await;
-            }
             let response = LeaseBreak { lease_key: asked.lease_key, state: breaks::lease_state(kept) };
             Ok(Answer::ok(|body| response.encode(body)))
         }

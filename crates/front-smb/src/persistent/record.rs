@@ -118,8 +118,12 @@ impl Record {
             lease.and_then(|lease| lease.epoch),
             encode_locks(&self.former.locks),
             self.former.delete_pending,
-        ])
-        .map(drop)
+        ])?;
+        let Some(lease) = lease else { return Ok(()) };
+        // It may have grown by this open: as far as its client has seen it.
+        let sql = "UPDATE open SET caching = caching | ?3, epoch = ?4 WHERE client = ?1 AND lease_key = ?2";
+        let (client, key) = (lease.id.client.to_le_bytes(), lease.id.key.to_le_bytes());
+        db.prepare_cached(sql)?.execute(params![client, key, request.caching.bits(), lease.epoch]).map(drop)
     }
 
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Record> {

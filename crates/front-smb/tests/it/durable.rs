@@ -57,7 +57,7 @@ fn durability(response: &CreateResponse) -> Option<(u32, DurableFlags)> {
 }
 
 /// Waits until the server has seen that a client is gone.
-async fn kept(site: &Site, opens: usize) {
+pub async fn kept(site: &Site, opens: usize) {
     for _ in 0..1000 {
         if site.server.status().kept_opens == opens {
             return;
@@ -266,11 +266,9 @@ async fn a_persistent_open_survives_the_server_with_locks_and_lease() {
     back.contexts = vec![lease, reconnect(id, GUID, flags).contexts[0].clone()];
     let back = create(&mut alice, back).await.unwrap();
     assert_eq!(back.file_id.persistent, id.persistent);
-    let got = back.contexts.iter().find_map(|context| match context {
-        CreateResponseContext::Lease(lease) => Some((lease.state, lease.version2.unwrap().epoch)),
-        _ => None,
-    });
-    assert_eq!(got, Some((rwh, 1)));
+    let asked_back = alice.told().await.unwrap();
+    assert_eq!((asked_back.current_state, asked_back.new_state), (rwh, LeaseState::empty()));
+    assert_eq!(alice.acknowledge(key, LeaseState::empty()).await, NtStatus::SUCCESS);
     assert_eq!(alice.content(back.file_id).await, b"content");
     // The share mode holds, and so does the lock, to her own second open too.
     let reading =

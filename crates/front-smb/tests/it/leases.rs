@@ -70,7 +70,7 @@ impl User {
         told.map(|reply| LeaseBreakNotification::decode(&reply.message).unwrap())
     }
 
-    async fn acknowledge(&mut self, lease_key: LeaseKey, state: LeaseState) -> NtStatus {
+    pub async fn acknowledge(&mut self, lease_key: LeaseKey, state: LeaseState) -> NtStatus {
         let answer = BreakAcknowledgement::Lease(LeaseBreak { lease_key, state });
         self.status(&Request::OplockBreak(answer)).await
     }

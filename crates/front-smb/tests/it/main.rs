@@ -12,6 +12,7 @@ mod interfaces;
 mod kerberos;
 mod leases;
 mod machine;
+mod persistent;
 mod posix;
 mod quic;
 mod races;

@@ -22,7 +22,7 @@ fn held(held: Caching) -> (CachingTable, Arc<Mutex<Vec<Break>>>) {
 }
 
 fn grant(table: &mut CachingTable, holder: Holder, wanted: Caching, beside: Beside) -> Caching {
-    table.grant(Wish { holder, wanted, epoch: None }, beside).caching
+    table.grant(Wish { holder, wanted, epoch: None }, beside, Instant::now()).caching
 }
 
 /// What is told of an oplock.
@@ -161,4 +161,80 @@ fn a_break_before_the_client_knows_its_open_is_told_when_it_does() {
     tell(told);
     assert_eq!(*heard.lock(), [broken(R, NONE, false)]);
     assert!(table.is_empty());
+}
+
+const LEASE: Holder = Holder::Lease(LeaseId { client: 1, key: 2 });
+
+fn of_lease(wanted: Caching) -> Wish {
+    Wish { holder: LEASE, wanted, epoch: Some(9) }
+}
+
+/// What the client of `LEASE` hears when it can be told again.
+fn listen(table: &mut CachingTable) -> Vec<Break> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (ear, mut told) = (heard.clone(), Vec::new());
+    table.listen(LEASE, Arc::new(move |what| ear.lock().push(what)), &mut told);
+    tell(told);
+    heard.lock().clone()
+}
+
+#[test]
+fn what_was_held_before_the_process_ended_is_not_given_back() {
+    let rh = Caching::READ | Caching::HANDLE;
+    for (held, answer, news) in [
+        (NONE, Granted { caching: NONE, breaking: false, epoch: Some(9) }, None),
+        (R, Granted { caching: NONE, breaking: false, epoch: Some(9) }, None),
+        (rh, Granted { caching: rh, breaking: true, epoch: Some(9) }, Some(rh)),
+        (RWH, Granted { caching: RWH, breaking: true, epoch: Some(9) }, Some(RWH)),
+    ] {
+        let mut table = CachingTable::default();
+        let now = Instant::now();
+        assert_eq!(table.come_back(of_lease(held), Beside::default()).caching, held);
+        assert_eq!(table.take_up(LEASE, now), answer);
+        let news = news.map(|held| Break { held, left: NONE, acknowledge: true, epoch: 10 });
+        assert_eq!(listen(&mut table).first().copied(), news, "{held:?}");
+        if news.is_some() {
+            assert_eq!(table.acknowledge(LEASE, NONE, now, &mut Vec::new()), Ok(NONE));
+        }
+        assert_eq!(table.held(LEASE), NONE);
+        // Now it is as any: what it asks for anew it keeps.
+        assert_eq!(table.grant(of_lease(RWH), Beside::default(), now).caching, RWH);
+        assert_eq!(table.take_up(LEASE, now).caching, RWH);
+    }
+}
+
+#[test]
+fn a_new_open_of_a_lease_that_came_back_does_not_get_it_either() {
+    let mut table = CachingTable::default();
+    table.come_back(of_lease(RWH), Beside::default());
+    table.come_back(of_lease(RWH), Beside::default());
+    let granted = table.grant(of_lease(RWH), Beside::default(), Instant::now());
+    assert!(granted.breaking, "{granted:?}");
+    assert_eq!(listen(&mut table).len(), 1);
+}
+
+#[test]
+fn what_comes_back_keeps_others_out_until_its_time_is_up() {
+    let mut table = CachingTable::default();
+    table.come_back(of_lease(RWH), Beside::default());
+    let now = Instant::now();
+    let until = table.contend(Some(B), OPEN, now, &mut Vec::new()).unwrap();
+    // Somebody waits for writes alone; its client is to give back all.
+    assert!(table.take_up(LEASE, now).breaking);
+    assert_eq!(listen(&mut table)[0].left, NONE);
+    assert_eq!(table.contend(Some(B), OPEN, until, &mut Vec::new()), None);
+    assert_eq!(table.held(LEASE), NONE);
+}
+
+#[test]
+fn what_is_asked_back_of_a_client_that_is_away_it_hears_when_it_is_back() {
+    let mut table = CachingTable::default();
+    let now = Instant::now();
+    table.grant(of_lease(RWH), Beside::default(), now);
+    table.listen(LEASE, Arc::new(|_| {}), &mut Vec::new());
+    table.contend(Some(B), OPEN, now, &mut Vec::new());
+    let answer = table.take_up(LEASE, now);
+    assert_eq!(answer, Granted { caching: RWH, breaking: true, epoch: Some(11) });
+    let news = Break { held: RWH, left: Caching::READ | Caching::HANDLE, acknowledge: true, epoch: 12 };
+    assert_eq!(listen(&mut table), [news]);
 }

@@ -276,6 +276,6 @@ fn tell(
     action: CreateAction,
     contexts: Vec<CreateResponseContext>,
 ) -> Result<Answer, NtStatus> {
-    let granted = open.file()?.vfs.granted();
-    answer(request, open, attr, Told { action, granted, contexts, level: None })
+    let granted = open.file()?.vfs.take_up();
+    answer(request, open, attr, Told { action, granted, contexts, level: None, back: true })
 }

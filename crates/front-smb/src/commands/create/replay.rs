@@ -146,6 +146,6 @@ async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> 
     let contexts = durability.map(durable::context);
     request.use_file(open.id);
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    let contexts = contexts.into_iter().collect();
-    answer(request, open, &attr, Told { action: file.action, granted: file.vfs.granted(), contexts, level })
+    let (action, granted, contexts) = (file.action, file.vfs.granted(), contexts.into_iter().collect());
+    answer(request, open, &attr, Told { action, granted, contexts, level, back: false })
 }

@@ -1,0 +1,67 @@
+//! Holders whose client was away: it had lost its connections, or the process has ended since.
+//!
+//! A client that is away cannot be told of breaks. What it held stands against others as before, and what is asked
+//! back meanwhile it hears when it is back, after the answer that gives it its open again ([`Grant::take_up`]).
+//!
+//! What was held before the process ended is *former*: nobody has written down what became of it until then, and the
+//! client's copy may be older than what others have read and written. It only keeps others out until the client has
+//! written back, and is asked back as soon as that is there.
+
+use super::{BREAK_TIMEOUT, Beside, Breaking, Caching, CachingTable, Grant, Granted, Holder, Wish};
+use tokio::time::Instant;
+
+impl Grant {
+    fn former(wish: Wish, held: Caching) -> Grant {
+        Grant { former: true, epoch: wish.epoch, ..Grant::new(wish, held) }
+    }
+
+    /// The client is back, and about to be told of what it has.
+    pub(super) fn take_up(&mut self, now: Instant) -> Granted {
+        self.expire(now);
+        (self.listener, self.untold) = (None, None);
+        if std::mem::take(&mut self.former) {
+            let nothing = Caching::empty();
+            match self.held.is_answered() {
+                true => {
+                    let until = now + BREAK_TIMEOUT;
+                    self.breaking = Some(Breaking { to: nothing, then: nothing, until });
+                }
+                false => self.held = nothing,
+            }
+        }
+        let granted = self.granted();
+        if let Some(breaking) = self.breaking {
+            // Counted once more: a client passes over a break that is no newer than that answer.
+            self.count_state();
+            self.tell(breaking.to, true, &mut Vec::new());
+        }
+        granted
+    }
+}
+
+impl CachingTable {
+    /// An open that was there before the process ended, with what it may have cached: it holds others off as far as
+    /// others leave room for that.
+    pub(crate) fn come_back(&mut self, wish: Wish, beside: Beside) -> Granted {
+        let can_be = self.can_be(wish, beside);
+        match self.find_mut(wish.holder) {
+            Some(grant) => {
+                grant.opens += 1;
+                if grant.former && grant.breaking.is_none() {
+                    grant.held |= can_be;
+                }
+            }
+            None => self.grants.push(Grant::former(wish, can_be)),
+        }
+        self.forget_empty();
+        self.granted(wish.holder)
+    }
+
+    /// The client of an open is back: what it has, as it is to be told. What it is asked back of that, and what comes to
+    /// stand against it, it is told when it can be again ([`CachingTable::listen`]).
+    pub(crate) fn take_up(&mut self, holder: Holder, now: Instant) -> Granted {
+        let granted = self.find_mut(holder).map(|grant| grant.take_up(now));
+        self.forget_empty();
+        granted.unwrap_or_default()
+    }
+}
