@@ -276,7 +276,6 @@ impl Exchange<'_> {
         let header = request.header;
         let sign = request.sign;
         let answered = |answer, async_id| Answered { answer, async_id, sign };
-        let waits_on_purpose = matches!(header.command, Command::ChangeNotify | Command::Lock);
         let connection = Arc::clone(self.connection);
         let mut work = pin!(commands::run(&request));
         if let Some(answer) = work.as_mut().now_or_never() {
@@ -284,12 +283,12 @@ impl Exchange<'_> {
             self.chain.note(&request, &answer);
             return Ok(answered(answer, None));
         }
-        if waits_on_purpose && !last {
+        if request.only_waits() && !last {
             // Only a request at the end of its chain may wait (MS-SMB2 3.3.5.2.7).
             return Ok(answered(Answer::error(NtStatus::INTERNAL_ERROR), None));
         }
         let mut place = connection.waiting.enter(request.header.session_id, header.message_id);
-        if !waits_on_purpose {
+        if !request.only_waits() {
             tokio::select! {
                 answer = &mut work => {
                     let answer = answer?;
@@ -302,7 +301,7 @@ impl Exchange<'_> {
         }
         let Some(async_id) = place.go_async() else {
             // Too many wait. What only waits is refused; what has begun to work runs to its end, unannounced.
-            if waits_on_purpose {
+            if request.only_waits() {
                 return Ok(answered(Answer::error(NtStatus::INSUFFICIENT_RESOURCES), None));
             }
             let answer = work.await?;
@@ -312,7 +311,7 @@ impl Exchange<'_> {
         self.send_interim(&header, async_id).await?;
         let answer = tokio::select! {
             answer = &mut work => answer?,
-            () = cancelled(&place, waits_on_purpose) => Answer::error(NtStatus::CANCELLED),
+            () = cancelled(&place, &request) => Answer::error(NtStatus::CANCELLED),
         };
         self.chain.note(&request, &answer);
         Ok(answered(answer, Some(async_id)))
@@ -373,10 +372,9 @@ fn says_no_key(status: NtStatus) -> bool {
     )
 }
 
-async fn cancelled(place: &crate::waiting::Place<'_>, cancellable: bool) {
-    if cancellable {
-        place.cancelled().await;
-    } else {
+async fn cancelled(place: &crate::waiting::Place<'_>, request: &Request) {
+    place.cancelled().await;
+    if !request.only_waits() {
         // What changes files runs to its end: its client learns what became of it.
         std::future::pending::<()>().await;
     }

@@ -39,6 +39,7 @@ mod instances;
 mod interfaces;
 mod kept;
 pub mod limits;
+mod lock_replays;
 mod negotiate;
 mod open;
 mod order;

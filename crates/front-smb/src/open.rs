@@ -4,6 +4,7 @@ use crate::breaks::Way;
 use crate::change_times::ChangeTimes;
 use crate::kept::Durability;
 use crate::limits;
+use crate::lock_replays::LockReplays;
 use crate::order::ChannelOrder;
 use crate::persistent;
 use crate::pipe::Pipe;
@@ -69,7 +70,7 @@ pub(crate) struct FileOpen {
     pub(crate) allocation: AtomicU64,
     /// Change times that clients have set.
     change_times: Arc<ChangeTimes>,
-    pub(crate) lock_replays: parking_lot::Mutex<LockReplays>,
+    pub(crate) lock_replays: LockReplays,
 }
 
 /// A lease, as its client speaks of it.
@@ -102,7 +103,7 @@ impl FileOpen {
             walk: Mutex::default(),
             allocation: AtomicU64::new(0),
             change_times,
-            lock_replays: parking_lot::Mutex::default(),
+            lock_replays: LockReplays::default(),
         }
     }
 
@@ -119,32 +120,6 @@ impl FileOpen {
     pub(crate) fn show(&self, mut attr: Attr) -> Attr {
         attr.allocated = attr.allocated.max(self.allocation.load(Ordering::Relaxed));
         self.change_times.show(attr)
-    }
-}
-
-/// Numbers of LOCK requests that were done, so that one sent again after a lost channel is not done twice
-/// (MS-SMB2 3.3.5.14).
-#[derive(Default)]
-pub(crate) struct LockReplays(Vec<(u32, u8)>);
-
-impl LockReplays {
-    /// Buckets of one open.
-    const BUCKETS: u32 = 64;
-
-    /// Whether this very request was done; if not, its bucket is empty now.
-    pub(crate) fn begin(&mut self, bucket: u32, number: u8) -> bool {
-        let done = self.0.contains(&(bucket, number));
-        if !done {
-            self.0.retain(|(other, _)| *other != bucket);
-        }
-        done
-    }
-
-    pub(crate) fn done(&mut self, bucket: u32, number: u8) {
-        if (1..=Self::BUCKETS).contains(&bucket) {
-            self.0.retain(|(other, _)| *other != bucket);
-            self.0.push((bucket, number));
-        }
     }
 }
 
@@ -212,23 +187,5 @@ pub(crate) async fn leave_file(file: &FileOpen) {
     match file.vfs.leave(&Cx::system(Priority::Interactive)).await {
         Ok(()) | Err(vfs::Error::Closed) => {}
         Err(error) => tracing::warn!(open = ?file.vfs.id(), %error, "leaving a persistent open"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_request_sent_again_is_known_until_its_bucket_is_used_anew() {
-        let mut replays = LockReplays::default();
-        assert!(!replays.begin(1, 5));
-        replays.done(1, 5);
-        assert!(replays.begin(1, 5));
-        assert!(!replays.begin(1, 6));
-        assert!(!replays.begin(1, 5), "the bucket was emptied");
-        replays.done(0, 1);
-        replays.done(65, 1);
-        assert!(!replays.begin(0, 1) && !replays.begin(65, 1));
     }
 }

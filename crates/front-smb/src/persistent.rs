@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::rusqlite::{Connection, params};
 use store::{Durability as Survives, Store, StoreError};
-use vfs::{Range, Vfs};
+use vfs::Vfs;
 use volume::{Cx, FileId, Priority, VPath};
 
 /// States of a lease that its client may have seen since they were written down, with room to spare.
@@ -72,11 +72,15 @@ impl OpenRecords {
             .await
     }
 
-    /// The locks of an open are others now.
-    pub(crate) async fn put_locks(&self, id: u64, locks: &[(Range, bool)]) -> Result<(), StoreError> {
-        let (id, locks) = (id as i64, encode_locks(locks));
+    /// The locks of an open are others now: as they are when it is their turn, so the last to be written are the last
+    /// that were.
+    pub(crate) async fn put_locks(&self, id: u64, open: &Arc<vfs::Open>) -> Result<(), StoreError> {
+        let (id, open) = (id as i64, Arc::clone(open));
         let sql = "UPDATE open SET locks = ?2 WHERE id = ?1";
-        self.0.write(move |db| db.prepare_cached(sql)?.execute(params![id, locks]).map(drop)).await
+        let job = move |db: &Connection| {
+            db.prepare_cached(sql)?.execute(params![id, encode_locks(&open.locks())]).map(drop)
+        };
+        self.0.write(job).await
     }
 
     /// An open is no more. Nobody waits: a row too many is an open that ends when its time is up.
@@ -267,7 +271,7 @@ mod tests {
     use bytes::Bytes;
     use smb_wire::AccessMask;
     use smb_wire::create::CreateAction;
-    use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Share as Sharing};
+    use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share as Sharing};
     use volume::{FileId, Ticket};
 
     fn record(id: u64, path: &str) -> Record {
@@ -317,7 +321,6 @@ mod tests {
             let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
             let beside = Beside { records: records.clone(), shares: vec!["share".into()], vfs };
             beside.renamed(from, to, Vec::new()).await.unwrap();
-            records.put_locks(5, &[]).await.unwrap();
         }
         let all = OpenRecords::open(&path).unwrap().former("Share").await.unwrap();
         let paths: Vec<_> = all.iter().map(|record| record.former.request.path.as_str()).collect();
@@ -326,7 +329,32 @@ mod tests {
         expect.former.request.path = VPath::parse("x").unwrap();
         expect.former.request.lease.as_mut().unwrap().epoch = Some(4 + EPOCHS_UNSEEN);
         assert_eq!(format!("{:?}", all[0]), format!("{expect:?}"));
-        assert!(all[1].former.locks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn locks_are_written_down_as_they_are_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = OpenRecords::open(&dir.path().join("opens.db")).unwrap();
+        let vfs = Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
+        records.put(record(5, "file"), vfs.clone()).await.unwrap();
+        let access = Access::READ_DATA | Access::WRITE_DATA;
+        let request = OpenRequest {
+            disposition: vfs::Disposition::Create,
+            ..OpenRequest::new(VPath::parse("file").unwrap(), access, Owner(0))
+        };
+        let open = vfs.open(&Cx::system(Priority::Interactive), request).await.unwrap().open;
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let busy = records.clone();
+        let busy = tokio::spawn(async move { busy.0.write(move |_| Ok(wait.recv())).await });
+        tokio::task::yield_now().await;
+        let mut first = std::pin::pin!(records.put_locks(5, &open));
+        assert!(futures_util::FutureExt::now_or_never(&mut first).is_none());
+        open.try_lock(Range::new(3, 4), true).unwrap();
+        go_on.send(()).unwrap();
+        busy.await.unwrap().unwrap().unwrap();
+        first.await.unwrap();
+        let all = records.former("share").await.unwrap();
+        assert_eq!(all[0].former.locks, [(Range::new(3, 4), true)]);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use smb_wire::error_response::ErrorResponse;
 use smb_wire::fscc::reparse::Symlink;
 use smb_wire::negotiate::Dialect;
 use smb_wire::{Command, FileId, Flags, Header, NtStatus};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,6 +33,8 @@ pub(crate) struct Request {
     used_file: OnceLock<FileId>,
     /// Told when the request waits for somebody, and its client is to know.
     waits: Notify,
+    /// It has done something, and goes on to its end.
+    committed: AtomicBool,
     /// What the error response says besides its status.
     explanation: OnceLock<ErrorResponse>,
     /// Counted among the requests of its open.
@@ -63,6 +65,7 @@ impl Request {
             chain_file: None,
             used_file: OnceLock::new(),
             waits: Notify::new(),
+            committed: AtomicBool::new(false),
             explanation: OnceLock::new(),
             under_way: OnceLock::new(),
         }
@@ -170,6 +173,17 @@ impl Request {
 
     pub(crate) async fn waits_for_others(&self) {
         self.waits.notified().await;
+    }
+
+    /// Up to here the request could be given up. What it has done by now its client must learn of.
+    pub(crate) fn commit(&self) {
+        self.committed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request, as it waits now, can be given up and nothing has happened.
+    pub(crate) fn only_waits(&self) -> bool {
+        let may_wait = matches!(self.header.command, Command::ChangeNotify | Command::Lock);
+        may_wait && !self.committed.load(Ordering::Relaxed)
     }
 
     /// Room for a payload that the answer will carry.

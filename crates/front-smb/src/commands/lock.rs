@@ -2,13 +2,20 @@
 //!
 //! All elements of a request lock, or all unlock. Locks taken by a request whose later element fails are given
 //! back. Only a request with a single element may wait.
+//!
+//! Waiting alone can be given up. Locks of a persistent open that are there are written down whatever becomes of the
+//! request; where that fails they are not there any more, and the client is told so.
 
+use crate::lock_replays::LockName;
+use crate::open::FileOpen;
+use crate::persistent::OpenRecords;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
 use smb_wire::NtStatus;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
 use smb_wire::negotiate::Dialect;
+use std::sync::Arc;
 use vfs::{Open, Range};
 
 pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
@@ -22,27 +29,72 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     if file.vfs.is_dir() {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let replay =
-        (request.dialect() >= Dialect::SMB_3_0).then_some((decoded.sequence_index, decoded.sequence_number));
-    if replay.is_some_and(|(bucket, number)| file.lock_replays.lock().begin(bucket, number)) {
+    let name = LockName { bucket: decoded.sequence_index, number: decoded.sequence_number };
+    let name = (request.dialect() >= Dialect::SMB_3_0).then_some(name);
+    if let Some(name) = name
+        && file.lock_replays.was_done(name).await
+    {
         return Ok(Answer::ok(|body| LockResponse.encode(body)));
     }
-    if locks {
-        lock_all(&file.vfs, &decoded.locks).await?;
-    } else {
-        unlock_all(&file.vfs, &decoded.locks)?;
-    }
-    if file.is_persistent()
-        && let Some(records) = &request.connection.server.config.records
-        && let Err(error) = records.put_locks(open.id.persistent, &file.vfs.locks()).await
-    {
-        tracing::error!(%error, "locks of a persistent open cannot be written down");
-        return Err(NtStatus::IO_DEVICE_ERROR);
-    }
-    if let Some((bucket, number)) = replay {
-        file.lock_replays.lock().done(bucket, number);
+    let change = match locks {
+        true => Change { locked: lock_all(&file.vfs, &decoded.locks).await?, outcome: Ok(()), name },
+        false => Change { locked: Vec::new(), outcome: unlock_all(&file.vfs, &decoded.locks), name },
+    };
+    match request.connection.server.config.records.as_ref().filter(|_| file.is_persistent()) {
+        None => change.end(file)?,
+        Some(records) => {
+            request.commit();
+            change.begin(file);
+            let work = change.write_down(records.clone(), open.id.persistent, Arc::clone(file));
+            // A task that panics has said so in the log.
+            tokio::spawn(work).await.unwrap_or(Err(NtStatus::INTERNAL_ERROR))?;
+        }
     }
     Ok(Answer::ok(|body| LockResponse.encode(body)))
+}
+
+/// What a request has done to the locks of an open.
+struct Change {
+    locked: Vec<Range>,
+    /// Of unlocking, which may have failed half-way.
+    outcome: Result<(), NtStatus>,
+    name: Option<LockName>,
+}
+
+impl Change {
+    fn begin(&self, file: &FileOpen) {
+        if let Some(name) = self.name {
+            file.lock_replays.begin(name);
+        }
+    }
+
+    fn end(self, file: &FileOpen) -> Result<(), NtStatus> {
+        if let Some(name) = self.name {
+            file.lock_replays.end(name, self.outcome.is_ok());
+        }
+        self.outcome
+    }
+
+    async fn write_down(
+        mut self,
+        records: OpenRecords,
+        id: u64,
+        file: Arc<FileOpen>,
+    ) -> Result<(), NtStatus> {
+        if let Err(error) = records.put_locks(id, &file.vfs).await {
+            tracing::error!(%error, "locks of a persistent open cannot be written down");
+            // What is unlocked cannot be locked again: somebody else may have it. After a start it would be.
+            if !self.locked.is_empty() {
+                give_back(&file.vfs, &self.locked);
+                self.outcome = Err(NtStatus::IO_DEVICE_ERROR);
+                // Another request of the open may have written them down since.
+                if let Err(error) = records.put_locks(id, &file.vfs).await {
+                    tracing::debug!(%error, "writing down that locks were given back");
+                }
+            }
+        }
+        self.end(&file)
+    }
 }
 
 fn range(element: &LockElement) -> Range {
@@ -60,23 +112,25 @@ fn unlock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
     Ok(())
 }
 
-async fn lock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
+async fn lock_all(file: &Open, elements: &[LockElement]) -> Result<Vec<Range>, NtStatus> {
     let mut taken = Vec::with_capacity(elements.len());
     for element in elements {
-        match lock_one(file, element, elements.len()).await {
-            Ok(()) => taken.push(range(element)),
-            Err(status) => {
-                for range in taken {
-                    // It was locked a moment ago; only a closed file forgets that, and then it is unlocked.
-                    if let Err(error) = file.unlock(range) {
-                        tracing::debug!(%error, "giving back a lock");
-                    }
-                }
-                return Err(status);
-            }
+        if let Err(status) = lock_one(file, element, elements.len()).await {
+            give_back(file, &taken);
+            return Err(status);
+        }
+        taken.push(range(element));
+    }
+    Ok(taken)
+}
+
+fn give_back(file: &Open, taken: &[Range]) {
+    for range in taken {
+        // It was locked a moment ago; only a closed file forgets that, and then it is unlocked.
+        if let Err(error) = file.unlock(*range) {
+            tracing::debug!(%error, "giving back a lock");
         }
     }
-    Ok(())
 }
 
 async fn lock_one(file: &Open, element: &LockElement, among: usize) -> Result<(), NtStatus> {

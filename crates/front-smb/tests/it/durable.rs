@@ -21,7 +21,7 @@ use testkit::{FaultVolume, MemVolume, Op};
 use volume::ErrorKind;
 
 pub const GUID: Guid = *b"a durable open  ";
-const MACHINE: Guid = *b"alice's machine ";
+pub const MACHINE: Guid = *b"alice's machine ";
 const ALONE: LockFlags = LockFlags::EXCLUSIVE.union(LockFlags::FAIL_IMMEDIATELY);
 
 /// A CREATE for a durable open with a batch oplock.
