@@ -152,7 +152,7 @@ impl Connection {
         let unacknowledged = transport.unacknowledged_bytes();
         let acknowledged = self.outbox.written_bytes().saturating_sub(unacknowledged as u64);
         let rest = self.outbox.waiting_bytes() + unacknowledged;
-        match self.delivery.look(acknowledged, rest, Instant::now()) {
+        match self.delivery.look(acknowledged, rest, std::time::Instant::now()) {
             Found::Arrived => Ok(()),
             Found::Away => Err(Disconnect("the client does not take a break".to_owned())),
             Found::Stuck => {

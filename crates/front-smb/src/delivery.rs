@@ -9,6 +9,7 @@
 use crate::limits;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant as MachineInstant;
 use tokio::time::Instant;
 
 #[derive(Default)]
@@ -23,8 +24,8 @@ pub(crate) struct Delivery {
 struct Watch {
     look_at: Instant,
     acknowledged_bytes: u64,
-    /// When that grew.
-    since: Instant,
+    /// When that grew; acknowledgements come by the machine's clock, which may stand still for the runtime's.
+    since: MachineInstant,
 }
 
 /// What a look has shown.
@@ -42,7 +43,7 @@ impl Delivery {
         self.watch.lock().get_or_insert(Watch {
             look_at: now + limits::BREAK_DELIVERY,
             acknowledged_bytes: 0,
-            since: now,
+            since: MachineInstant::now(),
         });
     }
 
@@ -68,7 +69,7 @@ impl Delivery {
     }
 
     /// `acknowledged_bytes`: of all that was ever sent; `rest_bytes`: of what still is to be.
-    pub(crate) fn look(&self, acknowledged_bytes: u64, rest_bytes: usize, now: Instant) -> Found {
+    pub(crate) fn look(&self, acknowledged_bytes: u64, rest_bytes: usize, now: MachineInstant) -> Found {
         let mut watch = self.watch.lock();
         let forced = self.nothing_arrives.load(Ordering::Relaxed);
         let Some(told) = watch.as_mut().filter(|_| forced || rest_bytes > 0) else {
@@ -79,7 +80,7 @@ impl Delivery {
             told.acknowledged_bytes = acknowledged_bytes;
             told.since = now;
         }
-        told.look_at = now + limits::BREAK_DELIVERY;
+        told.look_at += limits::BREAK_DELIVERY;
         self.stuck.store(true, Ordering::Relaxed);
         if now >= told.since + limits::BREAK_PATIENCE { Found::Away } else { Found::Stuck }
     }
@@ -100,15 +101,14 @@ mod tests {
         delivery: &Delivery,
         acknowledged_bytes: impl Fn(Duration) -> (u64, usize),
     ) -> (Found, Duration) {
-        let begin = Instant::now();
+        let (begin, machine_begin) = (Instant::now(), MachineInstant::now());
         delivery.sent(begin);
         let mut found = Found::Stuck;
         let mut after = Duration::ZERO;
         while found == Found::Stuck && after < Duration::from_secs(60) {
-            let at = delivery.look_at().expect("a break is looked after");
-            after = at - begin;
+            after = delivery.look_at().expect("a break is looked after") - begin;
             let (acknowledged, rest) = acknowledged_bytes(after);
-            found = delivery.look(acknowledged, rest, at);
+            found = delivery.look(acknowledged, rest, machine_begin + after);
             assert_eq!(delivery.is_stuck(), found != Found::Arrived);
         }
         (found, after)
@@ -138,9 +138,8 @@ mod tests {
     #[test]
     fn who_is_heard_of_is_not_stuck() {
         let delivery = Delivery::default();
-        let now = Instant::now();
-        delivery.sent(now);
-        assert_eq!(delivery.look(100, 72, now + limits::BREAK_DELIVERY), Found::Stuck);
+        delivery.sent(Instant::now());
+        assert_eq!(delivery.look(100, 72, MachineInstant::now()), Found::Stuck);
         delivery.heard();
         assert!(!delivery.is_stuck());
         assert_eq!(delivery.look_at(), None);

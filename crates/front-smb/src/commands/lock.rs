@@ -40,11 +40,11 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
         true => Change { locked: lock_all(&file.vfs, &decoded.locks).await?, outcome: Ok(()), name },
         false => Change { locked: Vec::new(), outcome: unlock_all(&file.vfs, &decoded.locks), name },
     };
+    change.begin(file);
     match request.connection.server.config.records.as_ref().filter(|_| file.is_persistent()) {
         None => change.end(file)?,
         Some(records) => {
             request.commit();
-            change.begin(file);
             let work = change.write_down(records.clone(), open.id.persistent, Arc::clone(file));
             // A task that panics has said so in the log.
             tokio::spawn(work).await.unwrap_or(Err(NtStatus::INTERNAL_ERROR))?;

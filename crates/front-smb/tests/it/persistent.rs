@@ -173,6 +173,17 @@ async fn bobs_lock(site: &Site) -> (User, NtStatus) {
     (bob, status)
 }
 
+/// Of an open that is not persistent too.
+#[tokio::test]
+async fn a_lock_sent_again_is_done_once() {
+    let site = Site::new().await;
+    let mut bob = site.log_in(&BOB).await;
+    let id = bob.file("file", b"").await;
+    assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS);
+    assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS, "sent again");
+    assert_eq!(bob.status(&lock(id, 2)).await, NtStatus::LOCK_NOT_GRANTED, "another");
+}
+
 #[tokio::test]
 async fn a_lock_that_cannot_be_written_down_is_not_held() {
     let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
