@@ -41,6 +41,8 @@ pub struct DirCursor {
     open: Arc<Open>,
     links: Links,
     ready: VecDeque<Ready>,
+    /// When the present page was read, see [`crate::index::DirIndexes::begin`].
+    as_of: u64,
     at: At,
 }
 
@@ -69,7 +71,24 @@ impl Ready {
 
 impl DirCursor {
     pub(crate) fn new(open: Arc<Open>, links: Links) -> DirCursor {
-        DirCursor { open, links, ready: VecDeque::new(), at: At::Start }
+        DirCursor { open, links, ready: VecDeque::new(), as_of: 0, at: At::Start }
+    }
+
+    /// Leaves out what was removed since the present page was read, as far as that is remembered: for the beginning of
+    /// an answer, which shows nothing that its client knows to be gone.
+    pub fn leave_out_removed(&mut self) -> Result<()> {
+        if self.ready.is_empty() {
+            return Ok(());
+        }
+        let dir = self.open.path()?;
+        let indexes = self.open.core.indexes.lock();
+        let gone = indexes.gone_since(&dir, self.as_of);
+        self.as_of = indexes.begin();
+        drop(indexes);
+        if !gone.is_empty() {
+            self.ready.retain(|ready| !gone.contains(&ready.entry.name));
+        }
+        Ok(())
     }
 
     /// The next entry without taking it; `None` at the end.
@@ -171,6 +190,7 @@ impl DirCursor {
             let (first, dir) = (cursor.is_none(), self.open.path()?);
             let core = self.open.core.clone();
             let how = ListHow { cursor, ahead: core.config.list_ahead };
+            self.as_of = core.indexes.lock().begin();
             let page = match first {
                 true => {
                     // Both at once: a far origin answers them in one round trip.

@@ -7,7 +7,7 @@
 
 use crate::names;
 use lru::LruCache;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use volume::VPath;
@@ -95,18 +95,35 @@ impl DirIndexes {
         Some(index.names.find(name))
     }
 
-    /// Says when a listing began; to be handed to [`DirIndexes::put`].
+    /// Says when a listing began; to be handed to [`DirIndexes::put`] or [`DirIndexes::gone_since`].
     pub(crate) fn begin(&self) -> u64 {
         self.clock
     }
 
+    /// What changed since a listing began; `None` when that was too much to remember.
+    fn since(&self, began: u64) -> Option<impl Iterator<Item = &(VPath, Change)>> {
+        let missed = usize::try_from(self.clock - began).unwrap_or(usize::MAX);
+        let known = self.changes.len().checked_sub(missed)?;
+        Some(self.changes.range(known..))
+    }
+
+    /// The names of a directory that went since a listing of it began and did not come back, as far as is remembered.
+    pub(crate) fn gone_since(&self, dir: &VPath, began: u64) -> HashSet<Arc<str>> {
+        let mut gone = HashSet::new();
+        for (_, change) in self.since(began).into_iter().flatten().filter(|(changed, _)| changed == dir) {
+            match change {
+                Change::Added(name) => drop(gone.remove(name)),
+                Change::Removed(name) => drop(gone.insert(name.clone())),
+                Change::Unknown => {}
+            }
+        }
+        gone
+    }
+
     /// Keeps a complete listing, with what changed since it began.
     pub(crate) fn put(&mut self, dir: &VPath, mut names: Names, began: u64, now: Instant) {
-        let missed = usize::try_from(self.clock - began).unwrap_or(usize::MAX);
-        if missed > self.changes.len() {
-            return;
-        }
-        for (changed, change) in self.changes.range(self.changes.len() - missed..) {
+        let Some(changes) = self.since(began) else { return };
+        for (changed, change) in changes {
             match change {
                 Change::Unknown if dir.is_within(changed) => return,
                 Change::Added(name) if changed == dir => names.add(name.clone()),
@@ -239,6 +256,22 @@ mod tests {
         indexes.forget_below(&path("d"));
         indexes.put(&path("d/e"), names(&["x"]), began, Instant::now());
         assert_eq!(find(&mut indexes, "d/e", "x"), None);
+    }
+
+    #[test]
+    fn what_went_during_a_listing_and_did_not_come_back_is_known_as_long_as_it_is_remembered() {
+        let mut indexes = DirIndexes::new(100);
+        indexes.removed(&path("d/before"));
+        let began = indexes.begin();
+        indexes.removed(&path("d/gone"));
+        indexes.removed(&path("d/back"));
+        indexes.added(&path("d/back"));
+        indexes.removed(&path("e/elsewhere"));
+        let gone =
+            |indexes: &DirIndexes| indexes.gone_since(&path("d"), began).into_iter().collect::<Vec<_>>();
+        assert_eq!(gone(&indexes), ["gone".into()]);
+        (0..REMEMBERED_CHANGES).for_each(|_| indexes.added(&path("e/more")));
+        assert!(gone(&indexes).is_empty());
     }
 
     #[test]

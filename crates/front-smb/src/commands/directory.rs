@@ -198,6 +198,7 @@ fn begin<'a>(
 async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Result<Vec<u8>, NtStatus> {
     let share = how.share;
     let hides = share.is_some_and(|share| share.hide_unreadable);
+    walk.cursor.leave_out_removed().map_err(failed)?;
     loop {
         let Walk { cursor, pattern, .. } = &mut *walk;
         let is_wanted = |entry: &DirEntry| {

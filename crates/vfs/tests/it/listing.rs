@@ -1,7 +1,7 @@
-use crate::tools::{LOOK, READ, Site, site, word};
+use crate::tools::{DELETE, LOOK, READ, Site, site, word};
 use testkit::ease::{apply, cx, mkdir, p, put};
 use testkit::{MemConfig, MemVolume};
-use vfs::{DirCursor, Links, Vfs, VfsConfig};
+use vfs::{DirCursor, Links, RenameHow, Vfs, VfsConfig};
 use volume::Change;
 
 async fn rest(cursor: &mut DirCursor) -> Vec<String> {
@@ -28,6 +28,27 @@ async fn pages_are_walked_through_and_walked_again() {
     put(&*site.mem, "dir/f", "").await;
     cursor.restart();
     assert_eq!(rest(&mut cursor).await.len(), 8);
+}
+
+#[tokio::test]
+async fn what_is_removed_while_a_page_waits_is_left_out_and_what_came_back_is_not() {
+    let site = site();
+    mkdir(&*site.mem, "dir").await;
+    for name in ["back", "gone", "moved", "stays"] {
+        put(&*site.mem, &format!("dir/{name}"), name).await;
+    }
+    let dir = site.open("dir", READ).await;
+    let mut cursor = dir.list(Links::Followed).unwrap();
+    assert_eq!(&*cursor.next(&cx()).await.unwrap().unwrap().name, ".");
+    for name in ["dir/back", "dir/gone"] {
+        let doomed = site.try_open(name, DELETE, |r| r.delete_on_close = true).await.unwrap().open;
+        doomed.close(&cx()).await.unwrap();
+    }
+    site.create("dir/back").await;
+    let moved = site.open("dir/moved", DELETE).await;
+    moved.rename(&cx(), &p("elsewhere"), RenameHow::default()).await.unwrap();
+    cursor.leave_out_removed().unwrap();
+    assert_eq!(rest(&mut cursor).await, ["..", "back", "stays"]);
 }
 
 #[tokio::test]
