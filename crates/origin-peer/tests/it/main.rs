@@ -16,7 +16,7 @@ use volume::{Change, Close, Copying, Create, Cx, DosAttributes, ErrorKind, ListH
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds_across_the_link() {
     contract::run(|| async {
-        let pair = Pair::serving(MemVolume::new()).await;
+        let pair = Pair::patient(MemVolume::new()).await;
         let volume = pair.volume().await;
         volume as Arc<dyn Volume>
     })
@@ -27,7 +27,7 @@ async fn the_contract_holds_across_the_link() {
 async fn the_contract_holds_for_an_origin_that_sends_nothing_along() {
     contract::run(|| async {
         let plain = MemConfig { sends_along: false, page_entries: 7, ..MemConfig::default() };
-        let pair = Pair::serving(MemVolume::with(plain)).await;
+        let pair = Pair::patient(MemVolume::with(plain)).await;
         let volume = pair.volume().await;
         volume as Arc<dyn Volume>
     })
@@ -36,7 +36,7 @@ async fn the_contract_holds_for_an_origin_that_sends_nothing_along() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_model_agrees() {
-    let pair = Pair::serving(MemVolume::new()).await;
+    let pair = Pair::patient(MemVolume::new()).await;
     model::run(&*pair.volume().await, 7, 400).await;
 }
 

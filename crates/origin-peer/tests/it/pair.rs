@@ -36,17 +36,29 @@ impl Pair {
         Pair::with(volume, PeerLimits::default()).await
     }
 
+    /// The same over a link that takes a busy machine for no cut, where none is part of the test.
+    pub async fn patient(volume: Arc<dyn Volume>) -> Pair {
+        let times = LinkConfig::default();
+        let (probe_interval, idle_interval) = (times.probe_interval, times.idle_interval);
+        let config = LinkConfig { probe_interval, idle_interval, probes_missed: 10, ..quick() };
+        Pair::over(volume, PeerLimits::default(), config).await
+    }
+
     pub async fn with(volume: Arc<dyn Volume>, limits: PeerLimits) -> Pair {
+        Pair::over(volume, limits, quick()).await
+    }
+
+    async fn over(volume: Arc<dyn Volume>, limits: PeerLimits, config: LinkConfig) -> Pair {
         let offer = |allow: &str| Offered { volume: Some(volume.clone()), allow: vec![allow.to_owned()] };
         let offered =
             HashMap::from([("projects".to_owned(), offer("dc2")), ("secret".to_owned(), offer("dc3"))]);
         let server = PeerServer::new(offered.clone(), limits);
-        let gateway = gateway(&server).await;
+        let gateway = gateway(&server, &config).await;
         let wire = Wire::to(gateway.local_addr().unwrap()).await;
         let inbox = Inbox::new();
-        let config = LinkConfig { dial: vec![("dc1".into(), wire.address.to_string())], ..quick() };
+        let dials = LinkConfig { dial: vec![("dc1".into(), wire.address.to_string())], ..config.clone() };
         let ear = Arc::new(Ear { inbox: inbox.clone(), deaf: false.into(), heard: Mutex::default() });
-        let entrypoint = Node::start(identity("dc2"), config, ear.clone()).await.unwrap();
+        let entrypoint = Node::start(identity("dc2"), dials, ear.clone()).await.unwrap();
         Pair { wire, gateway, server, entrypoint, inbox, ear, limits, offered }
     }
 
@@ -66,7 +78,7 @@ impl Pair {
         let before = self.entrypoint.link("dc1").state().borrow().session();
         self.gateway.shutdown().await;
         self.server = PeerServer::new(self.offered.clone(), self.limits);
-        self.gateway = gateway(&self.server).await;
+        self.gateway = gateway(&self.server, &quick()).await;
         self.wire.lead_to(self.gateway.local_addr().unwrap());
         let mut state = self.entrypoint.link("dc1").state();
         let again = state.wait_for(|state| state.is_up() && state.session() != before);
@@ -109,8 +121,8 @@ fn quick() -> LinkConfig {
     }
 }
 
-async fn gateway(server: &Arc<PeerServer>) -> Node {
-    let config = LinkConfig { listen: Some("127.0.0.1:0".parse().unwrap()), ..quick() };
+async fn gateway(server: &Arc<PeerServer>, config: &LinkConfig) -> Node {
+    let config = LinkConfig { listen: Some("127.0.0.1:0".parse().unwrap()), ..config.clone() };
     Node::start(identity("dc1"), config, server.clone()).await.unwrap()
 }
 
