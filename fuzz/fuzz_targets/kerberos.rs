@@ -34,7 +34,7 @@ fn log_in(token: &[u8]) -> bool {
     let fresh = Fresh { subkey: Zeroizing::new([1; 32]), confounder: [2; 16], sequence: 3 };
     let tickets = Some(Tickets { keytab: &KEYTAB, realms: &realms, fresh, enter: &mut enter });
     let mut acceptor = Acceptor::new(TargetNames::standalone("far.example"), [7; 8]);
-    let step = acceptor.step(token, NOW, &mut Judges { passwords: None, tickets });
+    let step = acceptor.step(token, NOW, &mut Judges { passwords: None, tickets, anonymous: false });
     matches!(step, Step::Done(_))
 }
 

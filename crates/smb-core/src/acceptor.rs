@@ -47,6 +47,8 @@ pub struct Established {
     pub session_key: Zeroizing<Vec<u8>>,
     /// What the user's ticket says, after a log-in by ticket.
     pub ticket: Option<Ticket>,
+    /// Nobody has logged in: the identity names no user, and the session key is no secret.
+    pub anonymous: bool,
 }
 
 /// What a ticket says besides who the user is.
@@ -132,6 +134,8 @@ pub struct Judges<'p, 't> {
     pub passwords: Option<&'p mut Lookup<'p>>,
     /// Kerberos.
     pub tickets: Option<Tickets<'t>>,
+    /// Whether NTLM lets in who claims no name; of no effect without passwords.
+    pub anonymous: bool,
 }
 
 impl Judges<'_, '_> {
@@ -319,6 +323,7 @@ impl Acceptor {
                 ends: accepted.ends,
                 membership: accepted.membership,
             }),
+            anonymous: false,
         };
         if asks_signature && mic.is_none() {
             let token = spnego::response(NegState::AcceptIncomplete, names, reply, None);
@@ -364,7 +369,7 @@ fn finish(
         },
     };
     let lookup = judges.passwords.as_mut().ok_or(Reason::NtlmBlocked)?;
-    let (identity, login) = exchange.finish(message, lookup);
+    let (identity, login) = exchange.finish(message, lookup, judges.anonymous);
     let refuse = |reason| Refusal { reason, identity: identity.clone() };
     let login = login.map_err(|refusal| refuse(Reason::Ntlm(refusal)))?;
     let token = match &framing {
@@ -377,7 +382,7 @@ fn finish(
     };
     let session_key = Zeroizing::new(login.session_key.to_vec());
     let identity = identity.unwrap_or_default();
-    Ok(Step::Done(Established { token, identity, session_key, ticket: None }))
+    Ok(Step::Done(Established { token, identity, session_key, ticket: None, anonymous: login.anonymous }))
 }
 
 /// The last leg of a client that was asked for its signature.

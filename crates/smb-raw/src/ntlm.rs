@@ -20,6 +20,17 @@ pub const USUAL: u32 =
 /// The session key that a client chooses unless told otherwise.
 pub const SESSION_KEY: [u8; 16] = [0x55; 16];
 const CLIENT_CHALLENGE: [u8; 8] = [0xaa; 8];
+/// The LM response beside an NTLMv2 one.
+pub const NO_LM_RESPONSE: [u8; 24] = [0; 24];
+
+/// An anonymous log-in.
+pub const NOBODY: Client = Client {
+    nt_response: Some(&[]),
+    lm_response: &[0],
+    flags: USUAL | ANONYMOUS,
+    mic: Mic::None,
+    ..Client::new("", "", "")
+};
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Mic {
@@ -37,23 +48,35 @@ pub struct Client {
     pub password: &'static str,
     /// In place of the password's.
     pub nt_hash: Option<[u8; 16]>,
+    /// In place of the right response.
+    pub nt_response: Option<&'static [u8]>,
+    pub lm_response: &'static [u8],
     pub flags: u32,
     pub mic: Mic,
     /// Chosen by the client, when a key exchange was agreed.
     pub session_key: [u8; 16],
 }
 
-impl Default for Client {
-    fn default() -> Self {
+impl Client {
+    /// An honest client.
+    pub const fn new(user: &'static str, domain: &'static str, password: &'static str) -> Self {
         Self {
-            user: "alice",
-            domain: "FAR",
-            password: "correct horse",
+            user,
+            domain,
+            password,
             nt_hash: None,
+            nt_response: None,
+            lm_response: &NO_LM_RESPONSE,
             flags: USUAL,
             mic: Mic::Right,
             session_key: SESSION_KEY,
         }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new("alice", "FAR", "correct horse")
     }
 }
 
@@ -120,6 +143,9 @@ impl Client {
     }
 
     pub fn authenticate(&self, negotiate: &[u8], challenge: &[u8]) -> Authenticated {
+        if let Some(response) = self.nt_response {
+            return self.authenticate_with(negotiate, challenge, response, [0; 16]);
+        }
         let (response, base_key) = self.response(challenge);
         self.authenticate_with(negotiate, challenge, &response, base_key)
     }
@@ -139,7 +165,7 @@ impl Client {
         let mut payload: Vec<u8> = Vec::new();
         let head_len = if matches!(self.mic, Mic::Right | Mic::Wrong) { 88 } else { 72 };
         let fields = [
-            &[0; 24],
+            self.lm_response,
             response,
             &self.text(self.domain),
             &self.text(self.user),

@@ -109,7 +109,7 @@ fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, 
     let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
     let mut judge = |tickets: Option<Tickets<'_>>| {
         let passwords: Option<&mut Lookup<'_>> = if server.config.ntlm { Some(&mut lookup) } else { None };
-        acceptor.step(token, now, &mut Judges { passwords, tickets })
+        acceptor.step(token, now, &mut Judges { passwords, tickets, anonymous: false })
     };
     Ok(match &server.tickets {
         Some(desk) => desk.judge(|tickets| judge(Some(tickets)))?,

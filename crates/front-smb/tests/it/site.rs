@@ -2,7 +2,7 @@
 
 use front_smb::{KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
-use smb_raw::ntlm::{self, Mic, USUAL};
+use smb_raw::ntlm;
 use smb_raw::{Client, Fault, Reply, Session, offer, requests};
 use smb_wire::create::CreateResponse;
 use smb_wire::negotiate::{Dialect, NegotiateRequest};
@@ -20,7 +20,7 @@ pub const BOB: ntlm::Client = user("bob", "battery staple");
 pub const fn user(user: &'static str, password: &'static str) -> ntlm::Client {
     // The key is the client's to choose: each user his own, none a secret of another.
     let session_key = [user.as_bytes()[0]; 16];
-    ntlm::Client { user, domain: "FAR", password, nt_hash: None, flags: USUAL, mic: Mic::Right, session_key }
+    ntlm::Client { session_key, ..ntlm::Client::new(user, "FAR", password) }
 }
 
 struct Two;

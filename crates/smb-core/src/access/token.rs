@@ -44,6 +44,11 @@ impl Token {
         Self { user, groups, privileges }
     }
 
+    /// Whoever logged in without a name (S-1-5-7). As with Windows that is nobody whom entries for Everyone mean.
+    pub fn anonymous() -> Self {
+        Self { user: Sid::anonymous(), groups: vec![Sid::network()], privileges: Privileges::empty() }
+    }
+
     /// Whether the SID is the user's or one of the user's groups'.
     pub fn contains(&self, sid: &Sid) -> bool {
         self.user == *sid || self.groups.contains(sid)

@@ -13,6 +13,8 @@ use super::messages::{Authenticate, MIC, NegotiateFlags, read_negotiate, write_c
 const PROOF_LEN: usize = 16;
 /// Length of an NTLMv2 response before its attribute-value pairs (MS-NLMP 2.2.2.7, 2.2.2.8).
 const RESPONSE_HEAD_LEN: usize = PROOF_LEN + 28;
+/// The session base key of an anonymous log-in (MS-NLMP 3.2.5.1.2): everybody knows it.
+const ANONYMOUS_KEY: [u8; 16] = [0; 16];
 /// Stands in for the hash of an unknown user, so that refusing it takes the same work.
 const NOBODY: [u8; 16] = [0x5a; 16];
 
@@ -65,6 +67,8 @@ pub struct Login {
     pub session_key: SessionKey,
     /// For SPNEGO's mechanism list; `None` without extended session security.
     pub signer: Option<MessageSigner>,
+    /// Nobody has logged in: no name was claimed, nothing was proved, and the key is no secret.
+    pub anonymous: bool,
 }
 
 /// A log-in that waits for the client's AUTHENTICATE.
@@ -104,11 +108,12 @@ impl Exchange {
     /// Judges an AUTHENTICATE. The identity is what the client claims; it is proven only if the login is `Ok`.
     ///
     /// `lookup` gives the NT hash of a user, by user name and domain as the client spells them; it should
-    /// compare without regard to case.
+    /// compare without regard to case. Nobody is let in by an anonymous log-in only where `anonymous` says so.
     pub fn finish(
         self,
         message: &[u8],
         lookup: &mut dyn FnMut(&Identity) -> Option<NtHash>,
+        anonymous: bool,
     ) -> (Option<Identity>, Result<Login, Refusal>) {
         let Some(authenticate) = Authenticate::read(message) else { return (None, Err(Refusal::Malformed)) };
         let identity = Identity {
@@ -116,7 +121,10 @@ impl Exchange {
             domain: authenticate.domain.text.clone(),
             workstation: authenticate.workstation.text.clone(),
         };
-        let login = self.judge(message, &authenticate, &identity, lookup);
+        let login = match anonymous && authenticate.is_anonymous() {
+            true => self.login(&authenticate, &Zeroizing::new(ANONYMOUS_KEY), anonymous),
+            false => self.judge(message, &authenticate, &identity, lookup),
+        };
         (Some(identity), login)
     }
 
@@ -144,13 +152,24 @@ impl Exchange {
             return Err(Refusal::BadCredentials);
         }
 
-        let flags = self.flags.and(authenticate.flags);
-        let session_key = exported_session_key(flags, &hmac_md5(&key[..], &[proof]), authenticate)?;
+        let login = self.login(authenticate, &hmac_md5(&key[..], &[proof]), false)?;
         if mic_announced {
-            self.check_mic(message, authenticate, &session_key)?;
+            self.check_mic(message, authenticate, &login.session_key)?;
         }
+        Ok(login)
+    }
+
+    /// What follows from the session base key.
+    fn login(
+        &self,
+        authenticate: &Authenticate<'_>,
+        base_key: &SessionKey,
+        anonymous: bool,
+    ) -> Result<Login, Refusal> {
+        let flags = self.flags.and(authenticate.flags);
+        let session_key = exported_session_key(flags, base_key, authenticate)?;
         let signer = MessageSigner::new(&session_key, flags);
-        Ok(Login { session_key, signer })
+        Ok(Login { session_key, signer, anonymous })
     }
 
     /// The message integrity code covers all three messages, its own field taken as zero (MS-NLMP 3.1.5.1.2).
@@ -197,7 +216,7 @@ fn ntlm_v2_response<'m>(authenticate: &Authenticate<'m>) -> Result<(&'m [u8], &'
 /// A client that agreed on a key exchange without signing or sealing may leave its key out.
 fn exported_session_key(
     flags: NegotiateFlags,
-    base_key: &Zeroizing<[u8; 16]>,
+    base_key: &SessionKey,
     authenticate: &Authenticate<'_>,
 ) -> Result<SessionKey, Refusal> {
     let encrypted = authenticate.encrypted_session_key;

@@ -209,6 +209,11 @@ impl<'m> Authenticate<'m> {
             mic,
         })
     }
+
+    /// Whether it asks to be let in as nobody (MS-NLMP 3.2.5.1.2): no name, and no response to the challenge.
+    pub fn is_anonymous(&self) -> bool {
+        self.user.units.is_empty() && self.nt_response.is_empty() && matches!(self.lm_response, [] | [0])
+    }
 }
 
 impl Name {

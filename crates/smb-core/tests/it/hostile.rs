@@ -18,7 +18,11 @@ fn acceptor() -> Acceptor {
 
 fn step(acceptor: &mut Acceptor, token: &[u8]) -> Step {
     let mut lookup = |_: &Identity| Some(nt_hash("correct horse"));
-    acceptor.step(token, FileTime(1), &mut Judges { passwords: Some(&mut lookup), tickets: None })
+    acceptor.step(
+        token,
+        FileTime(1),
+        &mut Judges { passwords: Some(&mut lookup), tickets: None, anonymous: false },
+    )
 }
 
 fn challenge() -> (Acceptor, Vec<u8>) {

@@ -170,7 +170,7 @@ impl Realm {
             Fresh { subkey: Zeroizing::new([0x44; 32]), confounder: [0x55; 16], sequence: 0x8000_0007 };
         let (keytab, realms) = (&self.keytab, &self.realms);
         let tickets = Some(Tickets { keytab, realms, fresh, enter: &mut enter });
-        acceptor.step(token, NOW, &mut Judges { passwords: None, tickets })
+        acceptor.step(token, NOW, &mut Judges { passwords: None, tickets, anonymous: false })
     }
 
     fn try_once(&mut self, request: &[u8]) -> Result<Established, Refusal> {

@@ -6,7 +6,10 @@ use smb_core::spnego::{Offer, server_hint};
 use smb_wire::time::FileTime;
 
 use crate::vector_file::hex;
-use smb_raw::ntlm::{ANONYMOUS, Client, ESS, KEY_56, KEY_128, KEY_EXCHANGE, Mic, OEM, SIGN, UNICODE, USUAL};
+use smb_raw::ntlm::{
+    ANONYMOUS, Client, ESS, KEY_56, KEY_128, KEY_EXCHANGE, Mic, NO_LM_RESPONSE, NOBODY, OEM, SIGN, UNICODE,
+    USUAL,
+};
 use smb_raw::spnego::{KERBEROS, MS_KERBEROS, NTLMSSP, neg_token_init, neg_token_resp};
 
 fn lookup(identity: &Identity) -> Option<NtHash> {
@@ -20,7 +23,12 @@ fn acceptor() -> Acceptor {
 }
 
 fn step(acceptor: &mut Acceptor, token: &[u8]) -> Step {
-    let mut judges = Judges { passwords: Some(&mut lookup), tickets: None };
+    step_of(acceptor, token, false)
+}
+
+/// Where nobody may log in, or not.
+fn step_of(acceptor: &mut Acceptor, token: &[u8], anonymous: bool) -> Step {
+    let mut judges = Judges { passwords: Some(&mut lookup), tickets: None, anonymous };
     acceptor.step(token, FileTime(132_000_000_000_000_000), &mut judges)
 }
 
@@ -49,11 +57,15 @@ fn done(step: Step) -> Established {
 }
 
 fn raw(client: &Client) -> (Step, [u8; 16]) {
+    raw_of(client, false)
+}
+
+fn raw_of(client: &Client, anonymous: bool) -> (Step, [u8; 16]) {
     let mut acceptor = acceptor();
     let negotiate = client.negotiate();
-    let challenge = go_on(step(&mut acceptor, &negotiate));
+    let challenge = go_on(step_of(&mut acceptor, &negotiate, anonymous));
     let authenticated = client.authenticate(&negotiate, &challenge);
-    (step(&mut acceptor, &authenticated.message), authenticated.session_key)
+    (step_of(&mut acceptor, &authenticated.message, anonymous), authenticated.session_key)
 }
 
 fn find_challenge(token: &[u8]) -> Vec<u8> {
@@ -211,6 +223,49 @@ fn guest_anonymous_and_weak_responses_are_refused() {
         let message = client.authenticate_with(&[], &challenge, &response, [0; 16]).message;
         assert_eq!(refused(step(&mut acceptor, &message)).reason, Reason::Ntlm(expected));
     }
+}
+
+#[test]
+fn nobody_is_let_in_where_that_is_allowed_and_by_a_key_that_is_no_secret() {
+    let bare = Client { lm_response: &[], domain: "FAR", ..NOBODY };
+    for client in [NOBODY, Client { flags: USUAL, ..NOBODY }, bare] {
+        assert_eq!(refused(raw(&client).0).reason, Reason::Ntlm(ntlm::Refusal::Anonymous));
+        let (step, session_key) = raw_of(&client, true);
+        let established = done(step);
+        assert!(established.anonymous && established.identity.user.is_empty());
+        assert_eq!(established.session_key[..], session_key, "the one that the client sent");
+        let without = Client { flags: client.flags & !KEY_EXCHANGE, ..client };
+        assert_eq!(done(raw_of(&without, true).0).session_key[..], [0; 16]);
+    }
+}
+
+/// Where nobody may log in, who gives a name, or any response, is judged by his password all the same.
+#[test]
+fn half_an_anonymous_log_in_is_none() {
+    let alice = Client::default;
+    for client in [
+        Client { user: "alice", ..NOBODY },
+        Client { user: "alice", flags: USUAL, ..NOBODY },
+        Client { user: " ", flags: USUAL, ..NOBODY },
+        Client { nt_response: Some(&[]), ..alice() },
+        Client { nt_response: Some(&[0]), ..NOBODY },
+        Client { nt_response: Some(&[0; 44]), ..NOBODY },
+        Client { lm_response: &[1], ..NOBODY },
+        Client { lm_response: &[0, 0], ..NOBODY },
+        Client { lm_response: &NO_LM_RESPONSE, ..NOBODY },
+        Client { user: "", ..alice() },
+        Client { flags: USUAL | ANONYMOUS, ..alice() },
+        Client { user: "guest", ..NOBODY },
+    ] {
+        let reason = refused(raw_of(&client, true).0).reason;
+        let expected = [ntlm::Refusal::Anonymous, ntlm::Refusal::NotNtlmV2].map(Reason::Ntlm);
+        assert!(expected.contains(&reason), "{:?} {reason}", client.user);
+    }
+    assert!(!done(raw_of(&alice(), true).0).anonymous);
+    assert_eq!(
+        refused(raw_of(&Client { password: "wrong", ..alice() }, true).0).reason,
+        Reason::Ntlm(ntlm::Refusal::BadCredentials)
+    );
 }
 
 #[test]

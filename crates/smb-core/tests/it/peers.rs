@@ -14,7 +14,7 @@ fn replay(vectors: &Vectors, password: &str) -> Option<[u8; 16]> {
             assert_eq!((identity.user.as_str(), identity.domain.as_str()), ("alice", "FAR"));
             Some(nt_hash(password))
         };
-        let mut judges = Judges { passwords: Some(&mut lookup), tickets: None };
+        let mut judges = Judges { passwords: Some(&mut lookup), tickets: None, anonymous: false };
         acceptor.step(vectors.get(request), FileTime(133_500_000_000_000_000), &mut judges)
     };
     match step("request_1") {

@@ -146,12 +146,12 @@ fn ntlm_v2_example() {
         Exchange::begin(&negotiate, &names, vectors.array("server_challenge"), FileTime(0)).unwrap().0
     };
     let authenticate = vectors.get("authenticate");
-    let (identity, login) = begin().finish(authenticate, &mut |_| Some(nt_hash("Password")));
+    let (identity, login) = begin().finish(authenticate, &mut |_| Some(nt_hash("Password")), false);
     let expected = Identity { user: "User".into(), domain: "Domain".into(), workstation: "COMPUTER".into() };
     assert_eq!(identity, Some(expected));
     let login = login.unwrap();
     assert_eq!(login.session_key.as_slice(), vectors.get("session_key"));
     assert!(login.signer.is_some());
-    assert!(begin().finish(authenticate, &mut |_| Some(nt_hash("password"))).1.is_err());
-    assert!(begin().finish(authenticate, &mut |_| None).1.is_err());
+    assert!(begin().finish(authenticate, &mut |_| Some(nt_hash("password")), false).1.is_err());
+    assert!(begin().finish(authenticate, &mut |_| None, false).1.is_err());
 }

@@ -11,7 +11,7 @@ pub mod world;
 
 use front_smb::{Encryption, KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};
-use smb_raw::ntlm::{self, Mic, USUAL};
+use smb_raw::ntlm;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::MemVolume;
@@ -25,15 +25,7 @@ pub const USERS: [&str; 2] = ["alice", "bob"];
 
 pub const fn user(name: &'static str, password: &'static str) -> ntlm::Client {
     let session_key = [name.as_bytes()[0]; 16];
-    ntlm::Client {
-        user: name,
-        domain: "",
-        password,
-        nt_hash: None,
-        flags: USUAL,
-        mic: Mic::Right,
-        session_key,
-    }
+    ntlm::Client { session_key, ..ntlm::Client::new(name, "", password) }
 }
 
 struct Both;
