@@ -108,6 +108,9 @@ pub struct ServerConfig {
     pub users: Arc<dyn Users>,
     /// Log-in by password.
     pub ntlm: bool,
+    /// Log-in by NTLM without a name, for `IPC$` and its lists of shares alone. It has no key to encrypt with, so of no
+    /// effect where encryption is required.
+    pub anonymous: bool,
     /// Log-in by ticket.
     pub kerberos: Option<KerberosConfig>,
     /// Where persistent opens are written down; without it no share is continuously available.
@@ -141,6 +144,7 @@ impl ServerConfig {
             compression: false,
             users,
             ntlm: true,
+            anonymous: false,
             kerberos: None,
             records: None,
             protocol_tests: false,
@@ -148,6 +152,11 @@ impl ServerConfig {
             administrators: People::default(),
             groups: Vec::new(),
         }
+    }
+
+    /// Whether nobody may log in.
+    pub(crate) fn admits_nobody(&self) -> bool {
+        self.anonymous && self.encryption != Encryption::Required
     }
 
     /// The ways to log in.

@@ -166,11 +166,12 @@ impl Connection {
         }
     }
 
-    /// A session here that can encrypt.
+    /// A session here that can encrypt, by a key that is a secret.
     pub(crate) fn sealing_session(&self) -> Option<Arc<Session>> {
         let channels = self.channels.read();
         let mut sessions = channels.values().map(|channel| &channel.session);
-        sessions.find(|session| session.sealing.is_some() && !session.is_gone()).cloned()
+        let encrypts = |session: &&Arc<Session>| session.sealing.is_some() && !session.nobodys;
+        sessions.find(|session| encrypts(session) && !session.is_gone()).cloned()
     }
 
     /// Whether somebody has ever logged in here.
@@ -178,15 +179,16 @@ impl Connection {
         self.known.load(Ordering::Relaxed)
     }
 
-    /// Somebody has logged in: the limits for strangers end.
+    /// Takes a session in. Once somebody has logged in the limits for strangers end.
     pub(crate) fn enter_session(&self, channel: Channel) {
+        let is_known = !channel.session.nobodys;
         let mut channels = self.channels.write();
         if channels.len() >= limits::SESSIONS_PER_CONNECTION_MAX {
             channels.retain(|_, channel| !channel.session.is_gone());
         }
         channels.insert(channel.session.id, channel);
         drop(channels);
-        if !self.known.swap(true, Ordering::Relaxed) {
+        if is_known && !self.known.swap(true, Ordering::Relaxed) {
             self.credits.lock().set_limit(limits::CREDITS_MAX);
             self.server.leave_anonymous(self.peer.ip());
         }

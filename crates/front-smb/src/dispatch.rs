@@ -60,7 +60,11 @@ pub(crate) async fn frame(connection: Arc<Connection>, message: BytesMut) -> Res
     exchange.send().await
 }
 
+/// Before somebody has logged in there is no key that is a secret (MS-SMB2 3.3.1.7, ConstrainedConnection).
 fn unseal(connection: &Connection, mut message: BytesMut) -> Result<(Bytes, Channel), Disconnect> {
+    if !connection.was_known() {
+        return Err("an encrypted message before anybody has logged in".into());
+    }
     let session_id = TransformHeader::decode(&message)?.session_id;
     let channel =
         connection.channel(session_id).ok_or("an encrypted message for a session that is not here")?;
@@ -171,11 +175,11 @@ impl Exchange<'_> {
             return self.check_logon_signature(request);
         }
         let channel = self.connection.channel(request.header.session_id);
+        self.signs = channel.clone();
         request.sign = match &channel {
             Some(channel) => self.check_protection(&request, channel)?,
             None => false,
         };
-        self.signs = channel.clone();
         let sign = request.sign;
         let refuse = |status| Err(Refused { status, sign });
         let is_expired = channel.as_ref().is_some_and(|channel| channel.session.is_expired());
@@ -228,7 +232,8 @@ impl Exchange<'_> {
         let signed = request.header.flags.contains(Flags::SIGNED);
         if signed && !channel.signer.verify(&request.message) {
             tracing::warn!(peer = %self.connection.peer, command = ?request.header.command, "bad signature");
-            return Err(NtStatus::ACCESS_DENIED.into());
+            // With a key that is a secret nothing is signed for who does not know it.
+            return Err(Refused { status: NtStatus::ACCESS_DENIED, sign: session.nobodys });
         }
         if !signed && session.signing_required {
             return Err(NtStatus::ACCESS_DENIED.into());

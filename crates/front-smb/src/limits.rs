@@ -30,6 +30,9 @@ pub const SESSIONS_PER_CONNECTION_MAX: usize = 256;
 pub const TREES_PER_SESSION_MAX: usize = 1024;
 /// Opens of one session.
 pub const OPENS_PER_SESSION_MAX: usize = 16 * 1024;
+/// Tree connects of one anonymous session, and its opens: a client has one, and asks two pipes.
+pub const ANONYMOUS_TREES_MAX: usize = 4;
+pub const ANONYMOUS_OPENS_MAX: usize = 4;
 /// Opens that are kept for clients which are away, over all users.
 pub const KEPT_OPENS_MAX: usize = 16 * 1024;
 /// How long a durable open of the first form is kept (Windows: 16 min).
@@ -80,6 +83,8 @@ pub const SEND_PATIENCE: Duration = Duration::from_secs(60);
 pub const REQUESTS_AT_WORK_MAX: usize = 8192;
 /// Bytes that one pipe keeps of an answer not read yet.
 pub const PIPE_ANSWER_MAX_BYTES: usize = 1024 * 1024;
+/// The same in an anonymous session.
+pub const ANONYMOUS_PIPE_ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// A silent client is asked for a sign of life after this time ...
 pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
 /// ... then so often ...

@@ -1,10 +1,11 @@
 //! Named pipes of IPC$: DCE/RPC over a pipe, answered at once (MS-RPCE, MS-SRVS, MS-WKST, MS-LSAT, MS-SAMR).
 //!
 //! A pipe holds what was answered and not read yet. Requests are small and answered from the lists of shares and
-//! accounts; there is no server behind.
+//! accounts; there is no server behind. Nobody (an anonymous session) is told of shares and the server, never of users.
 
 use crate::limits;
 use crate::server::State;
+use crate::session::Session;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use smb_wire::NtStatus;
@@ -32,11 +33,26 @@ impl Pipe {
         Some(Pipe { service: Service::of_pipe(name)?, answer: Mutex::default() })
     }
 
+    /// Refuses who may not ask here.
+    pub(crate) fn admit(&self, caller: &Session) -> Result<(), NtStatus> {
+        match self.service {
+            Service::Srvsvc | Service::Wkssvc => Ok(()),
+            Service::Lsarpc | Service::Samr if caller.is_anonymous() => Err(NtStatus::ACCESS_DENIED),
+            Service::Lsarpc | Service::Samr => Ok(()),
+        }
+    }
+
     /// Takes one request PDU; its answer waits to be read.
-    pub(crate) fn write(&self, request: &[u8], server: &State, caller: &str) -> Result<(), NtStatus> {
+    pub(crate) fn write(&self, request: &[u8], server: &State, caller: &Session) -> Result<(), NtStatus> {
+        // A pipe may be older than that its user has left.
+        self.admit(caller)?;
         let answer = rpc::answer(self.service, request, &facts(server, caller));
+        let most = match caller.nobodys {
+            true => limits::ANONYMOUS_PIPE_ANSWER_MAX_BYTES,
+            false => limits::PIPE_ANSWER_MAX_BYTES,
+        };
         let mut waiting = self.answer.lock();
-        if waiting.len() + answer.len() > limits::PIPE_ANSWER_MAX_BYTES {
+        if waiting.len() + answer.len() > most {
             return Err(NtStatus::PIPE_BUSY);
         }
         waiting.extend_from_slice(&answer);
@@ -62,7 +78,7 @@ impl Pipe {
 }
 
 /// What the pipes may tell: hidden shares are left out.
-fn facts(server: &State, caller: &str) -> ServerFacts {
+fn facts(server: &State, caller: &Session) -> ServerFacts {
     let visible = server.shares();
     let disks = visible
         .iter()
@@ -81,7 +97,7 @@ fn facts(server: &State, caller: &str) -> ServerFacts {
         uptime_ms: server.started.elapsed().as_millis() as u64,
         shares: disks.chain([pipes]).collect(),
         accounts: server.accounts.facts(),
-        caller: caller.to_owned(),
+        caller: caller.user.to_string(),
     }
 }
 

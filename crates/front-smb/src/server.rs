@@ -41,6 +41,9 @@ pub(crate) use crate::config::Share;
 /// Pause after the system has refused to give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What Windows calls nobody who has logged in (S-1-5-7).
+const ANONYMOUS: &str = "ANONYMOUS LOGON";
+
 /// How a session ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ending {
@@ -228,8 +231,8 @@ impl Server {
 
     /// Ends the sessions of users that `keeps` does not keep: they were removed, or may no more.
     pub async fn end_sessions(&self, keeps: impl Fn(&str) -> bool) {
-        let gone: Vec<_> =
-            self.state.sessions.read().values().filter(|session| !keeps(&session.user)).cloned().collect();
+        let ends = |session: &&Arc<Session>| !session.nobodys && !keeps(&session.user);
+        let gone: Vec<_> = self.state.sessions.read().values().filter(ends).cloned().collect();
         for session in gone {
             tracing::info!(user = %session.user, "session ended: the user may not log in any more");
             self.state.end_session(&session, Ending::Over).await;
@@ -494,7 +497,7 @@ impl State {
         let users: Vec<SessionStatus> = sessions
             .iter()
             .map(|session| SessionStatus {
-                user: session.user.to_string(),
+                user: if session.nobodys { ANONYMOUS.into() } else { session.user.to_string() },
                 dialect: session.terms.dialect.to_string(),
                 encrypted: session.encrypts(),
                 trees: session.trees(),

@@ -4,6 +4,10 @@
 //! encrypt) belongs to the session and lives as long as one channel does; what a connection needs to prove
 //! that it belongs here (its signing key) is a [`Channel`] and lives in that connection.
 //!
+//! A session belongs for ever to the user who made it, or to nobody: an anonymous log-in may make one, whose keys are no
+//! secret. A user may log in again as nobody, and later again as himself: in between the session opens nothing, what is
+//! open stays open with the rights of then, and everything else (keys, the ticket's end) is as it was.
+//!
 //! Lock order: a session's tables are locked one at a time and never across an await.
 
 use crate::commands::file_info;
@@ -47,9 +51,14 @@ pub(crate) struct Terms {
 
 pub(crate) struct Session {
     pub(crate) id: u64,
+    /// Empty where it is nobody's.
     pub(crate) user: Arc<str>,
     /// Who that is to security descriptors.
     pub(crate) token: Arc<Token>,
+    /// Made by an anonymous log-in: everybody knows its keys.
+    pub(crate) nobodys: bool,
+    /// Its user has last logged in as nobody.
+    left_by_user: AtomicBool,
     pub(crate) terms: Terms,
     /// Unsigned requests are refused.
     pub(crate) signing_required: bool,
@@ -99,6 +108,7 @@ pub(crate) struct NewSession {
     pub(crate) id: u64,
     pub(crate) user: Arc<str>,
     pub(crate) token: Token,
+    pub(crate) nobodys: bool,
     pub(crate) terms: Terms,
     pub(crate) signing_required: bool,
     pub(crate) encrypt: bool,
@@ -125,6 +135,8 @@ impl Session {
             id: new.id,
             user: new.user,
             token: Arc::new(new.token),
+            nobodys: new.nobodys,
+            left_by_user: AtomicBool::new(false),
             terms: new.terms,
             signing_required: new.signing_required,
             encrypt: AtomicBool::new(new.encrypt),
@@ -143,6 +155,16 @@ impl Session {
     /// Whether requests must come encrypted.
     pub(crate) fn encrypts(&self) -> bool {
         self.encrypt.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody is logged in: a name of a file opens nothing, and no list of users is told.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.nobodys || self.left_by_user.load(Ordering::Relaxed)
+    }
+
+    /// Whether it belongs to this user.
+    pub(crate) fn is_of(&self, user: &str) -> bool {
+        !self.nobodys && self.user.to_lowercase() == user.to_lowercase()
     }
 
     /// What its client, one of Apple's, was told that this server can do.
@@ -168,6 +190,12 @@ impl Session {
     /// The user has proved himself again.
     pub(crate) fn renew(&self, expires: Option<FileTime>) {
         self.expires.store(expires.map_or(NEVER, |time| time.0), Ordering::Relaxed);
+        self.left_by_user.store(false, Ordering::Relaxed);
+    }
+
+    /// Its client has logged in again as nobody. That proves nothing, so a ticket ends when it would have.
+    pub(crate) fn leave_to_nobody(&self) {
+        self.left_by_user.store(true, Ordering::Relaxed);
     }
 
     /// Another connection joins.
@@ -213,7 +241,8 @@ impl Session {
         if self.is_gone() {
             return Err(NtStatus::USER_SESSION_DELETED);
         }
-        if trees.len() >= limits::TREES_PER_SESSION_MAX {
+        let most = if self.nobodys { limits::ANONYMOUS_TREES_MAX } else { limits::TREES_PER_SESSION_MAX };
+        if trees.len() >= most {
             return Err(NtStatus::INSUFFICIENT_RESOURCES);
         }
         let id = loop {
@@ -256,7 +285,8 @@ impl Session {
 
     /// Whether one more open fits.
     pub(crate) fn has_room(&self) -> bool {
-        self.opens.read().len() < limits::OPENS_PER_SESSION_MAX
+        let most = if self.nobodys { limits::ANONYMOUS_OPENS_MAX } else { limits::OPENS_PER_SESSION_MAX };
+        self.opens.read().len() < most
     }
 
     /// Enters an open; false when the session or the tree connect has ended meanwhile.
@@ -314,6 +344,8 @@ mod tests {
             id: 1,
             user: "alice".into(),
             token: Arc::new(Token::authenticated(Sid::everyone(), Vec::new(), Privileges::empty())),
+            nobodys: false,
+            left_by_user: AtomicBool::new(false),
             terms: Terms { dialect: Dialect::SMB_3_1_1, cipher: None, signing, client: Guid::default() },
             signing_required: true,
             encrypt: AtomicBool::new(false),
@@ -339,6 +371,19 @@ mod tests {
         assert_eq!(connect(), Err(NtStatus::USER_SESSION_DELETED));
         assert_eq!(session.join(ConnectionId(3), Weak::new()), Err(NtStatus::USER_SESSION_DELETED));
         assert_eq!(session.trees(), 0);
+    }
+
+    #[test]
+    fn a_session_that_is_left_to_nobody_stays_its_users_and_ends_with_his_ticket() {
+        let session = session();
+        session.renew(Some(FileTime(1)));
+        session.leave_to_nobody();
+        assert!(session.is_anonymous() && session.is_expired() && session.is_of("Alice"));
+        session.renew(None);
+        assert!(!session.is_anonymous() && !session.is_expired());
+        let nobodys = Session { nobodys: true, user: "".into(), ..session };
+        nobodys.renew(None);
+        assert!(nobodys.is_anonymous() && !nobodys.is_of("") && !nobodys.is_of("alice"));
     }
 
     #[test]

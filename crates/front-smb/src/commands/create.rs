@@ -64,6 +64,10 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     }
     let tree = request.tree()?;
     let Target::Disk(share) = &tree.target else { return special::open_pipe(request, tree, &decoded) };
+    if request.session()?.is_anonymous() {
+        // Whether there is such a file or not.
+        return Err(NtStatus::ACCESS_DENIED);
+    }
     let wants = durable::wants(&decoded, request.dialect())?;
     if let durable::Wants::Reconnect(wanted) = wants {
         // All else that it says is passed over, as with Windows.

@@ -87,9 +87,7 @@ pub(super) async fn write(request: &Request) -> Result<Answer, NtStatus> {
     request.check_charge(length as u32)?;
     let open = request.open(decoded.file_id)?;
     match &open.kind {
-        Kind::Pipe(pipe) => {
-            pipe.write(&decoded.data, &request.connection.server, &request.session()?.user)?
-        }
+        Kind::Pipe(pipe) => pipe.write(&decoded.data, &request.connection.server, request.session()?)?,
         Kind::Quota => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         Kind::File(file) => {
             open.needs_any(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)?;

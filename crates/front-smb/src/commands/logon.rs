@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! SessionId 0                      -> New:    a session of its own
-//! a session of this connection     -> Again:  the user proves himself again, keys stay
+//! a session of this connection     -> Again:  the user proves himself again, or to be nobody; keys stay
 //! any session, with BINDING        -> Bind:   this connection becomes a further channel of it
 //! ```
 
@@ -22,6 +22,7 @@ use crate::session::{Channel, NewSession, Sealing, Session, Terms};
 use crate::turns::Turn;
 use bytes::Bytes;
 use smb_core::acceptor::{Acceptor, Established, Judges, Lookup, Refusal, Step};
+use smb_core::access::Token;
 use smb_core::algorithm::SigningAlgorithm;
 use smb_core::kdf::{self, SessionKeys};
 use smb_core::kerberos::Tickets;
@@ -88,7 +89,8 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
             Ok(Ok(Answer { channel: logon.signs_interim(), ..Answer::error(status) }))
         }
         Step::Done(established) => {
-            if established.ticket.is_none() {
+            let by_password = established.ticket.is_none() && !established.anonymous;
+            if by_password {
                 wait_out_earlier_failures(connection, &established.identity).await;
             }
             let known = logon.signs_interim();
@@ -109,7 +111,8 @@ fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, 
     let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
     let mut judge = |tickets: Option<Tickets<'_>>| {
         let passwords: Option<&mut Lookup<'_>> = if server.config.ntlm { Some(&mut lookup) } else { None };
-        acceptor.step(token, now, &mut Judges { passwords, tickets, anonymous: false })
+        let anonymous = server.config.admits_nobody();
+        acceptor.step(token, now, &mut Judges { passwords, tickets, anonymous })
     };
     Ok(match &server.tickets {
         Some(desk) => desk.judge(|tickets| judge(Some(tickets)))?,
@@ -198,6 +201,9 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
     }
     if !proved {
         return Err(refuse(NtStatus::ACCESS_DENIED));
+    }
+    if session.is_anonymous() {
+        return Err(refuse(NtStatus::NOT_SUPPORTED));
     }
     if session.terms.dialect != agreement.dialect || session.terms.cipher != agreement.cipher {
         return Err(refuse(NtStatus::INVALID_PARAMETER));
@@ -293,44 +299,53 @@ async fn establish(
     let keys = kdf::derive(&established.session_key[..], agreement.dialect, cipher, &logon.preauth);
     let signer = Arc::new(Signer::new(agreement.signing, &keys.signing, Role::Server));
     let user = &established.identity.user;
-    let ends = established.ticket.as_ref().map(|ticket| ticket.ends);
-    let (channel, signs) = match logon.purpose {
+    let channel = match logon.purpose {
         Purpose::New => {
             let session = new_session(request, decoded, agreement, id, &established, keys, &signer)?;
             connection.server.add_session(&session);
             tracing::info!(peer = %connection.peer, user, dialect = %agreement.dialect, "logged in");
-            let channel = Channel { session, signer };
-            (channel.clone(), channel)
+            Channel { session, signer }
         }
         Purpose::Again(channel) => {
-            if !same_user(&channel.session, user) {
-                return Err(NtStatus::ACCESS_DENIED);
-            }
-            channel.session.renew(ends);
-            (channel.clone(), channel)
+            prove_again(&channel.session, &established)?;
+            channel
         }
         Purpose::Bind(session) => {
-            if !same_user(&session, user) {
+            if established.anonymous || session.is_anonymous() || !session.is_of(user) {
                 return Err(NtStatus::ACCESS_DENIED);
             }
             session.join(connection.id, Arc::downgrade(connection))?;
             tracing::info!(peer = %connection.peer, user, "a further channel");
-            let channel = Channel { session, signer };
-            (channel.clone(), channel)
+            Channel { session, signer }
         }
     };
     connection.enter_session(channel.clone());
     connection.server.counters.logons.fetch_add(1, Ordering::Relaxed);
-    replace_previous(request, decoded, &channel.session).await;
-    let mut flags = SessionFlags::empty();
-    flags.set(SessionFlags::ENCRYPT_DATA, channel.session.encrypts());
+    if !established.anonymous {
+        replace_previous(request, decoded, &channel.session).await;
+    }
+    let flags = match (established.anonymous, channel.session.encrypts()) {
+        (true, _) => SessionFlags::IS_NULL,
+        (false, true) => SessionFlags::ENCRYPT_DATA,
+        (false, false) => SessionFlags::empty(),
+    };
     let mut answer = answer(id, NtStatus::SUCCESS, flags, established.token);
-    answer.channel = Some(signs);
+    // A signature of nobody's would prove nothing.
+    answer.channel = (!channel.session.nobodys).then_some(channel);
     Ok(answer)
 }
 
-fn same_user(session: &Session, user: &str) -> bool {
-    session.user.to_lowercase() == user.to_lowercase()
+/// A session goes on with its user, or is left to nobody until he is back. It never becomes somebody else's, and one
+/// that was made by nobody never somebody's: others know its keys.
+fn prove_again(session: &Session, established: &Established) -> Result<(), NtStatus> {
+    if established.anonymous {
+        session.leave_to_nobody();
+    } else if session.is_of(&established.identity.user) {
+        session.renew(established.ticket.as_ref().map(|ticket| ticket.ends));
+    } else {
+        return Err(NtStatus::ACCESS_DENIED);
+    }
+    Ok(())
 }
 
 fn new_session(
@@ -353,23 +368,30 @@ fn new_session(
     };
     let config = &connection.server.config;
     let user = established.identity.user.as_str();
+    let nobodys = established.anonymous;
+    let token = match nobodys {
+        true => Some(Token::anonymous()),
+        false => connection.server.accounts.token(user, established.ticket.as_ref()),
+    };
     // Removed since the password was looked up.
-    let accounts = &connection.server.accounts;
-    let token = accounts.token(user, established.ticket.as_ref()).ok_or(NtStatus::LOGON_FAILURE)?;
+    let token = token.ok_or(NtStatus::LOGON_FAILURE)?;
     let asked = SecurityMode::from_bits_retain(u16::from(decoded.security_mode));
+    let must_sign = agreement.signing_required || asked.contains(SecurityMode::SIGNING_REQUIRED);
     let encrypt = config.encryption != Encryption::Accepted && sealing.is_some();
     Ok(Session::new(NewSession {
         id,
         user: Arc::from(user),
         token,
+        nobodys,
         terms: Terms {
             dialect: agreement.dialect,
             cipher: agreement.cipher,
             signing: agreement.signing,
             client: agreement.client_guid,
         },
-        signing_required: agreement.signing_required || asked.contains(SecurityMode::SIGNING_REQUIRED),
-        encrypt,
+        // By keys that everybody knows both would be for show (MS-SMB2 3.3.5.5.3).
+        signing_required: must_sign && !nobodys,
+        encrypt: encrypt && !nobodys,
         signer: Arc::clone(signer),
         sealing,
         connection: Arc::clone(connection),
@@ -384,7 +406,7 @@ async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, sess
     }
     let server = &request.connection.server;
     if let Some(previous) = server.session(decoded.previous_session_id)
-        && same_user(&previous, &session.user)
+        && previous.is_of(&session.user)
     {
         server.end_session(&previous, Ending::Lost).await;
     }

@@ -109,6 +109,7 @@ async fn set_file(
         }
         SetFileInformation::Rename(how) => {
             check_device(file)?;
+            check_somebody(request)?;
             open.needs_any(AccessMask::DELETE)?;
             if vfs.stream().is_some() || (!file.posix && how.name.starts_with(':')) {
                 return rename_stream(cx, vfs, &how).await;
@@ -120,6 +121,7 @@ async fn set_file(
         }
         SetFileInformation::Link(how) => {
             check_device(file)?;
+            check_somebody(request)?;
             let to = target(request, file, &how)?;
             vfs.link(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
         }
@@ -158,6 +160,11 @@ async fn set_file(
 /// Nothing in a snapshot gets a name: neither there nor in the present.
 fn check_device(file: &FileOpen) -> Result<(), NtStatus> {
     if file.in_snapshot { Err(NtStatus::NOT_SAME_DEVICE) } else { Ok(()) }
+}
+
+/// A new name is for who asks now, whoever opened the file (MS-FSA 2.1.5.15.11).
+fn check_somebody(request: &Request) -> Result<(), NtStatus> {
+    if request.session()?.is_anonymous() { Err(NtStatus::ACCESS_DENIED) } else { Ok(()) }
 }
 
 fn check_size(vfs: &vfs::Open, bytes: u64) -> Result<(), NtStatus> {

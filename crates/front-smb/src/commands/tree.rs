@@ -17,6 +17,9 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
     let name = share_name(&decoded.path)?;
     let (target, share_type, share_flags, maximal_access) = if name.eq_ignore_ascii_case("IPC$") {
         (Target::Pipes, ShareType::Pipe, ShareFlags::NO_CACHING, AccessMask::FILE_ALL)
+    } else if session.is_anonymous() {
+        // Nobody is not even told whether there is such a share.
+        return Err(NtStatus::ACCESS_DENIED);
     } else {
         let share = request.connection.server.share(name).ok_or(NtStatus::BAD_NETWORK_NAME)?;
         if !share.admits(&session.user, &session.token) {

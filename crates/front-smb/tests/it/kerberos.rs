@@ -5,6 +5,7 @@ use front_smb::{KerberosConfig, People};
 use smb_core::kerberos::{EncryptionType, Key, Keytab, Realms};
 use smb_core::spnego::{ClientToken, Mechanism, decode};
 use smb_raw::kerberos::{TicketClient, first_token};
+use smb_raw::ntlm::NOBODY;
 use smb_raw::{Client, Fault, Logon, Reply, Session, offer, requests};
 use smb_wire::negotiate::Dialect;
 use smb_wire::session_setup::SessionSetupResponse;
@@ -31,6 +32,7 @@ async fn site(ntlm: bool) -> Site {
         let realms = Realms { own: "HOME.TEST".into(), trusted: Vec::new() };
         config.kerberos = Some(KerberosConfig { keytab: keytab(&service_key()), realms });
         config.ntlm = ntlm;
+        config.anonymous = ntlm;
     })
     .await
 }
@@ -135,6 +137,13 @@ async fn a_session_ends_with_its_ticket_and_goes_on_with_another() {
     assert_eq!(tree(&mut client, &session).await, NtStatus::NETWORK_SESSION_EXPIRED);
     let echo = client.call(&session, 0, &Request::Echo(smb_wire::echo::EchoRequest)).await.unwrap();
     assert_eq!(echo.status(), NtStatus::SUCCESS);
+
+    // To log in as nobody proves nothing, and prolongs nothing.
+    let mut logon = Logon::again(&NOBODY, &session);
+    let challenge = client.challenge(&mut logon).await.unwrap();
+    client.careless = true;
+    assert!(client.answer(logon, &challenge).await.is_ok());
+    assert_eq!(tree(&mut client, &session).await, NtStatus::NETWORK_SESSION_EXPIRED);
 
     let again = ticket("alice");
     let mut logon = Logon::again(&ALICE, &session);

@@ -23,6 +23,7 @@ pub(super) fn open_pipe(
         return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
     }
     let pipe = Pipe::open(&decoded.name).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    pipe.admit(request.session()?)?;
     open_special(request, tree, decoded, Kind::Pipe(pipe), FileAttributes::NORMAL)
 }
 

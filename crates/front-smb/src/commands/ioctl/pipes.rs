@@ -15,7 +15,7 @@ const PEEK_HEAD_BYTES: usize = 16;
 pub(super) fn transceive(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     let open = request.open(decoded.file_id)?;
     let Kind::Pipe(pipe) = &open.kind else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
-    pipe.write(&decoded.input, &request.connection.server, &request.session()?.user)?;
+    pipe.write(&decoded.input, &request.connection.server, request.session()?)?;
     let (output, more) = pipe.read(decoded.max_output_response as usize)?;
     let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
     Ok(Output { status, bytes: output.into() })

@@ -1,5 +1,6 @@
 //! Clients that break the rules, one file for each way of it. Every test fails when its defence is taken out.
 
+mod anonymous;
 mod binding;
 mod bombs;
 mod chains;
