@@ -163,6 +163,7 @@ pub fn smb_config(
         sid: settings.sid.clone(),
         administrators: front_smb::People::new(&settings.administrators),
         ntlm: settings.ntlm,
+        anonymous: settings.anonymous,
         kerberos: settings.kerberos.as_ref().map(kerberos).transpose()?,
         groups: settings.groups.clone(),
         ..front_smb::ServerConfig::new(settings.listen.clone(), users)

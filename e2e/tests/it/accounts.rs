@@ -95,3 +95,26 @@ fn access_lists_are_written_and_shown_with_names() -> Proof {
         ],
     )
 }
+
+/// Nobody, as rpcclient and smbclient log in with `-U %`.
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn nobody_lists_shares_where_that_is_switched_on_and_gets_nothing_else() -> Proof {
+    let server = Server::new("nobody", 1, "anonymous = true")?;
+    let address = Lan::address(0).to_string();
+    let asks = |program: &str, words: &[&str]| {
+        let mut command = server.lan.client().command(program);
+        command.args(["-U", "%"]).args(words);
+        output(command)
+    };
+    has(&asks("smbclient", &["-L", &address])?, &["data", "IPC$"])?;
+    for (program, words) in [
+        ("smbclient", &[&format!("//{address}/data") as &str, "-c", "ls"][..]),
+        ("rpcclient", &[&address, "-c", "enumdomusers"]),
+        ("rpcclient", &[&address, "-c", "lookupnames Everyone"]),
+    ] {
+        let refused = asks(program, words).err().ok_or("it was let in")?;
+        has(&refused, &["NT_STATUS_ACCESS_DENIED"])?;
+    }
+    Ok(())
+}

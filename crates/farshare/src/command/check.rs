@@ -263,6 +263,9 @@ fn check_smb(table: &mut Table, config: &Config, running: bool) {
     if let Some(kerberos) = &smb.kerberos {
         check_kerberos(table, kerberos);
     }
+    if smb.anonymous {
+        table.warn("anonymous log-in", "whoever reaches the server may ask for its name and its shares");
+    }
     match UserFile::in_state(&config.state).names() {
         Ok(names) if names.is_empty() && !smb.ntlm => table.ok("users", "none by password, NTLM is off"),
         Ok(names) if names.is_empty() => table.warn("users", "none yet; farshare user add NAME"),

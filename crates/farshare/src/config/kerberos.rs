@@ -1,4 +1,4 @@
-//! `[smb.kerberos]` and `[smb] ntlm`: how users log in.
+//! `[smb.kerberos]`, `[smb] ntlm` and `anonymous`: how users log in, and whether nobody may.
 
 use super::raw;
 use super::secret::read_private_bytes;
@@ -47,6 +47,23 @@ pub(super) fn log_in(
         }
     }
     Ok(())
+}
+
+/// Whether nobody may log in, where that is of any effect.
+pub(super) fn anonymous(
+    source: &Source<'_>,
+    smb: &SmbSettings,
+    wanted: Option<Spanned<bool>>,
+) -> Result<bool, ConfigError> {
+    let Some(wanted) = wanted.filter(|wanted| *wanted.get_ref()) else { return Ok(false) };
+    let why = match (smb.ntlm, smb.encryption) {
+        (false, _) => "anonymous log-in is one by NTLM, which is switched off; leave one of them out",
+        (true, Encryption::Required) => {
+            "anonymous log-in has no key to encrypt with, which encryption requires; leave one of them out"
+        }
+        (true, Encryption::Accepted | Encryption::Desired) => return Ok(true),
+    };
+    source.wrong(wanted.span(), why)
 }
 
 fn settle(source: &Source<'_>, raw: raw::Kerberos) -> Result<KerberosSettings, ConfigError> {

@@ -130,6 +130,8 @@ pub struct SmbSettings {
     pub quic: Option<QuicSettings>,
     /// Log-in by password.
     pub ntlm: bool,
+    /// Log-in without a name.
+    pub anonymous: bool,
     /// Log-in by ticket.
     pub kerberos: Option<KerberosSettings>,
     /// Whether the server is announced by multicast DNS.
@@ -319,6 +321,7 @@ impl SmbSettings {
             compression: false,
             quic: None,
             ntlm: true,
+            anonymous: false,
             kerberos: None,
             mdns: false,
             ws_discovery: false,

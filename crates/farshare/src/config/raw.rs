@@ -90,6 +90,7 @@ pub struct Smb {
     pub compression: Option<Spanned<bool>>,
     pub quic: Option<Spanned<Quic>>,
     pub ntlm: Option<Spanned<bool>>,
+    pub anonymous: Option<Spanned<bool>>,
     pub kerberos: Option<Kerberos>,
     pub discovery: Option<Discovery>,
     pub sid: Option<Spanned<String>>,

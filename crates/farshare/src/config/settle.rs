@@ -259,6 +259,7 @@ fn settle_smb(
     smb.protocol_tests = raw.protocol_tests;
     smb.shares = share::settle(source, volumes, groups, &smb, raw.share)?;
     kerberos::log_in(source, &mut smb, raw.kerberos, raw.ntlm)?;
+    smb.anonymous = kerberos::anonymous(source, &smb, raw.anonymous)?;
     Ok(smb)
 }
 

@@ -75,6 +75,17 @@ fn check(from: &str, to: &str, line: usize, expect: &str) {
 }
 
 #[test]
+fn nobody_may_log_in_only_where_that_leads_somewhere() {
+    let listen = "listen = \"0.0.0.0:445\"";
+    let with = |more: &str| ENTRYPOINT.replacen(listen, &format!("{listen}\n{more}"), 1);
+    let anonymous = |more: &str| parse(&with(more)).unwrap().smb.unwrap().anonymous;
+    assert!(!anonymous("") && !anonymous("anonymous = false\nencryption = \"required\""));
+    assert!(anonymous("anonymous = true\nencryption = \"desired\""));
+    let encrypted = format!("{listen}\nanonymous = true\nencryption = \"required\"");
+    check(listen, &encrypted, 13, "leave one of them out");
+}
+
+#[test]
 fn unknown_and_missing_keys() {
     check("size =", "sise =", 10, "unknown key `sise`, expected one of `path`, `size`");
     check("[smb]\n", "[smbd]\n", 11, "unknown key `smbd`");
@@ -350,5 +361,7 @@ fn kerberos_needs_a_keytab_that_only_the_owner_reads() {
     check(shares, &section("good", "trust = [\"a@b\"]"), 16, "not a realm's name");
     let listen = "listen = \"0.0.0.0:445\"";
     check(listen, &format!("{listen}\nntlm = false"), 13, "nobody could log in");
+    let by_ticket = format!("{listen}\nanonymous = true\nntlm = false\n{}", section("good", ""));
+    check(&format!("{listen}\n{shares}"), &by_ticket, 13, "NTLM, which is switched off");
     check(shares, &format!("{shares}\nusers = [\"S-1-x\"]"), 14, "is not a SID");
 }
