@@ -21,7 +21,7 @@ const TEST_SECONDS: &str = "150";
 /// Room on the btrfs, of which next to nothing is used.
 const DISK_SIZE: &str = "8G";
 /// `[smb]`, and what follows it.
-const SMB: &str = "protocol_tests = true\n";
+const SMB: &str = "protocol_tests = true\nanonymous = true\n";
 
 const AVAILABLE: &str = "available";
 const PAST: &str = "past";
