@@ -3,6 +3,7 @@
 use crate::accounts::KnownUser;
 use crate::identity;
 use crate::interfaces::InterfaceChoice;
+use crate::limits;
 use crate::people::People;
 use crate::persistent::OpenRecords;
 use crate::snapshots::SnapshotPattern;
@@ -17,6 +18,7 @@ use smb_wire::tree::ShareFlags;
 use smb_wire::{AccessMask, Sid};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a read-only share and a snapshot give: FILE_GENERIC_READ and EXECUTE.
 pub(crate) const READ_ONLY_ACCESS: AccessMask =
@@ -115,6 +117,8 @@ pub struct ServerConfig {
     pub kerberos: Option<KerberosConfig>,
     /// Where persistent opens are written down; without it no share is continuously available.
     pub records: Option<OpenRecords>,
+    /// How long nobody opens anything in a share, after a start, until its persistent opens are back.
+    pub restore_patience: Duration,
     /// FSCTLs of conformance tests are served, which bring connections into states that no client could. Never for
     /// a server that people use.
     pub protocol_tests: bool,
@@ -147,6 +151,7 @@ impl ServerConfig {
             anonymous: false,
             kerberos: None,
             records: None,
+            restore_patience: limits::RESTORE_PATIENCE,
             protocol_tests: false,
             sid: None,
             administrators: People::default(),

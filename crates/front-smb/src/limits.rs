@@ -41,6 +41,14 @@ pub const DURABLE_TIMEOUT_V1: Duration = Duration::from_secs(16 * 60);
 pub const DURABLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest time that a client can name for it.
 pub const DURABLE_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// Persistent opens of one share that are opened again at a time, after a start.
+pub const RESTORES_AT_ONCE: usize = 64;
+/// How long opening one of them may take.
+pub const RESTORE_ONE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long others wait until all of a share are back.
+pub const RESTORE_PATIENCE: Duration = Duration::from_secs(20);
+/// Between two attempts at those that are not.
+pub const RESTORE_PAUSE: Duration = Duration::from_secs(1);
 /// A break that has not reached its client after this time is told on another channel: TCP has sent it three times
 /// again by then, after 0.2 s, 0.6 s and 1.4 s.
 pub const BREAK_DELIVERY: Duration = Duration::from_millis(1500);

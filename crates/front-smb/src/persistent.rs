@@ -2,8 +2,7 @@
 //!
 //! An open of a share that is continuously available is written down before its client hears of it, and again when it
 //! locks, is renamed, or its name is to go away; before the client hears of that. After a start what is written down is
-//! opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`). Until all of a share is
-//! there, nobody else opens anything in it.
+//! opened again ([`restore`]) and kept, as if its client had just lost its connections (`kept`).
 //!
 //! What becomes of caching rights is not written down: much takes them away, and nobody could be answered before the
 //! medium has it. So after a start a client is given none back: what it may have cached keeps others out until it is
@@ -15,27 +14,23 @@
 //! The columns, and what a crash may leave: `docs/formats/smb-opens.md`.
 
 mod record;
+mod restore;
 
-use crate::config::Share;
-use crate::kept::{Durability, KeptOpen};
-use crate::open::{FileOpen, Open, SharedLease};
-use crate::rights::Caller;
+use crate::open::{FileOpen, Open};
 use crate::server::State;
 pub(crate) use record::Record;
 use record::{SCHEMA, encode_locks, put_deletion};
-use smb_wire::create::{CreateOptions, LeaseKey};
+pub(crate) use restore::Restorations;
+use smb_wire::create::CreateOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use store::rusqlite::{Connection, params};
 use store::{Durability as Survives, Store, StoreError};
 use vfs::Vfs;
-use volume::{Cx, FileId, Priority, VPath};
+use volume::{FileId, VPath};
 
 /// States of a lease that its client may have seen since they were written down, with room to spare.
 const EPOCHS_UNSEEN: u16 = 4096;
-/// How long opening one file again may take.
-const REOPEN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where persistent opens are written down.
 #[derive(Clone)]
@@ -99,12 +94,16 @@ impl OpenRecords {
 
     /// What was open in a share when the process ended. The epochs of leases are such that their clients have not seen.
     async fn former(&self, share: &str) -> Result<Vec<Record>, StoreError> {
+        let folded = share.to_lowercase();
+        let sql = "UPDATE open SET epoch = (epoch + ?2) & 65535 WHERE share = ?1 AND epoch IS NOT NULL";
+        self.0.write(move |db| db.execute(sql, params![folded, EPOCHS_UNSEEN]).map(drop)).await?;
+        self.of_share(share).await
+    }
+
+    async fn of_share(&self, share: &str) -> Result<Vec<Record>, StoreError> {
         let share = share.to_lowercase();
         self.0
-            .write(move |db| {
-                let sql =
-                    "UPDATE open SET epoch = (epoch + ?2) & 65535 WHERE share = ?1 AND epoch IS NOT NULL";
-                db.execute(sql, params![share, EPOCHS_UNSEEN])?;
+            .read(move |db| {
                 let mut rows = db.prepare("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
                 rows.query_map([share], Record::read)?.collect()
             })
@@ -213,66 +212,16 @@ async fn taken_along(state: &State, file: &FileOpen) {
     }
 }
 
-/// Opens again what was open in a share, and keeps it for its clients.
-pub(crate) async fn restore(state: &Arc<State>, records: &OpenRecords, share: &Share) {
-    let all = match records.former(&share.name).await {
-        Ok(all) => all,
-        Err(error) => {
-            tracing::error!(share = share.name, %error, "persistent opens cannot be read");
-            return;
-        }
-    };
-    if all.is_empty() {
-        return;
-    }
-    let (mut back, wanted) = (0, all.len());
-    for record in all {
-        let id = record.id;
-        match restore_one(state, share, record).await {
-            Ok((kept, durability)) => {
-                state.kept.put(id, kept, durability, state.config.records.clone());
-                back += 1;
-            }
-            Err(error) => {
-                tracing::warn!(share = share.name, open = id, %error, "a persistent open does not come back");
-                records.forget(id);
-            }
-        }
-    }
-    tracing::info!(share = share.name, back, wanted, "persistent opens are back");
-}
-
-async fn restore_one(
-    state: &State,
-    share: &Share,
-    mut record: Record,
-) -> vfs::Result<(KeptOpen, Durability)> {
-    // A user who is gone cannot come for it.
-    let token = state.accounts.token(&record.user, None).ok_or(vfs::Error::AccessDenied)?;
-    record.former.request.rights =
-        Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
-    record.former.request.owner = share.vfs.new_owner();
-    let cx = Cx::system(Priority::Interactive).within(REOPEN_PATIENCE);
-    let open = share.vfs.restore(&cx, &record.former).await?;
-    let request = &record.former.request;
-    let lease = request.lease.map(|lease| SharedLease {
-        id: lease.id,
-        parent: request.parent_lease.map(|key| LeaseKey(key.to_le_bytes())),
-    });
-    let file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));
-    *file.durability.lock() = Some(record.durability);
-    let kept = KeptOpen::new(Arc::new(file), record.granted, record.user.into(), share.name.clone());
-    Ok((kept, record.durability))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kept::Durability;
     use bytes::Bytes;
     use smb_wire::AccessMask;
     use smb_wire::create::CreateAction;
+    use std::time::Duration;
     use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share as Sharing};
-    use volume::{FileId, Ticket};
+    use volume::{Cx, Priority, Ticket};
 
     fn record(id: u64, path: &str) -> Record {
         let request = OpenRequest {

@@ -13,7 +13,7 @@ use crate::interfaces::Interfaces;
 use crate::kept::Kept;
 use crate::limits;
 use crate::open::{self, FileOpen, Open};
-use crate::persistent;
+use crate::persistent::Restorations;
 use crate::session::{ConnectionId, Session};
 use crate::tickets::TicketDesk;
 use crate::transport::quic::{Certificate, Identity, Quic};
@@ -66,8 +66,7 @@ pub(crate) struct State {
     sessions: RwLock<HashMap<u64, Arc<Session>>>,
     pub(crate) clients: Clients,
     pub(crate) kept: Arc<Kept>,
-    /// Shares whose persistent opens come back or are back, by folded name.
-    restored: Mutex<HashMap<String, watch::Receiver<bool>>>,
+    pub(crate) restorations: Restorations,
     pub(crate) creates: Creates,
     pub(crate) change_times: Arc<ChangeTimes>,
     pub(crate) instances: Instances,
@@ -220,6 +219,7 @@ impl Server {
         let drained = connection::drained(&mut *self.tasks.lock().await, limits::STOP_PATIENCE).await;
         // What belongs to connections that did not end in time is closed here.
         let left: Vec<_> = self.state.sessions.read().values().cloned().collect();
+        self.state.restorations.stop();
         // What is persistent is kept for a moment, and left to the next start.
         let end = async |session: Arc<Session>| self.state.end_session(&session, Ending::Lost).await;
         let ended = async {
@@ -321,7 +321,7 @@ impl State {
             sessions: RwLock::default(),
             clients: Clients::default(),
             kept: Arc::default(),
-            restored: Mutex::default(),
+            restorations: Restorations::default(),
             creates: Creates::default(),
             change_times: Arc::default(),
             instances: Instances::default(),
@@ -367,28 +367,7 @@ impl State {
     fn restore_shares(self: &Arc<Self>) {
         let Some(records) = &self.config.records else { return };
         for share in self.shares().into_iter().filter(|share| share.continuously_available) {
-            let (done, restored) = watch::channel(false);
-            let mut all = self.restored.lock();
-            if all.contains_key(&share.name.to_lowercase()) {
-                continue;
-            }
-            all.insert(share.name.to_lowercase(), restored);
-            drop(all);
-            let (state, records) = (Arc::clone(self), records.clone());
-            tokio::spawn(async move {
-                persistent::restore(&state, &records, &share).await;
-                // Nobody may be waiting.
-                done.send_replace(true);
-            });
-        }
-    }
-
-    /// Returns when the persistent opens of a share are back.
-    pub(crate) async fn until_restored(&self, share: &Share) {
-        let restored = self.restored.lock().get(&share.name.to_lowercase()).cloned();
-        if let Some(mut restored) = restored {
-            // An error says that the task has ended, which is as good.
-            let _ended = restored.wait_for(|done| *done).await;
+            self.restorations.begin(self, records, share);
         }
     }
 

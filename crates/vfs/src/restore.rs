@@ -46,11 +46,14 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
         Taken::Wait(_) => return Err(Error::SharingViolation),
     };
     let open = place.opened(request, file, Action::Opened, attr, None).open;
+    let locked = former.locks.iter().try_for_each(|(range, exclusive)| open.try_lock(*range, *exclusive));
+    if let Err(error) = locked {
+        // It may come back later, and its name with it.
+        open.leave(cx).await?;
+        return Err(error);
+    }
     if former.delete_pending {
         open.doom()?;
-    }
-    for (range, exclusive) in &former.locks {
-        open.try_lock(*range, *exclusive)?;
     }
     Ok(open)
 }

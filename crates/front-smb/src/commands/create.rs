@@ -77,7 +77,7 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     if decoded.name.eq_ignore_ascii_case(special::QUOTA_FILE) {
         return special::open_quota(request, tree, &decoded);
     }
-    request.connection.server.until_restored(share).await;
+    request.connection.server.restorations.let_in(share).await;
     let named = match replay::begin(request, tree, share, &decoded, &wants).await? {
         replay::Begun::Again(answer) => return Ok(*answer),
         replay::Begun::First(named) => named,
@@ -154,6 +154,9 @@ async fn open_file(
         None => name::Target::parse_whole,
     };
     let (target, in_snapshot) = history::place(share, decoded, parse)?;
+    if request.connection.server.restorations.await_one_at(share, &target.path) {
+        return Err(NtStatus::FILE_NOT_AVAILABLE);
+    }
     let extended = extended::asked(decoded, &share.vfs.caps())?;
     let token = &request.session()?.token;
     let access = named_rights(decoded.desired_access, tree.maximal_access, token)?;

@@ -16,6 +16,7 @@ mod persistent;
 mod posix;
 mod quic;
 mod races;
+mod restoring;
 mod rights;
 mod shares;
 mod site;

@@ -11,5 +11,6 @@ mod notifying;
 mod opening;
 mod racing;
 mod renaming;
+mod restoring;
 mod streams;
 mod tools;

@@ -158,7 +158,10 @@ pub(super) async fn reconnect(
 ) -> Result<Answer, NtStatus> {
     let server = &request.connection.server;
     let id = wanted.id.persistent;
-    server.until_restored(share).await;
+    server.restorations.let_in(share).await;
+    if server.restorations.await_one(share, id) {
+        return Err(NtStatus::FILE_NOT_AVAILABLE);
+    }
     until_left(request, id).await?;
     let lease = lease::of_reconnect(request, decoded);
     let check = |kept: &KeptOpen| {

@@ -1,0 +1,119 @@
+//! Persistent opens after a start whose origin is not there yet, slow, or has other files by now.
+
+use crate::durable::{create, log_in_for_good, reconnect};
+use crate::site::{BOB, Site, User};
+use front_smb::{OpenRecords, Server, Share};
+use smb_raw::requests;
+use smb_wire::create::context::{CreateContext, DurableFlags};
+use smb_wire::create::{CreateRequest, ShareAccess};
+use smb_wire::ids::Guid;
+use smb_wire::{FileId, NtStatus};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::{FaultVolume, MemVolume, Op};
+use volume::ErrorKind;
+
+const PERSISTENT: DurableFlags = DurableFlags::PERSISTENT;
+
+/// Opens of one client, by number.
+fn name(number: u8) -> (String, Guid) {
+    (format!("file {number}"), [number + 1; 16])
+}
+
+fn persistent(number: u8) -> CreateRequest {
+    let (name, create_guid) = name(number);
+    CreateRequest {
+        share_access: ShareAccess::empty(),
+        contexts: vec![CreateContext::DurableRequestV2 {
+            timeout_ms: 60_000,
+            flags: PERSISTENT,
+            create_guid,
+        }],
+        ..requests::create(&name)
+    }
+}
+
+async fn start(volume: &Arc<FaultVolume>, state: &Path, patience: Duration) -> Site {
+    let vfs = vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default());
+    let mut config = Site::config();
+    config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
+    config.restore_patience = patience;
+    let share = Share { continuously_available: true, ..Share::new("share", vfs) };
+    let server = Server::start(config, vec![share]).await.unwrap();
+    let address = server.local_addrs()[0];
+    Site { server, address }
+}
+
+/// A server that was killed while alice had so many files open for good.
+async fn left_open(volume: &Arc<FaultVolume>, state: &Path, opens: u8) -> Vec<FileId> {
+    let site = start(volume, state, Duration::from_secs(10)).await;
+    let mut alice = log_in_for_good(&site).await;
+    let mut ids = Vec::new();
+    for number in 0..opens {
+        ids.push(create(&mut alice, persistent(number)).await.unwrap().file_id);
+    }
+    std::mem::forget(site);
+    ids
+}
+
+async fn back(alice: &mut User, id: FileId, number: u8) -> Result<FileId, NtStatus> {
+    let back = create(alice, reconnect(id, name(number).1, PERSISTENT)).await;
+    back.map(|response| response.file_id)
+}
+
+#[tokio::test]
+async fn an_origin_that_is_away_at_the_start_loses_no_open_and_holds_up_no_other() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 1).await;
+    volume.fail_always(Op::Reopen, ErrorKind::Offline);
+    let site = start(&volume, state.path(), Duration::from_millis(200)).await;
+    let (mut alice, mut bob) = (log_in_for_good(&site).await, site.log_in(&BOB).await);
+    bob.open(&requests::open("another file")).await;
+    // The name is kept for who had it open alone.
+    let theirs = create(&mut bob, requests::create(&name(0).0)).await;
+    assert_eq!(theirs.unwrap_err(), NtStatus::FILE_NOT_AVAILABLE);
+    assert_eq!(back(&mut alice, ids[0], 0).await, Err(NtStatus::FILE_NOT_AVAILABLE));
+    volume.heal(Op::Reopen);
+    let mut outcome = Err(NtStatus::FILE_NOT_AVAILABLE);
+    while outcome == Err(NtStatus::FILE_NOT_AVAILABLE) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        outcome = back(&mut alice, ids[0], 0).await;
+    }
+    let id = outcome.unwrap();
+    let theirs = create(&mut bob, requests::create(&name(0).0)).await;
+    assert_eq!(theirs.unwrap_err(), NtStatus::SHARING_VIOLATION);
+    assert_eq!(alice.status(&requests::close(id)).await, NtStatus::SUCCESS);
+    create(&mut bob, requests::create(&name(0).0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_opens_come_back_at_a_time() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 20).await;
+    let gate = volume.gate(Op::Reopen);
+    let site = start(&volume, state.path(), Duration::from_secs(60)).await;
+    tokio::time::timeout(Duration::from_secs(20), gate.arrived(20)).await.expect("all at once");
+    gate.release();
+    let mut alice = log_in_for_good(&site).await;
+    for (number, id) in ids.into_iter().enumerate() {
+        back(&mut alice, id, number as u8).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_open_whose_file_is_gone_is_forgotten() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 2).await;
+    volume.fail(Op::Reopen, 1, ErrorKind::Stale);
+    let site = start(&volume, state.path(), Duration::from_secs(60)).await;
+    let mut alice = log_in_for_good(&site).await;
+    assert_eq!(back(&mut alice, ids[0], 0).await, Err(NtStatus::OBJECT_NAME_NOT_FOUND));
+    back(&mut alice, ids[1], 1).await.unwrap();
+    std::mem::forget(site);
+    let counted = volume.counts().of(Op::Reopen);
+    let site = start(&volume, state.path(), Duration::from_secs(60)).await;
+    let mut alice = log_in_for_good(&site).await;
+    back(&mut alice, ids[1], 1).await.unwrap();
+    assert_eq!(volume.counts().of(Op::Reopen), counted + 1, "it is written down no more");
+}
