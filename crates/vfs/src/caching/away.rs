@@ -29,7 +29,9 @@ impl Grant {
                 false => self.held = nothing,
             }
         }
-        let granted = self.granted();
+        // No break is under way to it yet, and it must not take one for that: Linux would hold on to what it caches and
+        // drop the byte-range locks that it has kept to itself.
+        let granted = Granted { breaking: false, ..self.granted() };
         if let Some(breaking) = self.breaking {
             // Counted once more: a client passes over a break that is no newer than that answer.
             self.count_state();

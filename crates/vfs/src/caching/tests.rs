@@ -184,8 +184,8 @@ fn what_was_held_before_the_process_ended_is_not_given_back() {
     for (held, answer, news) in [
         (NONE, Granted { caching: NONE, breaking: false, epoch: Some(9) }, None),
         (R, Granted { caching: NONE, breaking: false, epoch: Some(9) }, None),
-        (rh, Granted { caching: rh, breaking: true, epoch: Some(9) }, Some(rh)),
-        (RWH, Granted { caching: RWH, breaking: true, epoch: Some(9) }, Some(RWH)),
+        (rh, Granted { caching: rh, breaking: false, epoch: Some(9) }, Some(rh)),
+        (RWH, Granted { caching: RWH, breaking: false, epoch: Some(9) }, Some(RWH)),
     ] {
         let mut table = CachingTable::default();
         let now = Instant::now();
@@ -209,7 +209,7 @@ fn a_new_open_of_a_lease_that_came_back_does_not_get_it_either() {
     table.come_back(of_lease(RWH), Beside::default());
     table.come_back(of_lease(RWH), Beside::default());
     let granted = table.grant(of_lease(RWH), Beside::default(), Instant::now());
-    assert!(granted.breaking, "{granted:?}");
+    assert_eq!((granted.caching, granted.breaking), (RWH, false));
     assert_eq!(listen(&mut table).len(), 1);
 }
 
@@ -220,7 +220,7 @@ fn what_comes_back_keeps_others_out_until_its_time_is_up() {
     let now = Instant::now();
     let until = table.contend(Some(B), OPEN, now, &mut Vec::new()).unwrap();
     // Somebody waits for writes alone; its client is to give back all.
-    assert!(table.take_up(LEASE, now).breaking);
+    assert_eq!(table.take_up(LEASE, now).caching, RWH);
     assert_eq!(listen(&mut table)[0].left, NONE);
     assert_eq!(table.contend(Some(B), OPEN, until, &mut Vec::new()), None);
     assert_eq!(table.held(LEASE), NONE);
@@ -234,7 +234,7 @@ fn what_is_asked_back_of_a_client_that_is_away_it_hears_when_it_is_back() {
     table.listen(LEASE, Arc::new(|_| {}), &mut Vec::new());
     table.contend(Some(B), OPEN, now, &mut Vec::new());
     let answer = table.take_up(LEASE, now);
-    assert_eq!(answer, Granted { caching: RWH, breaking: true, epoch: Some(11) });
+    assert_eq!(answer, Granted { caching: RWH, breaking: false, epoch: Some(11) });
     let news = Break { held: RWH, left: Caching::READ | Caching::HANDLE, acknowledge: true, epoch: 12 };
     assert_eq!(listen(&mut table), [news]);
 }
