@@ -22,6 +22,8 @@ pub struct Solo {
 impl Solo {
     pub const SHARE: &'static str = "data";
     pub const USER: &'static str = USER;
+    /// Who may do what only administrators may; with the same password.
+    pub const ADMINISTRATOR: &'static str = "chief";
     pub const PASSWORD: &'static str = PASSWORD;
 
     /// Serves `dir` inside `net` at `address`, which may be every address. `smb`, `share`: further lines of
@@ -30,13 +32,16 @@ impl Solo {
         let scratch = Scratch::new()?;
         let config = format!(
             "[node]\nname = \"solo\"\nstate = \"{state}\"\n[volume.data]\norigin = \"file://{dir}\"\n\
-             [smb]\nlisten = \"{address}\"\n{smb}\n[smb.share.{name}]\nvolume = \"data\"\n{share}\n",
+             [smb]\nlisten = \"{address}\"\nadministrators = [\"{chief}\"]\n{smb}\n[smb.share.{name}]\nvolume = \"data\"\n{share}\n",
             state = scratch.path().join("state").display(),
             dir = dir.display(),
+            chief = Solo::ADMINISTRATOR,
             name = Solo::SHARE,
         );
         let config = scratch.file("solo.toml", &config)?;
-        add_user(USER, &scratch, &config)?;
+        for user in [Solo::USER, Solo::ADMINISTRATOR] {
+            add_user(user, &scratch, &config)?;
+        }
         let node = Node::start(&config, net, &scratch.path().join("log"))?;
         let mut solo = Solo { node, net: net.clone(), address, config, _scratch: scratch };
         solo.wait_until_it_listens()?;

@@ -51,14 +51,16 @@ impl Served {
         })
     }
 
-    /// Share and login, as the scripts take them.
+    /// Share and login, as the scripts take them. The far server has no administrator.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let (share, user, password) = match self {
-            Served::Local(_) => (Solo::SHARE, Solo::USER, Solo::PASSWORD),
-            Served::Far(far) => (far.share.as_str(), far.user.as_str(), far.password.as_str()),
-            Served::Samba(_) => (SambaNewest::SHARE, SambaNewest::USER, SambaNewest::PASSWORD),
+        let (share, user, password, chief) = match self {
+            Served::Local(_) => (Solo::SHARE, Solo::USER, Solo::PASSWORD, Solo::ADMINISTRATOR),
+            Served::Far(far) => (far.share.as_str(), far.user.as_str(), far.password.as_str(), ""),
+            Served::Samba(_) => {
+                (SambaNewest::SHARE, SambaNewest::USER, SambaNewest::PASSWORD, SambaNewest::USER)
+            }
         };
-        [("SHARE", share), ("USER", user), ("PASSWD", password)]
+        [("SHARE", share), ("USER", user), ("PASSWD", password), ("ADMINISTRATOR", chief)]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec()
     }

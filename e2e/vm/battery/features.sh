@@ -15,10 +15,25 @@ xattrs() {
     same 'listed' "$(getfattr -d $A/x 2>/dev/null | grep -c '^user.color')" 1 || return
     setfattr -x user.color $A/x && same 'after removal' "$(getfattr -d $A/x 2>/dev/null | grep -c '^user.color')" 0
 }
-# Modes kept in the DACL (cifsacl, modefromsid).
+# Modes kept in the DACL, by an entry for S-1-5-88-3-MODE.
 modes() {
-    attach plain $B modefromsid,idsfromsid || return
-    echo x > $B/mode && chmod 640 $B/mode && cold && same 'mode' "$(stat -c %a $B/mode)" 640 && rm $B/mode
+    attach plain $B modefromsid || return
+    echo x > $B/mode && chmod 640 $B/mode && mkdir -m 750 $B/dir && cold &&
+        same 'modes' "$(stat -c %a $B/mode $B/dir | tr '\n' ' ')" '640 750 ' && rm -r $B/mode $B/dir
+    local done=$?; detach $B; return $done
+}
+# Owners kept as S-1-5-88-1-UID and S-1-5-88-2-GID: making somebody else the owner is for administrators.
+owners() {
+    [ -n "$ADMINISTRATOR" ] || { echo 'nobody is one here'; return 1; }
+    USER=$ADMINISTRATOR attach plain $B modefromsid,idsfromsid || return
+    echo x > $B/owned && same 'at birth' "$(stat -c '%u %g %a' $B/owned)" '0 0 644' && chown 1000:1001 $B/owned && chmod 604 $B/owned &&
+        cold && same 'owner' "$(stat -c '%u %g %a' $B/owned)" '1000 1001 604' && rm $B/owned
+    local done=$?; detach $B; return $done
+}
+# The mode as the DACL has it for owner, group and everybody.
+modes_by_acl() {
+    attach plain $B cifsacl || return
+    echo x > $B/acl && chmod 640 $B/acl && cold && same 'mode' "$(stat -c %a $B/acl)" 640 && rm $B/acl
     local done=$?; detach $B; return $done
 }
 acl_read() { echo x > $A/acl && getcifsacl $A/acl | grep -q '^OWNER:S-1-\|^OWNER:'; }
@@ -109,7 +124,7 @@ for n, file in enumerate(files): file.seek(0); assert file.read() == b'%d' % n
 }
 
 check mount attach plain $A || { echo end; exit; }
-for what in symlinks_mfs fifo_sfu xattrs modes acl_read acl_written streams allocate punch hole_is_free zero_range seek_hole \
+for what in symlinks_mfs fifo_sfu xattrs modes owners modes_by_acl acl_read acl_written streams allocate punch hole_is_free zero_range seek_hole \
     collapse_refused_or_right copy_at_server clone snapshots_listed file_info dos_attributes birth deep open_files; do
     check $what $what
 done

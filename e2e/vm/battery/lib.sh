@@ -1,7 +1,8 @@
 # What the scripts of the battery share: mounts, checks, orders to the host. Sourced in the guest.
 #
-# From the driver: $SHARE, $USER, $PASSWD (mount.cifs reads the last two); the server listens on port 445 of
-# $HOST1 and $HOST2. A check prints `ok NAME` or `FAIL NAME why`; the last line of a script is `end`.
+# From the driver: $SHARE, $USER, $PASSWD (mount.cifs reads the last two), $ADMINISTRATOR (a user with the same password,
+# or nobody); the server listens on port 445 of $HOST1 and $HOST2. A check prints `ok NAME` or `FAIL NAME why`; the last
+# line of a script is `end`.
 
 HERE=/host/battery
 A=/mnt/a B=/mnt/b
