@@ -56,4 +56,4 @@ pub use listing::PAGE_ENTRIES_MAX;
 pub use pool::BLOCKING_CALLS_MAX;
 pub use ranges::COPY_MAX_BYTES;
 pub use volume::LocalVolume;
-pub use watching::{COALESCE_AT_MOST, COALESCE_QUIET};
+pub use watching::{COALESCE_AT_MOST, COALESCE_QUIET, FOUND_MAX};

@@ -26,6 +26,8 @@ use volume::{ErrorKind, Watch};
 pub const COALESCE_QUIET: Duration = Duration::from_millis(20);
 /// A change is told after this time even if the name keeps changing.
 pub const COALESCE_AT_MOST: Duration = Duration::from_millis(100);
+/// Names below a directory that appears that are told one by one; with more, all below it is unknown.
+pub const FOUND_MAX: usize = 1024;
 
 /// Who watches a volume, and the thread that works for them.
 pub(crate) struct Watching {

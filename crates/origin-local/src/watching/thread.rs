@@ -1,10 +1,12 @@
 //! The thread that reads inotify and tells what it means.
 //!
 //! A directory is watched first and listed second, so what appears in it meanwhile is seen by one or the
-//! other. A directory that appears is told as changed and, if something was in it already, as unknown below.
+//! other. A directory that appears is told as changed, and so is what was in it already; with more than
+//! [`FOUND_MAX`] names below, all that is below is unknown.
 //! Both halves of a move come one after the other; the first is held until the next event, and is a removal
 //! if that is not the second half. Only directories below the root are ever opened, without following links.
 
+use super::FOUND_MAX;
 use super::dirs::{Dirs, Wd};
 use super::pending::{Key, Pending};
 use super::subscribers::Subscribers;
@@ -19,7 +21,7 @@ use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use volume::{Attr, ErrorKind, Freshness, Kind, Notice, VPath};
+use volume::{ErrorKind, Freshness, Kind, Notice, VPath};
 
 /// How often an idle thread looks whether somebody still listens.
 const IDLE_TICK: Duration = Duration::from_secs(1);
@@ -51,9 +53,14 @@ struct HeldMove {
 /// A directory that is watched now.
 struct Added {
     wd: Wd,
-    /// Names of the directories in it.
-    below: Vec<Box<[u8]>>,
-    empty: bool,
+    /// All directories in it, and of other names no more than count.
+    names: Vec<Found>,
+}
+
+/// A name in a directory.
+struct Found {
+    name: Box<[u8]>,
+    is_dir: bool,
 }
 
 /// An event, out of the buffer it was read into.
@@ -165,18 +172,13 @@ impl Watcher {
         self.subscribers.tell(&notice);
     }
 
-    /// Tells that a name is now what it is, or gone.
-    fn tell_changed(&self, path: VPath) -> Option<Attr> {
-        let attr = match self.disk.stat(&path, Patience::Disk) {
-            Ok(attr) => Some(attr),
-            Err(failure) if gone(failure) => None,
-            Err(_) => {
-                self.tell(Notice::Unknown { below: path });
-                return None;
-            }
-        };
-        self.tell(Notice::Changed { path, attr });
-        attr
+    /// Tells that a name is now what it is. That it is gone tells the event of that, which is still to be read.
+    fn tell_changed(&self, path: VPath) {
+        match self.disk.stat(&path, Patience::Disk) {
+            Ok(attr) => self.tell(Notice::Changed { path, attr: Some(attr) }),
+            Err(failure) if gone(failure) => {}
+            Err(_) => self.tell(Notice::Unknown { below: path }),
+        }
     }
 
     fn tell_pending(&mut self) {
@@ -277,12 +279,18 @@ impl Watcher {
             self.pending.add(key, Instant::now());
             return;
         }
+        self.pending.remove(&key);
         self.tell_pending();
         let Some(path) = self.dirs.path(key.0, Some(&key.1)) else { return };
         self.tell_changed(path.clone());
-        if self.add_tree(Some(key)) {
+        let found = self.add_tree(Some(key));
+        if found.len() > FOUND_MAX {
             self.tell(Notice::Unknown { below: path });
+            return;
         }
+        // What also came as an event is told once.
+        let now = Instant::now();
+        found.into_iter().for_each(|key| self.pending.add(key, now));
     }
 
     fn moved(&mut self, from: Key, to: Key, is_dir: bool) {
@@ -330,15 +338,19 @@ impl Watcher {
         self.tell(Notice::Unknown { below: VPath::root() });
     }
 
-    /// Watches a directory and all below; the root without a key. Says whether there was anything in it.
-    fn add_tree(&mut self, top: Option<Key>) -> bool {
+    /// Watches a directory and all below; the root without a key. Gives what was in it, or the first of that with more
+    /// than [`FOUND_MAX`] names.
+    fn add_tree(&mut self, top: Option<Key>) -> Vec<Key> {
         let mut queue = vec![top];
-        let mut found_any = false;
+        let mut all = Vec::new();
         while let Some(key) = queue.pop() {
             match self.add_dir(key.as_ref()) {
-                Ok(added) => {
-                    found_any |= !added.empty;
-                    queue.extend(added.below.into_iter().map(|name| Some((added.wd, name))));
+                Ok(Added { wd, names }) => {
+                    let dirs = names.iter().filter(|found| found.is_dir);
+                    queue.extend(dirs.map(|found| Some((wd, found.name.clone()))));
+                    if all.len() <= FOUND_MAX {
+                        all.extend(names.into_iter().map(|found| (wd, found.name)));
+                    }
                 }
                 Err(failure) if gone(failure) => {}
                 Err(failure) => {
@@ -349,7 +361,7 @@ impl Watcher {
                 }
             }
         }
-        found_any
+        all
     }
 
     fn full(&self, failure: Failure) -> bool {
@@ -384,14 +396,13 @@ impl Watcher {
         self.dirs.put(wd, key.map(|(parent, name)| (*parent, &**name)));
         let mut buffer = Vec::with_capacity(BUFFER_BYTES);
         let mut raw = RawDir::new(&dir, buffer.spare_capacity_mut());
-        let (mut below, mut empty) = (Vec::new(), true);
+        let mut names = Vec::new();
         while let Some(entry) = raw.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name == b"." || name == b".." {
                 continue;
             }
-            empty = false;
             let is_dir = match entry.file_type() {
                 FileType::Directory => true,
                 FileType::Unknown => {
@@ -399,11 +410,11 @@ impl Watcher {
                 }
                 _ => false,
             };
-            if is_dir {
-                below.push(Box::from(name));
+            if is_dir || names.len() <= FOUND_MAX {
+                names.push(Found { name: Box::from(name), is_dir });
             }
         }
-        Ok(Added { wd, below, empty })
+        Ok(Added { wd, names })
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::{fresh, fresh_with};
-use origin_local::{COALESCE_AT_MOST, LocalConfig, LocalVolume};
+use origin_local::{COALESCE_AT_MOST, FOUND_MAX, LocalConfig, LocalVolume};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -78,7 +78,7 @@ async fn many_writes_are_one_notice() {
 }
 
 #[tokio::test]
-async fn what_was_in_a_directory_before_it_was_watched_is_unknown() {
+async fn what_was_in_a_directory_before_it_was_watched_is_told() {
     let (dir, volume) = fresh();
     let aside = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
     std::fs::create_dir_all(aside.path().join("d/deep")).unwrap();
@@ -86,13 +86,38 @@ async fn what_was_in_a_directory_before_it_was_watched_is_unknown() {
     let mut watch = watching(&volume).await;
     std::fs::rename(aside.path().join("d"), dir.path().join("d")).unwrap();
     let lines = summary(&told(&mut watch).await);
-    assert!(lines.contains(&"d unknown".to_owned()), "{lines:?}");
+    assert!(lines[0].starts_with("d ") && lines[1].starts_with("d/deep "), "{lines:?}");
+    assert_eq!(lines[2..], ["d/deep/f 1"]);
     write(&dir.path().join("d/deep/f"), "xyz");
     assert!(summary(&told(&mut watch).await).contains(&"d/deep/f 3".to_owned()));
     std::fs::rename(dir.path().join("d"), aside.path().join("d")).unwrap();
     assert_eq!(summary(&told(&mut watch).await), ["d gone"]);
     write(&aside.path().join("d/deep/f"), "outside");
     assert_eq!(summary(&told(&mut watch).await), [""; 0], "what left is not watched any more");
+}
+
+#[tokio::test]
+async fn a_large_tree_that_appears_is_unknown_below() {
+    let (dir, volume) = fresh();
+    let aside = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
+    std::fs::create_dir(aside.path().join("d")).unwrap();
+    (0..=FOUND_MAX).for_each(|number| write(&aside.path().join(format!("d/{number}")), ""));
+    let mut watch = watching(&volume).await;
+    std::fs::rename(aside.path().join("d"), dir.path().join("d")).unwrap();
+    let lines = summary(&told(&mut watch).await);
+    assert!(lines[0].starts_with("d ") && lines[1..] == ["d unknown"], "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_came_and_went_is_told_as_gone_once() {
+    let (dir, volume) = fresh();
+    let mut watch = watching(&volume).await;
+    for _ in 0..50 {
+        std::fs::create_dir(dir.path().join("d")).unwrap();
+        std::fs::remove_dir(dir.path().join("d")).unwrap();
+    }
+    let told = summary(&told(&mut watch).await);
+    assert_eq!(told.iter().filter(|line| *line == "d gone").count(), 50, "{told:?}");
 }
 
 #[tokio::test]
