@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use volume::{Attr, Caps, Cx, ErrorKind, FileId, Freshness, VPath, Volume};
@@ -154,14 +154,14 @@ impl Core {
         if dir {
             self.descriptors.lock().forget_below(path);
         }
-        self.echoes.lock().outcome(path, None);
+        self.echoes.lock().gone(path, Instant::now());
         self.hub.event(NotifyAction::Removed, name_filter(dir), path);
     }
 
     /// We changed what a name stands for.
     pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter, by: Option<u128>) {
         self.listing_changes(path, by);
-        self.echoes.lock().outcome(path, Some(attr));
+        self.echoes.lock().outcome(path, attr);
         self.hub.event(NotifyAction::Modified, what, path);
     }
 
@@ -176,7 +176,7 @@ impl Core {
         by: Option<u128>,
     ) {
         self.listing_changes(path, by);
-        self.echoes.lock().outcome(path, Some(attr));
+        self.echoes.lock().outcome(path, attr);
         self.hub.stream_event(action, what, path, stream);
     }
 
@@ -188,9 +188,9 @@ impl Core {
         }
         self.index_move(from, to, dir);
         let mut echoes = self.echoes.lock();
-        echoes.outcome(from, None);
+        echoes.gone(from, Instant::now());
         if let Some(attr) = attr {
-            echoes.outcome(to, Some(attr));
+            echoes.placed(to, attr);
         }
         drop(echoes);
         self.hub.renamed(from, to, dir);

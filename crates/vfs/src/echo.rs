@@ -3,13 +3,15 @@
 //! A volume may report our own changes back, some of them when we are already further. A watcher must hear of
 //! each once, and what is known of names must not go back to a state in between. So a name is marked while we
 //! change it, and what came of each change is kept: a notice for a marked name, or with exactly such an
-//! outcome, is ours. Being gone has no state of its own: each removal of ours explains one notice, until the notice
-//! of something later shows that it was not told. Plain state.
+//! outcome, is ours. Being gone has no state of its own: each removal of ours explains one notice. That of something
+//! later shows that it was not told, but not at once: a notice tells how a name is when it is looked up, which may be
+//! further than the change that it is about. Plain state, `now` is an argument.
 
 use crate::names;
 use lru::LruCache;
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 use volume::{Attr, FileId, Time, VPath, Version};
 
 /// Outcomes remembered; the oldest go first.
@@ -17,6 +19,9 @@ const OUTCOMES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 
 /// Removals of one name that wait to be told.
 const GONE_MAX: usize = 64;
+
+/// So long a removal may be told after what followed it.
+const GONE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a name stood for after a change of ours. A file never is in the same state twice.
 type State = (FileId, Version, Time);
@@ -28,8 +33,11 @@ pub(crate) struct Echoes {
     outcomes: LruCache<(String, State), u64>,
     /// When a name came to be by us, at the origin's clock: what is older is of what stood there before.
     made: LruCache<String, Time>,
-    /// Numbers of the changes by which a name was gone, and that were not told yet.
-    gone: LruCache<String, VecDeque<u64>>,
+    /// What we put under a name, as long as nobody is known to have taken it away. A directory is in another state
+    /// with each name in it, and is there all the same.
+    placed: LruCache<String, FileId>,
+    /// Numbers of the changes by which a name was gone, and that were not told yet; and when that was.
+    gone: LruCache<String, VecDeque<(u64, Instant)>>,
     changes: u64,
 }
 
@@ -39,6 +47,7 @@ impl Echoes {
             changing: HashMap::new(),
             outcomes: LruCache::new(OUTCOMES_MAX),
             made: LruCache::new(OUTCOMES_MAX),
+            placed: LruCache::new(OUTCOMES_MAX),
             gone: LruCache::new(OUTCOMES_MAX),
             changes: 0,
         }
@@ -63,26 +72,44 @@ impl Echoes {
     /// We made the name.
     pub(crate) fn made(&mut self, path: &VPath, attr: &Attr) {
         self.made.put(key(path), attr.ctime);
-        self.outcome(path, Some(attr));
+        self.placed(path, attr);
+    }
+
+    /// We put something under the name.
+    pub(crate) fn placed(&mut self, path: &VPath, attr: &Attr) {
+        self.placed.put(key(path), attr.id);
+        self.outcome(path, attr);
+    }
+
+    /// Somebody else took the name away.
+    pub(crate) fn taken(&mut self, path: &VPath) {
+        self.placed.pop(&key(path));
+    }
+
+    /// Whether we put this under the name, which is known since then.
+    pub(crate) fn is_placed(&self, path: &VPath, attr: &Attr) -> bool {
+        self.placed.peek(&key(path)) == Some(&attr.id)
     }
 
     /// What came of it.
-    pub(crate) fn outcome(&mut self, path: &VPath, attr: Option<&Attr>) {
+    pub(crate) fn outcome(&mut self, path: &VPath, attr: &Attr) {
         self.changes += 1;
-        match attr {
-            Some(attr) => drop(self.outcomes.put((key(path), state(attr)), self.changes)),
-            None => {
-                let gone = self.gone.get_or_insert_mut(key(path), VecDeque::new);
-                if gone.len() == GONE_MAX {
-                    gone.pop_front();
-                }
-                gone.push_back(self.changes);
-            }
+        self.outcomes.put((key(path), state(attr)), self.changes);
+    }
+
+    /// We took the name away.
+    pub(crate) fn gone(&mut self, path: &VPath, now: Instant) {
+        self.changes += 1;
+        self.placed.pop(&key(path));
+        let gone = self.gone.get_or_insert_mut(key(path), VecDeque::new);
+        if gone.len() == GONE_MAX {
+            gone.pop_front();
         }
+        gone.push_back((self.changes, now));
     }
 
     /// Whether a notice about this name tells nothing new.
-    pub(crate) fn is_ours(&mut self, path: &VPath, attr: Option<&Attr>) -> bool {
+    pub(crate) fn is_ours(&mut self, path: &VPath, attr: Option<&Attr>, now: Instant) -> bool {
         let key = key(path);
         if self.changing.contains_key(&key) {
             return true;
@@ -95,10 +122,10 @@ impl Echoes {
         }
         let known = (key, state(attr));
         let ours = self.outcomes.peek(&known).copied();
-        // Notices come in order: what was gone before this is told, or never will be.
+        // Notices come in order: what was gone before this is told, is about to be, or never will be.
         let told = ours.unwrap_or(u64::MAX);
         if let Some(gone) = self.gone.peek_mut(&known.0) {
-            gone.retain(|change| *change > told);
+            gone.retain(|(change, at)| *change > told || now < *at + GONE_PATIENCE);
         }
         ours.is_some()
     }
@@ -140,48 +167,75 @@ mod tests {
 
     #[test]
     fn late_echoes_of_each_step_are_ours_and_nothing_else_is() {
-        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
-        echoes.outcome(&path, Some(&attr(1)));
-        echoes.outcome(&path, None);
-        assert!(echoes.is_ours(&path, Some(&attr(1))));
-        assert!(!echoes.is_ours(&path, Some(&attr(2))), "somebody made it anew");
-        assert!(!echoes.is_ours(&path, None), "and removed it");
-        echoes.outcome(&path, None);
-        assert!(echoes.is_ours(&path, None) && !echoes.is_ours(&path, None));
+        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        echoes.outcome(&path, &attr(1));
+        echoes.gone(&path, now);
+        assert!(echoes.is_ours(&path, Some(&attr(1)), now));
+        assert!(!echoes.is_ours(&path, Some(&attr(2)), now + GONE_PATIENCE), "somebody made it anew");
+        assert!(!echoes.is_ours(&path, None, now), "and removed it");
+        echoes.gone(&path, now);
+        assert!(echoes.is_ours(&path, None, now) && !echoes.is_ours(&path, None, now));
     }
 
     #[test]
-    fn each_removal_explains_one_notice_and_none_that_comes_after_what_followed_it() {
-        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
-        echoes.outcome(&path, None);
-        echoes.outcome(&path, None);
-        echoes.outcome(&path, Some(&attr(3)));
-        echoes.outcome(&path, None);
-        assert!(echoes.is_ours(&path, None) && echoes.is_ours(&path, None));
-        assert!(echoes.is_ours(&path, Some(&attr(3))));
-        assert!(echoes.is_ours(&path, None) && !echoes.is_ours(&path, None));
-        echoes.outcome(&path, None);
-        echoes.outcome(&path, Some(&attr(4)));
-        assert!(echoes.is_ours(&path, Some(&attr(4))));
-        assert!(!echoes.is_ours(&path, None), "the removal before was never told: this is somebody else's");
+    fn each_removal_explains_one_notice_and_none_that_comes_long_after_what_followed_it() {
+        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        echoes.gone(&path, now);
+        echoes.gone(&path, now);
+        echoes.outcome(&path, &attr(3));
+        echoes.gone(&path, now);
+        assert!(echoes.is_ours(&path, None, now) && echoes.is_ours(&path, None, now));
+        assert!(echoes.is_ours(&path, Some(&attr(3)), now));
+        assert!(echoes.is_ours(&path, None, now) && !echoes.is_ours(&path, None, now));
+        echoes.gone(&path, now);
+        echoes.outcome(&path, &attr(4));
+        let later = now + GONE_PATIENCE;
+        assert!(echoes.is_ours(&path, Some(&attr(4)), later));
+        assert!(
+            !echoes.is_ours(&path, None, later),
+            "the removal before was never told: this is somebody else's"
+        );
+    }
+
+    #[test]
+    fn a_notice_may_tell_of_a_later_state_than_its_own() {
+        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        echoes.made(&path, &attr(1));
+        echoes.gone(&path, now);
+        echoes.made(&path, &attr(2));
+        // The first was looked up when the second was there already.
+        assert!(echoes.is_ours(&path, Some(&attr(2)), now));
+        assert!(echoes.is_ours(&path, None, now) && !echoes.is_ours(&path, None, now));
     }
 
     #[test]
     fn what_is_older_than_what_we_made_is_of_what_stood_there_before() {
-        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
         echoes.made(&path, &attr(5));
-        assert!(echoes.is_ours(&path, Some(&attr(4))) && echoes.is_ours(&path, Some(&attr(5))));
-        assert!(!echoes.is_ours(&path, Some(&attr(6))));
+        assert!(echoes.is_ours(&path, Some(&attr(4)), now) && echoes.is_ours(&path, Some(&attr(5)), now));
+        assert!(!echoes.is_ours(&path, Some(&attr(6)), now));
+    }
+
+    #[test]
+    fn what_we_put_there_is_known_in_every_state_until_it_is_taken_away() {
+        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        echoes.made(&path, &attr(1));
+        assert!(echoes.is_placed(&path, &attr(2)));
+        echoes.taken(&path);
+        assert!(!echoes.is_placed(&path, &attr(2)));
+        echoes.placed(&path, &attr(3));
+        echoes.gone(&path, now);
+        assert!(!echoes.is_placed(&path, &attr(3)));
     }
 
     #[test]
     fn while_we_change_a_name_its_notices_are_ours() {
-        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
         echoes.begin(&path);
         echoes.begin(&VPath::parse("A").unwrap());
         echoes.end(&path);
-        assert!(echoes.is_ours(&path, Some(&attr(1))));
+        assert!(echoes.is_ours(&path, Some(&attr(1)), now));
         echoes.end(&path);
-        assert!(!echoes.is_ours(&path, Some(&attr(1))));
+        assert!(!echoes.is_ours(&path, Some(&attr(1)), now));
     }
 }

@@ -130,7 +130,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
         None => core.volume.stat(&cx, to).await?,
     };
     // Its first name has other times and links by that.
-    core.echoes.lock().outcome(from, Some(&attr));
+    core.echoes.lock().outcome(from, &attr);
     core.made(to, &attr, target.parent_lease);
     Ok(())
 }
@@ -203,7 +203,7 @@ impl Mover {
         let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(self.key.file) };
         let applied = core.volume.apply(cx, &set).await?;
         if let Some(attr) = &applied.attr {
-            core.echoes.lock().outcome(&path, Some(attr));
+            core.echoes.lock().outcome(&path, attr);
         }
         Ok(())
     }

@@ -107,11 +107,12 @@ impl Core {
     }
 
     fn changed_there(&self, path: &VPath, attr: Option<&Attr>) {
-        if self.echoes.lock().is_ours(path, attr) {
+        if self.echoes.lock().is_ours(path, attr, Instant::now()) {
             return;
         }
         tracing::debug!(%path, ?attr, "changed at the origin");
         let Some(attr) = attr else {
+            self.echoes.lock().taken(path);
             self.decide(|registry, told| registry.contend_listing(path, None, told));
             let mut indexes = self.indexes.lock();
             indexes.removed(path);
@@ -161,9 +162,12 @@ impl Core {
         whose != Whose::Foreign
     }
 
-    /// Whether a name that was reported as changed has come to be. Known from the directory's index, else
-    /// guessed from its age.
+    /// Whether a name that was reported as changed has come to be. Known where it is ours, and from the directory's
+    /// index, else guessed from its age.
     fn is_new(&self, path: &VPath, attr: &Attr) -> bool {
+        if self.echoes.lock().is_placed(path, attr) {
+            return false;
+        }
         let known = path.parent().and_then(|dir| {
             let trust = self.trust();
             self.indexes.lock().find(&dir, path.name(), Instant::now(), trust)
@@ -176,10 +180,13 @@ impl Core {
 
     fn moved_there(&self, from: &VPath, to: &VPath, attr: Option<&Attr>) {
         {
-            let mut echoes = self.echoes.lock();
-            if echoes.is_ours(to, attr) || echoes.is_ours(from, None) {
+            let (mut echoes, now) = (self.echoes.lock(), Instant::now());
+            // Both are asked: that `from` is gone is told with this.
+            let (came, went) = (echoes.is_ours(to, attr, now), echoes.is_ours(from, None, now));
+            if came || went {
                 return;
             }
+            echoes.taken(from);
         }
         let dir = attr.is_none_or(Attr::is_dir);
         self.decide(|registry, told| {

@@ -1,9 +1,10 @@
 use crate::tools::{DELETE, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
-use testkit::ease::{cx, mkdir, p, put};
+use testkit::ease::{apply, cx, mkdir, p, put};
 use testkit::{MemConfig, MemVolume};
 use vfs::{Disposition, Filter, Limits, NotifyBatch, Open, RenameHow, Vfs, VfsConfig};
+use volume::{Change, DosAttributes, SetAttr};
 
 const KEEP: RenameHow = RenameHow { replace: false, posix: false };
 
@@ -114,6 +115,30 @@ async fn changes_at_the_origin_are_told_and_our_own_only_once() {
         "Removed theirs2",
     ];
     assert_eq!(all, expect);
+}
+
+#[tokio::test]
+async fn a_directory_of_ours_in_another_state_is_not_new() {
+    let mem = MemVolume::new();
+    // Without indexes nothing but the age of a name says whether it is new.
+    let limits = Limits { index_names: 0, ..Limits::default() };
+    let site =
+        Site { vfs: Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() }), mem: mem.clone() };
+    while site.vfs.freshness().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let watcher = watch(&site, "", Filter::DIR_NAME | Filter::ATTRIBUTES, true).await;
+    site.make_dir("ours").await.close(&cx()).await.unwrap();
+    let dos = Some(DosAttributes::HIDDEN);
+    let change =
+        |path| Change::SetAttr { path: p(path), set: SetAttr { dos, ..SetAttr::default() }, expect: None };
+    apply(&*mem.other(), change("ours")).await;
+    mkdir(&*mem.other(), "theirs").await;
+    let mut all = Vec::new();
+    while all.last().is_none_or(|last| last != "Added theirs") {
+        all.extend(told(&watcher).await);
+    }
+    assert_eq!(all, ["Added ours", "Modified ours", "Added theirs"]);
 }
 
 #[tokio::test]
