@@ -39,7 +39,7 @@ modes_by_acl() {
 acl_read() { echo x > $A/acl && getcifsacl $A/acl | grep -q '^OWNER:S-1-\|^OWNER:'; }
 acl_written() {
     echo x > $A/acl && setcifsacl -S 'ACL:S-1-1-0:ALLOWED/0x0/0x1200a9' $A/acl && cold &&
-        getcifsacl -r $A/acl | grep -qi 'S-1-1-0' && getcifsacl $A/acl | grep -c ACL: | { read -r n; same 'entries' "$n" 1; }
+        getcifsacl -r $A/acl | grep -qi 'S-1-1-0' && getcifsacl $A/acl | grep -c ^ACL: | { read -r n; same 'entries' "$n" 1; }
 }
 streams() { # a named stream, by the name that the client sends through
     attach plain $B nomapposix,noserverino || return # a stream has its file's number
