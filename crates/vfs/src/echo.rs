@@ -91,6 +91,12 @@ impl Echoes {
         self.placed.peek(&key(path)) == Some(&attr.id)
     }
 
+    /// What we put under the name and have not taken away, as long as we do not change it just now.
+    pub(crate) fn resting(&self, path: &VPath) -> Option<FileId> {
+        let key = key(path);
+        self.placed.peek(&key).copied().filter(|_| !self.changing.contains_key(&key))
+    }
+
     /// What came of it.
     pub(crate) fn outcome(&mut self, path: &VPath, attr: &Attr) {
         self.changes += 1;

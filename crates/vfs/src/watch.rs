@@ -10,7 +10,7 @@ use crate::notify::{Filter, NotifyAction};
 use crate::own_writes::{self, Whose};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use volume::{Attr, Cx, Notice, Priority, VPath, Watch};
+use volume::{Attr, Cx, ErrorKind, Notice, Priority, VPath, Watch};
 
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -98,7 +98,7 @@ impl Core {
         self.decide(|registry, told| registry.contend_below(path, Contest::Foreign, told));
     }
 
-    pub(crate) fn noticed(&self, notice: Notice) {
+    fn noticed(self: &Arc<Self>, notice: Notice) {
         match notice {
             Notice::Changed { path, attr } => self.changed_there(&path, attr.as_ref()),
             Notice::Moved { from, to, attr } => self.moved_there(&from, &to, attr.as_ref()),
@@ -106,22 +106,14 @@ impl Core {
         }
     }
 
-    fn changed_there(&self, path: &VPath, attr: Option<&Attr>) {
-        if self.echoes.lock().is_ours(path, attr, Instant::now()) {
-            return;
-        }
-        tracing::debug!(%path, ?attr, "changed at the origin");
-        let Some(attr) = attr else {
-            self.echoes.lock().taken(path);
-            self.decide(|registry, told| registry.contend_listing(path, None, told));
-            let mut indexes = self.indexes.lock();
-            indexes.removed(path);
-            indexes.forget(path);
-            drop(indexes);
-            self.descriptors.lock().forget_below(path);
-            self.hub.event(NotifyAction::Removed, Filter::FILE_NAME | Filter::DIR_NAME, path);
-            self.break_below(path);
-            return;
+    fn changed_there(self: &Arc<Self>, path: &VPath, attr: Option<&Attr>) {
+        let ours = self.echoes.lock().is_ours(path, attr, Instant::now());
+        tracing::debug!(%path, ?attr, ours, "changed at the origin");
+        let attr = match attr {
+            None if ours => return self.look_whether_gone(path),
+            None => return self.gone_there(path),
+            Some(_) if ours => return,
+            Some(attr) => attr,
         };
         self.decide(|registry, told| registry.contend_foreign_streams(attr.id, told));
         if attr.is_file() && self.explained_by_writing(attr) {
@@ -148,6 +140,32 @@ impl Core {
                 self.hub.event(NotifyAction::Modified, what, path);
             }
         }
+    }
+
+    fn gone_there(&self, path: &VPath) {
+        self.echoes.lock().taken(path);
+        self.decide(|registry, told| registry.contend_listing(path, None, told));
+        let mut indexes = self.indexes.lock();
+        indexes.removed(path);
+        indexes.forget(path);
+        drop(indexes);
+        self.descriptors.lock().forget_below(path);
+        self.hub.event(NotifyAction::Removed, Filter::FILE_NAME | Filter::DIR_NAME, path);
+        self.break_below(path);
+    }
+
+    /// All notices of removals look the same: one that was taken for ours may be somebody else's, of what we have put
+    /// under the name since.
+    fn look_whether_gone(self: &Arc<Self>, path: &VPath) {
+        let Some(file) = self.echoes.lock().resting(path) else { return };
+        let (core, path) = (Arc::clone(self), path.clone());
+        tokio::spawn(async move {
+            let found = core.volume.stat(&Cx::system(Priority::Background), &path).await;
+            let is_gone = found.is_err_and(|error| error.kind == ErrorKind::NotFound);
+            if is_gone && core.echoes.lock().resting(&path) == Some(file) {
+                core.gone_there(&path);
+            }
+        });
     }
 
     /// Whether a notice tells of our own writing, whose close tells; in doubt reading caches are taken away.
@@ -183,7 +201,8 @@ impl Core {
             let (mut echoes, now) = (self.echoes.lock(), Instant::now());
             // Both are asked: that `from` is gone is told with this.
             let (came, went) = (echoes.is_ours(to, attr, now), echoes.is_ours(from, None, now));
-            if came || went {
+            let placed = attr.is_none_or(|attr| echoes.is_placed(to, attr));
+            if came || (went && placed) {
                 return;
             }
             echoes.taken(from);

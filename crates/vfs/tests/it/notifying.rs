@@ -1,7 +1,8 @@
 use crate::tools::{DELETE, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
-use testkit::ease::{apply, cx, mkdir, p, put};
+use std::time::Duration;
+use testkit::ease::{apply, cx, mkdir, p, put, within};
 use testkit::{MemConfig, MemVolume};
 use vfs::{Disposition, Filter, Limits, NotifyBatch, Open, RenameHow, Vfs, VfsConfig};
 use volume::{Change, DosAttributes, SetAttr};
@@ -115,6 +116,40 @@ async fn changes_at_the_origin_are_told_and_our_own_only_once() {
         "Removed theirs2",
     ];
     assert_eq!(all, expect);
+}
+
+/// Of a removal and a name made anew at once an origin may tell the end alone.
+#[tokio::test]
+async fn a_removal_of_ours_that_is_never_told_hides_none_of_others() {
+    for taken in [false, true] {
+        let site = site();
+        while site.vfs.freshness().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let watcher = watch(&site, "", Filter::FILE_NAME, true).await;
+        let file = site.create("file").await;
+        file.set_delete_on_close(&cx(), true).await.unwrap();
+        site.mem.mute(true);
+        file.close(&cx()).await.unwrap();
+        site.create("file").await.close(&cx()).await.unwrap();
+        site.mem.mute(false);
+        let other = site.mem.other();
+        match taken {
+            true => testkit::ease::rename(&*other, "file", "taken").await,
+            false => testkit::ease::remove(&*other, "file").await,
+        };
+        let mut all = Vec::new();
+        within(Duration::from_secs(10), "the change of others", async {
+            while all.len() < 4 + usize::from(taken) {
+                all.extend(told(&watcher).await);
+            }
+        })
+        .await;
+        assert_eq!(all[..3], ["Added file", "Removed file", "Added file"]);
+        let expect: &[&str] =
+            if taken { &["RenamedOldName file", "RenamedNewName taken"] } else { &["Removed file"] };
+        assert_eq!(all[3..], *expect);
+    }
 }
 
 #[tokio::test]
