@@ -13,8 +13,8 @@ use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
 use smb_wire::create::{CreateAction, LeaseKey};
 use smb_wire::{AccessMask, FileId, NtStatus};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Mutex;
 use volume::{Attr, Cx, Priority};
 
@@ -63,6 +63,8 @@ pub(crate) struct FileOpen {
     pub(crate) position: AtomicU64,
     /// How many extended attributes a walk through them has told.
     pub(crate) next_ea: AtomicUsize,
+    /// Room that the first CHANGE_NOTIFY gave, bytes.
+    pub(crate) notify_room: OnceLock<u32>,
     /// The walk of QUERY_DIRECTORY.
     pub(crate) walk: Mutex<Option<Walk>>,
     /// Room that the client asked for through this open, bytes; shown, though the origin may not keep it
@@ -100,6 +102,7 @@ impl FileOpen {
             durability: parking_lot::Mutex::default(),
             position: AtomicU64::new(0),
             next_ea: AtomicUsize::new(0),
+            notify_room: OnceLock::new(),
             walk: Mutex::default(),
             allocation: AtomicU64::new(0),
             change_times,

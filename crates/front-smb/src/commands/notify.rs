@@ -21,6 +21,9 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
         return Err(NtStatus::INVALID_PARAMETER);
     }
     open.needs_any(AccessMask::LIST_DIRECTORY)?;
+    // Changes collect in a buffer that the first request gives its size (MS-CIFS 3.3.5.59.4, and as Windows does).
+    let room = decoded.output_buffer_length;
+    let room = room.min(*file.notify_room.get_or_init(|| room));
     let filter = Filter::from_bits_truncate(decoded.completion_filter.bits());
     let veto = request.tree()?.share().map(|share| &share.veto);
     let entries = loop {
@@ -38,7 +41,7 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
             break events.into_iter().map(entry).collect();
         }
     };
-    match encode_notify_entries(&entries, decoded.output_buffer_length as usize) {
+    match encode_notify_entries(&entries, room as usize) {
         Some(buffer) if !buffer.is_empty() => {
             let response = ChangeNotifyResponse { data: buffer.into() };
             Ok(Answer::ok(|body| response.encode(body)))

@@ -12,6 +12,7 @@ mod interfaces;
 mod kerberos;
 mod leases;
 mod machine;
+mod notify;
 mod persistent;
 mod posix;
 mod quic;
