@@ -175,7 +175,7 @@ impl Kept {
             if let Some(over) = over {
                 open::close_file(&over.file).await;
                 if let Some(records) = records.filter(|_| durability.persistent) {
-                    records.forget(id);
+                    records.forget(id, &over.file);
                 }
             }
         });
@@ -260,10 +260,6 @@ impl Kept {
         let table = self.0.lock();
         let all = table.opens.iter().filter_map(|(id, kept)| Some((*id, (*kept.file.durability.lock())?)));
         all.into_iter().find(|(_, it)| it.create_guid == Some(create_guid) && it.client == client)
-    }
-
-    pub(crate) fn files(&self) -> Vec<(u64, Arc<FileOpen>)> {
-        self.0.lock().opens.iter().map(|(id, kept)| (*id, Arc::clone(&kept.file))).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

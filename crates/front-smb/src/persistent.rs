@@ -13,11 +13,13 @@
 //!
 //! The columns, and what a crash may leave: `docs/formats/smb-opens.md`.
 
+mod present;
 mod record;
 mod restore;
 
 use crate::open::{FileOpen, Open};
 use crate::server::State;
+use present::{Present, is_below};
 pub(crate) use record::Record;
 use record::{SCHEMA, encode_locks, put_deletion};
 pub(crate) use restore::Restorations;
@@ -34,7 +36,11 @@ const EPOCHS_UNSEEN: u16 = 4096;
 
 /// Where persistent opens are written down.
 #[derive(Clone)]
-pub struct OpenRecords(Arc<Store>);
+pub struct OpenRecords {
+    store: Arc<Store>,
+    /// What is there of them.
+    present: Arc<Present>,
+}
 
 impl OpenRecords {
     /// Opens the database, or makes it. One that is damaged is moved aside: what was open is lost then.
@@ -52,19 +58,30 @@ impl OpenRecords {
             }
             opened => opened,
         }?;
-        Ok(OpenRecords(Arc::new(opened)))
+        Ok(OpenRecords { store: Arc::new(opened), present: Arc::default() })
     }
 
     /// Writes an open down. Returns when it survives.
-    pub(crate) async fn put(&self, mut record: Record, vfs: Vfs) -> Result<(), StoreError> {
-        self.0
-            .write(move |db| {
-                // Asked here, between two other writes: whoever deletes the file meanwhile writes later.
-                let former = &mut record.former;
-                former.delete_pending = vfs.is_going(former.file, &former.request.path);
-                record.insert(db)
-            })
-            .await
+    pub(crate) async fn put(
+        &self,
+        mut record: Record,
+        file: &Arc<FileOpen>,
+        vfs: Vfs,
+    ) -> Result<(), StoreError> {
+        let (id, open) = (record.id, Arc::clone(&file.vfs));
+        self.present.add(id, file);
+        let job = move |db: &Connection| {
+            // Asked here, between two other writes: whoever renames, deletes or closes it meanwhile writes later.
+            match record.is_still(&open, &vfs) {
+                true => record.insert(db),
+                false => Ok(()),
+            }
+        };
+        let written = self.store.write(job).await;
+        if written.is_err() {
+            self.present.remove(id, file);
+        }
+        written
     }
 
     /// The locks of an open are others now: as they are when it is their turn, so the last to be written are the last
@@ -75,18 +92,20 @@ impl OpenRecords {
         let job = move |db: &Connection| {
             db.prepare_cached(sql)?.execute(params![id, encode_locks(&open.locks())]).map(drop)
         };
-        self.0.write(job).await
+        self.store.write(job).await
     }
 
     /// An open is no more. Nobody waits: a row too many is an open that ends when its time is up.
-    pub(crate) fn forget(&self, id: u64) {
+    pub(crate) fn forget(&self, id: u64, file: &FileOpen) {
+        self.present.remove(id, file);
         let records = self.clone();
         tokio::spawn(async move { records.remove(id).await });
     }
 
     async fn remove(&self, id: u64) {
         let sql = "DELETE FROM open WHERE id = ?1";
-        let removed = self.0.write(move |db| db.prepare_cached(sql)?.execute([id as i64]).map(drop)).await;
+        let removed =
+            self.store.write(move |db| db.prepare_cached(sql)?.execute([id as i64]).map(drop)).await;
         if let Err(error) = removed {
             tracing::warn!(open = id, %error, "forgetting a persistent open");
         }
@@ -96,13 +115,13 @@ impl OpenRecords {
     async fn former(&self, share: &str) -> Result<Vec<Record>, StoreError> {
         let folded = share.to_lowercase();
         let sql = "UPDATE open SET epoch = (epoch + ?2) & 65535 WHERE share = ?1 AND epoch IS NOT NULL";
-        self.0.write(move |db| db.execute(sql, params![folded, EPOCHS_UNSEEN]).map(drop)).await?;
+        self.store.write(move |db| db.execute(sql, params![folded, EPOCHS_UNSEEN]).map(drop)).await?;
         self.of_share(share).await
     }
 
     async fn of_share(&self, share: &str) -> Result<Vec<Record>, StoreError> {
         let share = share.to_lowercase();
-        self.0
+        self.store
             .read(move |db| {
                 let mut rows = db.prepare("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
                 rows.query_map([share], Record::read)?.collect()
@@ -116,6 +135,8 @@ struct Beside {
     records: OpenRecords,
     shares: Vec<String>,
     vfs: Vfs,
+    /// Some are not back yet after a start: what is written down of them may be of anything.
+    awaits_some: bool,
 }
 
 impl Beside {
@@ -126,15 +147,16 @@ impl Beside {
         let beside: Vec<_> =
             all.filter(|share| share.continuously_available && share.vfs.has(open)).collect();
         let vfs = beside.first()?.vfs.clone();
+        let awaits_some = beside.iter().any(|share| state.restorations.await_some(share));
         let shares = beside.iter().map(|share| share.name.to_lowercase()).collect();
-        Some(Beside { records, shares, vfs })
+        Some(Beside { records, shares, vfs, awaits_some })
     }
 
     /// What stood at `from` and below it stands at `to`, and is found there by these tickets.
     async fn renamed(self, from: VPath, to: VPath, tickets: Vec<(u64, Vec<u8>)>) -> Result<(), StoreError> {
         let sql = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1) WHERE share = ?1
                    AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
-        let Beside { records, shares, vfs: _ } = self;
+        let shares = self.shares;
         let job = move |db: &Connection| {
             let mut update = db.prepare_cached(sql)?;
             for share in &shares {
@@ -143,29 +165,16 @@ impl Beside {
             let mut update = db.prepare_cached("UPDATE open SET ticket = ?2 WHERE id = ?1")?;
             tickets.iter().try_for_each(|(id, ticket)| update.execute(params![*id as i64, ticket]).map(drop))
         };
-        records.0.write(job).await
-    }
-
-    /// Of the persistent opens of this volume at `at` and below it.
-    fn tickets_below(&self, state: &State, at: &VPath) -> Vec<(u64, Vec<u8>)> {
-        let is_of_it = |file: &FileOpen| {
-            let path = file.vfs.path();
-            file.is_persistent()
-                && self.vfs.has(&file.vfs)
-                && path.is_ok_and(|path| path.rebase(at, at).is_some())
-        };
-        let ticket = |(id, file): (u64, Arc<FileOpen>)| Some((id, file.vfs.ticket()?.0.to_vec()));
-        state.files().into_iter().filter(|(_, file)| is_of_it(file)).filter_map(ticket).collect()
+        self.records.store.write(job).await
     }
 
     /// Names of a file are to go away with their last open, or not any more. What is so is asked between two other
     /// writes: of two who change it at once, the later is written down last.
     async fn deleted(self, file: FileId) -> Result<(), StoreError> {
-        let Beside { records, shares, vfs } = self;
-        records
-            .0
-            .write(move |db| shares.iter().try_for_each(|share| put_deletion(db, share, &vfs, file)))
-            .await
+        let Beside { records, shares, vfs, .. } = self;
+        let job =
+            move |db: &Connection| shares.iter().try_for_each(|share| put_deletion(db, share, &vfs, file));
+        records.store.write(job).await
     }
 }
 
@@ -177,20 +186,34 @@ pub(crate) async fn renamed(
     to: VPath,
 ) -> Result<(), StoreError> {
     let Some(beside) = Beside::of(state, open) else { return Ok(()) };
-    let tickets = beside.tickets_below(state, &to);
+    let present = &beside.records.present;
+    let follow = match open.is_dir() {
+        true => present.below(&beside.vfs, &to),
+        false => present.of(&beside.vfs, open.file_id()),
+    };
+    if follow.is_empty() && !beside.awaits_some {
+        return Ok(());
+    }
+    // Other names of the file have stayed.
+    let moved = follow.into_iter().filter(|(_, file)| is_below(file, &to));
+    let tickets = moved.filter_map(|(id, file)| Some((id, file.vfs.ticket()?.0.to_vec()))).collect();
     beside.renamed(from, to, tickets).await
 }
 
 /// The name of an open's file is to go away with its last open, or not any more: so it is with persistent ones.
 pub(crate) async fn deleted(state: &State, open: &vfs::Open) -> Result<(), StoreError> {
     let Some(beside) = Beside::of(state, open) else { return Ok(()) };
-    beside.deleted(open.file_id()).await
+    let file = open.file_id();
+    if beside.records.present.of(&beside.vfs, file).is_empty() && !beside.awaits_some {
+        return Ok(());
+    }
+    beside.deleted(file).await
 }
 
 /// A client has closed an open, and is about to hear of it.
 pub(crate) async fn closed(state: &State, open: &Open, file: &FileOpen) {
     if let Some(records) = state.config.records.as_ref().filter(|_| file.is_persistent()) {
-        records.forget(open.id.persistent);
+        records.forget(open.id.persistent, file);
     }
     taken_along(state, file).await;
 }
@@ -198,6 +221,7 @@ pub(crate) async fn closed(state: &State, open: &Open, file: &FileOpen) {
 /// A client has left without closing an open. It will not come for it: nothing must come back.
 pub(crate) async fn left(state: &State, id: u64, file: &FileOpen) {
     if let Some(records) = state.config.records.as_ref().filter(|_| file.is_persistent()) {
+        records.present.remove(id, file);
         records.remove(id).await;
     }
     taken_along(state, file).await;
@@ -231,7 +255,6 @@ mod tests {
             parent_lease: Some(11),
             ..OpenRequest::new(VPath::parse(path).unwrap(), Access::READ_DATA, Owner(0))
         };
-        let create_guid = [3; 16];
         Record {
             id,
             share: "share".into(),
@@ -241,12 +264,11 @@ mod tests {
             action: CreateAction::Created,
             durability: Durability {
                 timeout: Duration::from_secs(60),
-                create_guid: Some(create_guid),
+                create_guid: Some([3; 16]),
                 client: 7,
                 persistent: true,
                 resilient: false,
             },
-            create_guid,
             dir: false,
             former: Former {
                 request,
@@ -258,6 +280,10 @@ mod tests {
         }
     }
 
+    async fn put(records: &OpenRecords, record: Record) {
+        records.store.write(move |db| record.insert(db)).await.unwrap();
+    }
+
     #[tokio::test]
     async fn what_is_written_down_comes_back_and_follows_renames() {
         let dir = tempfile::tempdir().unwrap();
@@ -265,10 +291,11 @@ mod tests {
         {
             let records = OpenRecords::open(&path).unwrap();
             let vfs = Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
-            records.put(record(u64::MAX, "a/b"), vfs.clone()).await.unwrap();
-            records.put(record(5, "a/bc"), vfs.clone()).await.unwrap();
+            put(&records, record(u64::MAX, "a/b")).await;
+            put(&records, record(5, "a/bc")).await;
             let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
-            let beside = Beside { records: records.clone(), shares: vec!["share".into()], vfs };
+            let shares = vec!["share".into()];
+            let beside = Beside { records, shares, vfs, awaits_some: false };
             beside.renamed(from, to, Vec::new()).await.unwrap();
         }
         let all = OpenRecords::open(&path).unwrap().former("Share").await.unwrap();
@@ -285,7 +312,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = OpenRecords::open(&dir.path().join("opens.db")).unwrap();
         let vfs = Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
-        records.put(record(5, "file"), vfs.clone()).await.unwrap();
+        put(&records, record(5, "file")).await;
         let access = Access::READ_DATA | Access::WRITE_DATA;
         let request = OpenRequest {
             disposition: vfs::Disposition::Create,
@@ -294,7 +321,7 @@ mod tests {
         let open = vfs.open(&Cx::system(Priority::Interactive), request).await.unwrap().open;
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
         let busy = records.clone();
-        let busy = tokio::spawn(async move { busy.0.write(move |_| Ok(wait.recv())).await });
+        let busy = tokio::spawn(async move { busy.store.write(move |_| Ok(wait.recv())).await });
         tokio::task::yield_now().await;
         let mut first = std::pin::pin!(records.put_locks(5, &open));
         assert!(futures_util::FutureExt::now_or_never(&mut first).is_none());

@@ -410,14 +410,6 @@ impl State {
         self.sessions.write().insert(session.id, Arc::clone(session));
     }
 
-    /// All open files, those that are kept among them, by the persistent half of their ids.
-    pub(crate) fn files(&self) -> Vec<(u64, Arc<FileOpen>)> {
-        let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
-        let opens = sessions.iter().flat_map(|session| session.all_opens());
-        let files = opens.filter_map(|open| Some((open.id.persistent, Arc::clone(open.file().ok()?))));
-        files.chain(self.kept.files()).collect()
-    }
-
     /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
     pub(crate) async fn end_session(&self, session: &Session, how: Ending) {
         self.sessions.write().remove(&session.id);

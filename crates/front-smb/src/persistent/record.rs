@@ -42,13 +42,13 @@ pub(crate) struct Record {
     pub(super) mode: u32,
     pub(super) action: CreateAction,
     pub(super) durability: Durability,
-    pub(super) create_guid: [u8; 16],
     pub(super) dir: bool,
     pub(super) former: Former,
 }
 
 impl Record {
-    /// Of an open that is about to be told; `None` when it cannot come back: the volume has no name for it.
+    /// Of an open that is about to be told and has a name of its client's; `None` when it cannot come back: the volume
+    /// has no name for it.
     pub(crate) fn of(
         open: &Open,
         user: &str,
@@ -75,7 +75,6 @@ impl Record {
             granted: open.granted,
             mode: file.mode,
             action: file.action,
-            create_guid: durability.create_guid?,
             durability,
             dir: file.vfs.is_dir(),
             former: Former {
@@ -86,6 +85,15 @@ impl Record {
                 delete_pending: false,
             },
         })
+    }
+
+    /// Where the file is by now, and whether it is to go; false when the open is closed.
+    pub(super) fn is_still(&mut self, open: &vfs::Open, vfs: &Vfs) -> bool {
+        let Ok(path) = open.path() else { return false };
+        let former = &mut self.former;
+        former.delete_pending = vfs.is_going(former.file, &path);
+        (former.request.path, former.ticket) = (path, open.ticket());
+        true
     }
 
     pub(super) fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
@@ -110,7 +118,7 @@ impl Record {
             self.action as u32,
             request.delete_on_close,
             self.durability.client.to_le_bytes(),
-            self.create_guid,
+            self.durability.create_guid,
             self.durability.timeout.as_millis() as i64,
             lease.map(|lease| lease.id.key.to_le_bytes()),
             request.parent_lease.map(u128::to_le_bytes),
@@ -128,7 +136,6 @@ impl Record {
 
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         let client = u128::from_le_bytes(row.get("client")?);
-        let create_guid: [u8; 16] = row.get("create_guid")?;
         let path = path_of(row)?;
         let access = Access::from_bits_truncate(row.get("access")?);
         let lease_key: Option<[u8; 16]> = row.get("lease_key")?;
@@ -148,12 +155,11 @@ impl Record {
             action: action_of(action),
             durability: Durability {
                 timeout: Duration::from_millis(timeout.unsigned_abs()),
-                create_guid: Some(create_guid),
+                create_guid: Some(row.get("create_guid")?),
                 client,
                 persistent: true,
                 resilient: false,
             },
-            create_guid,
             dir: row.get("dir")?,
             former: Former {
                 request: OpenRequest {

@@ -68,6 +68,11 @@ impl Restorations {
         self.of(share).is_some_and(|restoration| restoration.awaits(id))
     }
 
+    /// Whether any is.
+    pub(crate) fn await_some(&self, share: &Share) -> bool {
+        self.of(share).is_some_and(|restoration| !restoration.missing.lock().is_empty())
+    }
+
     /// Whether one of a file of this name is.
     pub(crate) fn await_one_at(&self, share: &Share, path: &VPath) -> bool {
         let named = fold(path.as_str());
@@ -151,7 +156,7 @@ async fn restore_all(
             match &outcome {
                 Err(error) if is_over(error) || begun.elapsed() >= time => {
                     tracing::warn!(share = share.name, open = id, %error, "a persistent open does not come back");
-                    records.forget(id);
+                    records.remove(id).await;
                 }
                 Err(error) => {
                     tracing::debug!(share = share.name, open = id, %error, "a persistent open is not back yet");
@@ -212,7 +217,9 @@ async fn restore_one(
     });
     let file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));
     *file.durability.lock() = Some(record.durability);
-    let kept = KeptOpen::new(Arc::new(file), record.granted, record.user.into(), share.name.clone());
+    let file = Arc::new(file);
+    records.present.add(record.id, &file);
+    let kept = KeptOpen::new(file, record.granted, record.user.into(), share.name.clone());
     state.kept.put(record.id, kept, record.durability, Some(records.clone()));
     Ok(())
 }

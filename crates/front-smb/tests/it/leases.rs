@@ -198,7 +198,7 @@ async fn an_oplock_and_a_lease_stand_beside_each_other_only_for_reading() {
 }
 
 /// FileRenameInformation.
-fn renaming(id: FileId, name: &str) -> Request {
+pub fn renaming(id: FileId, name: &str) -> Request {
     let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut data = vec![0; 16];
     data.extend((name.len() as u32).to_le_bytes());

@@ -2,15 +2,17 @@
 //! writing down takes long or fails.
 
 use crate::durable::{GUID, MACHINE, available, kept, log_in_for_good, reconnect};
-use crate::leases::leased;
+use crate::leases::{leased, renaming};
 use crate::site::{ALICE, BOB, Site, User};
 use front_smb::limits;
 use smb_raw::{Message, Reply, offer, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState};
 use smb_wire::create::{CreateRequest, ShareAccess};
+use smb_wire::fscc::file::FileClass;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest};
 use smb_wire::negotiate::Dialect;
+use smb_wire::query_info::InfoType;
 use smb_wire::{Command, FileId, NtStatus, Request};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -260,4 +262,50 @@ async fn a_lock_whose_channel_dies_is_done_once() {
     let unlock = requests::lock(id, 0, 1, LockFlags::UNLOCK);
     assert_eq!(second.status(&unlock).await, NtStatus::SUCCESS);
     assert_eq!(second.status(&unlock).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
+}
+
+#[tokio::test]
+async fn names_that_nobody_has_open_for_good_change_without_a_record() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&site).await;
+    alice.lease(with_lease(R)).await;
+    let mut bob = site.log_in(&BOB).await;
+    let (directory, other) = (bob.open(&requests::directory("dir")).await, bob.file("other", b"").await);
+    let hers = bob.open(&requests::open("file")).await;
+
+    let records = records(state.path());
+    records.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let delete = requests::set_info(other, InfoType::FILE, FileClass::DISPOSITION.0, &[1]);
+    for request in [renaming(directory, "moved"), renaming(other, "moved too"), delete] {
+        let status = tokio::time::timeout(Duration::from_secs(5), bob.status(&request)).await;
+        assert_eq!(status.expect("it waits for the records"), NtStatus::SUCCESS);
+    }
+    let followed = begin(&mut bob, &renaming(hers, "file moved")).await;
+    assert_eq!(bob.status(&requests::echo()).await, NtStatus::SUCCESS);
+    assert!(bob.client.others.is_empty(), "answered before it is written down");
+    records.execute_batch("COMMIT").unwrap();
+    assert_eq!(answer(&mut bob, followed).await.status(), NtStatus::SUCCESS);
+    let path: String = records.query_row("SELECT path FROM open", [], |row| row.get(0)).unwrap();
+    assert_eq!(path, "file moved");
+}
+
+/// What stands in the record of a name that moves while the open is being written down.
+#[tokio::test]
+async fn a_name_that_moves_while_its_open_is_written_down_is_written_down_where_it_is() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let (mut alice, mut bob) = (log_in_for_good(&site).await, site.log_in(&BOB).await);
+    let file = bob.file("file", b"").await;
+    let records = records(state.path());
+    records.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let opens = begin(&mut alice, &Request::Create(with_lease(NONE))).await;
+    assert_eq!(alice.status(&requests::echo()).await, NtStatus::SUCCESS);
+    let moves = begin(&mut bob, &renaming(file, "moved")).await;
+    assert_eq!(bob.status(&requests::echo()).await, NtStatus::SUCCESS);
+    records.execute_batch("COMMIT").unwrap();
+    assert_eq!(answer(&mut alice, opens).await.status(), NtStatus::SUCCESS);
+    assert_eq!(answer(&mut bob, moves).await.status(), NtStatus::SUCCESS);
+    let path: String = records.query_row("SELECT path FROM open", [], |row| row.get(0)).unwrap();
+    assert_eq!(path, "moved");
 }

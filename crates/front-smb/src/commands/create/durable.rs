@@ -96,12 +96,17 @@ pub(super) async fn grant(
     };
     let durability = Durability { timeout, create_guid, client, persistent: false, resilient: false };
     // What is written down does not say how the client spells names.
-    if wants_persistent && !file.posix && write_down(request, share, asked, open, durability).await {
-        *file.durability.lock() = Some(Durability { persistent: true, ..durability });
-    } else if !file.vfs.is_dir() && may_be_durable(file.vfs.caching()) {
-        *file.durability.lock() = Some(durability);
+    if wants_persistent && !file.posix {
+        let persistent = Durability { persistent: true, ..durability };
+        // So that the record goes with the open, should the client be gone before it is written.
+        *file.durability.lock() = Some(persistent);
+        if write_down(request, share, asked, open, persistent).await {
+            return Some(context(persistent));
+        }
     }
-    let granted = *file.durability.lock();
+    let may_be = !file.vfs.is_dir() && may_be_durable(file.vfs.caching());
+    let granted = may_be.then_some(durability);
+    *file.durability.lock() = granted;
     granted.map(context)
 }
 
@@ -131,7 +136,6 @@ async fn write_down(
     if !agreed || !server.is_available(share) || asked.stream.is_some() {
         return false;
     }
-    let durability = Durability { persistent: true, ..durability };
     let Some(record) = Record::of(open, &session.user, &share.name, asked, durability) else {
         tracing::warn!(
             share = share.name,
@@ -139,7 +143,8 @@ async fn write_down(
         );
         return false;
     };
-    match records.put(record, share.vfs.clone()).await {
+    let Ok(file) = open.file() else { return false };
+    match records.put(record, file, share.vfs.clone()).await {
         Ok(()) => true,
         Err(error) => {
             tracing::error!(share = share.name, %error, "a persistent open cannot be written down");
