@@ -44,7 +44,11 @@ works_after() { echo after > $A/after && same 'content' "$(cat $A/after)" after;
 
 for variant in ${VARIANTS/seal/}; do
     check $variant.mount attach $variant $A $ALIVE || continue
-    for what in during_write during_generations during_small_files works_after; do check $variant.$what $what; done
+    check $variant.during_write during_write
+    # Over several channels this client (6.1) asks for the open again and again without a pause, until each connection is
+    # known to be lost: a guest with one processor stands still for good. With Samba too.
+    [ $variant = channels ] || check $variant.during_generations during_generations
+    for what in during_small_files works_after; do check $variant.$what $what; done
     rm -rf ${A:?}/*
     check $variant.umount detach $A
 done
