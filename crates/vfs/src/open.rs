@@ -7,8 +7,11 @@
 //! `Closed`, calls under way end as the volume lets them. What changes the file is carried to its end, also when
 //! nobody waits for it any more, and the open ends after it (`landing`).
 
+mod caching;
+mod locking;
+
 use crate::attributes;
-use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted};
+use crate::caching::Contest;
 use crate::carry::Carry;
 use crate::close;
 use crate::contend::Breaking;
@@ -17,7 +20,7 @@ use crate::cursor::{DirCursor, Links};
 use crate::landing::{Landing, Landings};
 use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
 use crate::own_writes::OwnWrite;
-use crate::range_lock::{Range, RangeLock};
+use crate::range_lock::Range;
 use crate::registry::Node;
 use crate::rename::{self, Mover};
 use crate::streams::{self, StreamPart};
@@ -257,38 +260,6 @@ impl Open {
         Ok(landing)
     }
 
-    /// From now on `listener` is told when what the client caches is to be given back; what had to be told
-    /// before is told at once. For when the client knows of the open.
-    pub fn listen(&self, listener: BreakListener) {
-        let OpenKey { file, id, .. } = self.key;
-        self.core.decide(|registry, told| registry.listen(file, id, listener, told));
-    }
-
-    /// The client has given back all but `keeps`, as it was told to. Answers what it keeps.
-    ///
-    /// # Errors
-    /// [`AckRefused`]; when it wanted too much the client has lost all.
-    pub fn acknowledge(&self, keeps: Caching) -> Result<Caching, AckRefused> {
-        let OpenKey { file, id, .. } = self.key;
-        self.core.decide(|registry, told| registry.acknowledge(file, id, keeps, told))
-    }
-
-    /// Tells what was asked back and not answered once more: the first message may not have come through.
-    pub fn break_again(&self) {
-        let OpenKey { file, id, .. } = self.key;
-        self.core.decide(|registry, told| registry.break_again(file, id, told));
-    }
-
-    /// What the client may cache now, with a lease perhaps by other opens of it.
-    pub fn caching(&self) -> Caching {
-        self.granted().caching
-    }
-
-    /// The same, with the state of the lease.
-    pub fn granted(&self) -> Granted {
-        self.core.registry.lock().granted(self.key.file, self.key.id)
-    }
-
     /// The volume's name for the open file, that outlives the process; `None` where it has none, or no content is open.
     pub fn ticket(&self) -> Option<Ticket> {
         self.file.as_ref().and_then(|file| file.ticket())
@@ -297,11 +268,6 @@ impl Open {
     /// Whether content is open: not so for directories, and opens that only look at attributes.
     pub fn has_content(&self) -> bool {
         self.file.is_some()
-    }
-
-    /// The byte-range locks that the open holds, exclusive ones with `true`.
-    pub fn locks(&self) -> Vec<(Range, bool)> {
-        self.node.locks.of(self.key.id)
     }
 
     /// Ends the open for the end of the process: it is to come back, so its name stays, even one that was to go away
@@ -316,18 +282,8 @@ impl Open {
         self.close(cx).await.map(drop)
     }
 
-    /// Whether the open holds byte-range locks.
-    pub fn holds_locks(&self) -> bool {
-        self.node.locks.held_by(self.key.id)
-    }
-
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
-    }
-
-    /// The client cannot be told any more: what it cached is gone, and nobody waits for it.
-    pub fn give_up_caching(&self) {
-        self.core.registry.lock().give_up_caching(self.key.file, self.key.id);
     }
 
     /// Writes at the end of the file; returns the offset. Appends of all opens come one after another.
@@ -346,25 +302,6 @@ impl Open {
             Some(file) => Ok(file.sync(cx, kind).await?),
             None => Ok(()),
         }
-    }
-
-    /// Locks a range at once, or `LockNotGranted`.
-    pub fn try_lock(&self, range: Range, exclusive: bool) -> Result<()> {
-        self.core.content_changes(&self.node, self.key.file, self.key.id);
-        self.node.locks.try_lock(&self.closed, self.lock_of(range, exclusive)?)
-    }
-
-    /// Locks a range, waiting as long as it takes, in the order of asking. Dropping the future withdraws
-    /// the request; `Closed` when the open is closed meanwhile.
-    pub async fn lock(&self, range: Range, exclusive: bool) -> Result<()> {
-        self.core.content_changes(&self.node, self.key.file, self.key.id);
-        self.node.locks.lock(&self.closed, self.lock_of(range, exclusive)?).await
-    }
-
-    /// Unlocks exactly this range, else `RangeNotLocked`.
-    pub fn unlock(&self, range: Range) -> Result<()> {
-        self.check(Access::empty())?;
-        self.node.locks.unlock(self.key.id, range)
     }
 
     /// A walk through this directory. Needs `READ_DATA`.
@@ -511,13 +448,6 @@ impl Open {
             None if self.is_dir() => Err(Error::IsADirectory),
             None => Err(Error::AccessDenied),
         }
-    }
-
-    fn lock_of(&self, range: Range, exclusive: bool) -> Result<RangeLock> {
-        if self.is_dir() {
-            return Err(Error::InvalidArgument("directories have no bytes to lock"));
-        }
-        Ok(RangeLock { owner: self.key.id, range, exclusive })
     }
 }
 

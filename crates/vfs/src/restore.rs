@@ -9,7 +9,7 @@
 use crate::core::Core;
 use crate::create::{Place, Taken};
 use crate::registry::Coming;
-use crate::{Action, Error, Granted, Open, OpenRequest, Range, Result};
+use crate::{Action, Error, Open, OpenRequest, Range, Result};
 use std::sync::Arc;
 use volume::{Cx, ErrorKind, FileId, Ticket};
 
@@ -56,12 +56,4 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
         open.doom()?;
     }
     Ok(open)
-}
-
-impl Open {
-    /// The client was away and is back: what it may cache, as it is about to be told. What it is to give back of that it
-    /// is told after [`Open::listen`].
-    pub fn take_up(&self) -> Granted {
-        self.core.registry.lock().take_up(self.key.file, self.key.id)
-    }
 }

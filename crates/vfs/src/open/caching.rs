@@ -1,0 +1,49 @@
+//! What the client of an open may cache, and giving it back.
+
+use super::{Open, OpenKey};
+use crate::caching::{AckRefused, BreakListener, Caching, Granted};
+
+impl Open {
+    /// From now on `listener` is told when what the client caches is to be given back; what had to be told
+    /// before is told at once. For when the client knows of the open.
+    pub fn listen(&self, listener: BreakListener) {
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| registry.listen(file, id, listener, told));
+    }
+
+    /// The client has given back all but `keeps`, as it was told to. Answers what it keeps.
+    ///
+    /// # Errors
+    /// [`AckRefused`]; when it wanted too much the client has lost all.
+    pub fn acknowledge(&self, keeps: Caching) -> Result<Caching, AckRefused> {
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| registry.acknowledge(file, id, keeps, told))
+    }
+
+    /// Tells what was asked back and not answered once more: the first message may not have come through.
+    pub fn break_again(&self) {
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| registry.break_again(file, id, told));
+    }
+
+    /// What the client may cache now, with a lease perhaps by other opens of it.
+    pub fn caching(&self) -> Caching {
+        self.granted().caching
+    }
+
+    /// The same, with the state of the lease.
+    pub fn granted(&self) -> Granted {
+        self.core.registry.lock().granted(self.key.file, self.key.id)
+    }
+
+    /// The client was away and is back: what it may cache, as it is about to be told. What it is to give back of that it
+    /// is told after [`Open::listen`].
+    pub fn take_up(&self) -> Granted {
+        self.core.registry.lock().take_up(self.key.file, self.key.id)
+    }
+
+    /// The client cannot be told any more: what it cached is gone, and nobody waits for it.
+    pub fn give_up_caching(&self) {
+        self.core.registry.lock().give_up_caching(self.key.file, self.key.id);
+    }
+}
