@@ -383,11 +383,17 @@ impl Open {
         let mut watcher = self.watcher.lock();
         // Looked at under the mutex that closing takes: a watcher never outlives its open.
         self.check(Access::empty())?;
-        let new = || {
-            let limit = self.core.config.limits.notify_events;
-            self.core.hub.add(&path, Queue::new(filter, recursive, limit))
-        };
-        Ok(watcher.get_or_insert_with(new).clone())
+        if let Some(watcher) = &*watcher {
+            return Ok(watcher.clone());
+        }
+        let hub = &self.core.hub;
+        let new = hub.add(&path, Queue::new(filter, recursive, self.core.config.limits.notify_events));
+        // Who dooms the directory from here on finds the watcher; who has done so before does not look again.
+        if self.core.registry.lock().is_doomed(self.key.file, &path) {
+            hub.remove(&new);
+            return Err(Error::DeletePending);
+        }
+        Ok(watcher.insert(new).clone())
     }
 
     /// Ends the open: releases its locks and share mode, removes the name if that was asked for. Returns

@@ -228,8 +228,15 @@ async fn watching_ends_with_the_open_and_with_the_directory() {
     first.close(&cx()).await.unwrap();
     assert_eq!(word(waiting.await.unwrap()), "Closed");
     let deleter = site.try_open("dir", DELETE, |r| r.delete_on_close = true).await.unwrap().open;
+    let third = site.open("dir", READ).await;
     deleter.close(&cx()).await.unwrap();
     assert_eq!(word(second.notify(Filter::all(), false).await), "DeletePending");
+    assert_eq!(
+        word(third.notify(Filter::all(), false).await),
+        "DeletePending",
+        "it comes too late to be told"
+    );
+    third.close(&cx()).await.unwrap();
     second.close(&cx()).await.unwrap();
     assert_eq!(site.vfs.opens().watchers, 0);
     let file = site.create("file").await;
