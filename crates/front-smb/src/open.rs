@@ -11,12 +11,12 @@ use crate::pipe::Pipe;
 use crate::server::State;
 use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
-use smb_wire::create::{CreateAction, LeaseKey};
+use smb_wire::create::{CreateAction, CreateOptions, LeaseKey};
 use smb_wire::{AccessMask, FileId, NtStatus};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Mutex;
-use volume::{Attr, Cx, Priority};
+use volume::{Attr, Cx, Priority, Time};
 
 /// Rights that change nothing.
 const READS: AccessMask = AccessMask::READ_DATA
@@ -46,7 +46,7 @@ pub(crate) enum Kind {
 pub(crate) struct FileOpen {
     pub(crate) vfs: Arc<vfs::Open>,
     /// CreateOptions that FileModeInformation reports, and FILE_WRITE_THROUGH.
-    pub(crate) mode: u32,
+    mode: AtomicU32,
     /// What became of the name when it was opened; told again when the CREATE is replayed.
     pub(crate) action: CreateAction,
     /// Opened with the POSIX extensions.
@@ -72,6 +72,8 @@ pub(crate) struct FileOpen {
     pub(crate) allocation: AtomicU64,
     /// Change times that clients have set.
     change_times: Arc<ChangeTimes>,
+    /// The one that was set through this open: nothing that it does moves it (MS-FSA 2.1.4.17, UserSetChangeTime).
+    change_time: parking_lot::Mutex<Option<Time>>,
     pub(crate) lock_replays: LockReplays,
 }
 
@@ -93,7 +95,7 @@ impl FileOpen {
     ) -> FileOpen {
         FileOpen {
             vfs,
-            mode,
+            mode: AtomicU32::new(mode),
             action,
             posix: false,
             lease,
@@ -106,6 +108,7 @@ impl FileOpen {
             walk: Mutex::default(),
             allocation: AtomicU64::new(0),
             change_times,
+            change_time: parking_lot::Mutex::default(),
             lock_replays: LockReplays::default(),
         }
     }
@@ -118,6 +121,31 @@ impl FileOpen {
     /// The attributes as this open's client is to see them.
     pub(crate) async fn attr(&self, cx: &Cx) -> vfs::Result<Attr> {
         self.vfs.attr(cx).await.map(|attr| self.show(attr))
+    }
+
+    pub(crate) fn mode(&self) -> CreateOptions {
+        CreateOptions::from_bits_retain(self.mode.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_mode(&self, mode: CreateOptions) {
+        self.mode.store(mode.bits(), Ordering::Relaxed);
+    }
+
+    /// Sets the change time that is shown.
+    pub(crate) fn set_change_time(&self, attr: &Attr, time: Time) {
+        *self.change_time.lock() = Some(time);
+        self.change_times.set(attr, time);
+    }
+
+    /// The file is now `attr` by what was done through this open.
+    pub(crate) fn keep_change_time(&self, attr: &Attr) {
+        if let Some(time) = *self.change_time.lock() {
+            self.change_times.set(attr, time);
+        }
+    }
+
+    pub(crate) fn has_change_time(&self) -> bool {
+        self.change_time.lock().is_some()
     }
 
     pub(crate) fn show(&self, mut attr: Attr) -> Attr {

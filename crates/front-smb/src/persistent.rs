@@ -229,7 +229,7 @@ pub(crate) async fn left(state: &State, id: u64, file: &FileOpen) {
 
 /// What was to go with an open that is closed goes with the last of the others.
 async fn taken_along(state: &State, file: &FileOpen) {
-    if file.mode & CreateOptions::DELETE_ON_CLOSE.bits() != 0
+    if file.mode().contains(CreateOptions::DELETE_ON_CLOSE)
         && let Err(error) = deleted(state, &file.vfs).await
     {
         tracing::error!(%error, "a deletion cannot be written down for persistent opens");

@@ -18,7 +18,8 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
         Kind::File(file) => {
             let closed = file.vfs.close(&request.cx()).await;
             persistent::closed(&request.connection.server, &open, file).await;
-            closed.map_err(failed)?.map(|attr| file.show(attr))
+            let attr = closed.map_err(failed)?;
+            attr.inspect(|attr| file.keep_change_time(attr)).map(|attr| file.show(attr))
         }
     };
     let attributes =

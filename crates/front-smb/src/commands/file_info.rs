@@ -1,6 +1,7 @@
 //! Attributes of the waist in the words of MS-FSCC, and back.
 
 use smb_wire::NtStatus;
+use smb_wire::create::CreateOptions;
 use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::file::BasicInformation;
 use smb_wire::fscc::reparse::tag;
@@ -34,6 +35,22 @@ pub(crate) fn file_time(time: Time) -> FileTime {
 /// A time that a client sets; `None` for one that it leaves as it is.
 pub(super) fn given(time: FileTime) -> Option<Time> {
     time.given_unix().map(|(seconds, nanoseconds)| Time::from_parts(seconds, nanoseconds))
+}
+
+/// What a mode becomes when a client sets it (MS-FSA 2.1.5.15.7); `None` where that cannot be.
+pub(super) fn mode(now: CreateOptions, wanted: u32) -> Option<CreateOptions> {
+    const SYNCHRONOUS: CreateOptions =
+        CreateOptions::SYNCHRONOUS_IO_ALERT.union(CreateOptions::SYNCHRONOUS_IO_NONALERT);
+    let mut settable = SYNCHRONOUS | CreateOptions::WRITE_THROUGH | CreateOptions::SEQUENTIAL_ONLY;
+    let wanted = CreateOptions::from_bits_retain(wanted);
+    let as_before = wanted.intersects(SYNCHRONOUS) == now.intersects(SYNCHRONOUS);
+    if !settable.contains(wanted) || !as_before || wanted.contains(SYNCHRONOUS) {
+        return None;
+    }
+    if now.contains(CreateOptions::NO_INTERMEDIATE_BUFFERING) {
+        settable -= CreateOptions::WRITE_THROUGH;
+    }
+    Some((now - settable) | (wanted & settable))
 }
 
 /// The bits that clients see: the kind of the object, and NORMAL when nothing else is to be said.
@@ -131,6 +148,26 @@ mod tests {
         }
         for long in ["", ".", ".a", "a.", "a.b.c", "a b", "abcdefghi", "a.html", "größe", "a+b", "a:b"] {
             assert!(!is_short(long), "{long}");
+        }
+    }
+
+    #[test]
+    fn a_mode_is_set_where_it_can_be() {
+        const UNBUFFERED: u32 = 0x8;
+        for (now, wanted, becomes) in [
+            (0, 0x2, Some(0x2)),
+            (0x6, 0x4, Some(0x4)),
+            (UNBUFFERED, 0x2, Some(UNBUFFERED)),
+            (0x1020, 0x10, Some(0x1010)),
+            (0x20, 0, None),
+            (0, 0x10, None),
+            (0x10, 0x30, None),
+            (0, 0x1, None),
+            (0, UNBUFFERED, None),
+            (0, 0x1000, None),
+        ] {
+            let after = mode(CreateOptions::from_bits_retain(now), wanted);
+            assert_eq!(after.map(|mode| mode.bits()), becomes, "{wanted:#x} over {now:#x}");
         }
     }
 

@@ -103,7 +103,7 @@ pub(super) async fn write(request: &Request) -> Result<Answer, NtStatus> {
                 file.vfs.write(&cx, decoded.offset, decoded.data).await.map_err(failed)?;
             }
             let through = decoded.flags.contains(WriteFlags::WRITE_THROUGH)
-                || file.mode & CreateOptions::WRITE_THROUGH.bits() != 0;
+                || file.mode().contains(CreateOptions::WRITE_THROUGH);
             if through && length > 0 {
                 file.vfs.sync(&cx, SyncKind::Data).await.map_err(failed)?;
             }

@@ -229,7 +229,7 @@ fn position(file: &FileOpen) -> PositionInformation {
 }
 
 fn mode(file: &FileOpen) -> ModeInformation {
-    ModeInformation { mode: file.mode }
+    ModeInformation { mode: file.mode().bits() }
 }
 
 fn internal(attr: &Attr) -> InternalInformation {

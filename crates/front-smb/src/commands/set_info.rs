@@ -43,6 +43,9 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
             let value = SetFileInformation::decode(class, &decoded.data)
                 .map_err(|_| NtStatus::INFO_LENGTH_MISMATCH)?;
             set_file(request, &open, file, value).await?;
+            if file.has_change_time() {
+                file.keep_change_time(&file.vfs.attr(&request.cx()).await.map_err(failed)?);
+            }
         }
         InfoType::SECURITY if file.in_snapshot => return Err(NtStatus::MEDIA_WRITE_PROTECTED),
         InfoType::SECURITY => {
@@ -103,7 +106,7 @@ async fn set_file(
             }
             if let Some(change) = file_info::given(basic.change_time) {
                 let attr = vfs.attr(cx).await.map_err(failed)?;
-                request.connection.server.change_times.set(&attr, change);
+                file.set_change_time(&attr, change);
                 vfs.shown_differently(&attr, Filter::empty()).map_err(failed)?;
             }
         }
@@ -146,8 +149,9 @@ async fn set_file(
             }
             file.position.store(offset, Ordering::Relaxed);
         }
-        // Only hints, and all of them were given when the file was opened.
-        SetFileInformation::Mode(_) => {}
+        SetFileInformation::Mode(wanted) => {
+            file.set_mode(file_info::mode(file.mode(), wanted).ok_or(NtStatus::INVALID_PARAMETER)?);
+        }
         // Those were set before.
         SetFileInformation::ExtendedAttributes(_) => return Err(NtStatus::INVALID_INFO_CLASS),
         SetFileInformation::ValidDataLength(_) => return Err(NtStatus::PRIVILEGE_NOT_HELD),

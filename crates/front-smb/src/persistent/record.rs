@@ -73,7 +73,7 @@ impl Record {
             share: share.to_lowercase(),
             user: user.to_owned(),
             granted: open.granted,
-            mode: file.mode,
+            mode: file.mode().bits(),
             action: file.action,
             durability,
             dir: file.vfs.is_dir(),

@@ -21,6 +21,7 @@ mod restoring;
 mod rights;
 mod shares;
 mod site;
+mod times;
 
 use front_smb::{KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};

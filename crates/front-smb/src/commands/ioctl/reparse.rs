@@ -72,13 +72,13 @@ async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result
         return Err(NtStatus::NOT_SUPPORTED);
     }
     let (cx, file, session) = (request.cx(), open.file()?, request.session()?);
-    let delete_on_close = file.mode & CreateOptions::DELETE_ON_CLOSE.bits() != 0;
+    let delete_on_close = file.mode().contains(CreateOptions::DELETE_ON_CLOSE);
     let opened = match file.vfs.replace(&cx, by, delete_on_close).await {
         Err(vfs::Error::LinkRefused) => return Err(NtStatus::IO_REPARSE_DATA_INVALID),
         outcome => outcome.map_err(failed)?,
     };
     let change_times = Arc::clone(&request.connection.server.change_times);
-    let mut new = FileOpen::new(opened, file.mode, file.action, None, change_times);
+    let mut new = FileOpen::new(opened, file.mode().bits(), file.action, None, change_times);
     new.posix = file.posix;
     // Unless the client has closed it meanwhile.
     if session.open(open.id).is_none() {
