@@ -17,14 +17,16 @@ until_sent() {
     done
 }
 
-# cut_while_writing N: 1 GiB of noise while the Nth interface is dead for 25 s
+# cut_while_writing N: 1 GiB of noise while the Nth interface is dead for 10 s at least, and until the other has carried
+# on or had a minute for it
 cut_while_writing() {
     local other=$NIC1; [ $1 = 1 ] && other=$NIC2
     ( noise $GIB $1 | dd of=$A/big-$1 bs=1M iflag=fullblock conv=fsync status=none ) & local writer=$!
     until_sent $NIC1 60000000 120 || return
     order cut $1 || return
+    local patience=60; [ $1 = 1 ] && patience=25
     # Told apart, because it depends on the client: whether it writes on over the other interface meanwhile.
-    if until_sent $other 30000000 25 > /tmp/goes-on-$1; then echo went on > /tmp/goes-on-$1; fi
+    if until_sent $other 30000000 $patience > /tmp/goes-on-$1; then echo went on > /tmp/goes-on-$1; fi
     sleep 10
     order mend $1 || return
     wait $writer || { echo 'dd failed'; return 1; }
@@ -65,7 +67,8 @@ check second.went_on went_on 2
 check second.intact intact 2
 rm -f $A/big-2
 check first.write cut_while_writing 1
-check first.went_on went_on 1
+# No check: this client (6.1) waits for its first channel while that is dead, with Samba too; what it still sends varies.
+echo "first: $(cat /tmp/goes-on-1)"
 check first.intact intact 1
 rm -f $A/big-1
 check generations generations
