@@ -8,19 +8,23 @@
 //! ```
 //!
 //! An open is durable when its client asked for it and may keep the handle: with a batch oplock, or a lease with
-//! handle caching; or when it is persistent (`persistent`). While it is kept its locks, its share mode and what it may cache stand as they stood. Nobody can
-//! be told of a break then, so the first one ends it ([`Kept::purge`]). A persistent one stays: whoever is in its way
-//! waits as for a client that does not answer, and the client is told when it is back.
+//! handle caching; or when it is persistent (`persistent`). While it is kept its locks, its share mode and what it may
+//! cache stand as they stood. Nobody can be told of a break then, so the first one ends it ([`Kept::purge`]). A
+//! persistent one stays: whoever is in its way waits as for a client that does not answer, and the client is told when
+//! it is back.
+//!
+//! Each user has room of his own: who loses his connections takes none of the others'.
 
 use crate::limits;
 use crate::open::{self, FileOpen, Kind, Open};
-use crate::persistent::OpenRecords;
-use crate::session::{Target, Tree};
+use crate::server::State;
+use crate::session::Tree;
 use parking_lot::Mutex;
 use smb_wire::ids::Guid;
 use smb_wire::{AccessMask, NtStatus};
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -43,59 +47,82 @@ pub(crate) struct Durability {
 /// An open whose client is away.
 pub(crate) struct KeptOpen {
     pub(crate) file: Arc<FileOpen>,
+    pub(crate) durability: Durability,
     pub(crate) granted: AccessMask,
     pub(crate) user: Arc<str>,
     pub(crate) share: String,
-    /// Tells this stay from a later one.
-    stay: u64,
-    /// Goes when the stay is over, whichever way: nobody waits for its time any more.
-    _wait: Option<oneshot::Sender<()>>,
 }
 
 /// One stay of an open.
 struct Stay {
+    open: KeptOpen,
+    /// Tells it from a later one.
     number: u64,
-    over: oneshot::Receiver<()>,
+    /// Goes when the stay is over, whichever way: nobody waits for its time any more.
+    _wait: oneshot::Sender<()>,
 }
 
-/// All opens that are kept, by the persistent half of their id.
-#[derive(Default)]
-pub(crate) struct Kept(Mutex<Table>);
+/// All opens that are kept.
+pub(crate) struct Kept {
+    table: Mutex<Table>,
+    state: Weak<State>,
+}
 
 #[derive(Default)]
 struct Table {
-    opens: HashMap<u64, KeptOpen>,
-    stays: u64,
+    /// By the persistent half of their ids.
+    stays: HashMap<u64, Stay>,
+    /// Those of the second form: by client, its name for them, id.
+    named: BTreeSet<(u128, Guid, u64)>,
+    /// How many a user has, by folded name.
+    of_users: HashMap<String, usize>,
+    last_stay: u64,
 }
 
 impl Table {
-    /// Keeps an open.
-    fn insert(&mut self, id: u64, kept: KeptOpen) -> Stay {
-        self.stays += 1;
+    /// Keeps an open. Answers the number of its stay, and what tells of the end of that.
+    fn insert(&mut self, id: u64, open: KeptOpen) -> (u64, oneshot::Receiver<()>) {
+        self.last_stay += 1;
         let (wait, over) = oneshot::channel();
-        self.opens.insert(id, KeptOpen { stay: self.stays, _wait: Some(wait), ..kept });
-        Stay { number: self.stays, over }
+        self.named.extend(open.name(id));
+        *self.of_users.entry(open.user.to_lowercase()).or_default() += 1;
+        self.stays.insert(id, Stay { open, number: self.last_stay, _wait: wait });
+        (self.last_stay, over)
+    }
+
+    fn remove(&mut self, id: u64) -> Option<KeptOpen> {
+        let Stay { open, .. } = self.stays.remove(&id)?;
+        if let Some(name) = open.name(id) {
+            self.named.remove(&name);
+        }
+        let user = open.user.to_lowercase();
+        if let Some(count) = self.of_users.get_mut(&user) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_users.remove(&user);
+            }
+        }
+        Some(open)
+    }
+
+    fn has_room(&self, user: &str) -> bool {
+        self.of_users.get(&user.to_lowercase()).is_none_or(|count| *count < limits::KEPT_OPENS_PER_USER_MAX)
     }
 
     fn there(&self, id: u64) -> Result<&KeptOpen, NtStatus> {
-        let kept = self.opens.get(&id).filter(|kept| !kept.file.vfs.is_closed());
+        let kept = self.stays.get(&id).map(|stay| &stay.open).filter(|kept| !kept.file.vfs.is_closed());
         kept.ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)
     }
 }
 
 impl KeptOpen {
-    pub(crate) fn new(file: Arc<FileOpen>, granted: AccessMask, user: Arc<str>, share: String) -> KeptOpen {
-        KeptOpen { file, granted, user, share, stay: 0, _wait: None }
+    fn name(&self, id: u64) -> Option<(u128, Guid, u64)> {
+        Some((self.durability.client, self.durability.create_guid?, id))
     }
 
     /// Whoever wants the file, it is kept: what it cached goes, its locks and share mode stand.
     fn stays(&self) -> bool {
-        let durability = *self.file.durability.lock();
-        durability.is_some_and(|durability| durability.persistent || durability.resilient)
-    }
-
-    fn is_persistent(&self) -> bool {
-        self.file.durability.lock().is_some_and(|durability| durability.persistent)
+        self.durability.persistent || self.durability.resilient
     }
 }
 
@@ -105,86 +132,70 @@ pub(crate) fn may_be_durable(caching: Caching) -> bool {
 }
 
 impl Kept {
+    pub(crate) fn new(state: Weak<State>) -> Arc<Kept> {
+        Arc::new(Kept { table: Mutex::default(), state })
+    }
+
     /// Takes what is durable of a session that has ended; gives the rest back, to be closed.
-    pub(crate) fn keep(
-        self: &Arc<Self>,
-        opens: Vec<Arc<Open>>,
-        user: &Arc<str>,
-        trees: &[Arc<Tree>],
-        records: Option<&OpenRecords>,
-    ) -> Vec<Arc<Open>> {
-        let gone = |open: &Arc<Open>| !self.keep_one(open, user, trees, records.cloned());
+    pub(crate) fn keep(&self, opens: Vec<Arc<Open>>, user: &Arc<str>, trees: &[Arc<Tree>]) -> Vec<Arc<Open>> {
+        let gone = |open: &Arc<Open>| {
+            let tree = trees.iter().find(|tree| tree.id == open.tree_id);
+            let share = tree.and_then(|tree| tree.share());
+            !share.is_some_and(|share| self.keep_one(open, user, &share.name))
+        };
         opens.into_iter().filter(gone).collect()
     }
 
-    fn keep_one(
-        self: &Arc<Self>,
-        open: &Arc<Open>,
-        user: &Arc<str>,
-        trees: &[Arc<Tree>],
-        records: Option<OpenRecords>,
-    ) -> bool {
+    fn keep_one(&self, open: &Arc<Open>, user: &Arc<str>, share: &str) -> bool {
         let Kind::File(file) = &open.kind else { return false };
         let Some(durability) = *file.durability.lock() else { return false };
-        let tree = trees.iter().find(|tree| tree.id == open.tree_id);
-        let Some(Target::Disk(share)) = tree.map(|tree| &tree.target) else { return false };
-        let id = open.id.persistent;
-        let stay = {
-            let mut table = self.0.lock();
-            // Looked at under the mutex that a break takes (`purge`): one that comes later finds it here.
-            let granted = file.vfs.granted();
-            let may_be = may_be_durable(granted.caching) && !granted.breaking && !file.vfs.is_closed();
-            // Locks need the right to keep writes back: else somebody may have to see them (MS-SMB2 3.3.7.1).
-            let locks = file.vfs.holds_locks() && !granted.caching.contains(Caching::WRITE);
-            let stays = durability.persistent || durability.resilient || (may_be && !locks);
-            if !stays || file.vfs.is_closed() || table.opens.len() >= limits::KEPT_OPENS_MAX {
-                return false;
-            }
-            let (file, user) = (Arc::clone(file), Arc::clone(user));
-            table.insert(id, KeptOpen::new(file, open.granted, user, share.name.clone()))
+        let mut table = self.table.lock();
+        // Looked at under the mutex that a break takes (`purge`): one that comes later finds it here.
+        let granted = file.vfs.granted();
+        let may_be = may_be_durable(granted.caching) && !granted.breaking;
+        // Locks need the right to keep writes back: else somebody may have to see them (MS-SMB2 3.3.7.1).
+        let locks = file.vfs.holds_locks() && !granted.caching.contains(Caching::WRITE);
+        let kept = KeptOpen {
+            file: Arc::clone(file),
+            durability,
+            granted: open.granted,
+            user: Arc::clone(user),
+            share: share.to_owned(),
         };
-        self.end_in_time(id, stay, durability, records);
+        let stays = kept.stays() || (may_be && !locks);
+        if !stays || file.vfs.is_closed() || !table.has_room(user) {
+            return false;
+        }
+        let (stay, over) = table.insert(open.id.persistent, kept);
+        drop(table);
+        self.end_in_time(open.id.persistent, stay, over, durability.timeout);
         true
     }
 
     /// Keeps an open that came back after a start.
-    pub(crate) fn put(
-        self: &Arc<Self>,
-        id: u64,
-        kept: KeptOpen,
-        durability: Durability,
-        records: Option<OpenRecords>,
-    ) {
-        let stay = self.0.lock().insert(id, kept);
-        self.end_in_time(id, stay, durability, records);
+    pub(crate) fn put(&self, id: u64, kept: KeptOpen) {
+        let time = kept.durability.timeout;
+        let (stay, over) = self.table.lock().insert(id, kept);
+        self.end_in_time(id, stay, over, time);
     }
 
-    fn end_in_time(
-        self: &Arc<Self>,
-        id: u64,
-        stay: Stay,
-        durability: Durability,
-        records: Option<OpenRecords>,
-    ) {
-        let kept = Arc::downgrade(self);
+    fn end_in_time(&self, id: u64, stay: u64, over: oneshot::Receiver<()>, time: Duration) {
+        let state = self.state.clone();
         tokio::spawn(async move {
-            if timeout(durability.timeout, stay.over).await.is_ok() {
+            if timeout(time, over).await.is_ok() {
                 return;
             }
-            let over = kept.upgrade().and_then(|kept| kept.take_stay(id, stay.number));
-            if let Some(over) = over {
-                open::close_file(&over.file).await;
-                if let Some(records) = records.filter(|_| durability.persistent) {
-                    records.forget(id, &over.file);
-                }
+            let Some(state) = state.upgrade() else { return };
+            if let Some(kept) = state.kept.take_stay(id, stay) {
+                open::end_file(&state, id, &kept.file).await;
             }
         });
     }
 
-    fn take_stay(&self, id: u64, stay: u64) -> Option<KeptOpen> {
-        let mut table = self.0.lock();
-        table.opens.get(&id).filter(|kept| kept.stay == stay)?;
-        table.opens.remove(&id)
+    fn take_stay(&self, id: u64, number: u64) -> Option<KeptOpen> {
+        let mut table = self.table.lock();
+        table.stays.get(&id).filter(|stay| stay.number == number)?;
+        table.remove(id)
     }
 
     /// An open that a client wants back, if `check` agrees; it stays where it is.
@@ -196,7 +207,7 @@ impl Kept {
         id: u64,
         check: impl FnOnce(&KeptOpen) -> Result<(), NtStatus>,
     ) -> Result<Arc<FileOpen>, NtStatus> {
-        let table = self.0.lock();
+        let table = self.table.lock();
         let kept = table.there(id)?;
         check(kept)?;
         Ok(Arc::clone(&kept.file))
@@ -212,34 +223,35 @@ impl Kept {
         id: u64,
         enter: impl FnOnce(&KeptOpen) -> Result<T, NtStatus>,
     ) -> Result<T, NtStatus> {
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         let entered = enter(table.there(id)?)?;
-        table.opens.remove(&id);
+        table.remove(id);
         Ok(entered)
     }
 
     /// Takes out what is to end for good; false when it is not kept.
     pub(crate) fn take_out(&self, id: u64) -> bool {
-        self.0.lock().opens.remove(&id).is_some()
+        self.table.lock().remove(id).is_some()
     }
 
     /// Ends what is kept and meant: somebody else wants it. True when something of it is resilient: that stays, and
     /// what it cached is gone.
     pub(crate) fn purge(&self, is_meant: impl Fn(&Arc<FileOpen>) -> bool) -> bool {
-        let resilient = |kept: &KeptOpen| {
-            let durability = *kept.file.durability.lock();
-            is_meant(&kept.file) && durability.is_some_and(|it| it.resilient && !it.persistent)
-        };
-        let (ended, stays): (Vec<_>, bool) = {
-            let mut table = self.0.lock();
-            let ends = |kept: &KeptOpen| is_meant(&kept.file) && !kept.stays();
-            let ended = table.opens.extract_if(|_, kept| ends(kept)).map(|(_, kept)| kept.file).collect();
-            (ended, table.opens.values().any(resilient))
-        };
-        if !ended.is_empty() {
+        let (mut ended, mut stays) = (Vec::new(), false);
+        let mut table = self.table.lock();
+        for (id, Stay { open, .. }) in table.stays.iter().filter(|(_, stay)| is_meant(&stay.open.file)) {
+            match open.stays() {
+                true => stays |= !open.durability.persistent,
+                false => ended.push(*id),
+            }
+        }
+        let ended: Vec<_> = ended.into_iter().filter_map(|id| Some((id, table.remove(id)?.file))).collect();
+        drop(table);
+        let state = self.state.upgrade().filter(|_| !ended.is_empty());
+        if let Some(state) = state {
             tokio::spawn(async move {
-                for file in ended {
-                    open::close_file(&file).await;
+                for (id, file) in ended {
+                    open::end_file(&state, id, &file).await;
                 }
             });
         }
@@ -248,32 +260,119 @@ impl Kept {
 
     /// Whether an open that was made with this name by this client is kept.
     pub(crate) fn has_named(&self, client: u128, create_guid: Guid) -> bool {
-        self.named(client, create_guid).is_some()
+        self.table.lock().named.range(all_of(client, create_guid)).next().is_some()
     }
 
     /// The one of that name, if it is persistent: the persistent half of its id.
     pub(crate) fn persistent_named(&self, client: u128, create_guid: Guid) -> Option<u64> {
-        self.named(client, create_guid).filter(|(_, durability)| durability.persistent).map(|(id, _)| id)
-    }
-
-    fn named(&self, client: u128, create_guid: Guid) -> Option<(u64, Durability)> {
-        let table = self.0.lock();
-        let all = table.opens.iter().filter_map(|(id, kept)| Some((*id, (*kept.file.durability.lock())?)));
-        all.into_iter().find(|(_, it)| it.create_guid == Some(create_guid) && it.client == client)
+        let table = self.table.lock();
+        let mut ids = table.named.range(all_of(client, create_guid)).map(|(.., id)| *id);
+        ids.find(|id| table.stays.get(id).is_some_and(|stay| stay.open.durability.persistent))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().opens.len()
+        self.table.lock().stays.len()
     }
 
     /// Closes all: the server ends. What is persistent leaves its name in peace, and its record.
     pub(crate) async fn close_all(&self) {
-        let all: Vec<_> = self.0.lock().opens.drain().map(|(_, kept)| kept).collect();
-        for kept in all {
-            match kept.is_persistent() {
-                true => open::leave_file(&kept.file).await,
-                false => open::close_file(&kept.file).await,
+        let all = std::mem::take(&mut *self.table.lock());
+        for Stay { open, .. } in all.stays.into_values() {
+            match open.durability.persistent {
+                true => open::leave_file(&open.file).await,
+                false => open::close_file(&open.file).await,
             }
         }
+    }
+}
+
+/// Opens of that name, whatever their ids.
+fn all_of(client: u128, create_guid: Guid) -> RangeInclusive<(u128, Guid, u64)> {
+    (client, create_guid, 0)..=(client, create_guid, u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Share;
+    use crate::order::ChannelOrder;
+    use crate::session::Target;
+    use smb_wire::FileId;
+    use smb_wire::create::CreateAction;
+    use std::sync::atomic::AtomicBool;
+    use vfs::{Access, Disposition, OpenRequest, Owner, Vfs, VfsConfig};
+    use volume::{Cx, Priority, VPath};
+
+    const ALICES: u128 = 1;
+    const BOBS: u128 = 2;
+
+    /// Persistent opens of one file, with ids from `first` on.
+    struct Opens {
+        vfs: Arc<vfs::Open>,
+        tree: Arc<Tree>,
+    }
+
+    impl Opens {
+        async fn new() -> Opens {
+            let vfs = Vfs::new(testkit::MemVolume::new(), VfsConfig::default());
+            let request = OpenRequest {
+                disposition: Disposition::Create,
+                ..OpenRequest::new(VPath::parse("file").unwrap(), Access::READ_DATA, Owner(0))
+            };
+            let open = vfs.open(&Cx::system(Priority::Interactive), request).await.unwrap().open;
+            let target = Target::Disk(Arc::new(Share::new("share", vfs)));
+            let tree = Arc::new(Tree { id: 1, target, maximal_access: AccessMask::empty() });
+            Opens { vfs: open, tree }
+        }
+
+        fn one(&self, id: u64, client: u128, create_guid: Guid) -> Arc<Open> {
+            let file = FileOpen::new(self.vfs.clone(), 0, CreateAction::Opened, None, Arc::default());
+            let timeout = limits::DURABLE_TIMEOUT_MAX;
+            let create_guid = Some(create_guid);
+            *file.durability.lock() =
+                Some(Durability { timeout, create_guid, client, persistent: true, resilient: false });
+            Arc::new(Open {
+                id: FileId { persistent: id, volatile: id },
+                tree_id: self.tree.id,
+                granted: AccessMask::empty(),
+                kind: Kind::File(Arc::new(file)),
+                order: Mutex::new(ChannelOrder::new(0)),
+                unused: AtomicBool::new(false),
+            })
+        }
+
+        /// How many of these are kept.
+        fn keep(&self, kept: &Kept, user: &str, opens: Vec<Arc<Open>>) -> usize {
+            let all = opens.len();
+            all - kept.keep(opens, &user.into(), std::slice::from_ref(&self.tree)).len()
+        }
+    }
+
+    #[tokio::test]
+    async fn no_user_takes_the_room_of_another() {
+        let (opens, kept) = (Opens::new().await, Kept::new(Weak::new()));
+        let most = limits::KEPT_OPENS_PER_USER_MAX;
+        let many = (0..most as u64 + 2).map(|id| opens.one(id, ALICES, [1; 16])).collect();
+        assert_eq!(opens.keep(&kept, "alice", many), most);
+        assert_eq!(opens.keep(&kept, "bob", vec![opens.one(u64::MAX, BOBS, [2; 16])]), 1);
+        assert_eq!(opens.keep(&kept, "Alice", vec![opens.one(u64::MAX - 1, ALICES, [3; 16])]), 0);
+        assert!(kept.take_out(0));
+        assert_eq!(opens.keep(&kept, "Alice", vec![opens.one(u64::MAX - 1, ALICES, [3; 16])]), 1);
+    }
+
+    #[tokio::test]
+    async fn an_open_is_found_by_its_name_as_long_as_it_is_kept() {
+        let (opens, kept) = (Opens::new().await, Kept::new(Weak::new()));
+        let (name, other) = ([1; 16], [2; 16]);
+        let all = vec![opens.one(5, ALICES, name), opens.one(6, ALICES, name), opens.one(7, ALICES, other)];
+        assert_eq!(opens.keep(&kept, "alice", all), 3);
+        for (gone, is_there) in [(6, true), (7, true), (5, false)] {
+            assert!(kept.take_out(gone));
+            assert_eq!(kept.has_named(ALICES, name), is_there);
+            assert_eq!(kept.persistent_named(ALICES, name), is_there.then_some(5));
+        }
+        assert!(!kept.has_named(ALICES, other) && !kept.has_named(BOBS, name));
+        let table = kept.table.lock();
+        assert!(table.named.is_empty() && table.of_users.is_empty());
     }
 }

@@ -33,8 +33,8 @@ pub const OPENS_PER_SESSION_MAX: usize = 16 * 1024;
 /// Tree connects of one anonymous session, and its opens: a client has one, and asks two pipes.
 pub const ANONYMOUS_TREES_MAX: usize = 4;
 pub const ANONYMOUS_OPENS_MAX: usize = 4;
-/// Opens that are kept for clients which are away, over all users.
-pub const KEPT_OPENS_MAX: usize = 16 * 1024;
+/// Opens of one user that are kept for clients which are away.
+pub const KEPT_OPENS_PER_USER_MAX: usize = 16 * 1024;
 /// How long a durable open of the first form is kept (Windows: 16 min).
 pub const DURABLE_TIMEOUT_V1: Duration = Duration::from_secs(16 * 60);
 /// How long one of the second form is kept where the client names no time.

@@ -198,14 +198,18 @@ impl Open {
 pub(crate) async fn close_all(state: &State, opens: Vec<Arc<Open>>) {
     let close = async |open: Arc<Open>| {
         if let Kind::File(file) = &open.kind {
-            close_file(file).await;
-            persistent::left(state, open.id.persistent, file).await;
+            end_file(state, open.id.persistent, file).await;
         }
     };
     futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
 }
 
-/// The same for one.
+/// The same for one, with the persistent half of its id.
+pub(crate) async fn end_file(state: &State, id: u64, file: &FileOpen) {
+    close_file(file).await;
+    persistent::left(state, id, file).await;
+}
+
 pub(crate) async fn close_file(file: &FileOpen) {
     match file.vfs.close(&Cx::system(Priority::Interactive)).await {
         Ok(_) | Err(vfs::Error::Closed) => {}

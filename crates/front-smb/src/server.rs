@@ -29,8 +29,8 @@ use smb_wire::negotiate::{Capabilities, Dialect};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -159,7 +159,9 @@ impl Server {
         };
         // Ids of opens outlive the process at their clients: those of two starts are far apart.
         let first_open = getrandom::u64().map_err(io::Error::other)? >> 1;
-        let state = Arc::new(State::new(config, bound, shares, first_open));
+        let state = Arc::new_cyclic(|state| {
+            State::new(config, bound, shares, first_open, Kept::new(Weak::clone(state)))
+        });
         state.restore_shares();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -290,7 +292,13 @@ fn admit<T: Transport + 'static>(
 }
 
 impl State {
-    fn new(config: ServerConfig, bound: Bound, shares: Vec<Share>, first_open: u64) -> State {
+    fn new(
+        config: ServerConfig,
+        bound: Bound,
+        shares: Vec<Share>,
+        first_open: u64,
+        kept: Arc<Kept>,
+    ) -> State {
         let mut capabilities =
             Capabilities::LARGE_MTU | Capabilities::LEASING | Capabilities::DIRECTORY_LEASING;
         capabilities.set(Capabilities::MULTI_CHANNEL, config.multichannel);
@@ -320,7 +328,7 @@ impl State {
             shares: RwLock::new(by_name(shares)),
             sessions: RwLock::default(),
             clients: Clients::default(),
-            kept: Arc::default(),
+            kept,
             restorations: Restorations::default(),
             creates: Creates::default(),
             change_times: Arc::default(),
@@ -416,7 +424,7 @@ impl State {
         let trees = session.all_trees();
         let mut opens = session.end();
         if how == Ending::Lost {
-            opens = self.kept.keep(opens, &session.user, &trees, self.config.records.as_ref());
+            opens = self.kept.keep(opens, &session.user, &trees);
         }
         open::close_all(self, opens).await;
     }

@@ -219,7 +219,13 @@ async fn restore_one(
     *file.durability.lock() = Some(record.durability);
     let file = Arc::new(file);
     records.present.add(record.id, &file);
-    let kept = KeptOpen::new(file, record.granted, record.user.into(), share.name.clone());
-    state.kept.put(record.id, kept, record.durability, Some(records.clone()));
+    let kept = KeptOpen {
+        file,
+        durability: record.durability,
+        granted: record.granted,
+        user: record.user.into(),
+        share: share.name.clone(),
+    };
+    state.kept.put(record.id, kept);
     Ok(())
 }

@@ -8,7 +8,7 @@ use front_smb::limits;
 use smb_raw::{Message, Reply, offer, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState};
-use smb_wire::create::{CreateRequest, ShareAccess};
+use smb_wire::create::{CreateOptions, CreateRequest, ShareAccess};
 use smb_wire::fscc::file::FileClass;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest};
 use smb_wire::negotiate::Dialect;
@@ -308,4 +308,31 @@ async fn a_name_that_moves_while_its_open_is_written_down_is_written_down_where_
     assert_eq!(answer(&mut bob, moves).await.status(), NtStatus::SUCCESS);
     let path: String = records.query_row("SELECT path FROM open", [], |row| row.get(0)).unwrap();
     assert_eq!(path, "moved");
+}
+
+#[tokio::test]
+async fn a_name_that_goes_with_an_open_whose_time_is_up_goes_with_the_persistent_one() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&site).await;
+    alice.lease(with_lease(RH)).await;
+    let mut doomed = leased("file", KEY, RH, None);
+    doomed.create_options = CreateOptions::DELETE_ON_CLOSE;
+    doomed.contexts.push(CreateContext::DurableRequestV2 {
+        timeout_ms: 1,
+        flags: DurableFlags::empty(),
+        create_guid: *b"doomed open     ",
+    });
+    alice.lease(doomed).await;
+    drop(alice);
+    kept(&site, 1).await;
+    let records = records(state.path());
+    for _ in 0..1000 {
+        let goes: bool = records.query_row("SELECT delete_pending FROM open", [], |row| row.get(0)).unwrap();
+        if goes {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it is not written down that the name is to go");
 }

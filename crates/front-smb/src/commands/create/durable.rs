@@ -170,10 +170,9 @@ pub(super) async fn reconnect(
     until_left(request, id).await?;
     let lease = lease::of_reconnect(request, decoded);
     let check = |kept: &KeptOpen| {
-        let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
         // An open of the first form has no name: zeros.
         let named = wanted.create_guid.filter(|guid| *guid != Guid::default());
-        if named != durability.create_guid.filter(|_| wanted.create_guid.is_some()) {
+        if named != kept.durability.create_guid.filter(|_| wanted.create_guid.is_some()) {
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
         may_take(request, share, decoded, kept, lease.map(|lease| lease.id))
@@ -222,10 +221,9 @@ fn may_take(
     lease: Option<LeaseId>,
 ) -> Result<(), NtStatus> {
     let client = request.connection.client().map(|client| client.id());
-    let durability = kept.file.durability.lock().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let leased = kept.file.lease.map(|lease| lease.id);
     // The client is known by its lease alone; an oplock goes to whoever knows the open's name.
-    let other_client = leased.is_some() && client != Some(durability.client);
+    let other_client = leased.is_some() && client != Some(kept.durability.client);
     if other_client || leased != lease || kept.share.to_lowercase() != share.name.to_lowercase() {
         return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
     }

@@ -3,7 +3,6 @@
 use super::durable::Wants;
 use super::name::Target;
 use crate::open::{self, FileOpen, Open};
-use crate::persistent;
 use crate::request::Request;
 use crate::server::State;
 use crate::status::failed;
@@ -71,8 +70,7 @@ async fn end(server: &State, id: u64, file: &Arc<FileOpen>) {
     if !server.kept.take_out(id) {
         server.take_out(file);
     }
-    open::close_file(file).await;
-    persistent::left(server, id, file).await;
+    open::end_file(server, id, file).await;
 }
 
 impl Asked {
