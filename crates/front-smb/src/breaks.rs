@@ -2,8 +2,8 @@
 //!
 //! `vfs` decides on breaks and hands each to the holder's listener, on whatever task the cause of it runs. The
 //! listener only pushes a notification to a connection: the one that the open was made on while it lives, else
-//! another channel of the session; for a lease, which is the client's, else another connection of the client. A
-//! client hears of a break only after it was told of the open ([`Announcement::made`] comes when the answer is on
+//! another channel of the session; for a lease, which is the client's, else another connection of the client on which
+//! the same user is logged in, since whoever has heard a ClientGuid can name it. A client hears of a break only after it was told of the open ([`Announcement::made`] comes when the answer is on
 //! its way).
 //!
 //! When a channel dies or is stuck ([`crate::delivery`]), what was told on it and not acknowledged is told again on
@@ -76,6 +76,7 @@ impl Announcement {
         let Ok(file) = self.open.file() else { return };
         let way = Arc::new(Way {
             session: Arc::downgrade(&self.session),
+            user: Arc::clone(&self.session.user),
             connection: Mutex::new(Arc::downgrade(connection)),
             client: connection.client().map(|client| Arc::downgrade(&client)),
             kept: Arc::downgrade(&connection.server.kept),
@@ -102,6 +103,7 @@ impl Announcement {
 /// How a break reaches the client. That of a lease is by the open which was made last, and outlives it.
 pub(crate) struct Way {
     session: Weak<Session>,
+    user: Arc<str>,
     /// The one to try first: where the open was made, or where the last break went.
     connection: Mutex<Weak<Connection>>,
     client: Option<Weak<Client>>,
@@ -180,18 +182,20 @@ impl Way {
 
     /// Whether a session of the client has an open of the lease.
     fn is_in_use(&self, client: &Client) -> bool {
-        let is_of_it = |open: &Open| open.file().is_ok_and(|file| self.is_of(file));
-        client.connections().iter().any(|connection| connection.has_open(is_of_it))
+        self.lease.as_ref().is_some_and(|(id, _)| has_lease(&self.user, client, *id))
     }
 
-    /// Whether a connection of the client will do, encrypted by a session that it has there.
+    /// Whether a connection of the client will do, encrypted by a session that the user has there.
     fn by_client(&self, connection: Arc<Connection>) -> Option<Route> {
-        let session = connection.sealing_session();
-        let seals = self.sealed || session.as_ref().is_some_and(|session| session.encrypts());
-        match (seals, session) {
-            (true, None) => None,
-            (true, session) => Some((connection, session)),
-            (false, _) => connection.was_known().then_some((connection, None)),
+        let mut sessions = connection.sessions();
+        sessions.retain(|session| session.is_of(&self.user));
+        let seals = self.sealed || sessions.iter().any(|session| session.encrypts());
+        match seals {
+            true => sessions
+                .into_iter()
+                .find(|session| session.sealing.is_some())
+                .map(|by| (connection, Some(by))),
+            false => sessions.first().map(|_| (connection, None)),
         }
     }
 
@@ -232,6 +236,15 @@ impl Way {
     }
 }
 
+/// Whether a user has an open of a lease in a session with this client.
+pub(crate) fn has_lease(user: &str, client: &Client, id: LeaseId) -> bool {
+    let is_of_it =
+        |open: &Arc<Open>| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id));
+    let sessions = client.connections().into_iter().flat_map(|connection| connection.sessions());
+    let mut users = sessions.filter(|session| session.is_of(user));
+    users.any(|session| session.all_opens().iter().any(is_of_it))
+}
+
 /// A channel of a session is gone or stuck: breaks that went by it and were not answered are told on another, once for
 /// each lease.
 pub(crate) fn tell_again(session: &Session, lost: ConnectionId) {
@@ -241,8 +254,8 @@ pub(crate) fn tell_again(session: &Session, lost: ConnectionId) {
         if file.lease.is_some_and(|lease| !leases.insert(lease.id)) {
             continue;
         }
-        let elsewhere = file.way.lock().as_ref().is_some_and(|way| way.may_go_elsewhere(lost));
-        if elsewhere {
+        let elsewhere = || file.way.lock().as_ref().is_some_and(|way| way.may_go_elsewhere(lost));
+        if file.vfs.granted().breaking && elsewhere() {
             file.vfs.break_again();
         }
     }

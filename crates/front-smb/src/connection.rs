@@ -17,7 +17,6 @@ use crate::delivery::{Delivery, Found};
 use crate::dispatch;
 use crate::inbox::{Inbox, Next};
 use crate::limits;
-use crate::open::Open;
 use crate::outbox::{Outbox, Outgoing};
 use crate::server::{Ending, State};
 use crate::session::{Channel, ConnectionId, Session};
@@ -149,29 +148,23 @@ impl Connection {
 
     /// Breaks that have not reached the client by now are told on other channels.
     fn look_after_breaks(&self, transport: &impl Transport) -> Result<(), Disconnect> {
-        let unacknowledged = transport.unacknowledged_bytes();
-        let acknowledged = self.outbox.written_bytes().saturating_sub(unacknowledged as u64);
-        let rest = self.outbox.waiting_bytes() + unacknowledged;
-        match self.delivery.look(acknowledged, rest, std::time::Instant::now()) {
+        let unacknowledged = transport.unacknowledged_bytes() as u64;
+        let acknowledged = self.outbox.written_bytes().saturating_sub(unacknowledged);
+        match self.delivery.look(acknowledged, self.outbox.notices_end(), std::time::Instant::now()) {
             Found::Arrived => Ok(()),
             Found::Away => Err(Disconnect("the client does not take a break".to_owned())),
             Found::Stuck => {
-                let channels = self.channels.read();
-                let sessions: Vec<_> =
-                    channels.values().map(|channel| Arc::clone(&channel.session)).collect();
-                drop(channels);
-                sessions.iter().for_each(|session| breaks::tell_again(session, self.id));
+                self.sessions().iter().for_each(|session| breaks::tell_again(session, self.id));
                 Ok(())
             }
         }
     }
 
-    /// A session here that can encrypt, by a key that is a secret.
-    pub(crate) fn sealing_session(&self) -> Option<Arc<Session>> {
+    /// The sessions that live here.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         let channels = self.channels.read();
-        let mut sessions = channels.values().map(|channel| &channel.session);
-        let encrypts = |session: &&Arc<Session>| session.sealing.is_some() && !session.nobodys;
-        sessions.find(|session| encrypts(session) && !session.is_gone()).cloned()
+        let sessions = channels.values().map(|channel| &channel.session);
+        sessions.filter(|session| !session.is_gone()).cloned().collect()
     }
 
     /// Whether somebody has ever logged in here.
@@ -221,12 +214,6 @@ impl Connection {
     /// Sessions that have not ended.
     pub(crate) fn live_sessions(&self) -> usize {
         self.channels.read().values().filter(|channel| !channel.session.is_gone()).count()
-    }
-
-    /// Whether one of its sessions has such an open.
-    pub(crate) fn has_open(&self, is_meant: impl Fn(&Open) -> bool) -> bool {
-        let sessions: Vec<_> = self.channels.read().values().map(|channel| channel.session.clone()).collect();
-        sessions.iter().flat_map(|session| session.all_opens()).any(|open| is_meant(&open))
     }
 
     fn message_limit(&self) -> usize {

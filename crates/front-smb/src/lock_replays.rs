@@ -1,8 +1,8 @@
 //! LOCK requests that were done, by their place in the client's own numbering: one that is sent again because its
 //! channel died is not done twice (MS-SMB2 3.3.5.14).
 //!
-//! A request that has its locks and is being written down is under way: one that says the same waits for what becomes
-//! of it, else it would find the range locked, by itself.
+//! A request that waits for its locks, or has them and is being written down, is under way: one that says the same waits
+//! for what becomes of it, else it would find the range locked, by itself.
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -50,14 +50,14 @@ impl LockReplays {
         }
     }
 
-    /// It has its locks.
+    /// It is being carried out.
     pub(crate) fn begin(&self, name: LockName) {
         if (1..=BUCKETS).contains(&name.bucket) {
             self.known.lock().push(Known { name, done: false });
         }
     }
 
-    /// It was carried out, or taken back.
+    /// It was carried out; or refused, taken back or given up.
     pub(crate) fn end(&self, name: LockName, done: bool) {
         let mut all = self.known.lock();
         all.retain(|known| known.name != name || done);

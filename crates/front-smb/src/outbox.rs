@@ -33,6 +33,8 @@ struct Queue {
     bytes: usize,
     /// Bytes that were ever handed to the transport.
     written: u64,
+    /// As many will have been when the last of the notices in `frames` is.
+    notices_end: u64,
     /// The transport is gone: what comes is dropped.
     closed: bool,
 }
@@ -85,6 +87,12 @@ impl Outbox {
         self.queue.lock().written
     }
 
+    /// How many will have been when all that nobody asked for is sent.
+    pub(crate) fn notices_end(&self) -> u64 {
+        let queue = self.queue.lock();
+        if queue.notices.is_empty() { queue.notices_end } else { u64::MAX }
+    }
+
     /// Returns when something was pushed since the last call.
     pub(crate) async fn pushed(&self) {
         self.pushed.notified().await;
@@ -96,8 +104,11 @@ impl Outbox {
         mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
     ) -> std::io::Result<()> {
         let mut queue = self.queue.lock();
-        let notices = std::mem::take(&mut queue.notices);
-        queue.frames.extend(notices);
+        if !queue.notices.is_empty() {
+            let notices = std::mem::take(&mut queue.notices);
+            queue.frames.extend(notices);
+            queue.notices_end = queue.written + queue.bytes as u64;
+        }
         while !queue.frames.is_empty() {
             let written = {
                 let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -190,5 +201,21 @@ mod tests {
             assert_eq!(outbox.written_bytes(), 19);
             assert_eq!(sent, b"head1payload1h2h3p3", "in steps of {step}");
         }
+    }
+
+    #[test]
+    fn where_notices_end_is_known_when_they_have_their_place() {
+        let outbox = Outbox::default();
+        let frame = |head: &str| Outgoing { head: head.into(), ..Outgoing::default() };
+        let write = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
+        assert_eq!(outbox.notices_end(), 0);
+        outbox.push(frame("answer"));
+        outbox.push_notice(frame("notice"));
+        outbox.push(frame("another"));
+        assert_eq!(outbox.notices_end(), u64::MAX);
+        outbox.flush(write).unwrap();
+        outbox.push(frame("later"));
+        outbox.flush(write).unwrap();
+        assert_eq!((outbox.notices_end(), outbox.written_bytes()), (19, 24));
     }
 }

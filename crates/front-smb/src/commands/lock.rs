@@ -36,13 +36,14 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     {
         return Ok(Answer::ok(|body| LockResponse.encode(body)));
     }
-    let change = match locks {
-        true => Change { locked: lock_all(&file.vfs, &decoded.locks).await?, outcome: Ok(()), name },
-        false => Change { locked: Vec::new(), outcome: unlock_all(&file.vfs, &decoded.locks), name },
+    let under_way = name.map(|name| UnderWay::begin(file, name));
+    let (locked, outcome) = match locks {
+        true => (lock_all(&file.vfs, &decoded.locks).await?, Ok(())),
+        false => (Vec::new(), unlock_all(&file.vfs, &decoded.locks)),
     };
-    change.begin(file);
+    let change = Change { locked, outcome, under_way };
     match request.connection.server.config.records.as_ref().filter(|_| file.is_persistent()) {
-        None => change.end(file)?,
+        None => change.end()?,
         Some(records) => {
             request.commit();
             let work = change.write_down(records.clone(), open.id.persistent, Arc::clone(file));
@@ -53,25 +54,37 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     Ok(Answer::ok(|body| LockResponse.encode(body)))
 }
 
+/// A request whose like waits for what becomes of it: not done, unless it says so.
+struct UnderWay {
+    file: Arc<FileOpen>,
+    name: LockName,
+    done: bool,
+}
+
+impl UnderWay {
+    fn begin(file: &Arc<FileOpen>, name: LockName) -> UnderWay {
+        file.lock_replays.begin(name);
+        UnderWay { file: Arc::clone(file), name, done: false }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.file.lock_replays.end(self.name, self.done);
+    }
+}
+
 /// What a request has done to the locks of an open.
 struct Change {
     locked: Vec<Range>,
     /// Of unlocking, which may have failed half-way.
     outcome: Result<(), NtStatus>,
-    name: Option<LockName>,
+    under_way: Option<UnderWay>,
 }
 
 impl Change {
-    fn begin(&self, file: &FileOpen) {
-        if let Some(name) = self.name {
-            file.lock_replays.begin(name);
-        }
-    }
-
-    fn end(self, file: &FileOpen) -> Result<(), NtStatus> {
-        if let Some(name) = self.name {
-            file.lock_replays.end(name, self.outcome.is_ok());
-        }
+    fn end(mut self) -> Result<(), NtStatus> {
+        self.under_way.iter_mut().for_each(|under_way| under_way.done = self.outcome.is_ok());
         self.outcome
     }
 
@@ -93,7 +106,7 @@ impl Change {
                 }
             }
         }
-        self.end(&file)
+        self.end()
     }
 }
 

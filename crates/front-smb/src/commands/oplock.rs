@@ -32,10 +32,14 @@ fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatus> {
     Ok(Answer::ok(|body| response.encode(body)))
 }
 
-/// A lease is the client's, whichever of its sessions speaks; it lies on the volume of one of the shares.
+/// A lease is the client's, whichever of its sessions speaks whose user has it; it lies on the volume of one of the
+/// shares.
 fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus> {
     let client = request.connection.client().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let id = LeaseId { client: client.id(), key: u128::from_le_bytes(asked.lease_key.0) };
+    if !breaks::has_lease(&request.session()?.user, &client, id) {
+        return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+    }
     let trees = request.session()?.all_trees();
     let of_session = trees.iter().filter_map(|tree| match &tree.target {
         Target::Disk(share) => Some(share.clone()),

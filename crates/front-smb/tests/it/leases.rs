@@ -87,6 +87,22 @@ pub async fn log_in_as(site: &Site, who: &smb_raw::ntlm::Client, client_guid: Gu
     site.log_in_by(who, hello).await
 }
 
+/// A ClientGuid goes over the wire in the clear: naming another's makes nobody that client.
+#[tokio::test]
+async fn who_names_anothers_client_guid_hears_nothing_and_answers_for_nobody() {
+    let site = Site::new().await;
+    let mut spy = log_in_as(&site, &BOB, *b"alice's machine ").await;
+    let (mut alice, mut bob) = two(&site).await;
+    alice.lease(leased("file", key(1), RWH, None)).await;
+    let second = tokio::spawn(async move { bob.lease(leased("file", key(2), RWH, None)).await });
+    assert_eq!(spy.told().await, None);
+    assert_eq!(spy.acknowledge(key(1), NONE).await, NtStatus::OBJECT_NAME_NOT_FOUND);
+    assert!(!second.is_finished());
+    assert_eq!(alice.told().await.expect("alice keeps writes back").new_state, RH);
+    assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    second.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_second_client_waits_until_writes_are_back_and_both_keep_reading() {
     let site = Site::new().await;

@@ -237,18 +237,49 @@ async fn a_lock_in_a_chain_waits_for_its_record() {
     assert_eq!(bobs_lock(&site).await.1, NtStatus::LOCK_NOT_GRANTED);
 }
 
+/// A second channel of alice's session.
+async fn second_channel(site: &Site, alice: &User) -> User {
+    let mut hello = offer(&[Dialect::SMB_3_1_1]);
+    hello.client_guid = MACHINE;
+    let mut second = site.greet(hello).await;
+    let session = second.bind(&ALICE, &alice.session).await.unwrap();
+    User { client: second, session, tree: alice.tree }
+}
+
+/// A client that hears nothing for long asks on another channel, while the first request still waits.
+#[tokio::test]
+async fn a_lock_that_waits_does_not_wait_for_itself() {
+    let site = Site::new().await;
+    let mut bob = site.log_in(&BOB).await;
+    let his = bob.file("file", b"").await;
+    assert_eq!(bob.status(&lock(his, 1)).await, NtStatus::SUCCESS);
+    let mut alice = log_in_for_good(&site).await;
+    let id = alice.open(&requests::open("file")).await;
+    let mut second = second_channel(&site, &alice).await;
+    let locks = vec![LockElement { offset: 0, length: 1, flags: LockFlags::EXCLUSIVE }];
+    let waits_for_bob =
+        Request::Lock(LockRequest { sequence_index: 1, sequence_number: 1, file_id: id, locks });
+    let first = begin(&mut alice, &waits_for_bob).await;
+    waits(&mut alice).await;
+    let again = begin(&mut second, &waits_for_bob).await;
+    waits(&mut second).await;
+    let unlock = |id| requests::lock(id, 0, 1, LockFlags::UNLOCK);
+    assert_eq!(bob.status(&unlock(his)).await, NtStatus::SUCCESS);
+    let both =
+        async { (answer(&mut alice, first).await.status(), answer(&mut second, again).await.status()) };
+    let told = tokio::time::timeout(Duration::from_secs(5), both).await;
+    assert_eq!(told.expect("it waits for itself"), (NtStatus::SUCCESS, NtStatus::SUCCESS));
+    assert_eq!(second.status(&unlock(id)).await, NtStatus::SUCCESS);
+    assert_eq!(second.status(&unlock(id)).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
+}
+
 #[tokio::test]
 async fn a_lock_whose_channel_dies_is_done_once() {
     let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let site = available(dir.path(), state.path()).await;
     let mut alice = log_in_for_good(&site).await;
     let (id, _) = alice.lease(with_lease(R)).await;
-    let mut hello = offer(&[Dialect::SMB_3_1_1]);
-    hello.client_guid = MACHINE;
-    let mut second = site.greet(hello).await;
-    let session = second.bind(&ALICE, &alice.session).await.unwrap();
-    let mut second = User { client: second, session, tree: alice.tree };
-
+    let mut second = second_channel(&site, &alice).await;
     let records = records(state.path());
     records.execute_batch("BEGIN IMMEDIATE").unwrap();
     begin(&mut alice, &lock(id, 1)).await;
