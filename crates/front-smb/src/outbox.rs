@@ -4,6 +4,7 @@
 //! `vfs` returned, never copied into the reply.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -93,7 +94,7 @@ impl Outbox {
         if queue.notices.is_empty() { queue.notices_end } else { u64::MAX }
     }
 
-    /// Returns when something was pushed since the last call.
+    /// Returns when something was pushed since the last call, or the last [`Outbox::flush`].
     pub(crate) async fn pushed(&self) {
         self.pushed.notified().await;
     }
@@ -103,6 +104,8 @@ impl Outbox {
         &self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
     ) -> std::io::Result<()> {
+        // What was pushed up to here goes now: the connection's loop need not turn for it once more.
+        let _pushed = self.pushed.notified().now_or_never();
         let mut queue = self.queue.lock();
         if !queue.notices.is_empty() {
             let notices = std::mem::take(&mut queue.notices);
@@ -165,6 +168,17 @@ fn gather<'a>(frames: &'a VecDeque<Outgoing>, sent: usize, slices: &mut [IoSlice
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_flushed_wakes_nobody() {
+        let outbox = Outbox::default();
+        let push = || outbox.push(Outgoing { head: b"head".to_vec(), ..Outgoing::default() });
+        push();
+        outbox.flush(|slices| Ok(slices.iter().map(|slice| slice.len()).sum())).unwrap();
+        assert_eq!(outbox.pushed().now_or_never(), None);
+        push();
+        assert_eq!(outbox.pushed().now_or_never(), Some(()));
+    }
 
     #[test]
     fn any_split_of_writes_sends_the_same_bytes() {
