@@ -238,11 +238,10 @@ impl Way {
 
 /// Whether a user has an open of a lease in a session with this client.
 pub(crate) fn has_lease(user: &str, client: &Client, id: LeaseId) -> bool {
-    let is_of_it =
-        |open: &Arc<Open>| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id));
+    let is_of_it = |open: &Open| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id));
     let sessions = client.connections().into_iter().flat_map(|connection| connection.sessions());
     let mut users = sessions.filter(|session| session.is_of(user));
-    users.any(|session| session.all_opens().iter().any(is_of_it))
+    users.any(|session| session.has_open(is_of_it))
 }
 
 /// A channel of a session is gone or stuck: breaks that went by it and were not answered are told on another, once for

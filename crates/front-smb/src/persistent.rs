@@ -78,7 +78,7 @@ impl OpenRecords {
             }
         };
         let written = self.store.write(job).await;
-        if written.is_err() {
+        if written.is_err() || file.vfs.is_closed() {
             self.present.remove(id, file);
         }
         written

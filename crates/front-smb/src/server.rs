@@ -435,7 +435,7 @@ impl State {
         let mut others = sessions
             .values()
             .filter(|other| other.id != session.id && other.terms.client == session.terms.client);
-        others.any(|other| other.has_persistent(id))
+        others.any(|other| other.has_open(|open| open.id.persistent == id))
     }
 
     /// Takes an open out of the session that it is in: nobody can name it any more.

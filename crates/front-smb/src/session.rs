@@ -309,9 +309,9 @@ impl Session {
         opens.remove(&id.volatile)
     }
 
-    /// Whether an open with this persistent half of its id is here.
-    pub(crate) fn has_persistent(&self, id: u64) -> bool {
-        self.opens.read().values().any(|open| open.id.persistent == id)
+    /// Whether such an open is here.
+    pub(crate) fn has_open(&self, is_meant: impl Fn(&Open) -> bool) -> bool {
+        self.opens.read().values().any(|open| is_meant(open))
     }
 
     pub(crate) fn all_opens(&self) -> Vec<Arc<Open>> {

@@ -51,7 +51,11 @@ impl Restorations {
     }
 
     fn of(&self, share: &Share) -> Option<Arc<Restoration>> {
-        self.0.lock().get(&share.name.to_lowercase()).map(|(restoration, _)| Arc::clone(restoration))
+        let all = self.0.lock();
+        if all.is_empty() {
+            return None;
+        }
+        all.get(&share.name.to_lowercase()).map(|(restoration, _)| Arc::clone(restoration))
     }
 
     /// Returns when others may open files in the share.
