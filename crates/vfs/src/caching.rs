@@ -235,6 +235,14 @@ struct Breaking {
     /// What is left of that by now.
     then: Caching,
     until: Instant,
+    /// Its holder was away meanwhile, and was given all its time when it came back.
+    anew: bool,
+}
+
+impl Breaking {
+    fn new(to: Caching, then: Caching, now: Instant) -> Breaking {
+        Breaking { to, then, until: now + BREAK_TIMEOUT, anew: false }
+    }
 }
 
 impl Grant {
@@ -299,7 +307,7 @@ impl Grant {
         self.count_state();
         self.tell(left, acknowledge, told);
         if acknowledge {
-            self.breaking = Some(Breaking { to: left, then: left, until: now + BREAK_TIMEOUT });
+            self.breaking = Some(Breaking::new(left, left, now));
         } else {
             self.held = left;
         }
@@ -315,7 +323,7 @@ impl Grant {
         if self.holder.is_lease() && keeps.is_answered() {
             let to = left | (keeps & Caching::READ);
             self.tell(to, true, told);
-            self.breaking = Some(Breaking { to, then, until: now + BREAK_TIMEOUT });
+            self.breaking = Some(Breaking::new(to, then, now));
         } else {
             self.tell(left, false, told);
             self.held = left;

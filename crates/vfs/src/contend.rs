@@ -98,19 +98,16 @@ impl Registry {
     ) -> Result<bool> {
         let excludes =
             |record: &Record| share::conflict((record.access, record.share), (ask.needs, new.share));
-        if ask.coming == Coming::Returns {
-            // What was cached beside it was before: only who came since can exclude it.
-            let excluded = slot.records.iter().any(excludes);
-            return if excluded { Err(Error::SharingViolation) } else { Ok(false) };
-        }
         let now = Instant::now();
         let mut wait = None;
         let mut refused = false;
         let own = new.holder();
+        // Beside what was cached before the process ended it was then.
+        let comes_back = ask.coming == Coming::Returns;
         for record in &slot.records {
             if excludes(record) {
                 refused = true;
-                if record.holder() != own {
+                if record.holder() != own && !(comes_back && slot.caching.is_former(record.holder())) {
                     wait = wait.max(slot.caching.contend_with(record.holder(), Contest::Handle, now, told));
                 }
             }
@@ -119,7 +116,10 @@ impl Registry {
         if !refused && (empties || ask.needs.is_more_than_attributes()) {
             let looks = !ask.needs.is_more_than_looks();
             let contest = if empties { Contest::Empty } else { Contest::Open { looks } };
-            wait = slot.caching.contend(Some(own), contest, now, told);
+            wait = match comes_back {
+                true => slot.caching.contend_newer(own, contest, now, told),
+                false => slot.caching.contend(Some(own), contest, now, told),
+            };
         }
         slot.note_caching();
         match (wait, refused) {

@@ -3,7 +3,8 @@
 //! last of them.
 //!
 //! Meant for the time before a front end lets anybody in: what stands against one that comes back refuses it, nobody
-//! is waited for. What their clients cached is not given back: it keeps others out until the client is there, and is
+//! is waited for. Who came before it all the same, by another front end or another name, is asked back what he may
+//! cache: tried again when he has answered, the open comes back. What their clients cached is not given back: it keeps others out until the client is there, and is
 //! asked back then ([`Open::take_up`]).
 
 use crate::core::Core;
@@ -48,8 +49,9 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
     let open = place.opened(request, file, Action::Opened, attr, None).open;
     let locked = former.locks.iter().try_for_each(|(range, exclusive)| open.try_lock(*range, *exclusive));
     if let Err(error) = locked {
-        // It may come back later, and its name with it.
-        open.leave(cx).await?;
+        // It may come back later, and its name with it. A name that another takes along goes all the same.
+        core.registry.lock().spare(open.key.file, open.key.id);
+        open.close(cx).await?;
         return Err(error);
     }
     if former.delete_pending {

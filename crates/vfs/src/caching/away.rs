@@ -1,13 +1,16 @@
 //! Holders whose client was away: it had lost its connections, or the process has ended since.
 //!
 //! A client that is away cannot be told of breaks. What it held stands against others as before, and what is asked
-//! back meanwhile it hears when it is back, after the answer that gives it its open again ([`Grant::take_up`]).
+//! back meanwhile it hears when it is back, after the answer that gives it its open again ([`Grant::take_up`]), and it has
+//! all the time for that then.
 //!
 //! What was held before the process ended is *former*: nobody has written down what became of it until then, and the
 //! client's copy may be older than what others have read and written. It only keeps others out until the client has
 //! written back, and is asked back as soon as that is there.
 
-use super::{BREAK_TIMEOUT, Beside, Breaking, Caching, CachingTable, Grant, Granted, Holder, Wish};
+use super::{
+    BREAK_TIMEOUT, Beside, Breaking, Caching, CachingTable, Contest, Grant, Granted, Holder, Told, Wish,
+};
 use tokio::time::Instant;
 
 impl Grant {
@@ -22,20 +25,22 @@ impl Grant {
         if std::mem::take(&mut self.former) {
             let nothing = Caching::empty();
             match self.held.is_answered() {
-                true => {
-                    let until = now + BREAK_TIMEOUT;
-                    self.breaking = Some(Breaking { to: nothing, then: nothing, until });
-                }
+                true => self.breaking = Some(Breaking::new(nothing, nothing, now)),
                 false => self.held = nothing,
             }
         }
         // No break is under way to it yet, and it must not take one for that: Linux would hold on to what it caches and
         // drop the byte-range locks that it has kept to itself.
         let granted = Granted { breaking: false, ..self.granted() };
-        if let Some(breaking) = self.breaking {
+        if let Some(breaking) = &mut self.breaking {
+            // Once: who comes and goes does not hold others up for ever.
+            if !std::mem::replace(&mut breaking.anew, true) {
+                breaking.until = now + BREAK_TIMEOUT;
+            }
+            let to = breaking.to;
             // Counted once more: a client passes over a break that is no newer than that answer.
             self.count_state();
-            self.tell(breaking.to, true, &mut Vec::new());
+            self.tell(to, true, &mut Vec::new());
         }
         granted
     }
@@ -57,6 +62,25 @@ impl CachingTable {
         }
         self.forget_empty();
         self.granted(wish.holder)
+    }
+
+    pub(crate) fn is_former(&self, holder: Holder) -> bool {
+        self.find(holder).is_some_and(|grant| grant.former)
+    }
+
+    /// Breaks what stands against an open that comes back and others have got since the process began, perhaps by a name
+    /// that was not kept for it. Until when to wait, if for anybody.
+    pub(crate) fn contend_newer(
+        &mut self,
+        own: Holder,
+        contest: Contest,
+        now: Instant,
+        told: &mut Vec<Told>,
+    ) -> Option<Instant> {
+        let newer = self.grants.iter_mut().filter(|grant| !grant.former && grant.holder != own);
+        let wait = newer.filter_map(|grant| grant.contend(contest, now, told)).max();
+        self.forget_empty();
+        wait
     }
 
     /// The client of an open is back: what it has, as it is to be told. What it is asked back of that, and what comes to

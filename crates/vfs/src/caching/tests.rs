@@ -238,3 +238,17 @@ fn what_is_asked_back_of_a_client_that_is_away_it_hears_when_it_is_back() {
     let news = Break { held: RWH, left: Caching::READ | Caching::HANDLE, acknowledge: true, epoch: 12 };
     assert_eq!(listen(&mut table), [news]);
 }
+
+#[test]
+fn a_client_that_comes_back_late_has_all_its_time_to_give_back() {
+    let mut table = CachingTable::default();
+    let now = Instant::now();
+    table.grant(of_lease(RWH), Beside::default(), now);
+    let first = table.contend(Some(B), OPEN, now, &mut Vec::new()).unwrap();
+    let late = first - Duration::from_millis(100);
+    assert_eq!(table.take_up(LEASE, late).caching, RWH);
+    assert_eq!(table.breaking_until(first), Some(late + BREAK_TIMEOUT));
+    // Coming once more it has what is left of that.
+    assert_eq!(table.take_up(LEASE, first).caching, RWH);
+    assert_eq!(table.breaking_until(first), Some(late + BREAK_TIMEOUT));
+}

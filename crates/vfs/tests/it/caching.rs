@@ -16,21 +16,21 @@ const R: Caching = Caching::READ;
 const RWH: Caching = Caching::all();
 
 /// An open that caches, and what it was told.
-struct Holder {
-    open: Arc<Open>,
-    got: Caching,
+pub struct Holder {
+    pub open: Arc<Open>,
+    pub got: Caching,
     told: Arc<Mutex<Vec<Break>>>,
 }
 
 impl Holder {
     /// What it keeps, and whether it is to answer.
-    fn told(&self) -> Vec<(Caching, bool)> {
+    pub fn told(&self) -> Vec<(Caching, bool)> {
         let told = std::mem::take(&mut *self.told.lock());
         told.into_iter().map(|what| (what.left, what.acknowledge)).collect()
     }
 }
 
-async fn hold(site: &Site, path: &str, wanted: Caching, change: impl FnOnce(&mut OpenRequest)) -> Holder {
+pub async fn hold(site: &Site, path: &str, wanted: Caching, change: impl FnOnce(&mut OpenRequest)) -> Holder {
     let opened = site
         .try_open(path, WRITE, |request| {
             request.caching = wanted;
@@ -46,7 +46,7 @@ async fn hold(site: &Site, path: &str, wanted: Caching, change: impl FnOnce(&mut
 }
 
 /// A served volume that has begun to tell of changes.
-async fn watched() -> Site {
+pub async fn watched() -> Site {
     let site = site();
     while site.vfs.freshness().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
