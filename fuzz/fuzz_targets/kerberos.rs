@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use smb_core::acceptor::{Acceptor, Judges, Step};
 use smb_core::kerberos::encryption::Usage;
 use smb_core::kerberos::{EncryptionType, Fresh, Key, Keytab, Novelty, Realms, Tickets};
-use smb_core::ntlm::TargetNames;
+use smb_core::ntlm::{Strangers, TargetNames};
 use smb_raw::kerberos::{TicketClient, first_token, with_pac};
 use smb_wire::FileTime;
 use smb_wire::pac::{ClientInfo, LogonInfo, Pac, PacSignature};
@@ -34,7 +34,8 @@ fn log_in(token: &[u8]) -> bool {
     let fresh = Fresh { subkey: Zeroizing::new([1; 32]), confounder: [2; 16], sequence: 3 };
     let tickets = Some(Tickets { keytab: &KEYTAB, realms: &realms, fresh, enter: &mut enter });
     let mut acceptor = Acceptor::new(TargetNames::standalone("far.example"), [7; 8]);
-    let step = acceptor.step(token, NOW, &mut Judges { passwords: None, tickets, anonymous: false });
+    let mut judges = Judges { passwords: None, tickets, strangers: Strangers::default() };
+    let step = acceptor.step(token, NOW, &mut judges);
     matches!(step, Step::Done(_))
 }
 

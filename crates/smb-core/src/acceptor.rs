@@ -21,7 +21,7 @@ use smb_wire::status::NtStatus;
 use smb_wire::time::FileTime;
 
 use crate::kerberos::{self, Membership, MicSigner, Tickets};
-use crate::ntlm::{self, Exchange, Identity, MessageSigner, NtHash, TargetNames};
+use crate::ntlm::{self, Exchange, Identity, MessageSigner, NtHash, Strangers, TargetNames};
 use crate::spnego::{self, ClientToken, Mechanism, NegState, NegTokenInit, Offer};
 
 /// Longest token accepted, in bytes: what SESSION_SETUP's 16-bit length can say.
@@ -31,7 +31,7 @@ pub const MAX_TOKEN_LEN: usize = 65535;
 pub enum Step {
     /// Send this token with `STATUS_MORE_PROCESSING_REQUIRED` and wait for the next one.
     Continue(Vec<u8>),
-    /// The client is who it says.
+    /// The client is who it says, or one of the strangers that are let in.
     Done(Established),
     /// The log-in failed and is over.
     Refused(Refusal),
@@ -49,6 +49,15 @@ pub struct Established {
     pub ticket: Option<Ticket>,
     /// Nobody has logged in: the identity names no user, and the session key is no secret.
     pub anonymous: bool,
+    /// A guest has logged in: the identity names no user of ours, and the session key is none.
+    pub guest: bool,
+}
+
+impl Established {
+    /// Whether the client has proved to be who it says.
+    pub fn is_proved(&self) -> bool {
+        !self.anonymous && !self.guest
+    }
 }
 
 /// What a ticket says besides who the user is.
@@ -134,8 +143,8 @@ pub struct Judges<'p, 't> {
     pub passwords: Option<&'p mut Lookup<'p>>,
     /// Kerberos.
     pub tickets: Option<Tickets<'t>>,
-    /// Whether NTLM lets in who claims no name; of no effect without passwords.
-    pub anonymous: bool,
+    /// Whom NTLM lets in besides users; of no effect without passwords.
+    pub strangers: Strangers,
 }
 
 impl Judges<'_, '_> {
@@ -324,6 +333,7 @@ impl Acceptor {
                 membership: accepted.membership,
             }),
             anonymous: false,
+            guest: false,
         };
         if asks_signature && mic.is_none() {
             let token = spnego::response(NegState::AcceptIncomplete, names, reply, None);
@@ -369,20 +379,23 @@ fn finish(
         },
     };
     let lookup = judges.passwords.as_mut().ok_or(Reason::NtlmBlocked)?;
-    let (identity, login) = exchange.finish(message, lookup, judges.anonymous);
+    let (identity, login) = exchange.finish(message, lookup, judges.strangers);
     let refuse = |reason| Refusal { reason, identity: identity.clone() };
     let login = login.map_err(|refusal| refuse(Reason::Ntlm(refusal)))?;
     let token = match &framing {
         Framing::Raw => Vec::new(),
         Framing::Spnego(mechanisms) => {
             let signer = login.signer.map(Signer::Ntlm);
+            // A guest signs by a key that is not known here.
+            let mic = mic.filter(|_| !login.guest);
             let answer = check_mechanisms(mechanisms, mic, signer.as_ref()).map_err(refuse)?;
             spnego::response(NegState::AcceptCompleted, None, None, answer.as_deref())
         }
     };
     let session_key = Zeroizing::new(login.session_key.to_vec());
     let identity = identity.unwrap_or_default();
-    Ok(Step::Done(Established { token, identity, session_key, ticket: None, anonymous: login.anonymous }))
+    let (anonymous, guest) = (login.anonymous, login.guest);
+    Ok(Step::Done(Established { token, identity, session_key, ticket: None, anonymous, guest }))
 }
 
 /// The last leg of a client that was asked for its signature.

@@ -75,6 +75,11 @@ impl Sid {
         Self { authority: 5, sub_authorities: vec![32, 545] }
     }
 
+    /// The guests of this machine, `S-1-5-32-546`.
+    pub fn guests() -> Self {
+        Self { authority: 5, sub_authorities: vec![32, 546] }
+    }
+
     /// A POSIX user without a mapping, `S-1-22-1-uid`.
     pub fn unix_user(uid: u32) -> Self {
         Self { authority: 22, sub_authorities: vec![1, uid] }

@@ -27,7 +27,7 @@ use smb_core::algorithm::SigningAlgorithm;
 use smb_core::kdf::{self, SessionKeys};
 use smb_core::kerberos::Tickets;
 use smb_core::negotiate::Agreement;
-use smb_core::ntlm::{Identity, TargetNames};
+use smb_core::ntlm::{Identity, Strangers, TargetNames};
 use smb_core::preauth::PreauthHash;
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::{Role, Signer};
@@ -111,8 +111,8 @@ fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, 
     let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
     let mut judge = |tickets: Option<Tickets<'_>>| {
         let passwords: Option<&mut Lookup<'_>> = if server.config.ntlm { Some(&mut lookup) } else { None };
-        let anonymous = server.config.admits_nobody();
-        acceptor.step(token, now, &mut Judges { passwords, tickets, anonymous })
+        let strangers = Strangers { anonymous: server.config.admits_nobody(), guests: false };
+        acceptor.step(token, now, &mut Judges { passwords, tickets, strangers })
     };
     Ok(match &server.tickets {
         Some(desk) => desk.judge(|tickets| judge(Some(tickets)))?,

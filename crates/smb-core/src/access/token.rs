@@ -21,7 +21,7 @@ bitflags! {
     }
 }
 
-/// A user who was authenticated.
+/// A user who was authenticated, or a stranger who was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// The user.
@@ -47,6 +47,13 @@ impl Token {
     /// Whoever logged in without a name (S-1-5-7). As with Windows that is nobody whom entries for Everyone mean.
     pub fn anonymous() -> Self {
         Self { user: Sid::anonymous(), groups: vec![Sid::network()], privileges: Privileges::empty() }
+    }
+
+    /// Whoever logged in without proving a name, where guests may: one of Guests and Everyone, but no user who was
+    /// authenticated.
+    pub fn guest(user: Sid) -> Self {
+        let groups = vec![Sid::guests(), Sid::everyone(), Sid::network()];
+        Self { user, groups, privileges: Privileges::empty() }
     }
 
     /// Whether the SID is the user's or one of the user's groups'.

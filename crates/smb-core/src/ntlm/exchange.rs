@@ -15,6 +15,8 @@ const PROOF_LEN: usize = 16;
 const RESPONSE_HEAD_LEN: usize = PROOF_LEN + 28;
 /// The session base key of an anonymous log-in (MS-NLMP 3.2.5.1.2): everybody knows it.
 const ANONYMOUS_KEY: [u8; 16] = [0; 16];
+/// Stands in for the key of a guest, who has none.
+const NO_KEY: [u8; 16] = [0; 16];
 /// Stands in for the hash of an unknown user, so that refusing it takes the same work.
 const NOBODY: [u8; 16] = [0x5a; 16];
 
@@ -69,6 +71,17 @@ pub struct Login {
     pub signer: Option<MessageSigner>,
     /// Nobody has logged in: no name was claimed, nothing was proved, and the key is no secret.
     pub anonymous: bool,
+    /// A guest has logged in, under a name that is nobody's here: nothing was proved, and there is no key.
+    pub guest: bool,
+}
+
+/// Who is let in besides users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Strangers {
+    /// Who claims no name.
+    pub anonymous: bool,
+    /// Who claims a name that no user has.
+    pub guests: bool,
 }
 
 /// A log-in that waits for the client's AUTHENTICATE.
@@ -108,12 +121,12 @@ impl Exchange {
     /// Judges an AUTHENTICATE. The identity is what the client claims; it is proven only if the login is `Ok`.
     ///
     /// `lookup` gives the NT hash of a user, by user name and domain as the client spells them; it should
-    /// compare without regard to case. Nobody is let in by an anonymous log-in only where `anonymous` says so.
+    /// compare without regard to case. `strangers` says who besides users is let in.
     pub fn finish(
         self,
         message: &[u8],
         lookup: &mut dyn FnMut(&Identity) -> Option<NtHash>,
-        anonymous: bool,
+        strangers: Strangers,
     ) -> (Option<Identity>, Result<Login, Refusal>) {
         let Some(authenticate) = Authenticate::read(message) else { return (None, Err(Refusal::Malformed)) };
         let identity = Identity {
@@ -121,9 +134,9 @@ impl Exchange {
             domain: authenticate.domain.text.clone(),
             workstation: authenticate.workstation.text.clone(),
         };
-        let login = match anonymous && authenticate.is_anonymous() {
-            true => self.login(&authenticate, &Zeroizing::new(ANONYMOUS_KEY), anonymous),
-            false => self.judge(message, &authenticate, &identity, lookup),
+        let login = match strangers.anonymous && authenticate.is_anonymous() {
+            true => self.login(&authenticate, &Zeroizing::new(ANONYMOUS_KEY), true),
+            false => self.judge(message, &authenticate, &identity, lookup, strangers.guests),
         };
         (Some(identity), login)
     }
@@ -134,10 +147,11 @@ impl Exchange {
         authenticate: &Authenticate<'_>,
         identity: &Identity,
         lookup: &mut dyn FnMut(&Identity) -> Option<NtHash>,
+        guests: bool,
     ) -> Result<Login, Refusal> {
         let (proof, blob) = ntlm_v2_response(authenticate)?;
         if identity.user.eq_ignore_ascii_case("guest") {
-            return Err(Refusal::Guest);
+            return if guests { Ok(Login::guest()) } else { Err(Refusal::Guest) };
         }
         let pairs = &authenticate.nt_response[RESPONSE_HEAD_LEN..];
         let mic_announced = announces_mic(pairs).ok_or(Refusal::Malformed)?;
@@ -149,7 +163,7 @@ impl Exchange {
         let expected = hmac_md5(&key[..], &[&self.challenge, blob]);
         let proven = constant_time::verify_slices_are_equal(&expected[..], proof).is_ok();
         if !(proven & known) {
-            return Err(Refusal::BadCredentials);
+            return if guests && !known { Ok(Login::guest()) } else { Err(Refusal::BadCredentials) };
         }
 
         let login = self.login(authenticate, &hmac_md5(&key[..], &[proof]), false)?;
@@ -169,7 +183,7 @@ impl Exchange {
         let flags = self.flags.and(authenticate.flags);
         let session_key = exported_session_key(flags, base_key, authenticate)?;
         let signer = MessageSigner::new(&session_key, flags);
-        Ok(Login { session_key, signer, anonymous })
+        Ok(Login { session_key, signer, anonymous, guest: false })
     }
 
     /// The message integrity code covers all three messages, its own field taken as zero (MS-NLMP 3.1.5.1.2).
@@ -189,6 +203,13 @@ impl Exchange {
         ];
         let expected = hmac_md5(&session_key[..], &parts);
         constant_time::verify_slices_are_equal(&expected[..], mic).map_err(|_| Refusal::BadMic)
+    }
+}
+
+impl Login {
+    /// Whatever key the client has was made of a password that is not known here.
+    fn guest() -> Self {
+        Self { session_key: Zeroizing::new(NO_KEY), signer: None, anonymous: false, guest: true }
     }
 }
 

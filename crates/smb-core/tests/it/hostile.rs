@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use smb_core::acceptor::{Acceptor, Judges, Step};
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
-use smb_core::ntlm::{Identity, NtHash, TargetNames, nt_hash};
+use smb_core::ntlm::{Identity, NtHash, Strangers, TargetNames, nt_hash};
 use smb_core::sealing::Opener;
 use smb_core::signing::{Role, Signer};
 use smb_core::spnego;
@@ -21,7 +21,7 @@ fn step(acceptor: &mut Acceptor, token: &[u8]) -> Step {
     acceptor.step(
         token,
         FileTime(1),
-        &mut Judges { passwords: Some(&mut lookup), tickets: None, anonymous: false },
+        &mut Judges { passwords: Some(&mut lookup), tickets: None, strangers: Strangers::default() },
     )
 }
 

@@ -8,7 +8,7 @@ use smb_core::kerberos::{
     EncryptionType, Fresh, Key, Keytab, KeytabError, MAX_GROUPS, Novelty, Realms, Refusal as Kerberos,
     ReplayCache, Tickets,
 };
-use smb_core::ntlm::TargetNames;
+use smb_core::ntlm::{Strangers, TargetNames};
 use smb_raw::kerberos::{TicketClient, element, first_token, pac, with_pac};
 use smb_raw::spnego::{KERBEROS, MS_KERBEROS, NTLMSSP, neg_token_init, neg_token_resp, wrap};
 use smb_wire::{FileTime, NtStatus};
@@ -170,7 +170,7 @@ impl Realm {
             Fresh { subkey: Zeroizing::new([0x44; 32]), confounder: [0x55; 16], sequence: 0x8000_0007 };
         let (keytab, realms) = (&self.keytab, &self.realms);
         let tickets = Some(Tickets { keytab, realms, fresh, enter: &mut enter });
-        acceptor.step(token, NOW, &mut Judges { passwords: None, tickets, anonymous: false })
+        acceptor.step(token, NOW, &mut Judges { passwords: None, tickets, strangers: Strangers::default() })
     }
 
     fn try_once(&mut self, request: &[u8]) -> Result<Established, Refusal> {

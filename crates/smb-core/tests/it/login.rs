@@ -1,7 +1,7 @@
 //! Log-ins against the acceptor: honest clients of every make, and clients that cheat.
 
 use smb_core::acceptor::{Acceptor, Established, Judges, Reason, Refusal, Step};
-use smb_core::ntlm::{self, Identity, NtHash, TargetNames, nt_hash};
+use smb_core::ntlm::{self, Identity, NtHash, Strangers, TargetNames, nt_hash};
 use smb_core::spnego::{Offer, server_hint};
 use smb_wire::time::FileTime;
 
@@ -23,12 +23,12 @@ fn acceptor() -> Acceptor {
 }
 
 fn step(acceptor: &mut Acceptor, token: &[u8]) -> Step {
-    step_of(acceptor, token, false)
+    step_of(acceptor, token, Strangers::default())
 }
 
-/// Where nobody may log in, or not.
-fn step_of(acceptor: &mut Acceptor, token: &[u8], anonymous: bool) -> Step {
-    let mut judges = Judges { passwords: Some(&mut lookup), tickets: None, anonymous };
+/// Where such strangers may log in.
+fn step_of(acceptor: &mut Acceptor, token: &[u8], strangers: Strangers) -> Step {
+    let mut judges = Judges { passwords: Some(&mut lookup), tickets: None, strangers };
     acceptor.step(token, FileTime(132_000_000_000_000_000), &mut judges)
 }
 
@@ -56,16 +56,19 @@ fn done(step: Step) -> Established {
     }
 }
 
+const NAMELESS: Strangers = Strangers { anonymous: true, guests: false };
+const GUESTS: Strangers = Strangers { anonymous: false, guests: true };
+
 fn raw(client: &Client) -> (Step, [u8; 16]) {
-    raw_of(client, false)
+    raw_of(client, Strangers::default())
 }
 
-fn raw_of(client: &Client, anonymous: bool) -> (Step, [u8; 16]) {
+fn raw_of(client: &Client, strangers: Strangers) -> (Step, [u8; 16]) {
     let mut acceptor = acceptor();
     let negotiate = client.negotiate();
-    let challenge = go_on(step_of(&mut acceptor, &negotiate, anonymous));
+    let challenge = go_on(step_of(&mut acceptor, &negotiate, strangers));
     let authenticated = client.authenticate(&negotiate, &challenge);
-    (step_of(&mut acceptor, &authenticated.message, anonymous), authenticated.session_key)
+    (step_of(&mut acceptor, &authenticated.message, strangers), authenticated.session_key)
 }
 
 fn find_challenge(token: &[u8]) -> Vec<u8> {
@@ -230,12 +233,12 @@ fn nobody_is_let_in_where_that_is_allowed_and_by_a_key_that_is_no_secret() {
     let bare = Client { lm_response: &[], domain: "FAR", ..NOBODY };
     for client in [NOBODY, Client { flags: USUAL, ..NOBODY }, bare] {
         assert_eq!(refused(raw(&client).0).reason, Reason::Ntlm(ntlm::Refusal::Anonymous));
-        let (step, session_key) = raw_of(&client, true);
+        let (step, session_key) = raw_of(&client, NAMELESS);
         let established = done(step);
         assert!(established.anonymous && established.identity.user.is_empty());
         assert_eq!(established.session_key[..], session_key, "the one that the client sent");
         let without = Client { flags: client.flags & !KEY_EXCHANGE, ..client };
-        assert_eq!(done(raw_of(&without, true).0).session_key[..], [0; 16]);
+        assert_eq!(done(raw_of(&without, NAMELESS).0).session_key[..], [0; 16]);
     }
 }
 
@@ -257,13 +260,13 @@ fn half_an_anonymous_log_in_is_none() {
         Client { flags: USUAL | ANONYMOUS, ..alice() },
         Client { user: "guest", ..NOBODY },
     ] {
-        let reason = refused(raw_of(&client, true).0).reason;
+        let reason = refused(raw_of(&client, NAMELESS).0).reason;
         let expected = [ntlm::Refusal::Anonymous, ntlm::Refusal::NotNtlmV2].map(Reason::Ntlm);
         assert!(expected.contains(&reason), "{:?} {reason}", client.user);
     }
-    assert!(!done(raw_of(&alice(), true).0).anonymous);
+    assert!(!done(raw_of(&alice(), NAMELESS).0).anonymous);
     assert_eq!(
-        refused(raw_of(&Client { password: "wrong", ..alice() }, true).0).reason,
+        refused(raw_of(&Client { password: "wrong", ..alice() }, NAMELESS).0).reason,
         Reason::Ntlm(ntlm::Refusal::BadCredentials)
     );
 }
@@ -368,4 +371,62 @@ fn hint_of_the_negotiate_response() {
         a3 2a 30 28 a0 26 1b 24 6e 6f 74 5f 64 65 66 69 6e 65 64 5f 69 6e 5f 52 46 43 34 31 37 38 40 70 6c
         65 61 73 65 5f 69 67 6e 6f 72 65";
     assert_eq!(server_hint(Offer { kerberos: false, ntlm: true }), hex(expected));
+}
+
+/// Whatever the password: there is none to compare it with, and no key that both sides know.
+#[test]
+fn who_has_an_unknown_name_is_a_guest_where_guests_are_let_in() {
+    for user in ["mallory", "Guest", "GUEST", "alicf", "Administrator"] {
+        let client = Client { user, ..Client::default() };
+        assert!(matches!(raw(&client).0, Step::Refused(_)), "{user}");
+        for client in [client, Client { user, password: "", mic: Mic::None, ..Client::default() }] {
+            let established = done(raw_of(&client, GUESTS).0);
+            assert!(established.guest && !established.anonymous && !established.is_proved());
+            assert_eq!(established.identity.user, user);
+        }
+    }
+}
+
+#[test]
+fn a_user_never_becomes_a_guest() {
+    let alice = Client::default;
+    let reason = |client: &Client| refused(raw_of(client, GUESTS).0).reason;
+    for client in [
+        Client { password: "wrong", ..alice() },
+        Client { password: "", ..alice() },
+        Client { user: "ALICE", password: "", mic: Mic::None, ..alice() },
+        Client { domain: "elsewhere", password: "wrong", ..alice() },
+    ] {
+        assert_eq!(reason(&client), Reason::Ntlm(ntlm::Refusal::BadCredentials), "{:?}", client.domain);
+    }
+    assert_eq!(reason(&Client { mic: Mic::Wrong, ..alice() }), Reason::Ntlm(ntlm::Refusal::BadMic));
+    assert!(done(raw_of(&alice(), GUESTS).0).is_proved());
+}
+
+/// A guest's response is one of NTLMv2 all the same, and who gives no name is nobody.
+#[test]
+fn a_guest_is_one_by_the_whole_form() {
+    let mallory = || Client { user: "mallory", ..Client::default() };
+    for client in [
+        Client { nt_response: Some(&[]), ..mallory() },
+        Client { nt_response: Some(&[7; 24]), ..mallory() },
+        Client { flags: USUAL | ANONYMOUS, ..mallory() },
+        Client { user: "", ..mallory() },
+        NOBODY,
+    ] {
+        assert!(matches!(raw_of(&client, GUESTS).0, Step::Refused(_)), "{:?}", client.user);
+    }
+}
+
+/// His signature of the mechanism list cannot be checked, and is not: he has nothing to lose by another list.
+#[test]
+fn a_guests_signature_of_the_mechanism_list_is_passed_over() {
+    let mallory = Client { user: "mallory", ..Client::default() };
+    let mut acceptor = acceptor();
+    let negotiate = mallory.negotiate();
+    let (init, _list) = neg_token_init(&[NTLMSSP], Some(&negotiate));
+    let challenge = go_on(step_of(&mut acceptor, &init, GUESTS));
+    let message = mallory.authenticate(&negotiate, &find_challenge(&challenge)).message;
+    let last = neg_token_resp(Some(&message), Some(&[1; 16]));
+    assert!(done(step_of(&mut acceptor, &last, GUESTS)).guest);
 }

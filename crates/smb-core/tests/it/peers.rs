@@ -2,7 +2,7 @@
 //! checked our answers (pyspnego the signed mechanism list too) and came to the same session key.
 
 use smb_core::acceptor::{Acceptor, Judges, Step};
-use smb_core::ntlm::{Identity, TargetNames, nt_hash};
+use smb_core::ntlm::{Identity, Strangers, TargetNames, nt_hash};
 use smb_wire::time::FileTime;
 
 use crate::vector_file::Vectors;
@@ -14,7 +14,8 @@ fn replay(vectors: &Vectors, password: &str) -> Option<[u8; 16]> {
             assert_eq!((identity.user.as_str(), identity.domain.as_str()), ("alice", "FAR"));
             Some(nt_hash(password))
         };
-        let mut judges = Judges { passwords: Some(&mut lookup), tickets: None, anonymous: false };
+        let mut judges =
+            Judges { passwords: Some(&mut lookup), tickets: None, strangers: Strangers::default() };
         acceptor.step(vectors.get(request), FileTime(133_500_000_000_000_000), &mut judges)
     };
     match step("request_1") {

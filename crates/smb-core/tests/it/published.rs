@@ -3,7 +3,7 @@
 
 use smb_core::algorithm::Cipher;
 use smb_core::kdf::derive;
-use smb_core::ntlm::{Exchange, Identity, TargetNames, nt_hash};
+use smb_core::ntlm::{Exchange, Identity, Strangers, TargetNames, nt_hash};
 use smb_core::preauth::PreauthHash;
 use smb_core::sealing::{OpenError, Opener, SealError, Sealer, TRANSFORM_HEADER_LEN};
 use smb_wire::negotiate::Dialect;
@@ -146,12 +146,15 @@ fn ntlm_v2_example() {
         Exchange::begin(&negotiate, &names, vectors.array("server_challenge"), FileTime(0)).unwrap().0
     };
     let authenticate = vectors.get("authenticate");
-    let (identity, login) = begin().finish(authenticate, &mut |_| Some(nt_hash("Password")), false);
+    let (identity, login) =
+        begin().finish(authenticate, &mut |_| Some(nt_hash("Password")), Strangers::default());
     let expected = Identity { user: "User".into(), domain: "Domain".into(), workstation: "COMPUTER".into() };
     assert_eq!(identity, Some(expected));
     let login = login.unwrap();
     assert_eq!(login.session_key.as_slice(), vectors.get("session_key"));
     assert!(login.signer.is_some());
-    assert!(begin().finish(authenticate, &mut |_| Some(nt_hash("password")), false).1.is_err());
-    assert!(begin().finish(authenticate, &mut |_| None, false).1.is_err());
+    assert!(
+        begin().finish(authenticate, &mut |_| Some(nt_hash("password")), Strangers::default()).1.is_err()
+    );
+    assert!(begin().finish(authenticate, &mut |_| None, Strangers::default()).1.is_err());
 }

@@ -70,6 +70,10 @@ pub struct Account {
 /// The group "None", which every user of a machine has for its primary one.
 pub(super) const RID_NONE: u32 = 513;
 const NONE: &str = "None";
+/// The account of guests, which every machine has. It is no user's: nobody logs in by its password.
+pub const RID_GUEST: u32 = 501;
+/// Its name.
+pub const GUEST: &str = "Guest";
 
 /// Number, name and kind of an account in its domain.
 pub(super) type Entry<'f> = (u32, &'f str, NameUse);
@@ -79,21 +83,24 @@ impl AccountFacts {
     pub(super) fn by_id(&self, relative_id: u32) -> Option<Entry<'_>> {
         let user = self.users.by_id(relative_id).map(|user| entry(user, NameUse::User));
         let group = || self.groups.by_id(relative_id).map(|group| entry(group, NameUse::Alias));
-        let none = (relative_id == RID_NONE).then_some((RID_NONE, NONE, NameUse::Group));
-        user.or_else(group).or(none)
+        user.or_else(group).or_else(|| everywhere().find(|(known, ..)| *known == relative_id))
     }
 
     /// The account of the machine with this name, in any case.
     pub(super) fn by_name(&self, name: &str) -> Option<Entry<'_>> {
         let user = self.users.by_name(name).map(|user| entry(user, NameUse::User));
         let group = || self.groups.by_name(name).map(|group| entry(group, NameUse::Alias));
-        let none = name.eq_ignore_ascii_case(NONE).then_some((RID_NONE, NONE, NameUse::Group));
-        user.or_else(group).or(none)
+        user.or_else(group).or_else(|| everywhere().find(|(_, known, _)| name.eq_ignore_ascii_case(known)))
     }
 
     fn name_in(&self, machine: &str, (relative_id, name, name_use): Entry<'_>) -> Option<Named> {
         named(machine, self.machine.clone()?, relative_id, name, name_use)
     }
+}
+
+/// The accounts that every machine has.
+fn everywhere() -> impl Iterator<Item = Entry<'static>> {
+    [(RID_GUEST, GUEST, NameUse::User), (RID_NONE, NONE, NameUse::Group)].into_iter()
 }
 
 fn entry(account: &Account, name_use: NameUse) -> Entry<'_> {

@@ -294,6 +294,7 @@ fn sids_of_every_kind_have_names() {
         ("S-1-5-21-1-2-3", "FAR\\ Domain"),
         ("S-1-5-21-1-2-3-1000", "FAR\\ann User"),
         ("S-1-5-21-1-2-3-513", "FAR\\None Group"),
+        ("S-1-5-21-1-2-3-501", "FAR\\Guest User"),
         ("S-1-5-21-1-2-3-2000", "FAR\\staff Alias"),
         ("S-1-22-1-0", "Unix User\\root User"),
         ("S-1-22-1-77", "Unix User\\77 User"),
@@ -304,7 +305,9 @@ fn sids_of_every_kind_have_names() {
     for nobody in ["S-1-5-21-1-2-3-1001", "S-1-5-21-9-9-9-1000", "S-1-22-3-1", "S-1-16-8192"] {
         assert_eq!(name(nobody), None);
     }
-    for text in ["ann", "FAR\\Ann", "far\\staff", "everyone", "builtin\\users", "Unix User\\root"] {
+    for text in
+        ["ann", "FAR\\Ann", "far\\staff", "far\\guest", "everyone", "builtin\\users", "Unix User\\root"]
+    {
         assert!(accounts::by_name(&facts, text).is_some(), "{text}");
     }
     assert_eq!(accounts::by_name(&facts, "Far").unwrap().name_use, accounts::NameUse::Domain);
