@@ -279,6 +279,8 @@ pub struct UserTable {
 #[derive(Default)]
 struct Seen {
     stamp: Option<Stamp>,
+    /// The file is there, and cannot be read.
+    broken: bool,
     table: Table,
     all: Arc<[KnownUser]>,
 }
@@ -309,6 +311,11 @@ impl UserTable {
         self.user(name).and_then(|user| user.number)
     }
 
+    /// Whether the file can be read: else who is not found in it may be a user.
+    pub fn is_readable(&self) -> bool {
+        !self.seen().broken
+    }
+
     /// All of them: the same list as long as the file is the same.
     pub fn all(&self) -> Arc<[KnownUser]> {
         Arc::clone(&self.seen().all)
@@ -326,6 +333,7 @@ impl UserTable {
         if seen.stamp != stamp {
             let table = self.read();
             seen.stamp = stamp;
+            seen.broken = table.is_err();
             seen.table = table.unwrap_or_else(|why| {
                 tracing::error!(%why, "nobody can log in until the users file is mended");
                 Table::default()
@@ -455,6 +463,7 @@ mod tests {
         assert!(table.nt_hash("alice").is_some());
         std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(table.nt_hash("alice").is_none());
+        assert!(!table.is_readable(), "she is a user all the same");
         assert!(file.names().unwrap_err().contains("chmod 600"));
         assert!(UserTable::open(dir.path()).is_err());
 

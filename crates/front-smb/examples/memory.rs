@@ -18,6 +18,10 @@ impl Users for Two {
         )
     }
 
+    fn are_known(&self) -> bool {
+        true
+    }
+
     fn number(&self, user: &str) -> Option<u32> {
         ["user", "user2"].iter().position(|known| user.eq_ignore_ascii_case(known)).map(|at| 1000 + at as u32)
     }

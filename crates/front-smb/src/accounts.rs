@@ -71,6 +71,11 @@ impl Accounts {
         })
     }
 
+    /// Who guests are to security descriptors.
+    pub(crate) fn guest(&self) -> Token {
+        identity::guest(&self.domain)
+    }
+
     /// What the pipes tell.
     pub(crate) fn facts(&self) -> Arc<AccountFacts> {
         let users = self.users.all();

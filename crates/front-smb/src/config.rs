@@ -34,6 +34,9 @@ pub trait Users: Send + Sync + 'static {
     /// somebody else; from 1000 on, as Windows counts, to [`crate::USER_NUMBER_MAX`].
     fn number(&self, user: &str) -> Option<u32>;
 
+    /// Whether all users are known now: else a name that is not known may be a user's, and nobody becomes a guest by it.
+    fn are_known(&self) -> bool;
+
     /// All users; the same list again as long as nothing has changed, for it is looked at often.
     fn all(&self) -> Arc<[KnownUser]>;
 }
@@ -181,6 +184,9 @@ pub struct Share {
     pub read_only: bool,
     /// Who may connect; empty: everyone who can log in.
     pub users: People,
+    /// Whether guests may connect besides: who gives a name that no user has, or none. Of no effect where signing or
+    /// encryption is required, for a guest has no key.
+    pub guests: bool,
     /// Left out of browse lists.
     pub hidden: bool,
     /// Listings leave out what the user may not read.
@@ -216,6 +222,7 @@ impl Share {
             comment: String::new(),
             read_only: false,
             users: People::default(),
+            guests: false,
             hidden: false,
             hide_unreadable: false,
             continuously_available: false,

@@ -84,7 +84,10 @@ pub(crate) struct Connection {
     room: Arc<Semaphore>,
     /// Room for what was restored and is not answered, in units of [`RESTORED_UNIT_BYTES`].
     restored_room: Arc<Semaphore>,
+    /// A user has logged in.
     known: AtomicBool,
+    /// A user or a guest has logged in.
+    may_open_files: AtomicBool,
     /// For tests alone: bytes before the data of a READ.
     pub(crate) read_padding: AtomicU8,
 }
@@ -117,6 +120,7 @@ impl Connection {
                 (limits::RESTORED_ROOM_BYTES / RESTORED_UNIT_BYTES) as usize,
             )),
             known: AtomicBool::new(false),
+            may_open_files: AtomicBool::new(false),
             read_padding: AtomicU8::new(0),
         })
     }
@@ -167,23 +171,27 @@ impl Connection {
         sessions.filter(|session| !session.is_gone()).cloned().collect()
     }
 
-    /// Whether somebody has ever logged in here.
+    /// Whether a user has ever logged in here.
     pub(crate) fn was_known(&self) -> bool {
         self.known.load(Ordering::Relaxed)
     }
 
-    /// Takes a session in. Once somebody has logged in the limits for strangers end.
+    /// Takes a session in. Once a user has logged in the limits for strangers end. A guest needs as much for a request as a
+    /// user; he is counted as a stranger on.
     pub(crate) fn enter_session(&self, channel: Channel) {
         let is_known = !channel.session.nobodys;
+        let may_open_files = !channel.session.is_anonymous();
         let mut channels = self.channels.write();
         if channels.len() >= limits::SESSIONS_PER_CONNECTION_MAX {
             channels.retain(|_, channel| !channel.session.is_gone());
         }
         channels.insert(channel.session.id, channel);
         drop(channels);
-        if is_known && !self.known.swap(true, Ordering::Relaxed) {
+        if may_open_files && !self.may_open_files.swap(true, Ordering::Relaxed) {
             self.credits.lock().set_limit(limits::CREDITS_MAX);
-            self.server.leave_anonymous(self.peer.ip());
+        }
+        if is_known && !self.known.swap(true, Ordering::Relaxed) {
+            self.server.strangers.leave(self.peer.ip());
         }
     }
 
@@ -217,7 +225,7 @@ impl Connection {
     }
 
     fn message_limit(&self) -> usize {
-        if self.was_known() {
+        if self.may_open_files.load(Ordering::Relaxed) {
             limits::PAYLOAD_MAX_BYTES as usize + limits::MESSAGE_OVERHEAD_MAX_BYTES
         } else {
             limits::ANONYMOUS_MESSAGE_MAX_BYTES
@@ -373,7 +381,7 @@ async fn run<T: Transport>(
                 return Err(Disconnect("the client takes no answers".to_owned()));
             }
             () = until(nobody_since.map(|since| since + limits::LOGON_PATIENCE)) => {
-                return match connection.was_known() {
+                return match connection.may_open_files.load(Ordering::Relaxed) {
                     true => Ok(()),
                     false => Err(Disconnect("nobody logged in in time".to_owned())),
                 };

@@ -232,8 +232,9 @@ impl Exchange<'_> {
         let signed = request.header.flags.contains(Flags::SIGNED);
         if signed && !channel.signer.verify(&request.message) {
             tracing::warn!(peer = %self.connection.peer, command = ?request.header.command, "bad signature");
-            // With a key that is a secret nothing is signed for who does not know it.
-            return Err(Refused { status: NtStatus::ACCESS_DENIED, sign: session.nobodys });
+            // With a key that is a secret nothing is signed for who does not know it, and a guest has none.
+            let sign = session.nobodys && !session.is_guest();
+            return Err(Refused { status: NtStatus::ACCESS_DENIED, sign });
         }
         if !signed && session.signing_required {
             return Err(NtStatus::ACCESS_DENIED.into());

@@ -10,6 +10,8 @@
 //! here besides. A realm that says nothing of SIDs leaves that to us: a user whom the server knows by password is the
 //! same one, and any other has a SID made of the principal's name, the same at every server.
 //!
+//! Guests are all one account, `...-501`, in Guests (`S-1-5-32-546`), which is the group of what they make, and Everyone.
+//!
 //! Administrators (`ServerConfig::administrators`) are in the group `S-1-5-32-544` and have the privileges of one:
 //! they may take ownership, read and write system lists, make anybody the owner, and, where a client opens with
 //! FILE_OPEN_FOR_BACKUP_INTENT, read and write whatever descriptors say.
@@ -18,6 +20,7 @@ use smb_core::acceptor::Ticket;
 use smb_core::access::{Privileges, Token};
 use smb_wire::Sid;
 use smb_wire::ids::Guid;
+use smb_wire::rpc::accounts::RID_GUEST;
 
 /// "None", the primary group of all users of a machine.
 const NONE: u32 = 513;
@@ -57,6 +60,12 @@ pub(crate) fn token(domain: &Sid, number: Option<u32>, ticket: Option<&Ticket>) 
     };
     groups.push(Sid::users());
     Some(Token::authenticated(user, groups, Privileges::empty()))
+}
+
+/// The token of whoever is let in as a guest.
+pub(crate) fn guest(domain: &Sid) -> Token {
+    // A domain has room for a number: the configuration takes no other.
+    Token::guest(domain.child(RID_GUEST).unwrap_or_else(Sid::anonymous))
 }
 
 /// The same user in further groups of the server's domain, by their numbers.
@@ -109,6 +118,20 @@ mod tests {
             Some(NONE),
             "what they make is no matter of the group"
         );
+    }
+
+    #[test]
+    fn a_guest_is_an_account_of_its_own_and_no_user() {
+        let here = domain(SERVER);
+        let guest = guest(&here);
+        assert_eq!((guest.user.relative_id(), guest.primary_group()), (Some(501), &Sid::guests()));
+        assert!(
+            guest.user.is_child_of(&here) && guest.contains(&Sid::everyone()) && guest.privileges.is_empty()
+        );
+        for users in [Sid::authenticated_users(), Sid::users(), Sid::administrators(), Sid::anonymous()] {
+            assert!(!guest.contains(&users), "{users}");
+        }
+        assert!(!guest.groups.iter().any(|group| group.is_child_of(&here)), "not in None either");
     }
 
     #[test]

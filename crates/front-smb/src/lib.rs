@@ -47,6 +47,7 @@ mod outbox;
 mod people;
 mod persistent;
 mod pipe;
+mod places;
 mod reply;
 mod request;
 mod rights;

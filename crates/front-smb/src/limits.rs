@@ -12,7 +12,7 @@ pub const MESSAGE_OVERHEAD_MAX_BYTES: usize = 64 * 1024;
 pub const ANONYMOUS_MESSAGE_MAX_BYTES: usize = 128 * 1024;
 /// A connection on which nobody is logged in is closed after this time.
 pub const LOGON_PATIENCE: Duration = Duration::from_secs(20);
-/// Log-ins under way on a connection on which nobody has logged in yet.
+/// Log-ins under way, and sessions, on a connection on which no user has logged in yet.
 pub const ANONYMOUS_LOGONS_MAX: usize = 16;
 /// Connections at a time.
 pub const CONNECTIONS_MAX: usize = 16_384;
@@ -33,6 +33,13 @@ pub const OPENS_PER_SESSION_MAX: usize = 16 * 1024;
 /// Tree connects of one anonymous session, and its opens: a client has one, and asks two pipes.
 pub const ANONYMOUS_TREES_MAX: usize = 4;
 pub const ANONYMOUS_OPENS_MAX: usize = 4;
+/// Sessions of guests at a time from one address. So that guests leave some of
+/// [`ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX`], of which theirs go on to be, to users who come to log in.
+pub const GUEST_SESSIONS_PER_ADDRESS_MAX: usize = 32;
+/// Tree connects of one guest's session.
+pub const GUEST_TREES_MAX: usize = 16;
+/// Its opens.
+pub const GUEST_OPENS_MAX: usize = 1024;
 /// Opens of one user that are kept for clients which are away.
 pub const KEPT_OPENS_PER_USER_MAX: usize = 16 * 1024;
 /// How long a durable open of the first form is kept (Windows: 16 min).

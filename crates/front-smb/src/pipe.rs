@@ -1,7 +1,8 @@
 //! Named pipes of IPC$: DCE/RPC over a pipe, answered at once (MS-RPCE, MS-SRVS, MS-WKST, MS-LSAT, MS-SAMR).
 //!
 //! A pipe holds what was answered and not read yet. Requests are small and answered from the lists of shares and
-//! accounts; there is no server behind. Nobody (an anonymous session) is told of shares and the server, never of users.
+//! accounts; there is no server behind. Strangers (an anonymous session, a guest's) are told of shares and the server, never
+//! of users.
 
 use crate::limits;
 use crate::server::State;
@@ -37,7 +38,7 @@ impl Pipe {
     pub(crate) fn admit(&self, caller: &Session) -> Result<(), NtStatus> {
         match self.service {
             Service::Srvsvc | Service::Wkssvc => Ok(()),
-            Service::Lsarpc | Service::Samr if caller.is_anonymous() => Err(NtStatus::ACCESS_DENIED),
+            Service::Lsarpc | Service::Samr if caller.is_strangers() => Err(NtStatus::ACCESS_DENIED),
             Service::Lsarpc | Service::Samr => Ok(()),
         }
     }

@@ -14,11 +14,12 @@ use crate::kept::Kept;
 use crate::limits;
 use crate::open::{self, FileOpen, Open};
 use crate::persistent::Restorations;
+use crate::places::Places;
 use crate::session::{ConnectionId, Session};
 use crate::tickets::TicketDesk;
 use crate::transport::quic::{Certificate, Identity, Quic};
 use crate::transport::{Arrived, Kind, Listener, Transport, quic, tcp};
-use crate::turns::{Turns, place_of};
+use crate::turns::Turns;
 use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use smb_core::compression::Compression;
@@ -28,7 +29,7 @@ use smb_core::throttle::{Throttle, ThrottlePolicy};
 use smb_wire::negotiate::{Capabilities, Dialect};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -77,7 +78,10 @@ pub(crate) struct State {
     pub(crate) turns: Turns,
     /// Log-in by Kerberos, if it is offered.
     pub(crate) tickets: Option<TicketDesk>,
-    anonymous: Mutex<HashMap<IpAddr, usize>>,
+    /// Connections on which no user has logged in.
+    pub(crate) strangers: Places,
+    /// Sessions of guests.
+    guests: Places,
     pub(crate) counters: Counters,
     last_open: AtomicU64,
     pub(crate) started: Instant,
@@ -273,7 +277,7 @@ fn admit<T: Transport + 'static>(
     connections: &mut JoinSet<()>,
 ) {
     let Arrived { transport, peer, local } = client;
-    if connections.len() >= limits::CONNECTIONS_MAX || !state.enter_anonymous(peer.ip()) {
+    if connections.len() >= limits::CONNECTIONS_MAX || !state.strangers.enter(peer.ip()) {
         tracing::warn!(%peer, "too many connections");
         return;
     }
@@ -286,7 +290,7 @@ fn admit<T: Transport + 'static>(
         connection::serve(Arc::clone(&connection), transport, stop).await;
         state.counters.connections.fetch_sub(1, Ordering::Relaxed);
         if !connection.was_known() {
-            state.leave_anonymous(peer.ip());
+            state.strangers.leave(peer.ip());
         }
     });
 }
@@ -344,7 +348,8 @@ impl State {
                 ..ThrottlePolicy::default()
             })),
             turns: Turns::default(),
-            anonymous: Mutex::default(),
+            strangers: Places::new(limits::ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX),
+            guests: Places::new(limits::GUEST_SESSIONS_PER_ADDRESS_MAX),
             counters: Counters::default(),
             last_open: AtomicU64::new(first_open),
             started: Instant::now(),
@@ -369,6 +374,13 @@ impl State {
 
     pub(crate) fn share(&self, name: &str) -> Option<Arc<Share>> {
         self.shares.read().get(&name.to_lowercase()).cloned()
+    }
+
+    /// Whether guests may log in: some share is open to them, and nothing is required that takes a key.
+    pub(crate) fn admits_guests(&self) -> bool {
+        self.config.signing == Signing::Enabled
+            && self.config.encryption != Encryption::Required
+            && self.shares.read().values().any(|share| share.guests)
     }
 
     /// Begins to bring back what was open in shares that are continuously available.
@@ -414,13 +426,21 @@ impl State {
         }
     }
 
-    pub(crate) fn add_session(&self, session: &Arc<Session>) {
+    /// Enters a session; false when there are too many guests from its place.
+    pub(crate) fn add_session(&self, session: &Arc<Session>) -> bool {
+        if session.guest_from.is_some_and(|place| !self.guests.enter(place)) {
+            return false;
+        }
         self.sessions.write().insert(session.id, Arc::clone(session));
+        true
     }
 
     /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
     pub(crate) async fn end_session(&self, session: &Session, how: Ending) {
-        self.sessions.write().remove(&session.id);
+        let was_there = self.sessions.write().remove(&session.id).is_some();
+        if let Some(place) = session.guest_from.filter(|_| was_there) {
+            self.guests.leave(place);
+        }
         let trees = session.all_trees();
         let mut opens = session.end();
         if how == Ending::Lost {
@@ -450,33 +470,15 @@ impl State {
         }
     }
 
-    fn enter_anonymous(&self, address: IpAddr) -> bool {
-        let mut all = self.anonymous.lock();
-        let count = all.entry(place_of(address)).or_default();
-        if *count >= limits::ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX {
-            return false;
-        }
-        *count += 1;
-        true
-    }
-
-    /// A connection from there has logged in, or ended without.
-    pub(crate) fn leave_anonymous(&self, address: IpAddr) {
-        let mut all = self.anonymous.lock();
-        if let Some(count) = all.get_mut(&place_of(address)) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&place_of(address));
-            }
-        }
-    }
-
     fn status(&self) -> ServerStatus {
         let sessions: Vec<Arc<Session>> = self.sessions.read().values().cloned().collect();
         let users: Vec<SessionStatus> = sessions
             .iter()
             .map(|session| SessionStatus {
-                user: if session.nobodys { ANONYMOUS.into() } else { session.user.to_string() },
+                user: match session.nobodys && !session.is_guest() {
+                    true => ANONYMOUS.into(),
+                    false => session.user.to_string(),
+                },
                 dialect: session.terms.dialect.to_string(),
                 encrypted: session.encrypts(),
                 trees: session.trees(),

@@ -5,7 +5,7 @@
 //! that it belongs here (its signing key) is a [`Channel`] and lives in that connection.
 //!
 //! A session belongs for ever to the user who made it, or to nobody: an anonymous log-in may make one, whose keys are no
-//! secret. A user may log in again as nobody, and later again as himself: in between the session opens nothing, what is
+//! secret. A guest's is nobody's too, and files of shares that admit guests are open to it. A user may log in again as nobody, and later again as himself: in between the session opens nothing, what is
 //! open stays open with the rights of then, and everything else (keys, the ticket's end) is as it was.
 //!
 //! Lock order: a session's tables are locked one at a time and never across an await.
@@ -25,6 +25,7 @@ use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
 use smb_wire::{AccessMask, FileTime, NtStatus};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use volume::Time;
@@ -51,12 +52,14 @@ pub(crate) struct Terms {
 
 pub(crate) struct Session {
     pub(crate) id: u64,
-    /// Empty where it is nobody's.
+    /// Empty where it is nobody's; all guests have one name.
     pub(crate) user: Arc<str>,
     /// Who that is to security descriptors.
     pub(crate) token: Arc<Token>,
-    /// Made by an anonymous log-in: everybody knows its keys.
+    /// Made by a log-in that proved nothing, an anonymous one or a guest's: its keys are no secret, or none.
     pub(crate) nobodys: bool,
+    /// It is nobody's, but a guest's; where he comes from.
+    pub(crate) guest_from: Option<IpAddr>,
     /// Its user has last logged in as nobody.
     left_by_user: AtomicBool,
     pub(crate) terms: Terms,
@@ -109,6 +112,7 @@ pub(crate) struct NewSession {
     pub(crate) user: Arc<str>,
     pub(crate) token: Token,
     pub(crate) nobodys: bool,
+    pub(crate) guest_from: Option<IpAddr>,
     pub(crate) terms: Terms,
     pub(crate) signing_required: bool,
     pub(crate) encrypt: bool,
@@ -136,6 +140,7 @@ impl Session {
             user: new.user,
             token: Arc::new(new.token),
             nobodys: new.nobodys,
+            guest_from: new.guest_from,
             left_by_user: AtomicBool::new(false),
             terms: new.terms,
             signing_required: new.signing_required,
@@ -157,9 +162,19 @@ impl Session {
         self.encrypt.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody is logged in: a name of a file opens nothing, and no list of users is told.
-    pub(crate) fn is_anonymous(&self) -> bool {
+    /// Whether no user is logged in: no list of users is told, and no channel joins.
+    pub(crate) fn is_strangers(&self) -> bool {
         self.nobodys || self.left_by_user.load(Ordering::Relaxed)
+    }
+
+    /// Whether a guest is logged in: what shares that admit guests have is open to him.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.guest_from.is_some()
+    }
+
+    /// Whether nobody is logged in, not even a guest: a name of a file opens nothing.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.is_strangers() && !self.is_guest()
     }
 
     /// Whether it belongs to this user.
@@ -241,8 +256,8 @@ impl Session {
         if self.is_gone() {
             return Err(NtStatus::USER_SESSION_DELETED);
         }
-        let most = if self.nobodys { limits::ANONYMOUS_TREES_MAX } else { limits::TREES_PER_SESSION_MAX };
-        if trees.len() >= most {
+        let most = [limits::TREES_PER_SESSION_MAX, limits::GUEST_TREES_MAX, limits::ANONYMOUS_TREES_MAX];
+        if trees.len() >= self.most(most) {
             return Err(NtStatus::INSUFFICIENT_RESOURCES);
         }
         let id = loop {
@@ -285,8 +300,17 @@ impl Session {
 
     /// Whether one more open fits.
     pub(crate) fn has_room(&self) -> bool {
-        let most = if self.nobodys { limits::ANONYMOUS_OPENS_MAX } else { limits::OPENS_PER_SESSION_MAX };
-        self.opens.read().len() < most
+        let most = [limits::OPENS_PER_SESSION_MAX, limits::GUEST_OPENS_MAX, limits::ANONYMOUS_OPENS_MAX];
+        self.opens.read().len() < self.most(most)
+    }
+
+    /// The limit that holds here, of those for users, guests and nobody.
+    fn most(&self, [user, guest, nobody]: [usize; 3]) -> usize {
+        match (self.nobodys, self.is_guest()) {
+            (false, _) => user,
+            (true, true) => guest,
+            (true, false) => nobody,
+        }
     }
 
     /// Enters an open; false when the session or the tree connect has ended meanwhile.
@@ -345,6 +369,7 @@ mod tests {
             user: "alice".into(),
             token: Arc::new(Token::authenticated(Sid::everyone(), Vec::new(), Privileges::empty())),
             nobodys: false,
+            guest_from: None,
             left_by_user: AtomicBool::new(false),
             terms: Terms { dialect: Dialect::SMB_3_1_1, cipher: None, signing, client: Guid::default() },
             signing_required: true,

@@ -250,7 +250,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 impl Session {
     /// How this session's requests are protected.
     pub fn guard(&self) -> Guard<'_> {
-        if self.sealed { Guard::Seal(self) } else { Guard::Sign(&self.signer) }
+        match (self.plain, self.sealed) {
+            (true, _) => Guard::Plain,
+            (false, true) => Guard::Seal(self),
+            (false, false) => Guard::Sign(&self.signer),
+        }
     }
 }
 

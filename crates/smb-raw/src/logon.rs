@@ -105,7 +105,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         if !session.proven && !self.careless {
             return Err(Fault::Forged);
         }
-        session.sealed = token(&reply)?.0.contains(SessionFlags::ENCRYPT_DATA);
+        let flags = token(&reply)?.0;
+        session.sealed = flags.contains(SessionFlags::ENCRYPT_DATA);
+        session.plain = flags.contains(SessionFlags::IS_GUEST);
         Ok(session)
     }
 

@@ -29,6 +29,8 @@ pub struct Session {
     sealing: Option<Arc<(Opener, Sealer)>>,
     /// Requests of [`crate::Client::call`] go sealed.
     pub sealed: bool,
+    /// They go as they are: the session is a guest's, who has no key.
+    pub plain: bool,
     /// The server has proved to know the key: its last answer to the log-in was signed with it.
     pub proven: bool,
 }
@@ -44,7 +46,16 @@ impl Session {
             }
             _ => None,
         };
-        Session { id, agreed, main: Arc::clone(&signer), signer, sealing, sealed: false, proven: false }
+        Session {
+            id,
+            agreed,
+            main: Arc::clone(&signer),
+            signer,
+            sealing,
+            sealed: false,
+            plain: false,
+            proven: false,
+        }
     }
 
     /// The same session on a further channel, whose log-in gave `bound`.

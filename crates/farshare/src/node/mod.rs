@@ -286,6 +286,10 @@ impl front_smb::Users for UserTable {
         UserTable::number(self, user)
     }
 
+    fn are_known(&self) -> bool {
+        UserTable::is_readable(self)
+    }
+
     fn all(&self) -> Arc<[front_smb::KnownUser]> {
         UserTable::all(self)
     }

@@ -69,6 +69,7 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         return Err(NtStatus::ACCESS_DENIED);
     }
     let wants = durable::wants(&decoded, request.dialect())?;
+    let wants = if request.session()?.is_guest() { wants.of_guest()? } else { wants };
     if let durable::Wants::Reconnect(wanted) = wants {
         // All else that it says is passed over, as with Windows.
         return durable::reconnect(request, tree, share, &decoded, wanted).await;

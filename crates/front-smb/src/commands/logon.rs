@@ -32,6 +32,7 @@ use smb_core::preauth::PreauthHash;
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::{Role, Signer};
 use smb_wire::negotiate::{Capabilities, Dialect, SecurityMode};
+use smb_wire::rpc::accounts::GUEST;
 use smb_wire::session_setup::{
     LogoffRequest, LogoffResponse, SessionFlags, SessionSetupFlags, SessionSetupRequest, SessionSetupResponse,
 };
@@ -88,8 +89,12 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
             let status = refused(connection, &logon, refusal).await;
             Ok(Ok(Answer { channel: logon.signs_interim(), ..Answer::error(status) }))
         }
-        Step::Done(established) => {
-            let by_password = established.ticket.is_none() && !established.anonymous;
+        Step::Done(mut established) => {
+            if established.guest {
+                // A key that nobody has: nothing is signed with it.
+                getrandom::fill(&mut established.session_key)?;
+            }
+            let by_password = established.ticket.is_none() && established.is_proved();
             if by_password {
                 wait_out_earlier_failures(connection, &established.identity).await;
             }
@@ -111,7 +116,10 @@ fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, 
     let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
     let mut judge = |tickets: Option<Tickets<'_>>| {
         let passwords: Option<&mut Lookup<'_>> = if server.config.ntlm { Some(&mut lookup) } else { None };
-        let strangers = Strangers { anonymous: server.config.admits_nobody(), guests: false };
+        let guests = server.admits_guests();
+        let anonymous = guests || server.config.admits_nobody();
+        // A name that is missing in half a list may be a user's.
+        let strangers = Strangers { anonymous, guests: guests && users.are_known() };
         acceptor.step(token, now, &mut Judges { passwords, tickets, strangers })
     };
     Ok(match &server.tickets {
@@ -202,7 +210,7 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
     if !proved {
         return Err(refuse(NtStatus::ACCESS_DENIED));
     }
-    if session.is_anonymous() {
+    if session.is_strangers() {
         return Err(refuse(NtStatus::NOT_SUPPORTED));
     }
     if session.terms.dialect != agreement.dialect || session.terms.cipher != agreement.cipher {
@@ -302,8 +310,12 @@ async fn establish(
     let channel = match logon.purpose {
         Purpose::New => {
             let session = new_session(request, decoded, agreement, id, &established, keys, &signer)?;
-            connection.server.add_session(&session);
-            tracing::info!(peer = %connection.peer, user, dialect = %agreement.dialect, "logged in");
+            if !connection.server.add_session(&session) {
+                tracing::warn!(peer = %connection.peer, "too many guests");
+                return Err(NtStatus::INSUFFICIENT_RESOURCES);
+            }
+            let guest = session.is_guest();
+            tracing::info!(peer = %connection.peer, user, guest, dialect = %agreement.dialect, "logged in");
             Channel { session, signer }
         }
         Purpose::Again(channel) => {
@@ -311,7 +323,7 @@ async fn establish(
             channel
         }
         Purpose::Bind(session) => {
-            if established.anonymous || session.is_anonymous() || !session.is_of(user) {
+            if !established.is_proved() || session.is_strangers() || !session.is_of(user) {
                 return Err(NtStatus::ACCESS_DENIED);
             }
             session.join(connection.id, Arc::downgrade(connection))?;
@@ -321,12 +333,13 @@ async fn establish(
     };
     connection.enter_session(channel.clone());
     connection.server.counters.logons.fetch_add(1, Ordering::Relaxed);
-    if !established.anonymous {
+    if established.is_proved() {
         replace_previous(request, decoded, &channel.session).await;
     }
-    let flags = match (established.anonymous, channel.session.encrypts()) {
+    let flags = match (established.anonymous, established.guest) {
         (true, _) => SessionFlags::IS_NULL,
-        (false, true) => SessionFlags::ENCRYPT_DATA,
+        (false, true) => SessionFlags::IS_GUEST,
+        (false, false) if channel.session.encrypts() => SessionFlags::ENCRYPT_DATA,
         (false, false) => SessionFlags::empty(),
     };
     let mut answer = answer(id, NtStatus::SUCCESS, flags, established.token);
@@ -336,14 +349,15 @@ async fn establish(
 }
 
 /// A session goes on with its user, or is left to nobody until he is back. It never becomes somebody else's, and one
-/// that was made by nobody never somebody's: others know its keys.
+/// that was made by nobody never somebody's: others know its keys. A guest stays one.
 fn prove_again(session: &Session, established: &Established) -> Result<(), NtStatus> {
-    if established.anonymous {
-        session.leave_to_nobody();
-    } else if session.is_of(&established.identity.user) {
-        session.renew(established.ticket.as_ref().map(|ticket| ticket.ends));
-    } else {
-        return Err(NtStatus::ACCESS_DENIED);
+    match (established.is_proved(), session.nobodys) {
+        (true, false) if session.is_of(&established.identity.user) => {
+            session.renew(established.ticket.as_ref().map(|ticket| ticket.ends));
+        }
+        (false, false) if established.anonymous => session.leave_to_nobody(),
+        (false, true) => {}
+        (true, _) | (false, false) => return Err(NtStatus::ACCESS_DENIED),
     }
     Ok(())
 }
@@ -358,7 +372,9 @@ fn new_session(
     signer: &Arc<Signer>,
 ) -> Result<Arc<Session>, NtStatus> {
     let connection = &request.connection;
-    let sealing = match (agreement.cipher, &keys.client_to_server, &keys.server_to_client) {
+    let guest = established.guest || (established.anonymous && connection.server.admits_guests());
+    let cipher = agreement.cipher.filter(|_| !guest);
+    let sealing = match (cipher, &keys.client_to_server, &keys.server_to_client) {
         (Some(cipher), Some(incoming), Some(outgoing)) => {
             let opener = Opener::new(cipher, incoming, id).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
             let sealer = Sealer::new(cipher, outgoing, id).ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
@@ -367,11 +383,12 @@ fn new_session(
         _ => None,
     };
     let config = &connection.server.config;
-    let user = established.identity.user.as_str();
-    let nobodys = established.anonymous;
-    let token = match nobodys {
-        true => Some(Token::anonymous()),
-        false => connection.server.accounts.token(user, established.ticket.as_ref()),
+    let user = if guest { GUEST } else { &established.identity.user };
+    let nobodys = !established.is_proved();
+    let token = match (nobodys, guest) {
+        (false, _) => connection.server.accounts.token(user, established.ticket.as_ref()),
+        (true, true) => Some(connection.server.accounts.guest()),
+        (true, false) => Some(Token::anonymous()),
     };
     // Removed since the password was looked up.
     let token = token.ok_or(NtStatus::LOGON_FAILURE)?;
@@ -383,13 +400,14 @@ fn new_session(
         user: Arc::from(user),
         token,
         nobodys,
+        guest_from: guest.then(|| connection.peer.ip()),
         terms: Terms {
             dialect: agreement.dialect,
             cipher: agreement.cipher,
             signing: agreement.signing,
             client: agreement.client_guid,
         },
-        // By keys that everybody knows both would be for show (MS-SMB2 3.3.5.5.3).
+        // By keys that everybody or nobody knows both would be for show (MS-SMB2 3.3.5.5.3).
         signing_required: must_sign && !nobodys,
         encrypt: encrypt && !nobodys,
         signer: Arc::clone(signer),

@@ -21,8 +21,13 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
         // Nobody is not even told whether there is such a share.
         return Err(NtStatus::ACCESS_DENIED);
     } else {
-        let share = request.connection.server.share(name).ok_or(NtStatus::BAD_NETWORK_NAME)?;
-        if !share.admits(&session.user, &session.token) {
+        let share = request.connection.server.share(name);
+        let share = match session.is_guest() {
+            // Of a share that is not for guests a guest is not told whether it is there.
+            true => share.filter(|share| share.guests).ok_or(NtStatus::ACCESS_DENIED)?,
+            false => share.ok_or(NtStatus::BAD_NETWORK_NAME)?,
+        };
+        if !session.is_guest() && !share.admits(&session.user, &session.token) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         // Without a cipher nothing could be asked for here (MS-SMB2 3.3.5.7).

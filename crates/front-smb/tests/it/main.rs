@@ -49,6 +49,10 @@ impl Users for One {
         Arc::new([KnownUser { name: "user".into(), number: 1000 }])
     }
 
+    fn are_known(&self) -> bool {
+        true
+    }
+
     fn number(&self, user: &str) -> Option<u32> {
         ["user"].iter().position(|known| user.eq_ignore_ascii_case(known)).map(|at| 1000 + at as u32)
     }

@@ -1,6 +1,7 @@
 //! Security descriptors between two users of a share, and an administrator.
 
 mod groups;
+mod guests;
 mod hiding;
 
 use crate::fsctl::{control, itself, link as link_to};

@@ -40,6 +40,16 @@ pub(super) enum Wants {
     Reconnect(Wanted),
 }
 
+impl Wants {
+    /// What a guest gets of it: nothing outlives his connection, for he cannot prove to be who opened it.
+    pub(super) fn of_guest(self) -> Result<Wants, NtStatus> {
+        match self {
+            Wants::Nothing | Wants::Durable | Wants::DurableV2 { .. } => Ok(Wants::Nothing),
+            Wants::Reconnect(_) => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+        }
+    }
+}
+
 /// The open that a client wants back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Wanted {

@@ -12,7 +12,8 @@ use smb_wire::negotiate::Dialect;
 use std::time::Duration;
 
 pub(super) fn request(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
-    if request.dialect() < Dialect::SMB_2_1 {
+    // A guest who comes back cannot prove to be the same.
+    if request.dialect() < Dialect::SMB_2_1 || request.session()?.is_guest() {
         return Err(NtStatus::INVALID_DEVICE_REQUEST);
     }
     let open = request.open(decoded.file_id)?;

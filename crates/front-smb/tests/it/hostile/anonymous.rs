@@ -15,18 +15,21 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const IPC: &str = "IPC$";
+pub(super) const IPC: &str = "IPC$";
 
 async fn open_site() -> Site {
     Site::with(|config| config.anonymous = true).await
 }
 
-fn offer_311() -> NegotiateRequest {
+pub(super) fn offer_311() -> NegotiateRequest {
     offer(&[Dialect::SMB_3_1_1])
 }
 
 /// A log-in of whomever; the server need not prove anything.
-async fn log_in(client: &mut Client<TcpStream>, mut logon: Logon<'_>) -> Result<Session, NtStatus> {
+pub(super) async fn log_in(
+    client: &mut Client<TcpStream>,
+    mut logon: Logon<'_>,
+) -> Result<Session, NtStatus> {
     client.careless = true;
     let outcome = match client.challenge(&mut logon).await {
         Ok(challenge) => client.answer(logon, &challenge).await,
@@ -48,13 +51,13 @@ async fn nobody(site: &Site) -> User {
     user
 }
 
-async fn connect(user: &mut User, share: &str) -> Result<u32, NtStatus> {
+pub(super) async fn connect(user: &mut User, share: &str) -> Result<u32, NtStatus> {
     let reply = user.client.call(&user.session, 0, &requests::tree_connect(share)).await.unwrap();
     if reply.status().is_success() { Ok(reply.header.tree_id) } else { Err(reply.status()) }
 }
 
 /// An open of a pipe, in a tree connect of `IPC$`.
-async fn pipe(user: &mut User, tree: u32, name: &str) -> Result<FileId, NtStatus> {
+pub(super) async fn pipe(user: &mut User, tree: u32, name: &str) -> Result<FileId, NtStatus> {
     let access = AccessMask::READ_DATA | AccessMask::WRITE_DATA;
     let request = Request::Create(CreateRequest { desired_access: access, ..requests::create(name) });
     let reply = user.client.call(&user.session, tree, &request).await.unwrap();
