@@ -236,12 +236,19 @@ impl Way {
     }
 }
 
-/// Whether a user has an open of a lease in a session with this client.
-pub(crate) fn has_lease(user: &str, client: &Client, id: LeaseId) -> bool {
-    let is_of_it = |open: &Open| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id));
+/// Whether this session has an open of a lease, or another of its user with this client.
+pub(crate) fn answers_for(session: &Session, client: &Client, id: LeaseId) -> bool {
+    session.has_open(is_of_lease(id)) || has_lease(&session.user, client, id)
+}
+
+fn has_lease(user: &str, client: &Client, id: LeaseId) -> bool {
     let sessions = client.connections().into_iter().flat_map(|connection| connection.sessions());
     let mut users = sessions.filter(|session| session.is_of(user));
-    users.any(|session| session.has_open(is_of_it))
+    users.any(|session| session.has_open(is_of_lease(id)))
+}
+
+fn is_of_lease(id: LeaseId) -> impl Fn(&Open) -> bool {
+    move |open| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id))
 }
 
 /// A channel of a session is gone or stuck: breaks that went by it and were not answered are told on another, once for

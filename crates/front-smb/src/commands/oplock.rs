@@ -37,7 +37,7 @@ fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatus> {
 fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus> {
     let client = request.connection.client().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     let id = LeaseId { client: client.id(), key: u128::from_le_bytes(asked.lease_key.0) };
-    if !breaks::has_lease(&request.session()?.user, &client, id) {
+    if !breaks::answers_for(request.session()?, &client, id) {
         return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
     }
     let trees = request.session()?.all_trees();

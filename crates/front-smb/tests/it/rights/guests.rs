@@ -1,9 +1,11 @@
 //! A guest beside the users of a share.
 
 use super::*;
+use crate::leases::leased;
 use crate::site::user;
 use front_smb::Signing;
 use smb_raw::{Guard, Message};
+use smb_wire::create::lease::{LeaseKey, LeaseState};
 
 /// A share that admits guests, a user's session and a guest's.
 async fn site() -> (Site, User, User) {
@@ -74,4 +76,15 @@ async fn a_share_that_is_read_only_is_for_guests_too() {
     let mut stranger = site.log_in_stranger(&user("stranger", "")).await;
     assert_eq!(stranger.status(&requests::open("file")).await, DENIED);
     assert_eq!(stranger.opens("", READ).await, OK);
+}
+
+#[tokio::test]
+async fn a_guest_gives_back_what_he_caches() {
+    let (_site, mut alice, mut stranger) = site().await;
+    let (key, caching) = (LeaseKey([1; 16]), LeaseState::READ_CACHING | LeaseState::WRITE_CACHING);
+    stranger.lease(leased("file", key, caching, None)).await;
+    let second = tokio::spawn(async move { alice.opens("file", READ).await });
+    assert_eq!(stranger.told().await.expect("he keeps writes back").new_state, LeaseState::READ_CACHING);
+    assert_eq!(stranger.acknowledge(key, LeaseState::READ_CACHING).await, OK);
+    assert_eq!(second.await.unwrap(), OK);
 }
