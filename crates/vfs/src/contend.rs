@@ -195,29 +195,32 @@ impl Registry {
     }
 
     /// Breaks what stands against moving a directory: handles kept open by caches below it, one after the other as
-    /// Windows does. A file that must be waited for; `AccessDenied` when something is open that no cache keeps.
+    /// Windows does. A file that must be waited for; `AccessDenied` when something is open that no cache keeps: at once
+    /// where that was so when the move `began`, else when nothing is left to be waited for.
     pub(crate) fn contend_move(
         &mut self,
         dir: &VPath,
+        began: OpenId,
         told: &mut Vec<Told>,
     ) -> Result<Option<(FileId, Arc<Node>)>> {
         let below = |record: &Record| lies_below(record.path.as_str(), dir.as_str());
         let is_kept =
             |slot: &Slot, record: &Record| slot.caching.held(record.holder()).contains(Caching::HANDLE);
-        let all = self.slots.values().flat_map(|slot| slot.records.iter().map(move |record| (slot, record)));
-        let stands = |record: &Record| below(record) && !record.for_stream;
-        if all.into_iter().any(|(slot, record)| stands(record) && !is_kept(slot, record)) {
-            return Err(Error::AccessDenied);
+        let (mut stands, mut oldest) = (false, None);
+        for (file, slot) in &self.slots {
+            for record in slot.records.iter().filter(|record| below(record)) {
+                match is_kept(slot, record) {
+                    true => oldest = oldest.into_iter().chain([(record.id, *file)]).min(),
+                    false if record.for_stream => {}
+                    false if record.id < began => return Err(Error::AccessDenied),
+                    false => stands = true,
+                }
+            }
         }
-        let slots = self.slots.iter_mut();
-        let first = slots
-            .filter_map(|(file, slot)| {
-                let oldest =
-                    slot.records.iter().filter(|record| below(record)).map(|record| record.id).min()?;
-                Some((oldest, *file, slot))
-            })
-            .min_by_key(|(oldest, ..)| *oldest);
-        let Some((_, file, slot)) = first else { return Ok(None) };
+        let kept = oldest.and_then(|(_, file)| Some((file, self.slots.get_mut(&file)?)));
+        let Some((file, slot)) = kept else {
+            return if stands { Err(Error::AccessDenied) } else { Ok(None) };
+        };
         let waits = slot.caching.contend(None, Contest::Handle, Instant::now(), told);
         slot.note_caching();
         Ok(waits.map(|_| (file, slot.node.clone())))

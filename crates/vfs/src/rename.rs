@@ -9,7 +9,7 @@ use crate::core::{Core, Moving};
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
-use crate::{Access, Error, RenameHow, Result, Rights, Share, names};
+use crate::{Access, Error, OpenId, RenameHow, Result, Rights, Share, names};
 use bytes::Bytes;
 use std::sync::Arc;
 use volume::{Applied, Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named, VPath};
@@ -22,7 +22,9 @@ pub(crate) struct Mover {
 }
 
 pub(crate) async fn rename(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: RenameHow) -> Result<()> {
-    while let Some(breaking) = try_rename(&core, &cx, &who, &to, how).await? {
+    // Opens from here on are younger.
+    let began = OpenId(core.new_id());
+    while let Some(breaking) = try_rename(&core, &cx, &who, &to, how, began).await? {
         breaking.settled(&cx).await?;
     }
     Ok(())
@@ -35,6 +37,7 @@ async fn try_rename(
     who: &Mover,
     to: &VPath,
     how: RenameHow,
+    began: OpenId,
 ) -> Result<Option<Breaking>> {
     let key = who.key;
     let target = match Target::find(core, cx, who, to, how).await? {
@@ -64,7 +67,7 @@ async fn try_rename(
             return Ok(Some(breaking));
         }
         let in_the_way = core.decide(|registry, told| match key.is_dir() {
-            true => registry.contend_move(from, told),
+            true => registry.contend_move(from, began, told),
             false => {
                 let waits = registry.contend(key.file, Some(key.id), Contest::Handle, told);
                 Ok(waits.map(|node| (key.file, node)))

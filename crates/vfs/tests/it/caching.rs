@@ -1,6 +1,6 @@
 //! What clients may cache, and what takes it from them.
 
-use crate::tools::{READ, Site, WRITE, ask, site};
+use crate::tools::{READ, Site, WRITE, ask, site, word};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -164,6 +164,23 @@ async fn a_name_that_moves_asks_caches_to_close() {
     }
     below.open.close(&cx()).await.unwrap();
     renaming.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_opened_while_a_directory_waits_to_move_stands_against_it_at_the_end() {
+    let site = watched().await;
+    site.make_dir("dir").await.close(&cx()).await.unwrap();
+    let first = hold(&site, "dir/first", RWH, |_| {}).await;
+    let second = hold(&site, "dir/second", RWH, |_| {}).await;
+    let dir = site.open("dir", READ | vfs::Access::DELETE).await;
+    let renaming = tokio::spawn(async move { dir.rename(&cx(), &p("other"), RenameHow::default()).await });
+    until("the first is asked", || !first.told.lock().is_empty()).await;
+    let late = site.create("dir/late").await;
+    first.open.close(&cx()).await.unwrap();
+    until("the second is asked", || !second.told.lock().is_empty()).await;
+    second.open.close(&cx()).await.unwrap();
+    assert_eq!(word(renaming.await.unwrap()), "AccessDenied");
+    late.close(&cx()).await.unwrap();
 }
 
 #[tokio::test]
