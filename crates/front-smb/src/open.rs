@@ -23,7 +23,9 @@ const READS: AccessMask = AccessMask::READ_DATA
     .union(AccessMask::EXECUTE)
     .union(AccessMask::READ_EA)
     .union(AccessMask::READ_ATTRIBUTES)
-    .union(AccessMask::READ_CONTROL);
+    .union(AccessMask::READ_CONTROL)
+    // Of a system list; who sets one is asked for the present besides.
+    .union(AccessMask::ACCESS_SYSTEM_SECURITY);
 
 pub(crate) struct Open {
     pub(crate) id: FileId,
@@ -189,6 +191,9 @@ impl Open {
 
     /// Refuses unless all of `rights` were granted.
     pub(crate) fn needs_all(&self, rights: AccessMask) -> Result<(), NtStatus> {
+        if !READS.contains(rights) {
+            self.needs_present()?;
+        }
         if self.granted.contains(rights) { Ok(()) } else { Err(NtStatus::ACCESS_DENIED) }
     }
 }

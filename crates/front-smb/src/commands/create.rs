@@ -206,7 +206,8 @@ async fn open_file(
     let attr = file.show(attr);
     let mut granted = AccessMask::from_bits_retain(wanted.access.bits());
     if in_snapshot {
-        // Rights that were asked for by name are told, and using them is refused (`Open::needs_present`).
+        // Rights that were asked for by name are told, and using them is refused (`Open::needs_present`), as long as the
+        // open lives: it is never written down.
         granted |= access;
     }
     let maximal = opened.maximal.map_or(tree.maximal_access, |all| AccessMask::from_bits_retain(all.bits()));

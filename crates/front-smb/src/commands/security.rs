@@ -38,6 +38,7 @@ pub(super) async fn set(
     named: SecurityInformation,
     sent: &[u8],
 ) -> Result<(), NtStatus> {
+    open.needs_present()?;
     open.needs_all(rights_to_set(named))?;
     let tree = request.tree()?;
     let share = request.disk()?;

@@ -47,7 +47,6 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
                 file.keep_change_time(&file.vfs.attr(&request.cx()).await.map_err(failed)?);
             }
         }
-        InfoType::SECURITY if file.in_snapshot => return Err(NtStatus::MEDIA_WRITE_PROTECTED),
         InfoType::SECURITY => {
             let named = SecurityInformation::from_bits_retain(decoded.additional_information);
             security::set(request, &open, named, &decoded.data).await?;

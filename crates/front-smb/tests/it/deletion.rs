@@ -42,7 +42,7 @@ async fn mark(user: &mut User, id: FileId, delete: bool) {
 }
 
 /// Bob by the share whose opens are not written down.
-async fn bob_by_plain(site: &Site) -> User {
+pub async fn bob_by_plain(site: &Site) -> User {
     let mut bob = site.log_in(&BOB).await;
     bob.tree =
         bob.client.call(&bob.session, 0, &requests::tree_connect("plain")).await.unwrap().header.tree_id;

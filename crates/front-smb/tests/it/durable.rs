@@ -49,7 +49,7 @@ pub async fn create(user: &mut User, request: CreateRequest) -> Result<CreateRes
     }
 }
 
-fn durability(response: &CreateResponse) -> Option<(u32, DurableFlags)> {
+pub fn durability(response: &CreateResponse) -> Option<(u32, DurableFlags)> {
     response.contexts.iter().find_map(|context| match context {
         CreateResponseContext::DurableV2 { timeout_ms, flags } => Some((*timeout_ms, *flags)),
         _ => None,
@@ -216,6 +216,11 @@ async fn a_write_that_was_overtaken_is_not_done() {
 /// A server over a real directory, whose opens are written down in `state`. A second share of it, `plain`, has none that
 /// are.
 pub async fn available(dir: &Path, state: &Path) -> Site {
+    available_as(dir, state, |_| {}).await
+}
+
+/// One whose share is configured so.
+pub async fn available_as(dir: &Path, state: &Path, change: impl FnOnce(&mut Share)) -> Site {
     let volume = LocalVolume::open(dir, LocalConfig::default()).unwrap();
     let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
     // Before the volume tells of changes nobody gets a lease.
@@ -224,7 +229,8 @@ pub async fn available(dir: &Path, state: &Path) -> Site {
     }
     let mut config = Site::config();
     config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
-    let share = Share { continuously_available: true, ..Share::new("share", vfs.clone()) };
+    let mut share = Share { continuously_available: true, ..Share::new("share", vfs.clone()) };
+    change(&mut share);
     let server = Server::start(config, vec![share, Share::new("plain", vfs)]).await.unwrap();
     let address = server.local_addrs()[0];
     Site { server, address }

@@ -51,8 +51,18 @@ impl User {
         granted(&self.call(&Request::Create(request)).await.unwrap())
     }
 
-    /// The next break that this connection is told of, within a moment.
+    /// The next break of a lease that this connection is told of, within a moment.
     pub async fn told(&mut self) -> Option<LeaseBreakNotification> {
+        self.next_break().await.map(|reply| LeaseBreakNotification::decode(&reply.message).unwrap())
+    }
+
+    /// The same of an oplock.
+    pub async fn broken(&mut self) -> Option<BreakAcknowledgement> {
+        // One layout.
+        self.next_break().await.map(|reply| BreakAcknowledgement::decode(&reply.message).unwrap())
+    }
+
+    async fn next_break(&mut self) -> Option<Reply> {
         let is_it = |reply: &Reply| reply.header.command == Command::OplockBreak;
         let wait = async {
             loop {
@@ -66,8 +76,7 @@ impl User {
                 }
             }
         };
-        let told = tokio::time::timeout(Duration::from_millis(500), wait).await.ok().flatten();
-        told.map(|reply| LeaseBreakNotification::decode(&reply.message).unwrap())
+        tokio::time::timeout(Duration::from_millis(500), wait).await.ok().flatten()
     }
 
     pub async fn acknowledge(&mut self, lease_key: LeaseKey, state: LeaseState) -> NtStatus {

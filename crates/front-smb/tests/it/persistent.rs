@@ -1,17 +1,21 @@
 //! Persistent opens: what their clients cached and lost while they were away or the server was killed, and locks whose
 //! writing down takes long or fails.
 
-use crate::durable::{GUID, MACHINE, available, kept, log_in_for_good, reconnect};
+use crate::deletion::bob_by_plain;
+use crate::durable::{
+    GUID, MACHINE, available, available_as, create, durability, kept, log_in_for_good, reconnect,
+};
 use crate::leases::{leased, renaming};
 use crate::site::{ALICE, BOB, Site, User};
-use front_smb::limits;
+use front_smb::{SnapshotPattern, limits};
 use smb_raw::{Message, Reply, offer, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState};
-use smb_wire::create::{CreateOptions, CreateRequest, ShareAccess};
+use smb_wire::create::{CreateOptions, CreateRequest, OplockLevel, ShareAccess};
 use smb_wire::fscc::file::FileClass;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest};
 use smb_wire::negotiate::Dialect;
+use smb_wire::oplock_break::{BreakAcknowledgement, OplockBreak};
 use smb_wire::query_info::InfoType;
 use smb_wire::{Command, FileId, NtStatus, Request};
 use std::path::Path;
@@ -366,4 +370,91 @@ async fn a_name_that_goes_with_an_open_whose_time_is_up_goes_with_the_persistent
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("it is not written down that the name is to go");
+}
+
+/// A share with a snapshot, in which alice's file lies.
+async fn with_a_past(dir: &Path, state: &Path) -> Site {
+    let past = dir.join(".snapshots/2026-11-21_07.05.09");
+    std::fs::create_dir_all(&past).unwrap();
+    std::fs::write(past.join("file"), "then").unwrap();
+    let snapshots = SnapshotPattern::parse(".snapshots/%Y-%m-%d_%H.%M.%S").unwrap();
+    available_as(dir, state, |share| share.snapshots = Some(snapshots)).await
+}
+
+#[tokio::test]
+async fn an_open_of_the_past_is_durable_at_most_and_taken_up_by_its_name() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = with_a_past(dir.path(), state.path()).await;
+    let name = r"@GMT-2026.11.21-07.05.09\file";
+    let mut alice = log_in_for_good(&site).await;
+    let opened = create(&mut alice, CreateRequest { name: name.into(), ..with_lease(RH) }).await.unwrap();
+    assert_eq!(durability(&opened), Some((30_000, DurableFlags::empty())));
+    drop(alice);
+    kept(&site, 1).await;
+    let mut alice = log_in_for_good(&site).await;
+    let again = |name| {
+        let mut request = leased(name, KEY, RH, None);
+        request.contexts.extend(reconnect(opened.file_id, GUID, DurableFlags::empty()).contexts);
+        request
+    };
+    let present = create(&mut alice, again("file")).await;
+    assert_eq!(present.unwrap_err(), NtStatus::INVALID_PARAMETER, "another file");
+    let id = create(&mut alice, again(name)).await.unwrap().file_id;
+    assert_eq!(alice.content(id).await, b"then");
+}
+
+/// Bob comes by a share over the volume that waits for nobody.
+#[tokio::test]
+async fn who_came_by_another_share_before_an_open_is_back_writes_back_first() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&before).await;
+    let (id, _) = alice.lease(with_lease(RWH)).await;
+    std::mem::forget(before);
+
+    let records = records(state.path());
+    records.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let after = available(dir.path(), state.path()).await;
+    let mut bob = bob_by_plain(&after).await;
+    let share_access = ShareAccess::READ | ShareAccess::WRITE | ShareAccess::DELETE;
+    let (bobs, lease) =
+        bob.lease(CreateRequest { share_access, ..leased("file", LeaseKey([6; 16]), RWH, None) }).await;
+    assert_eq!(lease.state, RWH);
+    records.execute_batch("COMMIT").unwrap();
+    assert_eq!(bob.told().await.expect("alice's open is to come back").new_state, RH);
+    assert_eq!(bob.status(&requests::write(bobs, 0, b"bob's")).await, NtStatus::SUCCESS);
+    assert_eq!(bob.acknowledge(LeaseKey([6; 16]), RH).await, NtStatus::SUCCESS);
+    let mut alice = log_in_for_good(&after).await;
+    let (id, _) = back(&mut alice, id).await;
+    assert_eq!(alice.content(id).await, b"bob's");
+}
+
+/// A client whose connection is lost twice: the way of the first return tells nobody.
+#[tokio::test]
+async fn a_break_reaches_a_client_that_comes_back_twice_in_a_moment() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&site).await;
+    let request = CreateRequest {
+        oplock_level: OplockLevel::BATCH,
+        contexts: vec![with_lease(NONE).contexts.pop().unwrap()],
+        ..with_lease(NONE)
+    };
+    let opened = create(&mut alice, request).await.unwrap();
+    assert_eq!(opened.oplock_level, OplockLevel::BATCH);
+    drop(alice);
+    kept(&site, 1).await;
+    let mut bob = site.log_in(&BOB).await;
+    let opens = begin(&mut bob, &requests::open("file")).await;
+    waits(&mut bob).await;
+
+    let (mut first, mut second) = (log_in_for_good(&site).await, log_in_for_good(&site).await);
+    let again = reconnect(opened.file_id, GUID, PERSISTENT);
+    create(&mut first, again.clone()).await.unwrap();
+    drop(first);
+    let id = create(&mut second, again).await.unwrap().file_id;
+    let told = OplockBreak { oplock_level: OplockLevel::LEVEL_II, file_id: id };
+    assert_eq!(second.broken().await, Some(BreakAcknowledgement::Oplock(told)));
+    assert_eq!(second.status(&requests::close(id)).await, NtStatus::SUCCESS);
+    assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
 }

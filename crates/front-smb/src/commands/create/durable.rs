@@ -1,6 +1,6 @@
 //! Durable opens that a CREATE asks for or takes up again (MS-SMB2 3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12).
 
-use super::{Told, answer, enter_as, lease, name};
+use super::{Told, answer, enter_as, history, lease, name};
 use crate::commands::posix;
 use crate::config::Share;
 use crate::kept::{Durability, KeptOpen, may_be_durable};
@@ -105,8 +105,8 @@ pub(super) async fn grant(
         Wants::DurableV2 { timeout, create_guid, persistent } => (timeout, Some(create_guid), persistent),
     };
     let durability = Durability { timeout, create_guid, client, persistent: false, resilient: false };
-    // What is written down does not say how the client spells names.
-    if wants_persistent && !file.posix {
+    // What is written down does not say how the client spells names, nor that it only reads.
+    if wants_persistent && !file.posix && !file.in_snapshot {
         let persistent = Durability { persistent: true, ..durability };
         // So that the record goes with the open, should the client be gone before it is written.
         *file.durability.lock() = Some(persistent);
@@ -246,18 +246,20 @@ fn may_take(
         return Err(NtStatus::ACCESS_DENIED);
     }
     // A lease is by name: the client must mean the file that it had (MS-SMB2 3.3.5.9.7).
-    if leased.is_some() && !is_at(&kept.file, &decoded.name)? {
+    if leased.is_some() && !is_at(&kept.file, share, decoded)? {
         return Err(NtStatus::INVALID_PARAMETER);
     }
     Ok(())
 }
 
-fn is_at(file: &FileOpen, name: &str) -> Result<bool, NtStatus> {
+/// Whether a request means the file, in the present or in the past.
+fn is_at(file: &FileOpen, share: &Share, decoded: &CreateRequest) -> Result<bool, NtStatus> {
     let at = file.vfs.path().map_err(failed)?;
-    let named = match file.posix {
-        true => posix::path(name).map(name::Target::of)?,
-        false => name::Target::parse(name)?,
+    let parse = match file.posix {
+        true => |name: &str| posix::path(name).map(name::Target::of),
+        false => name::Target::parse,
     };
+    let (named, _) = history::meant(decoded, parse)?.in_share(share)?;
     let (here, there) = (file.vfs.stream().unwrap_or_default(), named.stream.unwrap_or_default());
     Ok(vfs::names::same(at.as_str(), named.path.as_str()) && vfs::names::same(&here, &there))
 }

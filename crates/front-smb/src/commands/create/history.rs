@@ -13,27 +13,48 @@ use vfs::{Access, Disposition, OpenRequest};
 /// What can be had there.
 const READABLE: Access = Access::from_bits_truncate(READ_ONLY_ACCESS.bits());
 
+/// What a request says: a name, and a time if it is of the past.
+pub(super) struct Meant {
+    target: Target,
+    time: Option<SnapshotTime>,
+}
+
 /// What a request means, read as this client spells names, and whether it lies in a snapshot.
 pub(super) fn place(
     share: &Share,
     decoded: &CreateRequest,
     parse: fn(&str) -> Result<Target, NtStatus>,
 ) -> Result<(Target, bool), NtStatus> {
-    let (name, in_name) = without_token(&decoded.name);
-    let target = parse(&name)?;
+    let meant = meant(decoded, parse)?;
     // What the client says: where the snapshots lie is the share's own matter.
-    veto::opening(share, &target.path, super::disposition(decoded.create_disposition)?)?;
+    veto::opening(share, &meant.target.path, super::disposition(decoded.create_disposition)?)?;
+    meant.in_share(share)
+}
+
+pub(super) fn meant(
+    decoded: &CreateRequest,
+    parse: fn(&str) -> Result<Target, NtStatus>,
+) -> Result<Meant, NtStatus> {
+    let (name, in_name) = without_token(&decoded.name);
     let by_context = decoded.contexts.iter().find_map(|context| match context {
         CreateContext::TimeWarp(time) if time.0 != 0 => Some(SnapshotTime::from_file_time(*time)),
         _ => None,
     });
-    let Some(time) = by_context.or(in_name) else { return Ok((target, false)) };
-    let pattern = share.snapshots.as_ref().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    let root = pattern.root(time).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    let mut names = target.path.components();
-    let path =
-        names.try_fold(root, |path, name| path.join(name)).map_err(|_| NtStatus::OBJECT_NAME_INVALID)?;
-    Ok((Target { path, ..target }, true))
+    Ok(Meant { target: parse(&name)?, time: by_context.or(in_name) })
+}
+
+impl Meant {
+    /// Where that is, and whether it lies in a snapshot.
+    pub(super) fn in_share(self, share: &Share) -> Result<(Target, bool), NtStatus> {
+        let Meant { target, time } = self;
+        let Some(time) = time else { return Ok((target, false)) };
+        let pattern = share.snapshots.as_ref().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+        let root = pattern.root(time).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+        let mut names = target.path.components();
+        let path =
+            names.try_fold(root, |path, name| path.join(name)).map_err(|_| NtStatus::OBJECT_NAME_INVALID)?;
+        Ok((Target { path, ..target }, true))
+    }
 }
 
 /// A name without its component `@GMT-...`, and the time that this names.
