@@ -6,11 +6,11 @@
 //! * The proof of the password (`NTProofStr`) is computed and compared in every exchange, in constant time.
 //! * A message integrity code is checked whenever the client announces one. The announcement lies inside what
 //!   the proof covers, so nobody can take it away without knowing the password.
-//! * NTLMv1 and LM log-ins are refused.
+//! * NTLMv1 and LM log-ins of users are refused.
 //! * An anonymous log-in is refused unless it is asked for, and then it is one by its whole form: no user name, no
 //!   response. It proves nothing, so its key is no secret, and it never becomes a user's.
-//! * Guests are refused unless they are asked for. Then who gives a name that no user has is one, whatever the password;
-//!   a user never is, right or wrong.
+//! * Guests are refused unless they are asked for. Then who gives a name that no user has is one, whatever he answers to
+//!   the challenge; a user never is, right or wrong.
 //! * An unknown user costs the same work as a wrong password and gets the same answer.
 //!
 //! The client's timestamp is not compared with our clock: each challenge is fresh, so an old response cannot be

@@ -134,9 +134,12 @@ impl Exchange {
             domain: authenticate.domain.text.clone(),
             workstation: authenticate.workstation.text.clone(),
         };
-        let login = match strangers.anonymous && authenticate.is_anonymous() {
-            true => self.login(&authenticate, &Zeroizing::new(ANONYMOUS_KEY), true),
-            false => self.judge(message, &authenticate, &identity, lookup, strangers.guests),
+        let login = if strangers.anonymous && authenticate.is_anonymous() {
+            self.login(&authenticate, &Zeroizing::new(ANONYMOUS_KEY), true)
+        } else if strangers.guests && is_guest(&identity, lookup) {
+            Ok(Login::guest())
+        } else {
+            self.judge(message, &authenticate, &identity, lookup)
         };
         (Some(identity), login)
     }
@@ -147,11 +150,10 @@ impl Exchange {
         authenticate: &Authenticate<'_>,
         identity: &Identity,
         lookup: &mut dyn FnMut(&Identity) -> Option<NtHash>,
-        guests: bool,
     ) -> Result<Login, Refusal> {
         let (proof, blob) = ntlm_v2_response(authenticate)?;
         if identity.user.eq_ignore_ascii_case("guest") {
-            return if guests { Ok(Login::guest()) } else { Err(Refusal::Guest) };
+            return Err(Refusal::Guest);
         }
         let pairs = &authenticate.nt_response[RESPONSE_HEAD_LEN..];
         let mic_announced = announces_mic(pairs).ok_or(Refusal::Malformed)?;
@@ -163,7 +165,7 @@ impl Exchange {
         let expected = hmac_md5(&key[..], &[&self.challenge, blob]);
         let proven = constant_time::verify_slices_are_equal(&expected[..], proof).is_ok();
         if !(proven & known) {
-            return if guests && !known { Ok(Login::guest()) } else { Err(Refusal::BadCredentials) };
+            return Err(Refusal::BadCredentials);
         }
 
         let login = self.login(authenticate, &hmac_md5(&key[..], &[proof]), false)?;
@@ -211,6 +213,12 @@ impl Login {
     fn guest() -> Self {
         Self { session_key: Zeroizing::new(NO_KEY), signer: None, anonymous: false, guest: true }
     }
+}
+
+/// Whether the name is no user's. There is nothing to judge a response by then, whatever its form.
+fn is_guest(identity: &Identity, lookup: &mut dyn FnMut(&Identity) -> Option<NtHash>) -> bool {
+    let name = &identity.user;
+    !name.is_empty() && (name.eq_ignore_ascii_case("guest") || lookup(identity).is_none())
 }
 
 /// Cuts an NTLMv2 response into its proof and what the proof covers.
