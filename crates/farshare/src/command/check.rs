@@ -266,6 +266,12 @@ fn check_smb(table: &mut Table, config: &Config, running: bool) {
     if smb.anonymous {
         table.warn("anonymous log-in", "whoever reaches the server may ask for its name and its shares");
     }
+    let open: Vec<_> = smb.shares.iter().filter(|share| share.guests).map(|share| &*share.name).collect();
+    if !open.is_empty() {
+        let what =
+            "whoever reaches the server may connect, unsigned and unencrypted, and can tell who is a user";
+        table.warn("guests", format!("{}: {what}", open.join(", ")));
+    }
     match UserFile::in_state(&config.state).names() {
         Ok(names) if names.is_empty() && !smb.ntlm => table.ok("users", "none by password, NTLM is off"),
         Ok(names) if names.is_empty() => table.warn("users", "none yet; farshare user add NAME"),

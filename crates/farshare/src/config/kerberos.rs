@@ -24,21 +24,28 @@ impl KerberosSettings {
     }
 }
 
-/// Settles both, and what people are called then: users of the own realm by their names alone.
+/// Whether users log in by password.
+pub(super) fn ntlm(
+    source: &Source<'_>,
+    kerberos: Option<&raw::Kerberos>,
+    wanted: Option<Spanned<bool>>,
+) -> Result<bool, ConfigError> {
+    match wanted {
+        Some(wanted) if !*wanted.get_ref() && kerberos.is_none() => {
+            let mend = "add [smb.kerberos] with keytab and realm, or take this out";
+            source.wrong(wanted.span(), format!("without NTLM nobody could log in; {mend}"))
+        }
+        wanted => Ok(wanted.is_none_or(Spanned::into_inner)),
+    }
+}
+
+/// Settles Kerberos, and what people are called then: users of the own realm by their names alone.
 pub(super) fn log_in(
     source: &Source<'_>,
     smb: &mut SmbSettings,
     kerberos: Option<raw::Kerberos>,
-    ntlm: Option<Spanned<bool>>,
 ) -> Result<(), ConfigError> {
     smb.kerberos = kerberos.map(|kerberos| settle(source, kerberos)).transpose()?;
-    smb.ntlm = match ntlm {
-        Some(ntlm) if !*ntlm.get_ref() && smb.kerberos.is_none() => {
-            let mend = "add [smb.kerberos] with keytab and realm, or take this out";
-            return source.wrong(ntlm.span(), format!("without NTLM nobody could log in; {mend}"));
-        }
-        ntlm => ntlm.is_none_or(Spanned::into_inner),
-    };
     if let Some(kerberos) = &smb.kerberos {
         let people = smb.shares.iter_mut().flat_map(|share| &mut share.users);
         let members = smb.groups.iter_mut().flat_map(|group| &mut group.members);

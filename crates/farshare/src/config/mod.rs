@@ -173,6 +173,8 @@ pub struct ShareSettings {
     pub snapshots: Option<front_smb::SnapshotPattern>,
     /// Who may connect, by name or SID, members of `groups` among them; empty: whoever can log in.
     pub users: Vec<String>,
+    /// Whether guests may connect besides.
+    pub guests: bool,
     pub encrypt: ShareEncryption,
     /// Clients are told to have data compressed.
     pub compress: bool,
@@ -361,6 +363,7 @@ impl ShareSettings {
             symlinks: front_smb::Symlinks::Server,
             snapshots: None,
             users: Vec::new(),
+            guests: false,
             encrypt: ShareEncryption::default(),
             compress: false,
             time_machine: false,

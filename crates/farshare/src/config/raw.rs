@@ -148,6 +148,7 @@ pub struct Share {
     pub users: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     pub groups: Vec<Spanned<String>>,
+    pub guests: Option<Spanned<bool>>,
     pub encrypt: Option<Spanned<super::ShareEncryption>>,
     pub compress: Option<Spanned<bool>>,
     pub time_machine: Option<Spanned<bool>>,

@@ -257,8 +257,9 @@ fn settle_smb(
         .map(|(name, members)| front_smb::Group { name: name.clone(), members: members.clone() })
         .collect();
     smb.protocol_tests = raw.protocol_tests;
+    smb.ntlm = kerberos::ntlm(source, raw.kerberos.as_ref(), raw.ntlm)?;
     smb.shares = share::settle(source, volumes, groups, &smb, raw.share)?;
-    kerberos::log_in(source, &mut smb, raw.kerberos, raw.ntlm)?;
+    kerberos::log_in(source, &mut smb, raw.kerberos)?;
     smb.anonymous = kerberos::anonymous(source, &smb, raw.anonymous)?;
     Ok(smb)
 }

@@ -67,6 +67,7 @@ pub(super) fn settle(
             return source.wrong(share.volume.span(), message);
         }
         let users = admitted(source, groups, &share)?;
+        let guests = guests(source, smb, &share)?;
         let encrypt = match share.encrypt {
             Some(encrypt)
                 if *encrypt.get_ref() == ShareEncryption::Required && smb.max_dialect < Dialect::Smb300 =>
@@ -114,6 +115,7 @@ pub(super) fn settle(
                 raw::Symlinks::Client => front_smb::Symlinks::Client,
             },
             users,
+            guests,
             encrypt,
             compress,
             time_machine,
@@ -159,6 +161,24 @@ fn admitted(source: &Source<'_>, groups: &Groups, share: &raw::Share) -> Result<
         }
     }
     Ok(users)
+}
+
+/// Whether guests may connect. They are strangers without a key: where either is refused, so are they.
+fn guests(source: &Source<'_>, smb: &SmbSettings, share: &raw::Share) -> Result<bool, ConfigError> {
+    let Some(wanted) = share.guests.as_ref().filter(|wanted| *wanted.get_ref()) else { return Ok(false) };
+    let encrypt = share.encrypt.as_ref().map(|encrypt| *encrypt.get_ref());
+    let why = if !smb.ntlm {
+        "guests log in by NTLM, which is switched off; leave one of them out"
+    } else if smb.signing == Signing::Required {
+        "a guest has no key to sign with; add signing = \"enabled\" to [smb], or take this out"
+    } else if smb.encryption == Encryption::Required || encrypt == Some(ShareEncryption::Required) {
+        "a guest has no key to encrypt with, which encryption requires; leave one of them out"
+    } else if share.users.is_some() || !share.groups.is_empty() {
+        "strangers could connect where users may not; leave out `users` and `groups`, or take this out"
+    } else {
+        return Ok(true);
+    };
+    source.wrong(wanted.span(), why)
 }
 
 /// The same, when what begins like a SID is one.

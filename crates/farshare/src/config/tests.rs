@@ -86,6 +86,32 @@ fn nobody_may_log_in_only_where_that_leads_somewhere() {
 }
 
 #[test]
+fn guests_may_connect_only_where_nothing_takes_a_key() {
+    let (listen, volume) = ("listen = \"0.0.0.0:445\"", "volume = \"projects\"");
+    let with = |smb: &str, share: &str| {
+        let text = ENTRYPOINT.replacen(listen, &format!("{listen}\n{smb}"), 1);
+        text.replacen(volume, &format!("{volume}\n{share}"), 1)
+    };
+    let guests = |smb: &str, share: &str| parse(&with(smb, share)).unwrap().smb.unwrap().shares[0].guests;
+    assert!(!guests("", "") && !guests("", "guests = false"));
+    assert!(guests("signing = \"enabled\"", "guests = true"));
+    assert!(guests("signing = \"enabled\"\nencryption = \"desired\"", "guests = true\nread_only = true"));
+    let refused = |smb: &str, share: &str, expect: &str| {
+        let error = parse(&with(smb, &format!("guests = true\n{share}"))).unwrap_err();
+        assert!(error.to_string().contains(expect), "{error}");
+    };
+    refused("", "", "add signing = \"enabled\" to [smb]");
+    refused("signing = \"enabled\"\nencryption = \"required\"", "", "no key to encrypt with");
+    refused("signing = \"enabled\"", "encrypt = \"required\"", "no key to encrypt with");
+    refused("signing = \"enabled\"", "users = [\"alice\"]", "strangers could connect");
+    refused(
+        "signing = \"enabled\"",
+        "groups = [\"staff\"]\n[groups]\nstaff = [\"alice\"]",
+        "strangers could connect",
+    );
+}
+
+#[test]
 fn unknown_and_missing_keys() {
     check("size =", "sise =", 10, "unknown key `sise`, expected one of `path`, `size`");
     check("[smb]\n", "[smbd]\n", 11, "unknown key `smbd`");
@@ -363,5 +389,7 @@ fn kerberos_needs_a_keytab_that_only_the_owner_reads() {
     check(listen, &format!("{listen}\nntlm = false"), 13, "nobody could log in");
     let by_ticket = format!("{listen}\nanonymous = true\nntlm = false\n{}", section("good", ""));
     check(&format!("{listen}\n{shares}"), &by_ticket, 13, "NTLM, which is switched off");
+    let by_ticket = format!("{listen}\nntlm = false\n{}\nguests = true", section("good", ""));
+    check(&format!("{listen}\n{shares}"), &by_ticket, 19, "guests log in by NTLM");
     check(shares, &format!("{shares}\nusers = [\"S-1-x\"]"), 14, "is not a SID");
 }

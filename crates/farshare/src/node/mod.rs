@@ -264,6 +264,7 @@ fn shares(volumes: &[Arc<Place>], settings: &[ShareSettings]) -> Vec<front_smb::
         comment: share.comment.clone(),
         read_only: share.read_only,
         users: front_smb::People::new(&share.users),
+        guests: share.guests,
         hidden: share.hidden,
         hide_unreadable: share.hide_unreadable,
         continuously_available: share.continuously_available,
