@@ -7,6 +7,7 @@
 mod accounts;
 mod cables;
 mod far;
+mod guests;
 mod kerberos;
 mod near;
 mod network_view;
