@@ -2,6 +2,8 @@
 //!
 //! Whatever outlives a connection is in [`State`]: shares, sessions, the table of failed log-ins, counters.
 
+mod counts;
+
 use crate::accounts::Accounts;
 use crate::change_times::ChangeTimes;
 use crate::client::Clients;
@@ -30,7 +32,7 @@ use smb_wire::negotiate::{Capabilities, Dialect};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -38,12 +40,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use crate::config::Share;
+use counts::Counters;
+pub use counts::{ServerStatus, SessionStatus};
 
 /// Pause after the system has refused to give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What Windows calls nobody who has logged in (S-1-5-7).
-const ANONYMOUS: &str = "ANONYMOUS LOGON";
 
 /// How a session ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,45 +93,6 @@ pub(crate) struct State {
 struct Bound {
     tcp: Vec<SocketAddr>,
     quic: Vec<SocketAddr>,
-}
-
-/// Counts since the start.
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) connections: AtomicUsize,
-    pub(crate) connections_ever: AtomicU64,
-    pub(crate) logons: AtomicU64,
-    pub(crate) logon_failures: AtomicU64,
-    pub(crate) read_bytes: AtomicU64,
-    pub(crate) written_bytes: AtomicU64,
-}
-
-/// What the server is doing, for `farshare status`.
-#[derive(Clone, Debug, Default)]
-pub struct ServerStatus {
-    pub connections: usize,
-    pub connections_ever: u64,
-    pub sessions: usize,
-    pub opens: usize,
-    /// Durable opens whose client is away.
-    pub kept_opens: usize,
-    pub logons: u64,
-    pub logon_failures: u64,
-    pub read_bytes: u64,
-    pub written_bytes: u64,
-    pub shares: Vec<String>,
-    /// User, dialect and opens of each session.
-    pub users: Vec<SessionStatus>,
-}
-
-/// One session, for `farshare status`.
-#[derive(Clone, Debug)]
-pub struct SessionStatus {
-    pub user: String,
-    pub dialect: String,
-    pub encrypted: bool,
-    pub trees: usize,
-    pub opens: usize,
 }
 
 /// A running SMB server.
@@ -467,36 +429,6 @@ impl State {
                 // When it is gone, somebody else closes it.
                 let _taken = session.take_open(open.id);
             }
-        }
-    }
-
-    fn status(&self) -> ServerStatus {
-        let sessions: Vec<Arc<Session>> = self.sessions.read().values().cloned().collect();
-        let users: Vec<SessionStatus> = sessions
-            .iter()
-            .map(|session| SessionStatus {
-                user: match session.nobodys && !session.is_guest() {
-                    true => ANONYMOUS.into(),
-                    false => session.user.to_string(),
-                },
-                dialect: session.terms.dialect.to_string(),
-                encrypted: session.encrypts(),
-                trees: session.trees(),
-                opens: session.opens(),
-            })
-            .collect();
-        ServerStatus {
-            connections: self.counters.connections.load(Ordering::Relaxed),
-            connections_ever: self.counters.connections_ever.load(Ordering::Relaxed),
-            sessions: sessions.len(),
-            opens: users.iter().map(|user| user.opens).sum(),
-            kept_opens: self.kept.len(),
-            logons: self.counters.logons.load(Ordering::Relaxed),
-            logon_failures: self.counters.logon_failures.load(Ordering::Relaxed),
-            read_bytes: self.counters.read_bytes.load(Ordering::Relaxed),
-            written_bytes: self.counters.written_bytes.load(Ordering::Relaxed),
-            shares: self.shares().iter().map(|share| share.name.clone()).collect(),
-            users,
         }
     }
 }

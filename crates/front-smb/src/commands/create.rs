@@ -1,11 +1,12 @@
 //! CREATE: opening and making files, directories and pipes (MS-SMB2 3.3.5.9, MS-FSA 2.1.5.1).
 //!
-//! This file checks what the request says by itself and what the user may do on the share; what the name and
+//! What a request says by itself is looked at in `check`, what the user may do on the share here; what the name and
 //! the other opens say is decided by `vfs`. How names are read is in `name` and `history`. What contexts ask for besides
 //! is in `lease`, `apple`, `durable` (opens that outlive their connections, and taking them up again) and `replay` (a
 //! CREATE that is sent again).
 
 mod apple;
+mod check;
 mod durable;
 mod history;
 mod instance;
@@ -29,7 +30,7 @@ use parking_lot::Mutex;
 use smb_core::access::{Privileges, Token};
 use smb_wire::create::{
     CreateAction, CreateContext, CreateDisposition, CreateOptions, CreateRequest, CreateResponse,
-    CreateResponseContext, OplockLevel, ShareAccess,
+    CreateResponseContext, OplockLevel,
 };
 use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
@@ -40,22 +41,11 @@ use vfs::{
 };
 use volume::{Attr, DosAttributes, SetAttr};
 
-/// Attributes that a request may name (MS-FSCC 2.6); others are refused.
-const ATTRIBUTES_KNOWN: u32 = 0x0000_7FB7;
 /// Attributes that say what kind it is, or that an FSCTL alone gives.
 const NOT_AT_BIRTH: FileAttributes =
     FileAttributes::DIRECTORY.union(FileAttributes::SPARSE_FILE).union(FileAttributes::COMPRESSED);
-/// Options that no server grants (MS-SMB2 3.3.5.9).
-const OPTIONS_REFUSED: CreateOptions = CreateOptions::OPEN_BY_FILE_ID
-    .union(CreateOptions::RESERVE_OPFILTER)
-    .union(CreateOptions::CREATE_TREE_CONNECTION);
-/// Options beyond these are refused.
-const OPTIONS_KNOWN: u32 = 0x00FF_FFFF;
 /// Options that FileModeInformation reports (MS-FSCC 2.4.31).
 const MODE_OPTIONS: u32 = 0x0000_103E;
-/// Access that a request may name.
-const ACCESS_KNOWN: u32 = 0xF31F_01FF;
-const IMPERSONATION_MAX: u32 = 3;
 
 pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = CreateRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -74,7 +64,7 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         // All else that it says is passed over, as with Windows.
         return durable::reconnect(request, tree, share, &decoded, wanted).await;
     }
-    check(&decoded)?;
+    check::check(&decoded)?;
     if decoded.name.eq_ignore_ascii_case(special::QUOTA_FILE) {
         return special::open_quota(request, tree, &decoded);
     }
@@ -95,40 +85,6 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
         named.done(request.session()?.id, &open);
     }
     Ok(answer)
-}
-
-/// What a request must not say, whatever the file.
-fn check(decoded: &CreateRequest) -> Result<(), NtStatus> {
-    if decoded.impersonation_level > IMPERSONATION_MAX {
-        return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
-    }
-    let access = decoded.desired_access;
-    if access.bits() & !ACCESS_KNOWN != 0 || access.is_empty() {
-        return Err(NtStatus::ACCESS_DENIED);
-    }
-    let options = decoded.create_options;
-    if options.intersects(OPTIONS_REFUSED) {
-        return Err(NtStatus::NOT_SUPPORTED);
-    }
-    let both = CreateOptions::DIRECTORY_FILE | CreateOptions::NON_DIRECTORY_FILE;
-    if options.bits() & !OPTIONS_KNOWN != 0 || options.contains(both) {
-        return Err(NtStatus::INVALID_PARAMETER);
-    }
-    if decoded.share_access.bits()
-        & !ShareAccess::READ.union(ShareAccess::WRITE).union(ShareAccess::DELETE).bits()
-        != 0
-        || decoded.file_attributes.bits() & !ATTRIBUTES_KNOWN != 0
-    {
-        return Err(NtStatus::INVALID_PARAMETER);
-    }
-    let empties = matches!(
-        decoded.create_disposition,
-        CreateDisposition::Supersede | CreateDisposition::Overwrite | CreateDisposition::OverwriteIf
-    );
-    if options.contains(CreateOptions::DIRECTORY_FILE) && empties {
-        return Err(NtStatus::INVALID_PARAMETER);
-    }
-    Ok(())
 }
 
 /// The rights that are asked for by name, generic ones spelled out; none that the share or the user cannot give.

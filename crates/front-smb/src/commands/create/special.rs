@@ -1,6 +1,7 @@
 //! Opening what is no file of a volume: pipes, and the file of quotas.
 
-use super::{IMPERSONATION_MAX, enter, named_rights};
+use super::check::IMPERSONATION_MAX;
+use super::{enter, named_rights};
 use crate::open::Kind;
 use crate::pipe::Pipe;
 use crate::reply::Answer;
