@@ -14,6 +14,7 @@ mod dirs;
 mod pending;
 mod subscribers;
 mod thread;
+mod walk;
 
 use crate::error::{Failure, Outcome};
 use crate::volume::Disk;

@@ -10,35 +10,33 @@ use super::FOUND_MAX;
 use super::dirs::{Dirs, Wd};
 use super::pending::{Key, Pending};
 use super::subscribers::Subscribers;
-use crate::attributes;
-use crate::beneath::{Patience, ProcPath};
+use crate::beneath::Patience;
 use crate::error::{Failure, Outcome};
 use crate::volume::Disk;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use rustix::fs::{FileType, RawDir};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
 use rustix::io::Errno;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use volume::{ErrorKind, Freshness, Kind, Notice, VPath};
+use volume::{ErrorKind, Freshness, Notice, VPath};
 
 /// How often an idle thread looks whether somebody still listens.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 /// How long the first half of a move waits for the second, which the kernel sends right behind it.
 const MOVE_HALVES_APART: Duration = Duration::from_millis(10);
 /// Room for one read of events, bytes.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
 pub(super) struct Watcher {
-    disk: Arc<Disk>,
-    subscribers: Arc<Subscribers>,
-    inotify: OwnedFd,
-    dirs: Dirs,
+    pub(super) disk: Arc<Disk>,
+    pub(super) subscribers: Arc<Subscribers>,
+    pub(super) inotify: OwnedFd,
+    pub(super) dirs: Dirs,
     pending: Pending,
     held: Option<HeldMove>,
     /// Some directory could not be watched: not all changes are noticed.
-    blind: bool,
+    pub(super) blind: bool,
     /// Events were lost: all that is watched must be looked up again.
     lost: bool,
 }
@@ -48,19 +46,6 @@ struct HeldMove {
     cookie: u32,
     from: Key,
     until: Instant,
-}
-
-/// A directory that is watched now.
-struct Added {
-    wd: Wd,
-    /// All directories in it, and of other names no more than count.
-    names: Vec<Found>,
-}
-
-/// A name in a directory.
-struct Found {
-    name: Box<[u8]>,
-    is_dir: bool,
 }
 
 /// An event, out of the buffer it was read into.
@@ -73,19 +58,6 @@ struct Event {
 
 fn new_inotify() -> Result<OwnedFd, Errno> {
     inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-}
-
-fn wanted() -> WatchFlags {
-    WatchFlags::CREATE
-        | WatchFlags::DELETE
-        | WatchFlags::MOVED_FROM
-        | WatchFlags::MOVED_TO
-        | WatchFlags::MODIFY
-        | WatchFlags::ATTRIB
-        | WatchFlags::CLOSE_WRITE
-        | WatchFlags::DELETE_SELF
-        | WatchFlags::EXCL_UNLINK
-        | WatchFlags::ONLYDIR
 }
 
 impl Watcher {
@@ -337,88 +309,9 @@ impl Watcher {
         self.add_tree(None);
         self.tell(Notice::Unknown { below: VPath::root() });
     }
-
-    /// Watches a directory and all below; the root without a key. Gives what was in it, or the first of that with more
-    /// than [`FOUND_MAX`] names.
-    fn add_tree(&mut self, top: Option<Key>) -> Vec<Key> {
-        let mut queue = vec![top];
-        let mut all = Vec::new();
-        while let Some(key) = queue.pop() {
-            match self.add_dir(key.as_ref()) {
-                Ok(Added { wd, names }) => {
-                    let dirs = names.iter().filter(|found| found.is_dir);
-                    queue.extend(dirs.map(|found| Some((wd, found.name.clone()))));
-                    if all.len() <= FOUND_MAX {
-                        all.extend(names.into_iter().map(|found| (wd, found.name)));
-                    }
-                }
-                Err(failure) if gone(failure) => {}
-                Err(failure) => {
-                    self.cannot_watch(failure);
-                    if self.full(failure) {
-                        break;
-                    }
-                }
-            }
-        }
-        all
-    }
-
-    fn full(&self, failure: Failure) -> bool {
-        failure.kind() == ErrorKind::NoSpace
-    }
-
-    fn cannot_watch(&mut self, failure: Failure) {
-        if !std::mem::replace(&mut self.blind, true) {
-            let (watched, allowed) = (self.dirs.len(), self.disk.config.watched_dirs_max);
-            tracing::warn!(
-                watched,
-                allowed,
-                ?failure,
-                "not all directories can be watched: changes by others may go unnoticed, so nothing is \
-                 promised (raise fs.inotify.max_user_watches)"
-            );
-        }
-        self.subscribers.promise(Freshness::Direct);
-    }
-
-    /// Watches one directory, then lists it.
-    fn add_dir(&mut self, key: Option<&Key>) -> Outcome<Added> {
-        let path = match key {
-            Some((parent, name)) => self.dirs.path(*parent, Some(name)).ok_or(ErrorKind::NotFound)?,
-            None => VPath::root(),
-        };
-        if self.dirs.len() >= self.disk.config.watched_dirs_max {
-            return Err(ErrorKind::NoSpace.into());
-        }
-        let dir = self.disk.root.dir(&path)?;
-        let wd = inotify::add_watch(&self.inotify, ProcPath::of(&dir).bytes(), wanted())?;
-        self.dirs.put(wd, key.map(|(parent, name)| (*parent, &**name)));
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
-        let mut raw = RawDir::new(&dir, buffer.spare_capacity_mut());
-        let mut names = Vec::new();
-        while let Some(entry) = raw.next() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            let is_dir = match entry.file_type() {
-                FileType::Directory => true,
-                FileType::Unknown => {
-                    attributes::look_at(&dir, name).is_ok_and(|stat| attributes::kind_of(&stat) == Kind::Dir)
-                }
-                _ => false,
-            };
-            if is_dir || names.len() <= FOUND_MAX {
-                names.push(Found { name: Box::from(name), is_dir });
-            }
-        }
-        Ok(Added { wd, names })
-    }
 }
 
 /// Whether the name went away, or became something else, meanwhile: another event tells.
-fn gone(failure: Failure) -> bool {
+pub(super) fn gone(failure: Failure) -> bool {
     matches!(failure.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Loop)
 }

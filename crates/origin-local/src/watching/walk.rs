@@ -1,0 +1,119 @@
+//! Watching a tree: each directory is watched first and listed second.
+
+use super::FOUND_MAX;
+use super::dirs::Wd;
+use super::pending::Key;
+use super::thread::{BUFFER_BYTES, Watcher, gone};
+use crate::attributes;
+use crate::beneath::ProcPath;
+use crate::error::{Failure, Outcome};
+use rustix::fs::inotify::{self, WatchFlags};
+use rustix::fs::{FileType, RawDir};
+use volume::{ErrorKind, Freshness, Kind, VPath};
+
+/// A directory that is watched now.
+struct Added {
+    wd: Wd,
+    /// All directories in it, and of other names no more than count.
+    names: Vec<Found>,
+}
+
+/// A name in a directory.
+struct Found {
+    name: Box<[u8]>,
+    is_dir: bool,
+}
+
+fn wanted() -> WatchFlags {
+    WatchFlags::CREATE
+        | WatchFlags::DELETE
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::MOVED_TO
+        | WatchFlags::MODIFY
+        | WatchFlags::ATTRIB
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::DELETE_SELF
+        | WatchFlags::EXCL_UNLINK
+        | WatchFlags::ONLYDIR
+}
+
+impl Watcher {
+    /// Watches a directory and all below; the root without a key. Gives what was in it, or the first of that with more
+    /// than [`FOUND_MAX`] names.
+    pub(super) fn add_tree(&mut self, top: Option<Key>) -> Vec<Key> {
+        let mut queue = vec![top];
+        let mut all = Vec::new();
+        while let Some(key) = queue.pop() {
+            match self.add_dir(key.as_ref()) {
+                Ok(Added { wd, names }) => {
+                    let dirs = names.iter().filter(|found| found.is_dir);
+                    queue.extend(dirs.map(|found| Some((wd, found.name.clone()))));
+                    if all.len() <= FOUND_MAX {
+                        all.extend(names.into_iter().map(|found| (wd, found.name)));
+                    }
+                }
+                Err(failure) if gone(failure) => {}
+                Err(failure) => {
+                    self.cannot_watch(failure);
+                    if self.full(failure) {
+                        break;
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn full(&self, failure: Failure) -> bool {
+        failure.kind() == ErrorKind::NoSpace
+    }
+
+    fn cannot_watch(&mut self, failure: Failure) {
+        if !std::mem::replace(&mut self.blind, true) {
+            let (watched, allowed) = (self.dirs.len(), self.disk.config.watched_dirs_max);
+            tracing::warn!(
+                watched,
+                allowed,
+                ?failure,
+                "not all directories can be watched: changes by others may go unnoticed, so nothing is \
+                 promised (raise fs.inotify.max_user_watches)"
+            );
+        }
+        self.subscribers.promise(Freshness::Direct);
+    }
+
+    /// Watches one directory, then lists it.
+    fn add_dir(&mut self, key: Option<&Key>) -> Outcome<Added> {
+        let path = match key {
+            Some((parent, name)) => self.dirs.path(*parent, Some(name)).ok_or(ErrorKind::NotFound)?,
+            None => VPath::root(),
+        };
+        if self.dirs.len() >= self.disk.config.watched_dirs_max {
+            return Err(ErrorKind::NoSpace.into());
+        }
+        let dir = self.disk.root.dir(&path)?;
+        let wd = inotify::add_watch(&self.inotify, ProcPath::of(&dir).bytes(), wanted())?;
+        self.dirs.put(wd, key.map(|(parent, name)| (*parent, &**name)));
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        let mut raw = RawDir::new(&dir, buffer.spare_capacity_mut());
+        let mut names = Vec::new();
+        while let Some(entry) = raw.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let is_dir = match entry.file_type() {
+                FileType::Directory => true,
+                FileType::Unknown => {
+                    attributes::look_at(&dir, name).is_ok_and(|stat| attributes::kind_of(&stat) == Kind::Dir)
+                }
+                _ => false,
+            };
+            if is_dir || names.len() <= FOUND_MAX {
+                names.push(Found { name: Box::from(name), is_dir });
+            }
+        }
+        Ok(Added { wd, names })
+    }
+}
