@@ -86,15 +86,9 @@ impl Announcement {
             sealed,
         });
         *file.way.lock() = Some(Arc::clone(&way));
-        let (file, breaking) = (Arc::clone(file), file.vfs.granted().breaking);
-        let listen = move || {
-            // Of a client that has left and come back again since this is the former way.
-            let is_current = file.way.lock().as_ref().is_some_and(|current| Arc::ptr_eq(current, &way));
-            if is_current {
-                file.vfs.listen(Arc::new(move |what| way.tell(what)));
-            }
-        };
-        if !self.back || !breaking {
+        let open = Arc::clone(&file.vfs);
+        let listen = move || open.listen(Arc::new(move |what| way.tell(what)));
+        if !self.back || !file.vfs.granted().breaking {
             return listen();
         }
         // Told in the same moment, Linux acknowledges before it has the open ready, and sends none of the locks that it
@@ -242,19 +236,20 @@ impl Way {
     }
 }
 
-/// Whether this session has an open of a lease, or another of its user with this client.
-pub(crate) fn answers_for(session: &Session, client: &Client, id: LeaseId) -> bool {
-    session.has_open(is_of_lease(id)) || has_lease(&session.user, client, id)
+/// Whether a session may answer for a lease: its user's with this client, or, of a guest, its own.
+pub(crate) fn may_acknowledge(session: &Session, client: &Client, id: LeaseId) -> bool {
+    if session.is_guest() { has_open_of(session, id) } else { has_lease(&session.user, client, id) }
 }
 
+/// Whether a user has an open of a lease in a session with this client.
 fn has_lease(user: &str, client: &Client, id: LeaseId) -> bool {
     let sessions = client.connections().into_iter().flat_map(|connection| connection.sessions());
     let mut users = sessions.filter(|session| session.is_of(user));
-    users.any(|session| session.has_open(is_of_lease(id)))
+    users.any(|session| has_open_of(&session, id))
 }
 
-fn is_of_lease(id: LeaseId) -> impl Fn(&Open) -> bool {
-    move |open| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id))
+fn has_open_of(session: &Session, id: LeaseId) -> bool {
+    session.has_open(|open| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id)))
 }
 
 /// A channel of a session is gone or stuck: breaks that went by it and were not answered are told on another, once for

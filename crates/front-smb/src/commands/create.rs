@@ -10,7 +10,7 @@ mod check;
 mod durable;
 mod history;
 mod instance;
-mod lease;
+pub(in crate::commands) mod lease;
 pub(in crate::commands) mod name;
 pub(crate) mod replay;
 mod special;

@@ -1,13 +1,14 @@
 //! OPLOCK_BREAK: a client gives back what it was asked for (MS-SMB2 3.3.5.22.1, 3.3.5.22.2).
 
 use crate::breaks;
+use crate::commands::create::lease;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
 use smb_wire::NtStatus;
 use smb_wire::create::OplockLevel;
 use smb_wire::oplock_break::{BreakAcknowledgement, LeaseBreak, OplockBreak};
-use vfs::{AckRefused, LeaseId};
+use vfs::AckRefused;
 
 pub(super) fn acknowledge(request: &Request) -> Result<Answer, NtStatus> {
     match BreakAcknowledgement::decode(&request.message).map_err(|error| error.status())? {
@@ -36,8 +37,8 @@ fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatus> {
 /// shares.
 fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus> {
     let client = request.connection.client().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    let id = LeaseId { client: client.id(), key: u128::from_le_bytes(asked.lease_key.0) };
-    if !breaks::answers_for(request.session()?, &client, id) {
+    let id = lease::id(request, asked.lease_key).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    if !breaks::may_acknowledge(request.session()?, &client, id) {
         return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
     }
     let trees = request.session()?.all_trees();

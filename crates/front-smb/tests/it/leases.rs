@@ -15,10 +15,10 @@ use std::time::Duration;
 
 const NONE: LeaseState = LeaseState::empty();
 const R: LeaseState = LeaseState::READ_CACHING;
-const RH: LeaseState = LeaseState::READ_CACHING.union(LeaseState::HANDLE_CACHING);
-const RWH: LeaseState = RH.union(LeaseState::WRITE_CACHING);
+pub const RH: LeaseState = LeaseState::READ_CACHING.union(LeaseState::HANDLE_CACHING);
+pub const RWH: LeaseState = RH.union(LeaseState::WRITE_CACHING);
 
-fn key(number: u8) -> LeaseKey {
+pub fn key(number: u8) -> LeaseKey {
     LeaseKey([number; 16])
 }
 

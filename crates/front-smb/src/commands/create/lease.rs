@@ -36,12 +36,17 @@ fn shared(request: &Request, lease: &LeaseContext) -> Option<SharedLease> {
         return None;
     }
     let version2 = lease.version2.filter(|_| agreement.dialect >= Dialect::SMB_3_0);
-    let parent = version2.filter(|_| lease.flags.contains(LeaseFlags::PARENT_LEASE_KEY_SET));
-    let client = request.connection.client()?.id();
-    Some(SharedLease {
-        id: LeaseId { client, key: u128::from_le_bytes(lease.key.0) },
-        parent: parent.map(|version2| version2.parent_key),
-    })
+    let names_parent = lease.flags.contains(LeaseFlags::PARENT_LEASE_KEY_SET);
+    // That of another would not hear of what a guest changes.
+    let parent = version2.filter(|_| names_parent && !request.session().is_ok_and(|it| it.is_guest()));
+    Some(SharedLease { id: id(request, lease.key)?, parent: parent.map(|version2| version2.parent_key) })
+}
+
+/// Which lease the client means by a key. A guest may say that he is any client, so his leases are his session's alone.
+pub(in crate::commands) fn id(request: &Request, LeaseKey(key): LeaseKey) -> Option<LeaseId> {
+    let session = request.session().ok()?;
+    let client = if session.is_guest() { session.id.into() } else { request.connection.client()?.id() };
+    Some(LeaseId { client, key: u128::from_le_bytes(key) })
 }
 
 /// Puts what is asked for into the request to `vfs`.

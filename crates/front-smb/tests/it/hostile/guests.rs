@@ -2,13 +2,15 @@
 //! anything of a user's.
 
 use super::anonymous::{IPC, connect, log_in, offer_311, pipe};
+use crate::leases::{RH, RWH, key, leased, log_in_as};
 use crate::site::{ALICE, BOB, Site, User, user};
 use front_smb::{Encryption, KnownUser, ServerConfig, Share, Signing, Users, limits};
 use smb_core::ntlm::{NtHash, nt_hash};
 use smb_raw::ntlm::{self, NOBODY};
 use smb_raw::{Fault, Guard, Logon, Message, Proof, Session, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
-use smb_wire::create::{CreateRequest, CreateResponse, OplockLevel};
+use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse, OplockLevel};
+use smb_wire::ids::Guid;
 use smb_wire::ioctl::Fsctl;
 use smb_wire::session_setup::{SessionFlags, SessionSetupResponse};
 use smb_wire::{NtStatus, Request};
@@ -313,4 +315,51 @@ async fn guests_have_limits_of_their_own_and_leave_room_for_users() {
     guest(&site).await.is_well().await;
     drop((mallory, others, leaving));
     assert_eq!(site.emptied().await.opens, 0);
+}
+
+const MACHINE: Guid = *b"alice's machine ";
+
+/// Her ClientGuid and her lease keys go over the wire in the clear: with them he is no part of what she caches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_who_names_anothers_client_and_lease_has_a_lease_of_his_own() {
+    let site = site().await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    alice.lease(leased("file", key(1), RWH, None)).await;
+    let root =
+        CreateRequest { create_options: CreateOptions::DIRECTORY_FILE, ..leased("", key(2), RH, None) };
+    alice.lease(root).await;
+    let mut hello = offer_311();
+    hello.client_guid = MACHINE;
+    let mut client = site.greet(hello).await;
+    client.careless = true;
+    let session = client.log_in(&MALLORY).await.unwrap();
+    let mut mallory = User::enter(client, session).await;
+    assert_eq!(mallory.acknowledge(key(1), RH).await, NtStatus::OBJECT_NAME_NOT_FOUND);
+
+    let opening = tokio::spawn(async move {
+        let got = mallory.lease(leased("file", key(1), RWH, None)).await;
+        (mallory, got)
+    });
+    assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
+    assert!(!opening.is_finished());
+    assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    let (mut mallory, (file, lease)) = opening.await.unwrap();
+    assert_eq!(lease.state, RH);
+    assert_eq!(mallory.status(&requests::write(file, 0, b"new")).await, NtStatus::SUCCESS);
+    assert!(alice.told().await.expect("her copy is old").new_state.is_empty());
+    mallory.lease(leased("another", key(3), RWH, Some(key(2)))).await;
+    assert!(alice.told().await.expect("so is her listing").new_state.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_gives_back_what_he_caches() {
+    let site = site().await;
+    let mut mallory = guest(&site).await;
+    mallory.lease(leased("file", key(1), RWH, None)).await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let opening = tokio::spawn(async move { alice.lease(leased("file", key(1), RWH, None)).await });
+    assert_eq!(mallory.told().await.expect("he keeps writes back").new_state, RH);
+    assert!(!opening.is_finished());
+    assert_eq!(mallory.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    assert_eq!(opening.await.unwrap().1.state, RH);
 }
