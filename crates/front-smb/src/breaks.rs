@@ -86,9 +86,15 @@ impl Announcement {
             sealed,
         });
         *file.way.lock() = Some(Arc::clone(&way));
-        let open = Arc::clone(&file.vfs);
-        let listen = move || open.listen(Arc::new(move |what| way.tell(what)));
-        if !self.back || !file.vfs.granted().breaking {
+        let (file, breaking) = (Arc::clone(file), file.vfs.granted().breaking);
+        let listen = move || {
+            // Of a client that has left and come back again since this is the former way.
+            let is_current = file.way.lock().as_ref().is_some_and(|current| Arc::ptr_eq(current, &way));
+            if is_current {
+                file.vfs.listen(Arc::new(move |what| way.tell(what)));
+            }
+        };
+        if !self.back || !breaking {
             return listen();
         }
         // Told in the same moment, Linux acknowledges before it has the open ready, and sends none of the locks that it
