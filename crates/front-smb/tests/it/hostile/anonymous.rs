@@ -137,7 +137,8 @@ async fn nobodys_session_is_marked_and_nothing_vouches_for_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_reaches_no_share_and_no_list_of_users() {
     let site = open_site().await;
-    is_shut_out(&mut nobody(&site).await).await;
+    let mut user = nobody(&site).await;
+    is_shut_out(&mut user).await;
     assert_eq!(site.server.status().users[0].user, "ANONYMOUS LOGON");
 }
 

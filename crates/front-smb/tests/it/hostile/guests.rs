@@ -89,6 +89,17 @@ async fn a_guests_session_is_marked_and_nothing_vouches_for_it() {
         let flags = SessionSetupResponse::decode(&reply.message).unwrap().session_flags;
         assert_eq!((reply.status(), flags, reply.proof), (NtStatus::SUCCESS, expected, Proof::None));
     }
+    // By a key that everybody could make he has none either.
+    let mut client = site.greet(offer_311()).await;
+    let mut logon = Logon::new(&MALLORY);
+    let challenge = client.challenge(&mut logon).await.unwrap();
+    let answer = MALLORY.authenticate(&logon.negotiate, &challenge).message;
+    client.leg(&mut logon, &answer).await.unwrap();
+    let zeros = Session::new(logon.id, client.agreed.unwrap(), &[0; 16], &logon.preauth);
+    let echo = Message::of(&requests::echo()).session(zeros.id);
+    let signed = client.exchange(echo, Guard::Sign(&zeros.signer)).await.unwrap();
+    assert_eq!((signed.status(), signed.proof), (DENIED, Proof::None));
+
     let mut mallory = guest(&site).await;
     let echo = Message::of(&requests::echo()).session(mallory.session.id);
     let plain = mallory.client.exchange(echo.clone(), Guard::Plain).await.unwrap();
