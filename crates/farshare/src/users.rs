@@ -20,6 +20,7 @@
 use crate::config::check_account_name;
 use front_smb::{KnownUser, USER_NUMBER_MAX};
 use rustix::fs::FlockOperation;
+use smb_core::names::folded_user;
 use smb_core::ntlm::{NtHash, nt_hash};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -52,7 +53,7 @@ struct User {
     number: Option<u32>,
 }
 
-/// The users by name in lower case.
+/// The users by name, folded.
 struct Table {
     users: BTreeMap<String, User>,
     /// The first number that nobody ever had.
@@ -68,7 +69,7 @@ impl Default for Table {
 impl Table {
     /// Adds somebody, or gives a new password.
     fn put(&mut self, name: &str, hash: NtHash) {
-        let key = name.to_lowercase();
+        let key = folded_user(name);
         let number = self.users.get(&key).and_then(|user| user.number);
         self.users.insert(key, User { name: name.to_owned(), hash, number });
     }
@@ -116,7 +117,7 @@ impl UserFile {
     pub fn add(&self, name: &str, password: &str) -> Result<(), String> {
         check_account_name(name)?;
         self.change(|table| {
-            if table.users.contains_key(&name.to_lowercase()) {
+            if table.users.contains_key(&folded_user(name)) {
                 return Err(format!(
                     "there is a user {name:?} already; `farshare user passwd {name}` gives a new password"
                 ));
@@ -128,7 +129,7 @@ impl UserFile {
 
     /// Gives somebody a new password; an error when there is no such user.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), String> {
-        self.change(|table| match table.users.get_mut(&name.to_lowercase()) {
+        self.change(|table| match table.users.get_mut(&folded_user(name)) {
             Some(user) => {
                 user.hash = hash(password)?;
                 Ok(())
@@ -147,7 +148,7 @@ impl UserFile {
     }
 
     pub fn remove(&self, name: &str) -> Result<(), String> {
-        self.change(|table| match table.users.remove(&name.to_lowercase()) {
+        self.change(|table| match table.users.remove(&folded_user(name)) {
             Some(_) => Ok(()),
             None => Err(format!("no user {name:?}")),
         })
@@ -229,7 +230,7 @@ fn read(path: &Path) -> Result<Table, String> {
         let name = user.name.clone();
         // Behind the numbers in use, whatever the file says.
         table.next = user.number.map_or(table.next, |number| table.next.max(number.saturating_add(1)));
-        if table.users.insert(name.to_lowercase(), user).is_some() {
+        if table.users.insert(folded_user(&name), user).is_some() {
             return Err(format!("{shown}:{}: {name:?} is there twice", nth + 2));
         }
     }
@@ -322,7 +323,7 @@ impl UserTable {
     }
 
     fn user(&self, name: &str) -> Option<User> {
-        self.seen().table.users.get(&name.to_lowercase()).cloned()
+        self.seen().table.users.get(&folded_user(name)).cloned()
     }
 
     /// What the file says now.

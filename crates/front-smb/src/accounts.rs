@@ -13,6 +13,7 @@ use crate::people::People;
 use parking_lot::Mutex;
 use smb_core::acceptor::Ticket;
 use smb_core::access::Token;
+use smb_core::names::folded_user;
 use smb_wire::Sid;
 use smb_wire::rpc::{self, Account, AccountFacts};
 use std::collections::HashMap;
@@ -36,8 +37,17 @@ pub(crate) struct Accounts {
 
 struct State {
     groups: Arc<[Group]>,
+    /// The number and the members of each.
+    members: Arc<[(u32, People)]>,
     /// Made of these users and the present groups.
     told: Option<(Arc<[KnownUser]>, Arc<AccountFacts>)>,
+}
+
+impl State {
+    fn of(groups: Vec<Group>) -> State {
+        let members = groups.iter().map(|group| (group.number(), People::new(&group.members))).collect();
+        State { groups: groups.into(), members, told: None }
+    }
 }
 
 impl Accounts {
@@ -46,23 +56,23 @@ impl Accounts {
             domain: config.sid.clone().unwrap_or_else(|| identity::domain(config.server_guid)),
             users: Arc::clone(&config.users),
             administrators: config.administrators.clone(),
-            state: Mutex::new(State { groups: config.groups.clone().into(), told: None }),
+            state: Mutex::new(State::of(config.groups.clone())),
         }
     }
 
     /// Replaces the groups; in force for who logs in from now on.
     pub(crate) fn set_groups(&self, groups: Vec<Group>) {
-        *self.state.lock() = State { groups: groups.into(), told: None };
+        *self.state.lock() = State::of(groups);
     }
 
     /// Who a user is to security descriptors; `None` when there is no such user (any more), and no ticket either.
     pub(crate) fn token(&self, user: &str, ticket: Option<&Ticket>) -> Option<Token> {
         let token = identity::token(&self.domain, self.users.number(user), ticket)?;
-        let groups = Arc::clone(&self.state.lock().groups);
+        let groups = Arc::clone(&self.state.lock().members);
         let joined: Vec<u32> = groups
             .iter()
-            .filter(|group| People::new(&group.members).has(user, &token))
-            .map(Group::number)
+            .filter(|(_, members)| members.has(user, &token))
+            .map(|(number, _)| *number)
             .collect();
         let token = identity::in_groups(token, &self.domain, joined);
         Some(match self.administrators.has(user, &token) {
@@ -99,14 +109,14 @@ fn facts(domain: &Sid, users: &[KnownUser], groups: &[Group]) -> AccountFacts {
     let mut of: HashMap<String, Vec<u32>> = HashMap::new();
     for group in groups {
         for member in &group.members {
-            of.entry(member.to_lowercase()).or_default().push(group.number());
+            of.entry(folded_user(member)).or_default().push(group.number());
         }
     }
     let user = |user: &KnownUser| Account {
         name: user.name.clone(),
         full_name: user.name.clone(),
         relative_id: user.number,
-        groups: of.get(&user.name.to_lowercase()).cloned().unwrap_or_default(),
+        groups: of.get(&folded_user(&user.name)).cloned().unwrap_or_default(),
     };
     let group = |group: &Group| Account {
         name: group.name.clone(),

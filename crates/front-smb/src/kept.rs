@@ -20,6 +20,7 @@ use crate::open::{self, FileOpen, Kind, Open};
 use crate::server::State;
 use crate::session::Tree;
 use parking_lot::Mutex;
+use smb_core::names::folded_user;
 use smb_wire::ids::Guid;
 use smb_wire::{AccessMask, NtStatus};
 use std::collections::{BTreeSet, HashMap};
@@ -85,7 +86,7 @@ impl Table {
         self.last_stay += 1;
         let (wait, over) = oneshot::channel();
         self.named.extend(open.name(id));
-        *self.of_users.entry(open.user.to_lowercase()).or_default() += 1;
+        *self.of_users.entry(folded_user(&open.user)).or_default() += 1;
         self.stays.insert(id, Stay { open, number: self.last_stay, _wait: wait });
         (self.last_stay, over)
     }
@@ -95,7 +96,7 @@ impl Table {
         if let Some(name) = open.name(id) {
             self.named.remove(&name);
         }
-        let user = open.user.to_lowercase();
+        let user = folded_user(&open.user);
         if let Some(count) = self.of_users.get_mut(&user) {
             *count -= 1;
             if *count == 0 {
@@ -106,7 +107,7 @@ impl Table {
     }
 
     fn has_room(&self, user: &str) -> bool {
-        self.of_users.get(&user.to_lowercase()).is_none_or(|count| *count < limits::KEPT_OPENS_PER_USER_MAX)
+        self.of_users.get(&folded_user(user)).is_none_or(|count| *count < limits::KEPT_OPENS_PER_USER_MAX)
     }
 
     fn there(&self, id: u64) -> Result<&KeptOpen, NtStatus> {

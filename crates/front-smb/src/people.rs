@@ -1,12 +1,13 @@
 //! Who is meant in the configuration: users by name, and by the SID of themselves or of one of their groups.
 
 use smb_core::access::Token;
+use smb_core::names::folded_user;
 use smb_wire::Sid;
 
 /// Some users.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct People {
-    /// In lower case.
+    /// Folded.
     names: Vec<String>,
     sids: Vec<Sid>,
 }
@@ -18,7 +19,7 @@ impl People {
         for written in written {
             match written.as_ref().parse() {
                 Ok(sid) => people.sids.push(sid),
-                Err(_) => people.names.push(written.as_ref().to_lowercase()),
+                Err(_) => people.names.push(folded_user(written.as_ref())),
             }
         }
         people
@@ -31,7 +32,7 @@ impl People {
 
     /// Whether somebody is among them.
     pub(crate) fn has(&self, user: &str, token: &Token) -> bool {
-        self.names.contains(&user.to_lowercase()) || self.sids.iter().any(|sid| token.contains(sid))
+        self.names.contains(&folded_user(user)) || self.sids.iter().any(|sid| token.contains(sid))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::server::Share;
 use parking_lot::{Mutex, RwLock};
 use smb_core::access::Token;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
+use smb_core::names::same_user;
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::create::apple::AppleServerCapabilities;
@@ -179,7 +180,7 @@ impl Session {
 
     /// Whether it belongs to this user.
     pub(crate) fn is_of(&self, user: &str) -> bool {
-        !self.nobodys && self.user.to_lowercase() == user.to_lowercase()
+        !self.nobodys && same_user(&self.user, user)
     }
 
     /// What its client, one of Apple's, was told that this server can do.

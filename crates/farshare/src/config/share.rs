@@ -4,6 +4,7 @@ use super::account::{check_account_name, check_person, check_sid};
 use super::raw;
 use super::settle::Source;
 use super::*;
+use smb_core::names::same_user;
 use smb_core::wildcard::MAX_PATTERN_UNITS;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -155,7 +156,7 @@ fn admitted(source: &Source<'_>, groups: &Groups, share: &raw::Share) -> Result<
             return source.wrong(name.span(), format!("no group {:?}; {mend}", name.get_ref()));
         };
         for member in members {
-            if !users.iter().any(|user| user.to_lowercase() == member.to_lowercase()) {
+            if !users.iter().any(|user| same_user(user, member)) {
                 users.push(member.clone());
             }
         }

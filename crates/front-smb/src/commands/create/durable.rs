@@ -11,6 +11,7 @@ use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Tree;
 use crate::status::failed;
+use smb_core::names::same_user;
 use smb_wire::create::context::DurableFlags;
 use smb_wire::create::{CreateAction, CreateContext, CreateRequest, CreateResponseContext};
 use smb_wire::ids::Guid;
@@ -237,7 +238,7 @@ fn may_take(
     if other_client || leased != lease || kept.share.to_lowercase() != share.name.to_lowercase() {
         return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
     }
-    if kept.user.to_lowercase() != request.session()?.user.to_lowercase() {
+    if !same_user(&kept.user, &request.session()?.user) {
         return Err(NtStatus::ACCESS_DENIED);
     }
     // What the share gives may have become less meanwhile.
