@@ -29,7 +29,7 @@ static KEYTAB: LazyLock<Keytab> = LazyLock::new(|| {
 });
 
 fn log_in(token: &[u8]) -> bool {
-    let realms = Realms { own: "HOME.TEST".into(), trusted: Vec::new() };
+    let realms = Realms { needs_pac: false, ..Realms::only("HOME.TEST") };
     let mut enter = |_| Novelty::New;
     let fresh = Fresh { subkey: Zeroizing::new([1; 32]), confounder: [2; 16], sequence: 3 };
     let tickets = Some(Tickets { keytab: &KEYTAB, realms: &realms, fresh, enter: &mut enter });

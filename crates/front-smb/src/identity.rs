@@ -6,9 +6,10 @@
 //! the groups "None" (`...-513`), which is the group of what a user makes, and Users (`S-1-5-32-545`), and in those of
 //! the operator's groups that name the user: their numbers are made of their names.
 //!
-//! Who logs in by ticket is who the domain says in it (PAC), with the groups that it says, and who has the same name
-//! here besides. A realm that says nothing of SIDs leaves that to us: a user whom the server knows by password is the
-//! same one, and any other has a SID made of the principal's name, the same at every server.
+//! Who logs in by ticket is who the domain says in it (PAC), with the groups that it says, and nobody else: no user of
+//! this server, whatever the names, unless the operator says that names mean the same here and there (`Realms`). A realm
+//! that says nothing of SIDs leaves that to us: a user whom the server knows by password is the same one, and any other
+//! has a SID made of the principal's name, the same at every server.
 //!
 //! Guests are all one account, `...-501`, in Guests (`S-1-5-32-546`), which is the group of what they make, and Everyone.
 //!

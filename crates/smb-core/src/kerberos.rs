@@ -6,7 +6,8 @@
 //!
 //! * AES alone ([`encryption`]); DES and RC4 are refused.
 //! * A ticket that has ended, a clock that is off, an authenticator that came before ([`replay`]) are refused.
-//! * The SIDs of a PAC count when it carries the signature of our key and was made for this ticket.
+//! * The SIDs of a PAC count when it carries the signature of our key and was made for this ticket. They, and not the
+//!   name, are then who the user is, and the account that they are of is the one that the ticket names.
 //! * The session's key is ours and fresh whenever the client wants a reply, so a replay of the whole exchange after
 //!   a restart gives nobody a key.
 //!
@@ -73,6 +74,15 @@ pub enum Refusal {
     Realm(String),
     /// The PAC is broken, not signed with our key, or not of this ticket.
     BadPac,
+    /// There is none, and the realm's tickets must have one.
+    NoPac(String),
+    /// The ticket is for one name and of another's account.
+    AnotherAccount {
+        /// In the ticket.
+        name: String,
+        /// In the PAC, with its domain.
+        account: String,
+    },
     /// The user is in more than [`MAX_GROUPS`] groups.
     TooManyGroups,
 }
@@ -100,6 +110,18 @@ impl std::fmt::Display for Refusal {
             Self::Nobody => f.write_str("anonymous ticket"),
             Self::Realm(realm) => write!(f, "realm {realm} is not trusted, or the way from there is not"),
             Self::BadPac => f.write_str("PAC is broken, not signed with our key, or of another ticket"),
+            Self::NoPac(client) => {
+                write!(
+                    f,
+                    "ticket of {client} has no PAC; if the realm is no Windows domain: pac = \"optional\""
+                )
+            }
+            Self::AnotherAccount { name, account } => {
+                write!(
+                    f,
+                    "ticket for {name} is of the account {account}; users log in by their accounts' names"
+                )
+            }
             Self::TooManyGroups => write!(f, "user is in more than {MAX_GROUPS} groups"),
         }
     }

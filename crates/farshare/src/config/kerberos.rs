@@ -4,8 +4,19 @@ use super::raw;
 use super::secret::read_private_bytes;
 use super::settle::{Source, beside};
 use super::*;
+use serde::Deserialize;
 use smb_core::kerberos::{Keytab, MAX_KEYTAB_LEN, Realms};
 use toml::Spanned;
+
+/// `[smb.kerberos] pac`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pac {
+    /// A ticket without one is refused: in a domain it would be somebody whom nothing there speaks of.
+    #[default]
+    Required,
+    Optional,
+}
 
 /// `[smb.kerberos]`
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +50,7 @@ pub(super) fn ntlm(
     }
 }
 
-/// Settles Kerberos, and what people are called then: users of the own realm by their names alone.
+/// Settles Kerberos, and what people are called then.
 pub(super) fn log_in(
     source: &Source<'_>,
     smb: &mut SmbSettings,
@@ -47,13 +58,19 @@ pub(super) fn log_in(
 ) -> Result<(), ConfigError> {
     smb.kerberos = kerberos.map(|kerberos| settle(source, kerberos)).transpose()?;
     if let Some(kerberos) = &smb.kerberos {
-        let people = smb.shares.iter_mut().flat_map(|share| &mut share.users);
-        let members = smb.groups.iter_mut().flat_map(|group| &mut group.members);
-        for name in people.chain(members).chain(&mut smb.administrators) {
-            *name = kerberos.realms.plain(name).to_owned();
+        let users = smb.shares.iter_mut().map(|share| &mut share.users);
+        let members = smb.groups.iter_mut().map(|group| &mut group.members);
+        for people in users.chain(members).chain([&mut smb.administrators]) {
+            name_plainly(&kerberos.realms, people);
         }
     }
     Ok(())
+}
+
+/// Users of the own realm by their names alone, too: so they are known here unless they have SIDs.
+fn name_plainly(realms: &Realms, people: &mut Vec<String>) {
+    let plain: Vec<String> = people.iter().filter_map(|name| realms.plain(name)).map(str::to_owned).collect();
+    people.extend(plain);
 }
 
 /// Whether nobody may log in, where that is of any effect.
@@ -85,6 +102,8 @@ fn settle(source: &Source<'_>, raw: raw::Kerberos) -> Result<KerberosSettings, C
     let realms = Realms {
         own: raw.realm.into_inner(),
         trusted: raw.trust.into_iter().map(Spanned::into_inner).collect(),
+        needs_pac: raw.pac == Pac::Required,
+        local_names: raw.local_names,
     };
     let kerberos = KerberosSettings { keytab: beside(source.file, raw.keytab.get_ref()), realms };
     match kerberos.load() {

@@ -18,7 +18,7 @@ mod value;
 
 pub use account::check_account_name;
 pub use error::ConfigError;
-pub use kerberos::KerberosSettings;
+pub use kerberos::{KerberosSettings, Pac};
 pub use origin::Origin;
 pub use secret::{SecretFile, read_private, read_secret};
 pub use value::{Dial, NodeName, Size};

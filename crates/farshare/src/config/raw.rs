@@ -117,6 +117,10 @@ pub struct Kerberos {
     pub realm: Spanned<String>,
     #[serde(default)]
     pub trust: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub pac: super::Pac,
+    #[serde(default)]
+    pub local_names: bool,
 }
 
 #[derive(Deserialize)]

@@ -378,9 +378,14 @@ fn kerberos_needs_a_keytab_that_only_the_owner_reads() {
     let people = "users = [\"alice@HOME.TEST\", \"bob@FAR.TEST\", \"S-1-5-21-1-2-3-1105\"]";
     let good = format!("{}\n{people}", section("good", "trust = [\"FAR.TEST\"]"));
     let smb = parse(&ENTRYPOINT.replacen(shares, &good, 1)).unwrap().smb.unwrap();
-    assert_eq!(smb.shares[0].users, ["alice", "bob@FAR.TEST", "S-1-5-21-1-2-3-1105"]);
+    assert_eq!(smb.shares[0].users, ["alice@HOME.TEST", "bob@FAR.TEST", "S-1-5-21-1-2-3-1105", "alice"]);
     let kerberos = smb.kerberos.unwrap();
     assert_eq!((kerberos.realms.trusted.len(), kerberos.load().unwrap().entries().len()), (1, 1));
+    assert!(kerberos.realms.needs_pac && !kerberos.realms.local_names);
+    let open = section("good", "pac = \"optional\"\nlocal_names = true");
+    let realms = parse(&ENTRYPOINT.replacen(shares, &open, 1)).unwrap().smb.unwrap().kerberos.unwrap().realms;
+    assert!(!realms.needs_pac && realms.local_names);
+    check(shares, &section("good", "pac = \"off\""), 16, "unknown variant `off`");
     check(shares, &section("open", ""), 14, "chmod 600");
     check(shares, &section("text", ""), 14, "not a keytab");
     check(shares, &section("none", ""), 14, "No such file");

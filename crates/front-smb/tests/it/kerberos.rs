@@ -1,10 +1,11 @@
 //! Log-ins by ticket over the wire: the keys that follow, what a replay gets, and the end of a ticket.
 
 use crate::site::{ALICE, Site};
-use front_smb::{KerberosConfig, People};
+use front_smb::{KerberosConfig, People, ServerConfig, Share};
 use smb_core::kerberos::{EncryptionType, Key, Keytab, Realms};
 use smb_core::spnego::{ClientToken, Mechanism, decode};
-use smb_raw::kerberos::{TicketClient, first_token};
+use smb_raw::kerberos::pac::PacMaker;
+use smb_raw::kerberos::{TicketClient, first_token, with_pac};
 use smb_raw::ntlm::NOBODY;
 use smb_raw::{Client, Fault, Logon, Reply, Session, offer, requests};
 use smb_wire::negotiate::Dialect;
@@ -29,7 +30,7 @@ fn keytab(key: &Key) -> Keytab {
 
 async fn site(ntlm: bool) -> Site {
     Site::with(|config| {
-        let realms = Realms { own: "HOME.TEST".into(), trusted: Vec::new() };
+        let realms = Realms { needs_pac: false, ..Realms::only("HOME.TEST") };
         config.kerberos = Some(KerberosConfig { keytab: keytab(&service_key()), realms });
         config.ntlm = ntlm;
         config.anonymous = ntlm;
@@ -57,7 +58,7 @@ async fn show(
 }
 
 /// A session by ticket, whose keys the server has proved to know.
-async fn log_in(site: &Site, who: &TicketClient) -> Result<(Client<TcpStream>, Session), NtStatus> {
+pub async fn log_in(site: &Site, who: &TicketClient) -> Result<(Client<TcpStream>, Session), NtStatus> {
     let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
     let mut logon = Logon::new(&ALICE);
     let (reply, token) = show(&mut client, &mut logon, &who.request()).await?;
@@ -151,30 +152,47 @@ async fn a_session_ends_with_its_ticket_and_goes_on_with_another() {
     assert_eq!(tree(&mut client, &session).await, NtStatus::SUCCESS, "with the keys that it has");
 }
 
+/// `user` of a domain: number 1104 there, in the group 1105, and in 1107, which only denies.
+pub fn domain_ticket(user: &'static str) -> TicketClient {
+    let who = ticket(user);
+    let pac = PacMaker::new(user, who.at(-60)).sign(&service_key());
+    TicketClient { authorization: Some(with_pac(&pac)), ..who }
+}
+
+/// A server for the users of a domain.
+pub async fn domain_site(
+    local_names: bool,
+    change: impl FnOnce(&mut ServerConfig),
+    change_share: impl FnOnce(&mut Share),
+) -> Site {
+    let vfs = vfs::Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
+    let of_domain = |config: &mut ServerConfig| {
+        let realms = Realms { local_names, ..Realms::only("HOME.TEST") };
+        config.kerberos = Some(KerberosConfig { keytab: keytab(&service_key()), realms });
+        change(config);
+    };
+    Site::made(vfs, of_domain, change_share).await
+}
+
 #[tokio::test]
 async fn a_share_admits_by_name_and_by_sid() {
-    let admits = async |people: &[&str]| {
-        let vfs = vfs::Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
-        while vfs.freshness().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let mut config = Site::config();
-        let realms = Realms { own: "HOME.TEST".into(), trusted: Vec::new() };
-        config.kerberos = Some(KerberosConfig { keytab: keytab(&service_key()), realms });
-        let mut share = front_smb::Share::new("share", vfs);
-        share.users = People::new(people);
-        let server = front_smb::Server::start(config, vec![share]).await.unwrap();
-        let address = server.local_addrs()[0];
-        let site = Site { server, address };
-        let mut who = ticket("carol");
-        let pac = smb_raw::kerberos::pac::PacMaker::new("carol", who.at(-60)).sign(&service_key());
-        who.authorization = Some(smb_raw::kerberos::with_pac(&pac));
-        let (mut client, session) = log_in(&site, &who).await.unwrap();
+    let admits = async |people: &[&str], local_names| {
+        let site = domain_site(local_names, |_| {}, |share| share.users = People::new(people)).await;
+        let (mut client, session) = log_in(&site, &domain_ticket("carol")).await.unwrap();
         tree(&mut client, &session).await
     };
-    assert_eq!(admits(&["Carol"]).await, NtStatus::SUCCESS);
-    assert_eq!(admits(&["S-1-5-21-1-2-3-1105"]).await, NtStatus::SUCCESS);
-    assert_eq!(admits(&["bob", "S-1-5-21-1-2-3-1107"]).await, NtStatus::ACCESS_DENIED);
+    assert_eq!(admits(&["Carol@home.test"], false).await, NtStatus::SUCCESS);
+    assert_eq!(admits(&["S-1-5-21-1-2-3-1105"], false).await, NtStatus::SUCCESS);
+    assert_eq!(admits(&["bob", "S-1-5-21-1-2-3-1107"], false).await, NtStatus::ACCESS_DENIED);
+    assert_eq!(admits(&["carol"], false).await, NtStatus::ACCESS_DENIED, "another of that name");
+    assert_eq!(admits(&["carol"], true).await, NtStatus::SUCCESS, "the operator says that it is the same");
+}
+
+#[tokio::test]
+async fn a_ticket_of_a_domain_has_a_pac_or_is_refused() {
+    let site = domain_site(false, |_| {}, |_| {}).await;
+    assert_eq!(log_in(&site, &ticket("alice")).await.err(), Some(NtStatus::LOGON_FAILURE));
+    assert!(log_in(&site, &domain_ticket("alice")).await.is_ok());
 }
 
 fn now() -> FileTime {

@@ -1,5 +1,6 @@
 //! Security descriptors between two users of a share, and an administrator.
 
+mod domain;
 mod groups;
 mod guests;
 mod hiding;

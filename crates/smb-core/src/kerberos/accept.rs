@@ -79,15 +79,12 @@ pub fn accept(token: &[u8], tickets: &mut Tickets<'_>, now: FileTime) -> Result<
         return Err(Refusal::BadAuthenticator);
     }
     check_times(&ticket, &authenticator, now)?;
-    let user = check_client(&ticket, &request.service, tickets.realms)?;
+    check_client(&ticket, &request.service)?;
     let wishes = wishes(&authenticator)?;
     if wishes & DCE_STYLE != 0 {
         return Err(Refusal::Unsupported("a log-in in the style of DCE"));
     }
-    let membership = match ticket.pac {
-        Some(pac) => membership::of_ticket(&ticket, pac, service)?,
-        None => None,
-    };
+    let (user, membership) = identify(&ticket, service, tickets.realms)?;
     match (tickets.enter)(Fingerprint::of(request.authenticator.cipher)) {
         Novelty::New => {}
         Novelty::Seen => return Err(Refusal::Replayed),
@@ -150,18 +147,39 @@ fn check_times(
     Ok(())
 }
 
-/// What the user is called here, if the user's realm counts and nobody was out of place on the way from there.
-fn check_client(ticket: &TicketPart<'_>, service: &Principal, realms: &Realms) -> Result<String, Refusal> {
+/// Whether the ticket is somebody's, and nobody was out of place on the way from there.
+fn check_client(ticket: &TicketPart<'_>, service: &Principal) -> Result<(), Refusal> {
     let client = &ticket.client;
-    let foreign = || Refusal::Realm(client.realm().to_owned());
     if client.is_nobody() {
         return Err(Refusal::Nobody);
     }
     let is_direct = client.realm() == service.realm() || ticket.path.is_empty() || ticket.path_checked;
     if !is_direct {
-        return Err(foreign());
+        return Err(foreign(client));
     }
-    realms.user(client).ok_or_else(foreign)
+    Ok(())
+}
+
+/// What the user is called here, and who that is to Windows.
+fn identify(
+    ticket: &TicketPart<'_>,
+    service: &Key,
+    realms: &Realms,
+) -> Result<(String, Option<Membership>), Refusal> {
+    let client = &ticket.client;
+    let membership = match ticket.pac {
+        Some(pac) => membership::of_ticket(ticket, pac, service)?,
+        None => None,
+    };
+    let user = realms.user(client, membership.is_some()).ok_or_else(|| foreign(client))?;
+    if ticket.pac.is_none() && realms.needs_pac {
+        return Err(Refusal::NoPac(client.to_string()));
+    }
+    Ok((user, membership))
+}
+
+fn foreign(client: &Principal) -> Refusal {
+    Refusal::Realm(client.realm().to_owned())
 }
 
 fn wishes(authenticator: &Authenticator<'_>) -> Result<u32, Refusal> {

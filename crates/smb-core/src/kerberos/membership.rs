@@ -3,10 +3,15 @@
 //! The PAC counts when it is signed with the service's key, as only the domain and the service can sign, and when it
 //! was made for this ticket: a client may put things into a ticket too, and one from elsewhere must not pass. The
 //! domain's own signature is for the domain; a service has no key to verify it.
+//!
+//! A ticket is for the name that was asked for, and a domain may have taken another account for it: for `root`, where
+//! nobody is called so, that of the machine `root$`, which any user may have made (CVE-2020-25717, CVE-2020-25719). The
+//! PAC says which account it was, and a ticket for any other name is refused.
 
 use super::Refusal;
 use super::encryption::{Key, Usage};
 use super::messages::TicketPart;
+use crate::names::same_user;
 use smb_wire::pac::{ClientInfo, LogonInfo, Pac, PacKind, PacSignature};
 use smb_wire::{FileTime, Sid};
 
@@ -42,7 +47,12 @@ pub(super) fn of_ticket(
         return Err(Refusal::BadPac);
     }
     let Some(logon) = parsed.buffer(PacKind::LOGON_INFO) else { return Ok(None) };
-    membership(LogonInfo::decode(logon).map_err(bad)?).map(Some)
+    let logon = LogonInfo::decode(logon).map_err(bad)?;
+    if !same_user(&logon.account, &name) {
+        let account = format!("{}\\{}", logon.domain_name, logon.account);
+        return Err(Refusal::AnotherAccount { name, account });
+    }
+    membership(logon).map(Some)
 }
 
 /// The signature covers the whole PAC with both signatures taken as zero (MS-PAC 2.8.1).

@@ -3,7 +3,12 @@
 //! A principal is a name of one part or several, in a realm: `alice@EXAMPLE.COM`, `cifs/files.example.com@EXAMPLE.COM`.
 //! Users of the server's own realm are known by the name alone, so that `alice` is the same person by password and by
 //! ticket; those of other realms keep the realm. No account name has an `@`, so the two never meet.
+//!
+//! In a domain it is the SID that says who somebody is, and names are another matter: any user may make accounts for
+//! machines there, under names that the domain does not have, but that this server may. So who comes with a SID keeps the
+//! realm too, whichever it is, unless the operator says that names mean the same here and there.
 
+use crate::names::same_user;
 use aws_lc_rs::digest;
 use smb_wire::Sid;
 use std::fmt;
@@ -47,12 +52,14 @@ impl Principal {
     }
 
     /// A SID for somebody whom no domain has given one: `S-1-5-21-a-b-c-1000`, with `a-b-c` out of a hash of the name in
-    /// lower case. Two names have one SID as seldom as two files one hash.
+    /// lower case, unless that is another user's name. Two names have one SID as seldom as two files one hash.
     pub fn sid(&self) -> Sid {
         const NT_AUTHORITY: u64 = 5;
         const NON_UNIQUE: u32 = 21;
         const FIRST_USER: u32 = 1000;
-        let hash = digest::digest(&digest::SHA256, self.to_string().to_lowercase().as_bytes());
+        let name = self.to_string();
+        let lower = Some(name.to_lowercase()).filter(|lower| same_user(lower, &name)).unwrap_or(name);
+        let hash = digest::digest(&digest::SHA256, lower.as_bytes());
         let part =
             |at: usize| hash.as_ref()[at..at + 4].iter().fold(0, |part, byte| part << 8 | u32::from(*byte));
         let parts = [NON_UNIQUE, part(0), part(4), part(8), FIRST_USER];
@@ -78,33 +85,41 @@ fn text(bytes: &[u8]) -> Option<String> {
     (fits && !text.contains(breaks)).then(|| text.to_owned())
 }
 
-/// Whose users may log in.
+/// Whose users may log in, and what they are called here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Realms {
-    /// The realm whose users are known by their names alone.
+    /// The realm whose users are known by their names alone, where it says nothing of SIDs.
     pub own: String,
     /// Realms whose users are known as `user@REALM`.
     pub trusted: Vec<String>,
+    /// Whether a ticket without a PAC is refused.
+    pub needs_pac: bool,
+    /// Whether users of the own realm are known by their names alone although they have SIDs.
+    pub local_names: bool,
 }
 
 impl Realms {
-    /// What a user is called here; `None` when the realm is none of ours. Realms differ by case.
-    pub fn user(&self, principal: &Principal) -> Option<String> {
-        if principal.realm == self.own {
+    /// Takes tickets of this realm alone, and none without a PAC.
+    pub fn only(own: impl Into<String>) -> Realms {
+        Realms { own: own.into(), trusted: Vec::new(), needs_pac: true, local_names: false }
+    }
+
+    /// What a user is called here; `None` when the realm is none of ours. Realms differ by case. `has_sid`: the realm
+    /// has told it.
+    pub fn user(&self, principal: &Principal, has_sid: bool) -> Option<String> {
+        let is_own = principal.realm == self.own;
+        if is_own && (self.local_names || !has_sid) {
             Some(principal.name())
-        } else if self.trusted.contains(&principal.realm) {
+        } else if is_own || self.trusted.contains(&principal.realm) {
             Some(principal.to_string())
         } else {
             None
         }
     }
 
-    /// As people may be written down for the server, `alice` or `alice@EXAMPLE.COM`, to what they are called here.
-    pub fn plain<'n>(&self, written: &'n str) -> &'n str {
-        match written.rsplit_once('@') {
-            Some((name, realm)) if realm == self.own => name,
-            _ => written,
-        }
+    /// Of somebody written down as `alice@EXAMPLE.COM` the name without the realm, where it is the own one.
+    pub fn plain<'n>(&self, written: &'n str) -> Option<&'n str> {
+        written.rsplit_once('@').filter(|(_, realm)| *realm == self.own).map(|(name, _)| name)
     }
 }
 
@@ -118,14 +133,33 @@ mod tests {
 
     #[test]
     fn the_own_realm_is_left_out_and_others_are_kept_or_refused() {
-        let realms = Realms { own: "HOME.TEST".into(), trusted: vec!["FAR.TEST".into()] };
-        let user = |parts: &[&str], realm| realms.user(&principal(parts, realm).unwrap());
+        let realms = Realms { trusted: vec!["FAR.TEST".into()], ..Realms::only("HOME.TEST") };
+        let user = |parts: &[&str], realm| realms.user(&principal(parts, realm).unwrap(), false);
         assert_eq!(user(&["alice"], "HOME.TEST").as_deref(), Some("alice"));
         assert_eq!(user(&["host", "web"], "HOME.TEST").as_deref(), Some("host/web"));
         assert_eq!(user(&["alice"], "FAR.TEST").as_deref(), Some("alice@FAR.TEST"));
         assert_eq!(user(&["alice"], "home.test"), None, "another realm");
-        assert_eq!(realms.plain("alice@HOME.TEST"), "alice");
-        assert_eq!(realms.plain("alice@FAR.TEST"), "alice@FAR.TEST");
+        assert_eq!(realms.plain("alice@HOME.TEST"), Some("alice"));
+        assert_eq!((realms.plain("alice@FAR.TEST"), realms.plain("alice")), (None, None));
+    }
+
+    #[test]
+    fn who_has_a_sid_keeps_the_realm_unless_names_mean_the_same_here() {
+        let alice = principal(&["alice"], "HOME.TEST").unwrap();
+        let mut realms = Realms::only("HOME.TEST");
+        assert_eq!(realms.user(&alice, true).as_deref(), Some("alice@HOME.TEST"));
+        realms.local_names = true;
+        assert_eq!(realms.user(&alice, true).as_deref(), Some("alice"));
+        let far = principal(&["alice"], "FAR.TEST").unwrap();
+        realms.trusted = vec!["FAR.TEST".into()];
+        assert_eq!(realms.user(&far, true).as_deref(), Some("alice@FAR.TEST"), "of the own realm alone");
+    }
+
+    #[test]
+    fn a_sid_out_of_a_name_is_of_all_its_spellings_and_of_no_other_name() {
+        let sid = |name: &str| principal(&[name], "HOME.TEST").unwrap().sid();
+        assert_eq!((sid("Kate"), sid("Jürgen")), (sid("kATE"), sid("JÜRGEN")));
+        assert_ne!(sid("\u{212A}ate"), sid("kate"));
     }
 
     #[test]

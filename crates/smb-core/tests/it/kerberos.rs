@@ -159,7 +159,11 @@ impl Realm {
         ]);
         Realm {
             keytab: Keytab::parse(&file).unwrap(),
-            realms: Realms { own: "HOME.TEST".into(), trusted: vec!["FAR.TEST".into()] },
+            realms: Realms {
+                trusted: vec!["FAR.TEST".into()],
+                needs_pac: false,
+                ..Realms::only("HOME.TEST")
+            },
             replays: ReplayCache::new(100),
         }
     }
@@ -386,6 +390,42 @@ fn a_pac_says_who_it_is() {
     bare.says_sids = false;
     let established = Realm::new(kind).try_once(&with(bare.sign(&service_key(kind))).request()).unwrap();
     assert_eq!(established.ticket.unwrap().membership, None);
+}
+
+/// Any user of a domain may make the machine `root$` there and ask for a ticket for `root`.
+#[test]
+fn a_ticket_for_one_name_and_of_another_account_is_refused() {
+    let kind = EncryptionType::Aes256Sha1;
+    let attempt = |name: &'static str, account: &str| {
+        let mut client = TicketClient::new(&service_key(kind), name, "HOME.TEST", NOW);
+        let maker = pac::PacMaker { account: account.into(), ..pac::PacMaker::new(name, client.at(-60)) };
+        client.authorization = Some(with_pac(&maker.sign(&service_key(kind))));
+        Realm::new(kind).try_once(&client.request())
+    };
+    for (name, account) in [("root", "root$"), ("alice", "bob"), ("alice", ""), ("kate", "\u{212A}ate")] {
+        let refused = attempt(name, account).err().expect("let in");
+        let why = Kerberos::AnotherAccount { name: name.into(), account: format!("HOME\\{account}") };
+        assert_eq!((&refused.reason, refused.status()), (&Reason::Kerberos(why), NtStatus::LOGON_FAILURE));
+    }
+    // A domain's user is of the domain: nobody's name here.
+    assert_eq!(attempt("root$", "ROOT$").unwrap().identity.user, "root$@HOME.TEST");
+    assert_eq!(attempt("Jürgen", "JÜRGEN").unwrap().identity.user, "Jürgen@HOME.TEST");
+}
+
+#[test]
+fn a_domain_can_have_no_ticket_without_a_pac() {
+    let kind = EncryptionType::Aes256Sha1;
+    let mut realm = Realm::new(kind);
+    realm.realms.needs_pac = true;
+    let refused = realm.try_once(&alice().request()).err().unwrap();
+    assert_eq!(refused.reason, Reason::Kerberos(Kerberos::NoPac("alice@HOME.TEST".into())));
+    assert_eq!(refused.status(), NtStatus::LOGON_FAILURE);
+    assert!(refused.reason.to_string().contains("pac = \"optional\""));
+    assert!(realm.try_once(&with(good_pac().sign(&service_key(kind))).request()).is_ok());
+    // MIT's says nothing of SIDs; the realm's names are all there is.
+    let bare = pac::PacMaker { says_sids: false, ..good_pac() };
+    let later = TicketClient { clock: 1, ..with(bare.sign(&service_key(kind))) };
+    assert_eq!(realm.try_once(&later.request()).unwrap().identity.user, "alice");
 }
 
 #[test]

@@ -10,7 +10,10 @@ const SIGNATURE_LEN: usize = 12;
 /// What stands in a PAC. Groups are numbers with attributes.
 #[derive(Clone)]
 pub struct PacMaker {
+    /// Whom the ticket is for.
     pub name: String,
+    /// Whose account it is of.
+    pub account: String,
     pub authenticated: FileTime,
     pub groups: Vec<(u32, u32)>,
     /// Whether KERB_VALIDATION_INFO is in it.
@@ -21,7 +24,8 @@ impl PacMaker {
     /// User 1104 of the domain S-1-5-21-1-2-3, in groups of every sort.
     pub fn new(name: &str, authenticated: FileTime) -> PacMaker {
         let groups = vec![(513, 7), (1105, 7), (1107, 0x17)];
-        PacMaker { name: name.to_owned(), authenticated, groups, says_sids: true }
+        let (name, account) = (name.to_owned(), name.to_owned());
+        PacMaker { name, account, authenticated, groups, says_sids: true }
     }
 
     /// Where the domain's signature lies, without its kind.
@@ -69,7 +73,7 @@ impl PacMaker {
         let mut out = Stub::default();
         out.word(0x0002_0000);
         out.zeros(48);
-        let strings = [self.name.as_str(), "Alice of Home", "", "", "", ""];
+        let strings = [self.account.as_str(), "Alice of Home", "", "", "", ""];
         strings.iter().for_each(|text| out.string_head(text));
         out.zeros(4);
         out.words(&[1104, 513, self.groups.len() as u32, 0x0002_0004]);

@@ -1,0 +1,45 @@
+//! Users of a Windows domain in access lists: who they are, and who they are not.
+
+use super::*;
+use crate::kerberos::{domain_site, domain_ticket, log_in};
+use front_smb::Group;
+
+/// `alice` of the domain, who is user 1104 there.
+async fn enter(site: &Site) -> User {
+    let (client, session) = log_in(site, &domain_ticket("alice")).await.unwrap();
+    User::enter(client, session).await
+}
+
+fn domain_sid(number: u32) -> Sid {
+    format!("S-1-5-21-1-2-3-{number}").parse().unwrap()
+}
+
+/// This server knows an `alice` too: an administrator, and in a group.
+#[tokio::test]
+async fn a_user_of_a_domain_is_no_user_of_this_server() {
+    for local_names in [false, true] {
+        let staff = Group { name: "staff".into(), members: vec!["alice".into()] };
+        let number = staff.number();
+        let known = |config: &mut front_smb::ServerConfig| {
+            (config.administrators, config.groups) = (People::new(["alice"]), vec![staff]);
+        };
+        let site = domain_site(local_names, known, |_| {}).await;
+        let mut local = site.log_in(&ALICE).await;
+        let mut domains = enter(&site).await;
+        let own = local.open(&requests::open("own")).await;
+        let own_sid = local.owner_of(own).await;
+        let (_, server) = own_sid.sub_authorities().split_last().unwrap();
+        let staff = Sid::new(own_sid.authority(), server).unwrap().child(number).unwrap();
+        let groups = local.open(&requests::open("group's")).await;
+        let theirs = local.open(&requests::open("domain's")).await;
+        for (file, sid) in [(own, own_sid), (groups, staff), (theirs, domain_sid(1104))] {
+            let only = list(vec![allow(READ, &sid)]);
+            assert_eq!(local.secures(file, SecurityInformation::DACL, &only).await, OK);
+        }
+        let expect = if local_names { OK } else { DENIED };
+        assert_eq!(domains.opens("own", READ).await, expect);
+        assert_eq!(domains.opens("group's", READ).await, expect);
+        assert_eq!(domains.opens("domain's", READ).await, OK);
+        assert_eq!(domains.opens("domain's", AccessMask::WRITE_OWNER).await, expect, "an administrator's");
+    }
+}
