@@ -79,7 +79,7 @@ pub fn accept(token: &[u8], tickets: &mut Tickets<'_>, now: FileTime) -> Result<
         return Err(Refusal::BadAuthenticator);
     }
     check_times(&ticket, &authenticator, now)?;
-    check_client(&ticket, &request.service)?;
+    check_client(&ticket)?;
     let wishes = wishes(&authenticator)?;
     if wishes & DCE_STYLE != 0 {
         return Err(Refusal::Unsupported("a log-in in the style of DCE"));
@@ -147,17 +147,17 @@ fn check_times(
     Ok(())
 }
 
-/// Whether the ticket is somebody's, and nobody was out of place on the way from there.
-fn check_client(ticket: &TicketPart<'_>, service: &Principal) -> Result<(), Refusal> {
+/// Whether the ticket is somebody's, and nobody was out of place on the way from there. Whose realm it is counts for
+/// nothing in that: what the ticket says of the service, only the client vouches for.
+fn check_client(ticket: &TicketPart<'_>) -> Result<(), Refusal> {
     let client = &ticket.client;
     if client.is_nobody() {
         return Err(Refusal::Nobody);
     }
-    let is_direct = client.realm() == service.realm() || ticket.path.is_empty() || ticket.path_checked;
-    if !is_direct {
-        return Err(foreign(client));
+    match ticket.path.is_empty() || ticket.path_checked {
+        true => Ok(()),
+        false => Err(foreign(client)),
     }
-    Ok(())
 }
 
 /// What the user is called here, and who that is to Windows.
