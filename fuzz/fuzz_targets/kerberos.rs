@@ -31,8 +31,8 @@ static KEYTAB: LazyLock<Keytab> = LazyLock::new(|| {
 fn log_in(token: &[u8]) -> bool {
     let realms = Realms { needs_pac: false, ..Realms::only("HOME.TEST") };
     let mut enter = |_| Novelty::New;
-    let fresh = Fresh { subkey: Zeroizing::new([1; 32]), confounder: [2; 16], sequence: 3 };
-    let tickets = Some(Tickets { keytab: &KEYTAB, realms: &realms, fresh, enter: &mut enter });
+    let mut fresh = || Some(Fresh { subkey: Zeroizing::new([1; 32]), confounder: [2; 16], sequence: 3 });
+    let tickets = Some(Tickets { keytab: &KEYTAB, realms: &realms, fresh: &mut fresh, enter: &mut enter });
     let mut acceptor = Acceptor::new(TargetNames::standalone("far.example"), [7; 8]);
     let mut judges = Judges { passwords: None, tickets, strangers: Strangers::default() };
     let step = acceptor.step(token, NOW, &mut judges);

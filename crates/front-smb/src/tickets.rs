@@ -2,7 +2,9 @@
 //! connections share them.
 
 use parking_lot::{Mutex, RwLock};
-use smb_core::kerberos::{Fingerprint, Fresh, Keytab, MAX_REPLAYS, Novelty, Realms, ReplayCache, Tickets};
+use smb_core::kerberos::{
+    Fingerprint, Fresh, Keytab, MAX_REPLAYS, MAX_REPLAYS_PER_USER, Novelty, Realms, ReplayCache, Tickets,
+};
 use std::sync::Arc;
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -26,7 +28,7 @@ impl TicketDesk {
         TicketDesk {
             keytab: RwLock::new(Arc::new(config.keytab.clone())),
             realms: config.realms.clone(),
-            seen: Mutex::new(ReplayCache::new(MAX_REPLAYS)),
+            seen: Mutex::new(ReplayCache::new(MAX_REPLAYS, MAX_REPLAYS_PER_USER)),
         }
     }
 
@@ -36,14 +38,24 @@ impl TicketDesk {
     }
 
     /// Opens the desk for one step of a log-in.
-    pub(crate) fn judge<T>(&self, step: impl FnOnce(Tickets<'_>) -> T) -> Result<T, getrandom::Error> {
+    pub(crate) fn judge<T>(&self, step: impl FnOnce(Tickets<'_>) -> T) -> T {
         let keytab = Arc::clone(&self.keytab.read());
-        let mut subkey = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut subkey[..])?;
-        let mut confounder = [0; 16];
-        getrandom::fill(&mut confounder)?;
-        let fresh = Fresh { subkey, confounder, sequence: getrandom::u32()? };
         let mut enter = |print: Fingerprint| -> Novelty { self.seen.lock().enter(Instant::now(), print) };
-        Ok(step(Tickets { keytab: &keytab, realms: &self.realms, fresh, enter: &mut enter }))
+        step(Tickets { keytab: &keytab, realms: &self.realms, fresh: &mut fresh, enter: &mut enter })
     }
+}
+
+/// What one log-in needs of random numbers, in one draw.
+fn fresh() -> Option<Fresh> {
+    const SUBKEY_LEN: usize = 32;
+    const CONFOUNDER_LEN: usize = 16;
+    let mut drawn = Zeroizing::new([0; SUBKEY_LEN + CONFOUNDER_LEN + size_of::<u32>()]);
+    if let Err(error) = getrandom::fill(&mut drawn[..]) {
+        tracing::error!(%error, "the system gives no random numbers");
+        return None;
+    }
+    let (subkey, rest) = drawn.split_first_chunk::<SUBKEY_LEN>()?;
+    let (confounder, rest) = rest.split_first_chunk::<CONFOUNDER_LEN>()?;
+    let sequence = u32::from_be_bytes(*rest.first_chunk()?);
+    Some(Fresh { subkey: Zeroizing::new(*subkey), confounder: *confounder, sequence })
 }

@@ -120,7 +120,11 @@ impl Refusal {
             Reason::NtlmBlocked => NtStatus::NTLM_BLOCKED,
             Reason::Kerberos(kerberos::Refusal::Unsupported(_)) => NtStatus::NOT_SUPPORTED,
             Reason::Kerberos(kerberos::Refusal::Clock(_)) => NtStatus::TIME_DIFFERENCE_AT_DC,
-            Reason::Kerberos(kerberos::Refusal::TooManyLogons) => NtStatus::INSUFFICIENT_RESOURCES,
+            Reason::Kerberos(
+                kerberos::Refusal::TooManyLogons
+                | kerberos::Refusal::TooManyLogonsOf(_)
+                | kerberos::Refusal::NoRandomNumbers,
+            ) => NtStatus::INSUFFICIENT_RESOURCES,
             Reason::NoCommonMechanism | Reason::Ntlm(_) | Reason::Kerberos(_) | Reason::BadMechanismList => {
                 NtStatus::LOGON_FAILURE
             }

@@ -29,7 +29,7 @@ pub use keytab::{Keytab, KeytabEntry, KeytabError, MAX_KEYS, MAX_KEYTAB_LEN};
 pub use membership::{MAX_GROUPS, Membership};
 pub use mic::MicSigner;
 pub use principal::{Principal, Realms};
-pub use replay::{Fingerprint, MAX_REPLAYS, Novelty, ReplayCache};
+pub use replay::{Fingerprint, MAX_REPLAYS, MAX_REPLAYS_PER_USER, Novelty, ReplayCache};
 
 pub(crate) use messages::{OID_KERBEROS, OID_MS_KERBEROS};
 
@@ -68,6 +68,10 @@ pub enum Refusal {
     Replayed,
     /// No further authenticator can be remembered for now.
     TooManyLogons,
+    /// None of this user.
+    TooManyLogonsOf(String),
+    /// The system gives no random numbers.
+    NoRandomNumbers,
     /// A ticket for nobody in particular.
     Nobody,
     /// Users of this realm may not log in.
@@ -107,6 +111,8 @@ impl std::fmt::Display for Refusal {
             Self::Clock(apart) => write!(f, "client's clock is {} s from ours", apart.as_secs()),
             Self::Replayed => f.write_str("authenticator was used before"),
             Self::TooManyLogons => f.write_str("too many log-ins to remember all of them"),
+            Self::TooManyLogonsOf(user) => write!(f, "too many log-ins of {user} to remember all of them"),
+            Self::NoRandomNumbers => f.write_str("no random numbers"),
             Self::Nobody => f.write_str("anonymous ticket"),
             Self::Realm(realm) => write!(f, "realm {realm} is not trusted, or the way from there is not"),
             Self::BadPac => f.write_str("PAC is broken, not signed with our key, or of another ticket"),

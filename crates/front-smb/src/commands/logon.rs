@@ -75,7 +75,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
     };
     logon.preauth.update(&[&request.message]);
     let turn = take_turn(connection).await;
-    let step = judge(&connection.server, &mut logon.acceptor, &decoded.security_buffer)?;
+    let step = judge(&connection.server, &mut logon.acceptor, &decoded.security_buffer);
     drop(turn);
     match step {
         Step::Continue(token) => {
@@ -110,7 +110,7 @@ fn now() -> FileTime {
 }
 
 /// Judges a token by passwords and by tickets, as far as they are offered.
-fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, Disconnect> {
+fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Step {
     let now = now();
     let users = &server.config.users;
     let mut lookup = |identity: &Identity| users.nt_hash(&identity.user, &identity.domain);
@@ -122,10 +122,10 @@ fn judge(server: &State, acceptor: &mut Acceptor, token: &[u8]) -> Result<Step, 
         let strangers = Strangers { anonymous, guests: guests && users.are_known() };
         acceptor.step(token, now, &mut Judges { passwords, tickets, strangers })
     };
-    Ok(match &server.tickets {
-        Some(desk) => desk.judge(|tickets| judge(Some(tickets)))?,
+    match &server.tickets {
+        Some(desk) => desk.judge(|tickets| judge(Some(tickets))),
         None => judge(None),
-    })
+    }
 }
 
 fn answer(session_id: u64, status: NtStatus, session_flags: SessionFlags, token: Vec<u8>) -> Answer {

@@ -24,7 +24,7 @@ const DCE_STYLE: u32 = 0x1000;
 /// Most keys that are tried on one ticket.
 const MAX_TRIES: usize = 64;
 
-/// Fresh random bytes, used once.
+/// Fresh random numbers, used once.
 pub struct Fresh {
     /// Becomes the session's key, when the client wants a reply.
     pub subkey: Zeroizing<[u8; 32]>,
@@ -40,8 +40,8 @@ pub struct Tickets<'a> {
     pub keytab: &'a Keytab,
     /// Whose users may log in.
     pub realms: &'a Realms,
-    /// For this log-in alone.
-    pub fresh: Fresh,
+    /// Draws for this log-in alone, once the ticket is found good; `None` when there are none to be had.
+    pub fresh: &'a mut dyn FnMut() -> Option<Fresh>,
     /// Enters an authenticator among those that were seen.
     pub enter: &'a mut dyn FnMut(Fingerprint) -> Novelty,
 }
@@ -85,23 +85,21 @@ pub fn accept(token: &[u8], tickets: &mut Tickets<'_>, now: FileTime) -> Result<
         return Err(Refusal::Unsupported("a log-in in the style of DCE"));
     }
     let (user, membership) = identify(&ticket, service, tickets.realms)?;
-    match (tickets.enter)(Fingerprint::of(request.authenticator.cipher)) {
+    match (tickets.enter)(Fingerprint::of(&user, request.authenticator.cipher)) {
         Novelty::New => {}
         Novelty::Seen => return Err(Refusal::Replayed),
         Novelty::Full => return Err(Refusal::TooManyLogons),
+        Novelty::ShareFull => return Err(Refusal::TooManyLogonsOf(user)),
     }
     let mutual = request.mutual || wishes & MUTUAL != 0;
-    let (session_key, reply) = agree(&ticket, &authenticator, mutual, &tickets.fresh);
+    let fresh = (tickets.fresh)().ok_or(Refusal::NoRandomNumbers)?;
+    let (session_key, reply) = agree(&ticket, &authenticator, mutual, &fresh);
     Ok(Accepted {
         user,
         principal: ticket.client.clone(),
         ends: ticket.ends,
         membership,
-        signer: MicSigner {
-            key: session_key.clone(),
-            acceptor_subkey: mutual,
-            sequence: tickets.fresh.sequence,
-        },
+        signer: MicSigner { key: session_key.clone(), acceptor_subkey: mutual, sequence: fresh.sequence },
         session_key,
         reply,
     })

@@ -115,6 +115,7 @@ struct Realm {
     keytab: Keytab,
     realms: Realms,
     replays: ReplayCache,
+    has_random_numbers: bool,
 }
 
 fn service_key(kind: EncryptionType) -> Key {
@@ -164,16 +165,19 @@ impl Realm {
                 needs_pac: false,
                 ..Realms::only("HOME.TEST")
             },
-            replays: ReplayCache::new(100),
+            replays: ReplayCache::new(100, 10),
+            has_random_numbers: true,
         }
     }
 
     fn step(&mut self, acceptor: &mut Acceptor, token: &[u8]) -> Step {
         let mut enter = |print| -> Novelty { self.replays.enter(Instant::now(), print) };
-        let fresh =
-            Fresh { subkey: Zeroizing::new([0x44; 32]), confounder: [0x55; 16], sequence: 0x8000_0007 };
+        let mut fresh = || {
+            let subkey = Zeroizing::new([0x44; 32]);
+            self.has_random_numbers.then_some(Fresh { subkey, confounder: [0x55; 16], sequence: 0x8000_0007 })
+        };
         let (keytab, realms) = (&self.keytab, &self.realms);
-        let tickets = Some(Tickets { keytab, realms, fresh, enter: &mut enter });
+        let tickets = Some(Tickets { keytab, realms, fresh: &mut fresh, enter: &mut enter });
         acceptor.step(token, NOW, &mut Judges { passwords: None, tickets, strangers: Strangers::default() })
     }
 
@@ -308,6 +312,32 @@ fn realms_count() {
 }
 
 #[test]
+fn without_random_numbers_nobody_gets_a_key() {
+    let mut realm = Realm::new(EncryptionType::Aes256Sha1);
+    realm.has_random_numbers = false;
+    let refused = realm.try_once(&alice().request()).err().unwrap();
+    assert_eq!(refused.reason, Reason::Kerberos(Kerberos::NoRandomNumbers));
+    assert_eq!(refused.status(), NtStatus::INSUFFICIENT_RESOURCES);
+}
+
+#[test]
+fn who_logs_in_all_the_time_shuts_out_nobody_else() {
+    let mut realm = Realm::new(EncryptionType::Aes256Sha1);
+    realm.replays = ReplayCache::new(100, 3);
+    let mut log_in = |user, clock| {
+        let client = TicketClient::new(&service_key(EncryptionType::Aes256Sha1), user, "HOME.TEST", NOW);
+        realm.try_once(&TicketClient { clock, ..client }.request()).map(drop)
+    };
+    for (clock, spelling) in [(0, "mallory"), (1, "Mallory"), (2, "MALLORY")] {
+        assert!(log_in(spelling, clock).is_ok());
+    }
+    let refused = log_in("mallorY", 3).err().expect("a share without an end");
+    assert_eq!(refused.reason, Reason::Kerberos(Kerberos::TooManyLogonsOf("mallorY".into())));
+    assert_eq!(refused.status(), NtStatus::INSUFFICIENT_RESOURCES);
+    assert!(log_in("alice", 0).is_ok());
+}
+
+#[test]
 fn nothing_is_taken_twice() {
     let mut realm = Realm::new(EncryptionType::Aes256Sha1);
     let request = alice().request();
@@ -317,7 +347,7 @@ fn nothing_is_taken_twice() {
     assert_eq!(refused.status(), NtStatus::LOGON_FAILURE);
     let again = TicketClient { clock: 1, ..alice() };
     assert!(realm.try_once(&again.request()).is_ok(), "another authenticator for the same ticket");
-    realm.replays = ReplayCache::new(0);
+    realm.replays = ReplayCache::new(0, 1);
     let refused = realm.try_once(&TicketClient { clock: 2, ..alice() }.request()).err().unwrap();
     assert_eq!(refused.status(), NtStatus::INSUFFICIENT_RESOURCES);
 }
