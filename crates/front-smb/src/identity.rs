@@ -6,7 +6,7 @@
 //! the groups "None" (`...-513`), which is the group of what a user makes, and Users (`S-1-5-32-545`), and in those of
 //! the operator's groups that name the user: their numbers are made of their names.
 //!
-//! Who logs in by ticket is who the domain says in it (PAC), with the groups that it says, and nobody else: no user of
+//! Who logs in by ticket is who the domain says in it (PAC), with the groups that it says, some for denials alone, and nobody else: no user of
 //! this server, whatever the names, unless the operator says that names mean the same here and there (`Realms`). A realm
 //! that says nothing of SIDs leaves that to us: a user whom the server knows by password is the same one, and any other
 //! has a SID made of the principal's name, the same at every server.
@@ -51,16 +51,16 @@ pub(crate) fn token(domain: &Sid, number: Option<u32>, ticket: Option<&Ticket>) 
     // A domain has room for a number: the configuration takes no other.
     let member = |number| domain.child(number).unwrap_or_else(Sid::anonymous);
     let here = number.map(member);
-    let (user, mut groups) = match ticket.map(|ticket| (&ticket.membership, &ticket.principal)) {
+    let (user, mut groups, deny_only) = match ticket.map(|ticket| (&ticket.membership, &ticket.principal)) {
         Some((Some(membership), _)) => {
             let groups = membership.groups.iter().cloned().chain(here).collect();
-            (membership.user.clone(), groups)
+            (membership.user.clone(), groups, membership.deny_only.clone())
         }
-        Some((None, principal)) => (here.unwrap_or_else(|| principal.sid()), vec![member(NONE)]),
-        None => (here?, vec![member(NONE)]),
+        Some((None, principal)) => (here.unwrap_or_else(|| principal.sid()), vec![member(NONE)], Vec::new()),
+        None => (here?, vec![member(NONE)], Vec::new()),
     };
     groups.push(Sid::users());
-    Some(Token::authenticated(user, groups, Privileges::empty()))
+    Some(Token { deny_only, ..Token::authenticated(user, groups, Privileges::empty()) })
 }
 
 /// The token of whoever is let in as a guest.
@@ -151,7 +151,8 @@ mod tests {
         let here = domain(SERVER);
         let sid = |text: &str| text.parse::<Sid>().unwrap();
         let groups = vec![sid("S-1-5-21-7-7-7-513"), sid("S-1-5-21-7-7-7-1105")];
-        let membership = Membership { user: sid("S-1-5-21-7-7-7-1104"), groups: groups.clone() };
+        let membership =
+            Membership { user: sid("S-1-5-21-7-7-7-1104"), groups: groups.clone(), deny_only: Vec::new() };
         let alice = token(&here, Some(1000), Some(&ticket("alice", Some(membership)))).unwrap();
         assert_eq!((&alice.user, alice.primary_group()), (&sid("S-1-5-21-7-7-7-1104"), &groups[0]));
         assert!(alice.contains(&groups[1]) && alice.contains(&known(&here, 1000).user));

@@ -18,7 +18,7 @@
 //! those of files: generic bits are replaced by what they stand for on files. Object entries count as Windows
 //! counts them for an object without classes: denials always, permissions only when they name no class. A
 //! conditional permission never counts and a conditional denial always, because a condition speaks of claims
-//! that a token here does not have.
+//! that a token here does not have. Groups that are for denials alone allow nothing and own nothing.
 
 mod change;
 mod check;

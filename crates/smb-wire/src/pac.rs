@@ -132,7 +132,12 @@ impl GroupAttributes {
 
     /// Whether the group gives its members anything.
     pub fn is_enabled(self) -> bool {
-        self.0 & Self::ENABLED != 0 && self.0 & Self::USE_FOR_DENY_ONLY == 0
+        self.0 & Self::ENABLED != 0 && !self.only_denies()
+    }
+
+    /// Whether what is denied to the group is denied to its members, and what is allowed is not allowed to them.
+    pub fn only_denies(self) -> bool {
+        self.0 & Self::USE_FOR_DENY_ONLY != 0
     }
 }
 
@@ -143,13 +148,6 @@ pub struct Group {
     pub id: u32,
     /// What it counts for.
     pub attributes: GroupAttributes,
-}
-
-impl Group {
-    /// See [`GroupAttributes::is_enabled`].
-    pub fn is_enabled(&self) -> bool {
-        self.attributes.is_enabled()
-    }
 }
 
 /// What a service needs of KERB_VALIDATION_INFO (MS-PAC 2.5).

@@ -76,8 +76,12 @@ fn allowed(descriptor: Option<&SecurityDescriptor>, token: &Token) -> AccessMask
         decided = OWNERS;
     }
     for ace in list.aces.iter().filter(counts) {
-        let speaks_to_us = |sid: &Sid| token.contains(sid) || (is_owner && *sid == owner_rights);
         let (Some(mask), Some(verdict)) = (ace.mask(), verdict(ace)) else { continue };
+        let is_ours = |sid: &Sid| match verdict {
+            Verdict::Allow => token.contains(sid),
+            Verdict::Deny => token.is_denied_with(sid),
+        };
+        let speaks_to_us = |sid: &Sid| is_ours(sid) || (is_owner && *sid == owner_rights);
         if !ace.sid().is_some_and(speaks_to_us) {
             continue;
         }

@@ -80,7 +80,7 @@ pub fn mode(descriptor: &SecurityDescriptor) -> u32 {
     let others = [Sid::everyone(), Sid::authenticated_users(), Sid::users()];
     let bits = |member: Option<&Sid>| {
         let user = member.cloned().unwrap_or_else(Sid::everyone);
-        let token = Token { user, groups: others.to_vec(), privileges: Privileges::empty() };
+        let token = Token::new(user, others.to_vec(), Privileges::empty());
         let allowed = maximal_access(Some(descriptor), &token, AccessMask::empty());
         let bit = |right, value| if allowed.contains(right) { value } else { 0 };
         bit(AccessMask::READ_DATA, 4) | bit(AccessMask::WRITE_DATA, 2) | bit(AccessMask::EXECUTE, 1)

@@ -28,11 +28,18 @@ pub struct Token {
     pub user: Sid,
     /// The user's groups. The first one is the primary group, which new files get.
     pub groups: Vec<Sid>,
+    /// Groups of the user's that count for what is denied to them alone (SE_GROUP_USE_FOR_DENY_ONLY, MS-PAC 2.2.1).
+    pub deny_only: Vec<Sid>,
     /// What the user may do besides.
     pub privileges: Privileges,
 }
 
 impl Token {
+    /// Somebody in these groups and no others.
+    pub fn new(user: Sid, groups: Vec<Sid>, privileges: Privileges) -> Self {
+        Self { user, groups, deny_only: Vec::new(), privileges }
+    }
+
     /// A user who logged in over the network: to the user's own groups come Everyone, Network, and
     /// Authenticated Users.
     pub fn authenticated(user: Sid, mut groups: Vec<Sid>, privileges: Privileges) -> Self {
@@ -41,24 +48,29 @@ impl Token {
                 groups.push(well_known);
             }
         }
-        Self { user, groups, privileges }
+        Self::new(user, groups, privileges)
     }
 
     /// Whoever logged in without a name (S-1-5-7). As with Windows that is nobody whom entries for Everyone mean.
     pub fn anonymous() -> Self {
-        Self { user: Sid::anonymous(), groups: vec![Sid::network()], privileges: Privileges::empty() }
+        Self::new(Sid::anonymous(), vec![Sid::network()], Privileges::empty())
     }
 
     /// Whoever logged in without proving a name, where guests may: one of Guests and Everyone, but no user who was
     /// authenticated.
     pub fn guest(user: Sid) -> Self {
         let groups = vec![Sid::guests(), Sid::everyone(), Sid::network()];
-        Self { user, groups, privileges: Privileges::empty() }
+        Self::new(user, groups, Privileges::empty())
     }
 
-    /// Whether the SID is the user's or one of the user's groups'.
+    /// Whether the SID is the user's or one of the user's groups'; what is allowed to it is allowed to the user.
     pub fn contains(&self, sid: &Sid) -> bool {
         self.user == *sid || self.groups.contains(sid)
+    }
+
+    /// Whether what is denied to the SID is denied to the user.
+    pub(super) fn is_denied_with(&self, sid: &Sid) -> bool {
+        self.contains(sid) || self.deny_only.contains(sid)
     }
 
     /// The group of what this user makes: the first of the groups, or the user.

@@ -12,8 +12,9 @@ use super::Refusal;
 use super::encryption::{Key, Usage};
 use super::messages::TicketPart;
 use crate::names::same_user;
-use smb_wire::pac::{ClientInfo, LogonInfo, Pac, PacKind, PacSignature};
+use smb_wire::pac::{ClientInfo, GroupAttributes, LogonInfo, Pac, PacKind, PacSignature};
 use smb_wire::{FileTime, Sid};
+use std::collections::HashSet;
 
 /// Most groups of one user, as in a token of Windows.
 pub const MAX_GROUPS: usize = 1024;
@@ -27,6 +28,8 @@ pub struct Membership {
     pub user: Sid,
     /// The groups; the first is the primary one.
     pub groups: Vec<Sid>,
+    /// Groups that count for what is denied to them alone.
+    pub deny_only: Vec<Sid>,
 }
 
 /// Reads a ticket's PAC. `None` inside when the realm says nothing of SIDs: a KDC that is no domain controller signs
@@ -83,25 +86,32 @@ fn same_second(a: FileTime, b: FileTime) -> bool {
 
 fn membership(logon: LogonInfo) -> Result<Membership, Refusal> {
     let within = |domain: &Sid, id: u32| domain.child(id).ok_or(Refusal::BadPac);
-    let mut groups = vec![within(&logon.domain, logon.primary_group)?];
-    let own = logon.groups.iter().filter(|group| group.is_enabled());
-    for group in own {
-        groups.push(within(&logon.domain, group.id)?);
+    let mut named = Vec::new();
+    for group in &logon.groups {
+        named.push((within(&logon.domain, group.id)?, group.attributes));
     }
-    groups.extend(
-        logon.extra.into_iter().filter(|(_, attributes)| attributes.is_enabled()).map(|(sid, _)| sid),
-    );
+    named.extend(logon.extra);
     if let Some(domain) = &logon.resource_domain {
-        for group in logon.resource_groups.iter().filter(|group| group.is_enabled()) {
-            groups.push(within(domain, group.id)?);
+        for group in &logon.resource_groups {
+            named.push((within(domain, group.id)?, group.attributes));
         }
     }
-    let is_builtin =
-        |sid: &Sid| (sid.authority(), sid.sub_authorities().first()) == (BUILTIN.0, Some(&BUILTIN.1));
-    let mut known = std::collections::HashSet::new();
-    groups.retain(|group| !is_builtin(group) && known.insert(group.clone()));
-    if groups.len() > MAX_GROUPS {
+    let of = |counts: fn(GroupAttributes) -> bool| {
+        named.iter().filter(move |(_, attributes)| counts(*attributes)).map(|(sid, _)| sid.clone())
+    };
+    let primary = within(&logon.domain, logon.primary_group)?;
+    let groups = each_once(std::iter::once(primary).chain(of(GroupAttributes::is_enabled)));
+    let deny_only = each_once(of(GroupAttributes::only_denies));
+    if groups.len() + deny_only.len() > MAX_GROUPS {
         return Err(Refusal::TooManyGroups);
     }
-    Ok(Membership { user: within(&logon.domain, logon.user)?, groups })
+    Ok(Membership { user: within(&logon.domain, logon.user)?, groups, deny_only })
+}
+
+/// Without those of the machine itself.
+fn each_once(groups: impl Iterator<Item = Sid>) -> Vec<Sid> {
+    let is_builtin =
+        |sid: &Sid| (sid.authority(), sid.sub_authorities().first()) == (BUILTIN.0, Some(&BUILTIN.1));
+    let mut known = HashSet::new();
+    groups.filter(|group| !is_builtin(group) && known.insert(group.clone())).collect()
 }

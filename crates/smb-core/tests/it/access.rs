@@ -115,6 +115,20 @@ fn owners_may_read_and_change_the_list_unless_the_list_speaks_of_owners() {
     assert_eq!(maximum("system", &["allow;;0x2;owner rights", "allow;;0x1;user"]), 0x1);
 }
 
+#[test]
+fn a_group_for_denials_alone_allows_nothing_and_owns_nothing() {
+    let token = Token { deny_only: vec![sid("stranger")], ..user() };
+    let maximum = |owner, aces: &[&str]| {
+        maximal_access(Some(&descriptor(owner, aces)), &token, AccessMask::empty()).bits()
+    };
+    assert_eq!(maximum("system", &["deny;;0x1;stranger", "allow;;0x3;user"]), 0x2);
+    assert_eq!(maximum("system", &["allow;;0x1;stranger", "allow;;0x2;user"]), 0x2);
+    // What is not allowed is not decided either.
+    assert_eq!(maximum("system", &["allow;;0x3;stranger", "allow;;0x2;user"]), 0x2);
+    assert_eq!(maximum("stranger", &["allow;;0x2;user", "allow;;0x1;owner rights"]), 0x2);
+    assert!(!token.contains(&sid("stranger")));
+}
+
 /// Whether all of these rights are allowed when they are asked for by name.
 fn may(object: &SecurityDescriptor, token: &Token, bits: u32) -> bool {
     may_with(object, token, AccessMask::empty(), bits)

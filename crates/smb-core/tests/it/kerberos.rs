@@ -420,6 +420,8 @@ fn a_pac_says_who_it_is() {
         ["S-1-5-21-1-2-3-513", "S-1-5-21-1-2-3-1105", "S-1-18-1", "S-1-5-21-9-9-9-1106"],
         "the primary one first, each once, none of the machine's, none that only denies"
     );
+    let denies: Vec<_> = membership.deny_only.iter().map(ToString::to_string).collect();
+    assert_eq!(denies, ["S-1-5-21-1-2-3-1107"]);
     // A KDC that is no domain controller signs a PAC, but says nothing of SIDs in it.
     let mut bare = good_pac();
     bare.says_sids = false;
@@ -484,7 +486,8 @@ fn a_pac_that_is_not_ours_ends_the_log_in() {
     assert_eq!(refused(with(pac::PacMaker::new("bob", alice().at(-60)).sign(&ours))), bad);
     assert_eq!(refused(with(pac::PacMaker::new("alice", alice().at(-61)).sign(&ours))), bad);
     let mut crowd = good_pac();
-    crowd.groups = (0..=MAX_GROUPS as u32).map(|id| (2000 + id, 7)).collect();
+    crowd.groups =
+        (0..=MAX_GROUPS as u32).map(|id| (2000 + id, if id % 2 == 0 { 7 } else { 0x10 })).collect();
     let crowded = Some(Reason::Kerberos(Kerberos::TooManyGroups));
     assert_eq!(refused(with(crowd.sign(&ours))), crowded);
     // An element that may not be passed over, and that nobody knows here.

@@ -43,3 +43,20 @@ async fn a_user_of_a_domain_is_no_user_of_this_server() {
         assert_eq!(domains.opens("domain's", AccessMask::WRITE_OWNER).await, expect, "an administrator's");
     }
 }
+
+#[tokio::test]
+async fn a_group_for_denials_alone_denies_and_allows_nothing() {
+    let site = domain_site(false, |_| {}, |_| {}).await;
+    let (mut local, mut alice) = (site.log_in(&ALICE).await, enter(&site).await);
+    let denies = domain_sid(1107);
+    let all = allow(AccessMask::FILE_ALL, &Sid::authenticated_users());
+    for (name, aces, expect) in [
+        ("denied", vec![ace(AceType::ACCESS_DENIED, READ, &denies), all], DENIED),
+        ("allowed", vec![allow(READ, &denies)], DENIED),
+        ("allowed besides", vec![allow(READ, &denies), allow(READ, &domain_sid(1105))], OK),
+    ] {
+        let file = local.open(&requests::open(name)).await;
+        assert_eq!(local.secures(file, SecurityInformation::DACL, &list(aces)).await, OK);
+        assert_eq!(alice.opens(name, READ).await, expect, "{name}");
+    }
+}
