@@ -155,11 +155,18 @@ fn groups_of_a_domain_open_shares_and_nothing_else_does() -> Proof {
     let address = SocketAddr::from(([127, 0, 0, 1], 4455));
     let smb = format!("ntlm = false\n{}", domain.user.section(&keytab));
     let share = format!("users = [\"{}\"]", domain.group("staff")?);
-    let _server = Solo::start(&data, &domain.net(), address, &smb, &share)?;
+    let mut server = Solo::start(&data, &domain.net(), address, &smb, &share)?;
     let say = |user: &str| {
         domain.user.log_in(user, "Passw0rd!y", &[])?;
         domain.user.smbclient(address, Solo::SHARE, &[], "ls")
     };
     has(&say("bob")?, &["hello"])?;
-    refused("who is in no such group", say("eve"), "NT_STATUS_ACCESS_DENIED")
+    refused("who is in no such group", say("eve"), "NT_STATUS_ACCESS_DENIED")?;
+    // Nobody is called mallory, and the KDC takes the machine for it.
+    domain.administer("computer create mallory")?;
+    domain.administer("user setpassword mallory$ --newpassword=Passw0rd!y")?;
+    domain.administer("group addmembers staff mallory$")?;
+    has(&say("mallory$")?, &["hello"])?;
+    refused("a machine under another name", say("mallory"), "NT_STATUS_LOGON_FAILURE")?;
+    has(&server.running().log(), &["ticket for mallory is of the account", "mallory$"])
 }
