@@ -331,7 +331,7 @@ fn who_logs_in_all_the_time_shuts_out_nobody_else() {
     for (clock, spelling) in [(0, "mallory"), (1, "Mallory"), (2, "MALLORY")] {
         assert!(log_in(spelling, clock).is_ok());
     }
-    let refused = log_in("mallorY", 3).err().expect("a share without an end");
+    let refused = log_in("mallorY", 3).expect_err("a share without an end");
     assert_eq!(refused.reason, Reason::Kerberos(Kerberos::TooManyLogonsOf("mallorY".into())));
     assert_eq!(refused.status(), NtStatus::INSUFFICIENT_RESOURCES);
     assert!(log_in("alice", 0).is_ok());
