@@ -13,16 +13,18 @@
 //!
 //! The columns, and what a crash may leave: `docs/formats/smb-opens.md`.
 
+mod awaited;
 mod present;
 mod record;
 mod restore;
 
+use crate::config::Share;
 use crate::open::{FileOpen, Open};
 use crate::server::State;
+pub(crate) use awaited::Restorations;
 use present::{Present, is_below};
 pub(crate) use record::Record;
 use record::{SCHEMA, encode_locks, put_deletion};
-pub(crate) use restore::Restorations;
 use smb_wire::create::CreateOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,27 +115,38 @@ impl OpenRecords {
 
     /// What was open in a share when the process ended. The epochs of leases are such that their clients have not seen.
     async fn former(&self, share: &str) -> Result<Vec<Record>, StoreError> {
-        let folded = share.to_lowercase();
-        let sql = "UPDATE open SET epoch = (epoch + ?2) & 65535 WHERE share = ?1 AND epoch IS NOT NULL";
-        self.store.write(move |db| db.execute(sql, params![folded, EPOCHS_UNSEEN]).map(drop)).await?;
-        self.of_share(share).await
+        let share = share.to_lowercase();
+        let job = move |db: &Connection| {
+            // Both or nothing: it may be tried again.
+            let sql = "UPDATE open SET epoch = (epoch + ?2) & 65535 WHERE share = ?1 AND epoch IS NOT NULL";
+            db.execute(sql, params![share, EPOCHS_UNSEEN])?;
+            Record::of_share(db, &share)
+        };
+        self.store.write(job).await
     }
 
     async fn of_share(&self, share: &str) -> Result<Vec<Record>, StoreError> {
         let share = share.to_lowercase();
-        self.store
-            .read(move |db| {
-                let mut rows = db.prepare("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
-                rows.query_map([share], Record::read)?.collect()
-            })
-            .await
+        self.store.read(move |db| Record::of_share(db, &share)).await
+    }
+
+    /// Where the file of an open is by now.
+    async fn path(&self, id: u64) -> Result<Option<VPath>, StoreError> {
+        self.store.read(move |db| Record::path(db, id)).await
+    }
+
+    /// Forgets what was open in a share.
+    async fn clear(&self, share: &str) -> Result<(), StoreError> {
+        let share = share.to_lowercase();
+        let sql = "DELETE FROM open WHERE share = ?1";
+        self.store.write(move |db| db.execute(sql, [share]).map(drop)).await
     }
 }
 
 /// The shares over one volume whose opens are written down.
 struct Beside {
     records: OpenRecords,
-    shares: Vec<String>,
+    shares: Vec<Arc<Share>>,
     vfs: Vfs,
     /// Some are not back yet after a start: what is written down of them may be of anything.
     awaits_some: bool,
@@ -143,20 +156,23 @@ impl Beside {
     /// Those over the volume of `open`; `None` where there is none.
     fn of(state: &State, open: &vfs::Open) -> Option<Beside> {
         let records = state.config.records.clone()?;
-        let all = state.shares().into_iter();
-        let beside: Vec<_> =
-            all.filter(|share| share.continuously_available && share.vfs.has(open)).collect();
-        let vfs = beside.first()?.vfs.clone();
-        let awaits_some = beside.iter().any(|share| state.restorations.await_some(share));
-        let shares = beside.iter().map(|share| share.name.to_lowercase()).collect();
+        let shares = state.available_over(open);
+        let vfs = shares.first()?.vfs.clone();
+        let awaits_some = shares.iter().any(|share| state.restorations.await_some(share));
         Some(Beside { records, shares, vfs, awaits_some })
+    }
+
+    /// The names by which their opens are written down.
+    fn names(&self) -> Vec<String> {
+        self.shares.iter().map(|share| share.name.to_lowercase()).collect()
     }
 
     /// What stood at `from` and below it stands at `to`, and is found there by these tickets.
     async fn renamed(self, from: VPath, to: VPath, tickets: Vec<(u64, Vec<u8>)>) -> Result<(), StoreError> {
+        // '0' is what follows '/'.
         let sql = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1) WHERE share = ?1
-                   AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
-        let shares = self.shares;
+                   AND (path = ?2 OR (path > ?2 || '/' AND path < ?2 || '0'))";
+        let shares = self.names();
         let job = move |db: &Connection| {
             let mut update = db.prepare_cached(sql)?;
             for share in &shares {
@@ -171,7 +187,8 @@ impl Beside {
     /// Names of a file are to go away with their last open, or not any more. What is so is asked between two other
     /// writes: of two who change it at once, the later is written down last.
     async fn deleted(self, file: FileId) -> Result<(), StoreError> {
-        let Beside { records, shares, vfs, .. } = self;
+        let shares = self.names();
+        let Beside { records, vfs, .. } = self;
         let job =
             move |db: &Connection| shares.iter().try_for_each(|share| put_deletion(db, share, &vfs, file));
         records.store.write(job).await
@@ -241,8 +258,9 @@ mod tests {
     use super::*;
     use crate::kept::Durability;
     use bytes::Bytes;
-    use smb_wire::AccessMask;
+    use smb_core::access::{Privileges, Token};
     use smb_wire::create::CreateAction;
+    use smb_wire::{AccessMask, Sid};
     use std::time::Duration;
     use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share as Sharing};
     use volume::{Cx, Priority, Ticket};
@@ -270,6 +288,13 @@ mod tests {
                 resilient: false,
             },
             dir: false,
+            token: (id == 5).then(|| {
+                Token::authenticated(
+                    Sid::unix_user(5),
+                    vec![Sid::unix_group(6), Sid::users()],
+                    Privileges::SECURITY,
+                )
+            }),
             former: Former {
                 request,
                 file: FileId { hi: 1, lo: u64::MAX },
@@ -294,7 +319,7 @@ mod tests {
             put(&records, record(u64::MAX, "a/b")).await;
             put(&records, record(5, "a/bc")).await;
             let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
-            let shares = vec!["share".into()];
+            let shares = vec![Arc::new(Share::new("share", vfs.clone()))];
             let beside = Beside { records, shares, vfs, awaits_some: false };
             beside.renamed(from, to, Vec::new()).await.unwrap();
         }
@@ -305,6 +330,7 @@ mod tests {
         expect.former.request.path = VPath::parse("x").unwrap();
         expect.former.request.lease.as_mut().unwrap().epoch = Some(4 + EPOCHS_UNSEEN);
         assert_eq!(format!("{:?}", all[0]), format!("{expect:?}"));
+        assert_eq!((&all[0].token, &all[1].token), (&None, &record(5, "").token));
     }
 
     #[tokio::test]
@@ -346,7 +372,18 @@ mod tests {
         let all = OpenRecords::open(&path).unwrap().former("share").await.unwrap();
         let former = &all[0].former;
         assert_eq!((all.len(), former.request.path.as_str()), (1, "a"));
-        assert!(former.request.delete_on_close && !former.delete_pending);
+        assert!(former.request.delete_on_close && !former.delete_pending && all[0].token.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_of_a_share_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = OpenRecords::open(&dir.path().join("opens.db")).unwrap();
+        put(&records, record(5, "a")).await;
+        put(&records, Record { share: "other".into(), ..record(6, "a") }).await;
+        records.clear("Share").await.unwrap();
+        assert!(records.former("share").await.unwrap().is_empty());
+        assert_eq!(records.former("other").await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) user: Arc<str>,
     /// Who that is to security descriptors.
     pub(crate) token: Arc<Token>,
+    /// It was a ticket that said so.
+    pub(crate) by_ticket: bool,
     /// Made by a log-in that proved nothing, an anonymous one or a guest's: its keys are no secret, or none.
     pub(crate) nobodys: bool,
     /// It is nobody's, but a guest's; where he comes from.
@@ -112,6 +114,7 @@ pub(crate) struct NewSession {
     pub(crate) id: u64,
     pub(crate) user: Arc<str>,
     pub(crate) token: Token,
+    pub(crate) by_ticket: bool,
     pub(crate) nobodys: bool,
     pub(crate) guest_from: Option<IpAddr>,
     pub(crate) terms: Terms,
@@ -140,6 +143,7 @@ impl Session {
             id: new.id,
             user: new.user,
             token: Arc::new(new.token),
+            by_ticket: new.by_ticket,
             nobodys: new.nobodys,
             guest_from: new.guest_from,
             left_by_user: AtomicBool::new(false),
@@ -369,6 +373,7 @@ mod tests {
             id: 1,
             user: "alice".into(),
             token: Arc::new(Token::authenticated(Sid::everyone(), Vec::new(), Privileges::empty())),
+            by_ticket: false,
             nobodys: false,
             guest_from: None,
             left_by_user: AtomicBool::new(false),

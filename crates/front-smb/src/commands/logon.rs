@@ -399,6 +399,7 @@ fn new_session(
         id,
         user: Arc::from(user),
         token,
+        by_ticket: established.ticket.is_some(),
         nobodys,
         guest_from: guest.then(|| connection.peer.ip()),
         terms: Terms {

@@ -2,12 +2,16 @@
 
 use crate::kept::Durability;
 use crate::open::Open;
+use crate::session::Session;
 use bytes::{Buf, BufMut, Bytes};
-use smb_wire::AccessMask;
+use smb_core::access::{Privileges, Token};
 use smb_wire::create::CreateAction;
+use smb_wire::{AccessMask, Sid};
+use std::iter;
 use std::time::Duration;
 use store::Schema;
-use store::rusqlite::{self, Connection, Row, params};
+use store::rusqlite::types::Type;
+use store::rusqlite::{self, Connection, OptionalExtension, Row, params};
 use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share, Vfs};
 use volume::{FileId, Ticket, VPath};
 
@@ -26,8 +30,16 @@ CREATE INDEX open_by_lease ON open(client, lease_key);
 "
 ALTER TABLE open ADD COLUMN delete_pending INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX open_by_file ON open(file);
+",
+"
+ALTER TABLE open ADD COLUMN token BLOB;
+CREATE INDEX open_by_path ON open(share, path);
 "],
 };
+
+/// What a SID in `token` is.
+const USER: u8 = 1;
+const GROUP: u8 = 2;
 
 /// Bytes of one lock in `locks`.
 const LOCK_BYTES: usize = 17;
@@ -43,6 +55,8 @@ pub(crate) struct Record {
     pub(super) action: CreateAction,
     pub(super) durability: Durability,
     pub(super) dir: bool,
+    /// Who its user is to security descriptors, where a ticket said so: nobody does after a start.
+    pub(super) token: Option<Token>,
     pub(super) former: Former,
 }
 
@@ -51,7 +65,7 @@ impl Record {
     /// has no name for it.
     pub(crate) fn of(
         open: &Open,
-        user: &str,
+        session: &Session,
         share: &str,
         request: &OpenRequest,
         durability: Durability,
@@ -71,12 +85,13 @@ impl Record {
         Some(Record {
             id: open.id.persistent,
             share: share.to_lowercase(),
-            user: user.to_owned(),
+            user: session.user.to_string(),
             granted: open.granted,
             mode: file.mode().bits(),
             action: file.action,
             durability,
             dir: file.vfs.is_dir(),
+            token: session.by_ticket.then(|| Token::clone(&session.token)),
             former: Former {
                 request,
                 file: file.vfs.file_id(),
@@ -101,7 +116,7 @@ impl Record {
         let lease = request.lease;
         db.prepare_cached(
             "INSERT OR REPLACE INTO open VALUES
-             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
         )?
         .execute(params![
             self.id as i64,
@@ -126,6 +141,7 @@ impl Record {
             lease.and_then(|lease| lease.epoch),
             encode_locks(&self.former.locks),
             self.former.delete_pending,
+            self.token.as_ref().map(encode_token),
         ])?;
         let Some(lease) = lease else { return Ok(()) };
         // It may have grown by this open: as far as its client has seen it.
@@ -134,7 +150,18 @@ impl Record {
         db.prepare_cached(sql)?.execute(params![client, key, request.caching.bits(), lease.epoch]).map(drop)
     }
 
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
+    pub(super) fn of_share(db: &Connection, share: &str) -> rusqlite::Result<Vec<Record>> {
+        let mut rows = db.prepare_cached("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
+        rows.query_map([share], Record::read)?.collect()
+    }
+
+    /// Where the file of the open with this id is by now.
+    pub(super) fn path(db: &Connection, id: u64) -> rusqlite::Result<Option<VPath>> {
+        let mut row = db.prepare_cached("SELECT path FROM open WHERE id = ?1")?;
+        row.query_row([id as i64], path_of).optional()
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         let client = u128::from_le_bytes(row.get("client")?);
         let path = path_of(row)?;
         let access = Access::from_bits_truncate(row.get("access")?);
@@ -161,6 +188,7 @@ impl Record {
                 resilient: false,
             },
             dir: row.get("dir")?,
+            token: token_of(row)?,
             former: Former {
                 request: OpenRequest {
                     share: Share::from_bits_truncate(row.get("sharing")?),
@@ -196,11 +224,16 @@ pub(super) fn put_deletion(db: &Connection, share: &str, vfs: &Vfs, file: FileId
     Ok(())
 }
 
+fn token_of(row: &Row<'_>) -> rusqlite::Result<Option<Token>> {
+    let bytes: Option<Vec<u8>> = row.get("token")?;
+    let damaged = || rusqlite::Error::FromSqlConversionFailure(22, Type::Blob, "no token".into());
+    bytes.map(|bytes| decode_token(&bytes).ok_or_else(damaged)).transpose()
+}
+
 fn path_of(row: &Row<'_>) -> rusqlite::Result<VPath> {
     let path: String = row.get("path")?;
-    VPath::parse(&path).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, error.into())
-    })
+    VPath::parse(&path)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(3, Type::Text, error.into()))
 }
 
 fn action_of(code: u32) -> CreateAction {
@@ -216,6 +249,32 @@ fn encode_file(id: FileId) -> [u8; 16] {
 fn decode_file(bytes: [u8; 16]) -> FileId {
     let both = u128::from_be_bytes(bytes);
     FileId { hi: (both >> 64) as u64, lo: both as u64 }
+}
+
+fn encode_token(token: &Token) -> Vec<u8> {
+    let mut bytes = vec![token.privileges.bits()];
+    for (what, sid) in iter::once((USER, &token.user)).chain(token.groups.iter().map(|group| (GROUP, group)))
+    {
+        bytes.push(what);
+        sid.encode(&mut bytes);
+    }
+    bytes
+}
+
+/// `None`: not one, or one with what came later.
+fn decode_token(mut bytes: &[u8]) -> Option<Token> {
+    let privileges = Privileges::from_bits(bytes.split_off_first().copied()?)?;
+    let (mut user, mut groups) = (None, Vec::new());
+    while let Some(what) = bytes.split_off_first() {
+        let sid = Sid::decode(bytes).ok()?;
+        bytes = bytes.get(sid.encoded_len()..)?;
+        match *what {
+            USER => user = Some(sid),
+            GROUP => groups.push(sid),
+            _ => return None,
+        }
+    }
+    Some(Token { user: user?, groups, privileges })
 }
 
 pub(super) fn encode_locks(locks: &[(Range, bool)]) -> Vec<u8> {

@@ -8,10 +8,11 @@
 //!   '-----'--- not there, another file, a user who may not any more; its time is up --> forgotten
 //! ```
 //!
-//! Until all are there nobody else opens anything in the share, but not for ever: after a while (`restore_patience`) the
-//! others go on. What is still missing then keeps its name: nobody opens that in this share until the open is back or given up.
+//! What cannot be read is read again, as long as any client may come for what it had. Then it is lost, and nothing is
+//! written down for the share until that is gone.
 
 use super::OpenRecords;
+use super::awaited::Restoration;
 use super::record::Record;
 use crate::config::Share;
 use crate::kept::KeptOpen;
@@ -20,127 +21,48 @@ use crate::open::{FileOpen, SharedLease};
 use crate::rights::Caller;
 use crate::server::State;
 use futures_util::StreamExt;
-use parking_lot::Mutex;
 use smb_wire::create::LeaseKey;
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout};
-use vfs::names::fold;
-use volume::{Cx, ErrorKind, Priority, VPath};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use volume::{Cx, ErrorKind, Priority};
 
-/// The shares whose opens come back or are back, by folded name.
-#[derive(Default)]
-pub(crate) struct Restorations(Mutex<HashMap<String, (Arc<Restoration>, AbortHandle)>>);
-
-impl Restorations {
-    /// Begins with a share, once.
-    pub(crate) fn begin(&self, state: &Arc<State>, records: &OpenRecords, share: Arc<Share>) {
-        let mut all = self.0.lock();
-        all.entry(share.name.to_lowercase()).or_insert_with(|| {
-            let restoration = Arc::<Restoration>::default();
-            let (state, records, of_task) = (Arc::clone(state), records.clone(), Arc::clone(&restoration));
-            let task = tokio::spawn(async move {
-                restore(&state, &records, &share, &of_task).await;
-                of_task.let_in();
-            });
-            (restoration, task.abort_handle())
-        });
-    }
-
-    fn of(&self, share: &Share) -> Option<Arc<Restoration>> {
-        let all = self.0.lock();
-        if all.is_empty() {
-            return None;
+pub(super) async fn restore(state: &State, records: &OpenRecords, share: &Share, restoration: &Restoration) {
+    let begun = Instant::now();
+    let mut all = pin!(async {
+        match timeout_at(begun + limits::DURABLE_TIMEOUT_MAX, read(records, share)).await {
+            Ok(former) => restore_all(state, records, share, restoration, former, begun).await,
+            Err(_) => lose(records, share, restoration).await,
         }
-        all.get(&share.name.to_lowercase()).map(|(restoration, _)| Arc::clone(restoration))
-    }
-
-    /// Returns when others may open files in the share.
-    pub(crate) async fn let_in(&self, share: &Share) {
-        if let Some(restoration) = self.of(share) {
-            let mut lets_in = restoration.lets_in.subscribe();
-            // It ends with its sender alone, which is here.
-            let _in = lets_in.wait_for(|lets_in| *lets_in).await;
-        }
-    }
-
-    /// Whether an open of the share is still to come back.
-    pub(crate) fn await_one(&self, share: &Share, id: u64) -> bool {
-        self.of(share).is_some_and(|restoration| restoration.awaits(id))
-    }
-
-    /// Whether any is.
-    pub(crate) fn await_some(&self, share: &Share) -> bool {
-        self.of(share).is_some_and(|restoration| !restoration.missing.lock().is_empty())
-    }
-
-    /// Whether one of a file of this name is.
-    pub(crate) fn await_one_at(&self, share: &Share, path: &VPath) -> bool {
-        let named = fold(path.as_str());
-        let awaits = |restoration: Arc<Restoration>| {
-            let missing = restoration.missing.lock();
-            missing.values().any(|name| *name == *named)
-        };
-        self.of(share).is_some_and(awaits)
-    }
-
-    /// The server ends. What is not back stays written down.
-    pub(crate) fn stop(&self) {
-        self.0.lock().values().for_each(|(_, task)| task.abort());
-    }
-}
-
-/// Of one share.
-#[derive(Default)]
-pub(crate) struct Restoration {
-    /// Whether others open files.
-    lets_in: watch::Sender<bool>,
-    /// Opens that are not back, with the folded names of their files.
-    missing: Mutex<HashMap<u64, String>>,
-}
-
-impl Restoration {
-    fn let_in(&self) {
-        self.lets_in.send_replace(true);
-    }
-
-    fn awaits(&self, id: u64) -> bool {
-        self.missing.lock().contains_key(&id)
-    }
-
-    fn expect(&self, records: &[Record]) {
-        let name = |record: &Record| fold(record.former.request.path.as_str()).into_owned();
-        *self.missing.lock() = records.iter().map(|record| (record.id, name(record))).collect();
-    }
-
-    /// It is back, or given up.
-    fn settle(&self, id: u64) {
-        self.missing.lock().remove(&id);
-    }
-}
-
-async fn restore(state: &State, records: &OpenRecords, share: &Share, restoration: &Restoration) {
-    let former = match records.former(&share.name).await {
-        Ok(former) => former,
-        Err(error) => {
-            tracing::error!(share = share.name, %error, "persistent opens cannot be read");
-            return;
-        }
-    };
-    if former.is_empty() {
-        return;
-    }
-    restoration.expect(&former);
-    let mut all = pin!(restore_all(state, records, share, restoration, former));
+    });
     if timeout(state.config.restore_patience, &mut all).await.is_err() {
-        let missing = restoration.missing.lock().len();
+        let missing = restoration.missing();
         tracing::warn!(share = share.name, missing, "persistent opens are not back yet: others go on");
         restoration.let_in();
         all.await;
     }
+}
+
+/// What was open, as soon as it can be read.
+async fn read(records: &OpenRecords, share: &Share) -> Vec<Record> {
+    loop {
+        match records.former(&share.name).await {
+            Ok(former) => return former,
+            Err(error) => tracing::error!(share = share.name, %error, "persistent opens cannot be read"),
+        }
+        sleep(limits::RESTORE_PAUSE).await;
+    }
+}
+
+/// Nobody can come any more for what could not be read.
+async fn lose(records: &OpenRecords, share: &Share, restoration: &Restoration) {
+    tracing::error!(share = share.name, "persistent opens are lost: they could not be read in time");
+    restoration.lose();
+    while let Err(error) = records.clear(&share.name).await {
+        tracing::debug!(share = share.name, %error, "forgetting lost persistent opens");
+        sleep(limits::RESTORE_PAUSE).await;
+    }
+    restoration.expect(&[]);
 }
 
 /// Tries until none is missing.
@@ -150,9 +72,13 @@ async fn restore_all(
     share: &Share,
     restoration: &Restoration,
     mut former: Vec<Record>,
+    begun: Instant,
 ) {
-    let (begun, wanted) = (Instant::now(), former.len());
-    let mut back = 0;
+    restoration.expect(&former);
+    if former.is_empty() {
+        return;
+    }
+    let (wanted, mut back) = (former.len(), 0);
     loop {
         let tried = futures_util::stream::iter(std::mem::take(&mut former)).map(async |record| {
             let (id, time) = (record.id, record.durability.timeout);
@@ -175,7 +101,7 @@ async fn restore_all(
         while let Some(is_back) = tried.next().await {
             back += usize::from(is_back);
         }
-        if restoration.missing.lock().is_empty() {
+        if !restoration.awaits_some() {
             break;
         }
         sleep(limits::RESTORE_PAUSE).await;
@@ -207,13 +133,13 @@ async fn restore_one(
     share: &Share,
     mut record: Record,
 ) -> vfs::Result<()> {
-    // A user who is gone cannot come for it.
-    let token = state.accounts.token(&record.user, None).ok_or(vfs::Error::AccessDenied)?;
+    // A user who is gone cannot come for it. One whom a ticket made known comes with another.
+    let token = record.token.take().or_else(|| state.accounts.token(&record.user, None));
+    let token = token.ok_or(vfs::Error::AccessDenied)?;
     record.former.request.rights =
         Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
     record.former.request.owner = share.vfs.new_owner();
-    let cx = Cx::system(Priority::Interactive).within(limits::RESTORE_ONE_PATIENCE);
-    let open = share.vfs.restore(&cx, &record.former).await?;
+    let open = reopen(records, share, &record).await?;
     let request = &record.former.request;
     let lease = request.lease.map(|lease| SharedLease {
         id: lease.id,
@@ -232,4 +158,26 @@ async fn restore_one(
     };
     state.kept.put(record.id, kept);
     Ok(())
+}
+
+/// Opens what an open was of. Another share may have renamed that since the record was read, when nobody could tell the
+/// open: then it is tried again where it is by now.
+async fn reopen(records: &OpenRecords, share: &Share, record: &Record) -> vfs::Result<Arc<vfs::Open>> {
+    let cx = Cx::system(Priority::Interactive).within(limits::RESTORE_ONE_PATIENCE);
+    let path = &record.former.request.path;
+    let restored = share.vfs.restore(&cx, &record.former).await;
+    // Renamed after it was back it has followed.
+    let follows = |open: &Arc<vfs::Open>| open.path().is_ok_and(|at| at != *path);
+    if restored.as_ref().is_ok_and(follows) {
+        return restored;
+    }
+    match records.path(record.id).await {
+        Ok(now) if now.as_ref().is_none_or(|now| now == path) => return restored,
+        Ok(_) => {}
+        Err(error) => tracing::error!(share = share.name, %error, "where a persistent open is"),
+    }
+    if let Ok(open) = restored {
+        open.leave(&cx).await?;
+    }
+    Err(vfs::Error::SharingViolation)
 }

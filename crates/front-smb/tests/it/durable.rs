@@ -13,7 +13,7 @@ use smb_wire::create::{
 };
 use smb_wire::ids::Guid;
 use smb_wire::lock::LockFlags;
-use smb_wire::negotiate::{Capabilities, Dialect};
+use smb_wire::negotiate::{Capabilities, Dialect, NegotiateRequest};
 use smb_wire::{FileId, Flags, NtStatus, Request};
 use std::path::Path;
 use std::time::Duration;
@@ -236,11 +236,16 @@ pub async fn available_as(dir: &Path, state: &Path, change: impl FnOnce(&mut Sha
     Site { server, address }
 }
 
-pub async fn log_in_for_good(site: &Site) -> User {
+/// A NEGOTIATE of a client that knows persistent opens.
+pub fn hello_for_good() -> NegotiateRequest {
     let mut hello = offer(&[Dialect::SMB_3_1_1]);
     hello.client_guid = MACHINE;
     hello.capabilities |= Capabilities::PERSISTENT_HANDLES;
-    site.log_in_by(&ALICE, hello).await
+    hello
+}
+
+pub async fn log_in_for_good(site: &Site) -> User {
+    site.log_in_by(&ALICE, hello_for_good()).await
 }
 
 #[tokio::test]

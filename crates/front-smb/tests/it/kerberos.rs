@@ -1,16 +1,21 @@
 //! Log-ins by ticket over the wire: the keys that follow, what a replay gets, and the end of a ticket.
 
-use crate::site::{ALICE, Site};
-use front_smb::{KerberosConfig, People, ServerConfig, Share};
+use crate::durable::{GUID, create, durability, hello_for_good, reconnect};
+use crate::leases::renaming;
+use crate::site::{ALICE, Site, User};
+use front_smb::{KerberosConfig, OpenRecords, People, ServerConfig, Share};
 use smb_core::kerberos::{EncryptionType, Key, Keytab, Realms};
 use smb_core::spnego::{ClientToken, Mechanism, decode};
 use smb_raw::kerberos::pac::PacMaker;
 use smb_raw::kerberos::{TicketClient, first_token, with_pac};
 use smb_raw::ntlm::NOBODY;
 use smb_raw::{Client, Fault, Logon, Reply, Session, offer, requests};
-use smb_wire::negotiate::Dialect;
+use smb_wire::create::CreateRequest;
+use smb_wire::create::context::{CreateContext, DurableFlags};
+use smb_wire::negotiate::{Dialect, NegotiateRequest};
 use smb_wire::session_setup::SessionSetupResponse;
 use smb_wire::{FileTime, NtStatus, Request};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use volume::Time;
@@ -59,7 +64,15 @@ async fn show(
 
 /// A session by ticket, whose keys the server has proved to know.
 pub async fn log_in(site: &Site, who: &TicketClient) -> Result<(Client<TcpStream>, Session), NtStatus> {
-    let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+    log_in_by(site, who, offer(&[Dialect::SMB_3_1_1])).await
+}
+
+async fn log_in_by(
+    site: &Site,
+    who: &TicketClient,
+    hello: NegotiateRequest,
+) -> Result<(Client<TcpStream>, Session), NtStatus> {
+    let mut client = site.greet(hello).await;
     let mut logon = Logon::new(&ALICE);
     let (reply, token) = show(&mut client, &mut logon, &who.request()).await?;
     let key = who.reply(&token).expect("a reply").subkey;
@@ -165,7 +178,16 @@ pub async fn domain_site(
     change: impl FnOnce(&mut ServerConfig),
     change_share: impl FnOnce(&mut Share),
 ) -> Site {
-    let vfs = vfs::Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
+    domain_site_over(testkit::MemVolume::new(), local_names, change, change_share).await
+}
+
+async fn domain_site_over(
+    volume: Arc<testkit::MemVolume>,
+    local_names: bool,
+    change: impl FnOnce(&mut ServerConfig),
+    change_share: impl FnOnce(&mut Share),
+) -> Site {
+    let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
     let of_domain = |config: &mut ServerConfig| {
         let realms = Realms { local_names, ..Realms::only("HOME.TEST") };
         config.kerberos = Some(KerberosConfig { keytab: keytab(&service_key()), realms });
@@ -193,6 +215,35 @@ async fn a_ticket_of_a_domain_has_a_pac_or_is_refused() {
     let site = domain_site(false, |_| {}, |_| {}).await;
     assert_eq!(log_in(&site, &ticket("alice")).await.err(), Some(NtStatus::LOGON_FAILURE));
     assert!(log_in(&site, &domain_ticket("alice")).await.is_ok());
+}
+
+/// Nobody but a ticket says who carol is, and after a start there is none.
+#[tokio::test]
+async fn a_persistent_open_of_a_user_whom_a_ticket_made_known_survives_the_server() {
+    let (volume, state) = (testkit::MemVolume::new(), tempfile::tempdir().unwrap());
+    let start = async || {
+        let records = |config: &mut ServerConfig| {
+            config.records = Some(OpenRecords::open(&state.path().join("opens.db")).unwrap());
+        };
+        let available = |share: &mut Share| share.continuously_available = true;
+        domain_site_over(volume.clone(), false, records, available).await
+    };
+    let carol = async |site: &Site| {
+        let (client, session) = log_in_by(site, &domain_ticket("carol"), hello_for_good()).await.unwrap();
+        User::enter(client, session).await
+    };
+    let flags = DurableFlags::PERSISTENT;
+    let before = start().await;
+    let context = CreateContext::DurableRequestV2 { timeout_ms: 30_000, flags, create_guid: GUID };
+    let request = CreateRequest { contexts: vec![context], ..requests::create("file") };
+    let opened = create(&mut carol(&before).await, request).await.unwrap();
+    assert_eq!(durability(&opened), Some((30_000, flags)));
+    std::mem::forget(before);
+
+    let after = start().await;
+    let mut carol = carol(&after).await;
+    let back = create(&mut carol, reconnect(opened.file_id, GUID, flags)).await.unwrap();
+    assert_eq!(carol.status(&renaming(back.file_id, "renamed")).await, NtStatus::SUCCESS);
 }
 
 fn now() -> FileTime {

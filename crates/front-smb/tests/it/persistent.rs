@@ -458,3 +458,40 @@ async fn a_break_reaches_a_client_that_comes_back_twice_in_a_moment() {
     assert_eq!(second.status(&requests::close(id)).await, NtStatus::SUCCESS);
     assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
 }
+
+/// A directory, which is found by its name alone.
+#[tokio::test]
+async fn a_name_that_changes_before_it_is_known_what_was_open_is_written_down() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&before).await;
+    let request = CreateRequest {
+        name: "dir".into(),
+        create_options: CreateOptions::DIRECTORY_FILE,
+        contexts: vec![with_lease(NONE).contexts.pop().unwrap()],
+        oplock_level: OplockLevel::NONE,
+        ..with_lease(NONE)
+    };
+    let id = create(&mut alice, request).await.unwrap().file_id;
+    std::mem::forget(before);
+
+    let records = records(state.path());
+    records.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let after = available(dir.path(), state.path()).await;
+    let mut bob = bob_by_plain(&after).await;
+    let bobs = bob.open(&requests::directory("dir")).await;
+    let moves = begin(&mut bob, &renaming(bobs, "moved")).await;
+    while !dir.path().join("moved").exists() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bob.status(&requests::echo()).await, NtStatus::SUCCESS);
+    assert!(bob.client.others.is_empty(), "answered before it is written down");
+    records.execute_batch("COMMIT").unwrap();
+    assert_eq!(answer(&mut bob, moves).await.status(), NtStatus::SUCCESS);
+    let mut alice = log_in_for_good(&after).await;
+    let id = create(&mut alice, reconnect(id, GUID, PERSISTENT)).await.unwrap().file_id;
+    assert_eq!(bob.status(&requests::close(bobs)).await, NtStatus::SUCCESS);
+    assert_eq!(alice.status(&renaming(id, "by alice")).await, NtStatus::SUCCESS);
+    assert!(dir.path().join("by alice").exists());
+}

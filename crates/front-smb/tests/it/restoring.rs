@@ -1,6 +1,6 @@
 //! Persistent opens after a start whose origin is not there yet, slow, or has other files by now.
 
-use crate::durable::{create, log_in_for_good, reconnect};
+use crate::durable::{create, durability, log_in_for_good, reconnect};
 use crate::site::{BOB, Site, User};
 use front_smb::{OpenRecords, Server, Share};
 use smb_raw::requests;
@@ -11,6 +11,7 @@ use smb_wire::{FileId, NtStatus};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use store::rusqlite::Connection;
 use testkit::{FaultVolume, MemVolume, Op};
 use volume::ErrorKind;
 
@@ -116,4 +117,47 @@ async fn an_open_whose_file_is_gone_is_forgotten() {
     let mut alice = log_in_for_good(&site).await;
     back(&mut alice, ids[1], 1).await.unwrap();
     assert_eq!(volume.counts().of(Op::Reopen), counted + 1, "it is written down no more");
+}
+
+/// The records, by another connection than the server's.
+fn records(state: &Path) -> Connection {
+    Connection::open(state.join("opens.db")).unwrap()
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_yet_are_not_taken_for_none() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 1).await;
+    let records = records(state.path());
+    records.execute_batch("ALTER TABLE open RENAME TO away").unwrap();
+    let site = start(&volume, state.path(), Duration::from_secs(60)).await;
+    let (mut alice, mut bob) = (log_in_for_good(&site).await, site.log_in(&BOB).await);
+    let theirs = requests::open("another file");
+    let waited = tokio::time::timeout(Duration::from_millis(200), bob.open(&theirs)).await;
+    assert!(waited.is_err(), "the share lets others in");
+    records.execute_batch("ALTER TABLE away RENAME TO open").unwrap();
+    back(&mut alice, ids[0], 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_records_cannot_be_read_nothing_is_promised() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 1).await;
+    let records = records(state.path());
+    records
+        .execute_batch("CREATE TABLE kept AS SELECT * FROM open; UPDATE open SET path = 'no//path'")
+        .unwrap();
+    let site = start(&volume, state.path(), Duration::from_millis(200)).await;
+    let mut alice = log_in_for_good(&site).await;
+    assert_eq!(back(&mut alice, ids[0], 0).await, Err(NtStatus::FILE_NOT_AVAILABLE));
+    let other = create(&mut alice, persistent(1)).await.unwrap();
+    assert_eq!(durability(&other), None, "nor is it durable, without a right to the handle");
+    records.execute_batch("DELETE FROM open; INSERT INTO open SELECT * FROM kept").unwrap();
+    let mut outcome = Err(NtStatus::FILE_NOT_AVAILABLE);
+    while outcome == Err(NtStatus::FILE_NOT_AVAILABLE) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        outcome = back(&mut alice, ids[0], 0).await;
+    }
+    outcome.unwrap();
+    assert!(durability(&create(&mut alice, persistent(2)).await.unwrap()).is_some());
 }

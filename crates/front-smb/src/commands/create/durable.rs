@@ -144,10 +144,11 @@ async fn write_down(
     let agreed = agreed.is_some_and(|it| it.capabilities.contains(Capabilities::PERSISTENT_HANDLES));
     let (Some(records), Ok(session)) = (&server.config.records, request.session()) else { return false };
     // Streams are not opened again after a restart.
-    if !agreed || !server.is_available(share) || asked.stream.is_some() {
+    let survives = server.is_available(share) && server.restorations.know(share);
+    if !agreed || !survives || asked.stream.is_some() {
         return false;
     }
-    let Some(record) = Record::of(open, &session.user, &share.name, asked, durability) else {
+    let Some(record) = Record::of(open, session, &share.name, asked, durability) else {
         tracing::warn!(
             share = share.name,
             "the volume cannot open files again after a restart: no persistent open"
