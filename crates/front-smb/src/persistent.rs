@@ -169,14 +169,17 @@ impl Beside {
 
     /// What stood at `from` and below it stands at `to`, and is found there by these tickets.
     async fn renamed(self, from: VPath, to: VPath, tickets: Vec<(u64, Vec<u8>)>) -> Result<(), StoreError> {
+        let itself = "UPDATE open SET path = ?3 WHERE share = ?1 AND path = ?2";
         // '0' is what follows '/'.
-        let sql = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1) WHERE share = ?1
-                   AND (path = ?2 OR (path > ?2 || '/' AND path < ?2 || '0'))";
+        let below = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1)
+                     WHERE share = ?1 AND path > ?2 || '/' AND path < ?2 || '0'";
         let shares = self.names();
         let job = move |db: &Connection| {
-            let mut update = db.prepare_cached(sql)?;
-            for share in &shares {
-                update.execute(params![share, from.as_str(), to.as_str()])?;
+            for sql in [itself, below] {
+                let mut update = db.prepare_cached(sql)?;
+                for share in &shares {
+                    update.execute(params![share, from.as_str(), to.as_str()])?;
+                }
             }
             let mut update = db.prepare_cached("UPDATE open SET ticket = ?2 WHERE id = ?1")?;
             tickets.iter().try_for_each(|(id, ticket)| update.execute(params![*id as i64, ticket]).map(drop))
@@ -318,6 +321,9 @@ mod tests {
             let vfs = Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
             put(&records, record(u64::MAX, "a/b")).await;
             put(&records, record(5, "a/bc")).await;
+            for (id, beside) in [(6, "a/b/c"), (7, "a/b.c"), (8, "a/b0"), (9, "A/b/c")] {
+                put(&records, record(id, beside)).await;
+            }
             let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
             let shares = vec![Arc::new(Share::new("share", vfs.clone()))];
             let beside = Beside { records, shares, vfs, awaits_some: false };
@@ -325,7 +331,7 @@ mod tests {
         }
         let all = OpenRecords::open(&path).unwrap().former("Share").await.unwrap();
         let paths: Vec<_> = all.iter().map(|record| record.former.request.path.as_str()).collect();
-        assert_eq!(paths, ["x", "a/bc"]);
+        assert_eq!(paths, ["x", "a/bc", "x/c", "a/b.c", "a/b0", "A/b/c"]);
         let mut expect = record(u64::MAX, "x");
         expect.former.request.path = VPath::parse("x").unwrap();
         expect.former.request.lease.as_mut().unwrap().epoch = Some(4 + EPOCHS_UNSEEN);
