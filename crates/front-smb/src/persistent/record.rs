@@ -40,6 +40,7 @@ CREATE INDEX open_by_path ON open(share, path);
 /// What a SID in `token` is.
 const USER: u8 = 1;
 const GROUP: u8 = 2;
+const DENY_ONLY: u8 = 3;
 
 /// Bytes of one lock in `locks`.
 const LOCK_BYTES: usize = 17;
@@ -253,8 +254,9 @@ fn decode_file(bytes: [u8; 16]) -> FileId {
 
 fn encode_token(token: &Token) -> Vec<u8> {
     let mut bytes = vec![token.privileges.bits()];
-    for (what, sid) in iter::once((USER, &token.user)).chain(token.groups.iter().map(|group| (GROUP, group)))
-    {
+    let groups = token.groups.iter().map(|group| (GROUP, group));
+    let deny_only = token.deny_only.iter().map(|group| (DENY_ONLY, group));
+    for (what, sid) in iter::once((USER, &token.user)).chain(groups).chain(deny_only) {
         bytes.push(what);
         sid.encode(&mut bytes);
     }
@@ -264,17 +266,18 @@ fn encode_token(token: &Token) -> Vec<u8> {
 /// `None`: not one, or one with what came later.
 fn decode_token(mut bytes: &[u8]) -> Option<Token> {
     let privileges = Privileges::from_bits(bytes.split_off_first().copied()?)?;
-    let (mut user, mut groups) = (None, Vec::new());
+    let (mut user, mut groups, mut deny_only) = (None, Vec::new(), Vec::new());
     while let Some(what) = bytes.split_off_first() {
         let sid = Sid::decode(bytes).ok()?;
         bytes = bytes.get(sid.encoded_len()..)?;
         match *what {
             USER => user = Some(sid),
             GROUP => groups.push(sid),
+            DENY_ONLY => deny_only.push(sid),
             _ => return None,
         }
     }
-    Some(Token { user: user?, groups, privileges })
+    Some(Token { deny_only, ..Token::new(user?, groups, privileges) })
 }
 
 pub(super) fn encode_locks(locks: &[(Range, bool)]) -> Vec<u8> {
@@ -290,4 +293,23 @@ pub(super) fn encode_locks(locks: &[(Range, bool)]) -> Vec<u8> {
 fn decode_locks(bytes: &[u8]) -> Vec<(Range, bool)> {
     let whole = bytes.chunks_exact(LOCK_BYTES);
     whole.map(|mut lock| (Range::new(lock.get_u64(), lock.get_u64()), lock.get_u8() != 0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_a_user_is_survives() {
+        let sid = |number| Sid::new(5, &[21, number]).unwrap();
+        let groups = vec![sid(2), sid(3)];
+        let plain = Token::new(sid(1), groups, Privileges::BACKUP | Privileges::RESTORE);
+        for token in [Token { deny_only: vec![sid(4)], ..plain.clone() }, plain] {
+            let bytes = encode_token(&token);
+            let back = decode_token(&bytes).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{token:?}"));
+            assert!(decode_token(&bytes[..bytes.len() - 1]).is_none());
+            assert!(decode_token(&[&bytes[..], &[9]].concat()).is_none());
+        }
+    }
 }
