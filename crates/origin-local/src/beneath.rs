@@ -94,6 +94,16 @@ fn beneath(dir: &OwnedFd, path: &[u8], flags: OFlags, patience: Patience) -> Res
     Err(Errno::AGAIN)
 }
 
+/// A handle of what is under a name in a directory, a symlink as itself.
+pub(crate) fn handle_at(dir: &OwnedFd, name: &[u8]) -> Outcome<OwnedFd> {
+    Ok(beneath(dir, name, OFlags::PATH | OFlags::NOFOLLOW, Patience::Disk)?)
+}
+
+/// A directory in a directory, opened for listing.
+pub(crate) fn dir_at(dir: &OwnedFd, name: &[u8]) -> Outcome<OwnedFd> {
+    Ok(beneath(dir, name, OFlags::RDONLY | OFlags::DIRECTORY, Patience::Disk)?)
+}
+
 /// A path that the kernel resolves to exactly this descriptor, or to a name in this directory.
 pub(crate) struct ProcPath {
     text: [u8; 32],

@@ -1,9 +1,11 @@
 //! The watched directories, by watch descriptor. A directory knows its parent and its own name, so that
-//! moving one with all that is below it changes one place.
+//! moving one with all that is below it changes one place. Where a directory is, is known from the events that were
+//! read so far.
 
+use super::pending::Key;
 use crate::name;
 use std::collections::HashMap;
-use volume::VPath;
+use volume::{FileId, VPath};
 
 /// inotify's number for a watched directory.
 pub(super) type Wd = i32;
@@ -14,6 +16,7 @@ pub(super) struct Dirs {
 }
 
 struct Node {
+    id: FileId,
     /// `None` for the root.
     place: Option<(Wd, Box<[u8]>)>,
     children: HashMap<Box<[u8]>, Wd>,
@@ -24,10 +27,16 @@ impl Dirs {
         self.nodes.len()
     }
 
+    /// A directory is watched, at this place.
+    pub(super) fn add(&mut self, wd: Wd, id: FileId, place: Option<(Wd, &[u8])>) {
+        self.nodes.entry(wd).or_insert(Node { id, place: None, children: HashMap::new() });
+        self.put(wd, place);
+    }
+
     /// Puts a directory in its place, out of the one where it was before.
     pub(super) fn put(&mut self, wd: Wd, place: Option<(Wd, &[u8])>) {
         let place = place.map(|(parent, name)| (parent, Box::from(name)));
-        let node = self.nodes.entry(wd).or_insert(Node { place: None, children: HashMap::new() });
+        let Some(node) = self.nodes.get_mut(&wd) else { return };
         let before = std::mem::replace(&mut node.place, place.clone());
         if let Some((parent, name)) = before {
             self.forget_child(parent, &name, wd);
@@ -49,6 +58,21 @@ impl Dirs {
 
     pub(super) fn child(&self, parent: Wd, name: &[u8]) -> Option<Wd> {
         self.nodes.get(&parent)?.children.get(name).copied()
+    }
+
+    pub(super) fn id(&self, wd: Wd) -> Option<FileId> {
+        self.nodes.get(&wd).map(|node| node.id)
+    }
+
+    /// `None` for the root, and for one that is not known (any more).
+    pub(super) fn place(&self, wd: Wd) -> Option<Key> {
+        self.nodes.get(&wd)?.place.clone()
+    }
+
+    /// Whether a directory is `top` or below it.
+    pub(super) fn is_within(&self, wd: Wd, top: Wd) -> bool {
+        let above = |wd: &Wd| Some(self.nodes.get(wd)?.place.as_ref()?.0);
+        std::iter::successors(Some(wd), above).any(|wd| wd == top)
     }
 
     /// Forgets a directory and all below; returns them.
@@ -91,14 +115,18 @@ mod tests {
     #[test]
     fn a_moved_directory_takes_all_below_along() {
         let mut dirs = Dirs::default();
-        dirs.put(1, None);
-        dirs.put(2, Some((1, b"a")));
-        dirs.put(3, Some((2, b"b")));
-        dirs.put(4, Some((1, b"z")));
+        let id = |lo| FileId { hi: 0, lo };
+        dirs.add(1, id(1), None);
+        dirs.add(2, id(2), Some((1, b"a")));
+        dirs.add(3, id(3), Some((2, b"b")));
+        dirs.add(4, id(4), Some((1, b"z")));
+        assert!(dirs.is_within(3, 2) && dirs.is_within(3, 3) && !dirs.is_within(3, 4));
         assert_eq!((path(&dirs, 1), path(&dirs, 3)), ("f".to_owned(), "a/b/f".to_owned()));
         dirs.put(2, Some((4, b"new")));
         assert_eq!(path(&dirs, 3), "z/new/b/f");
         assert_eq!((dirs.child(1, b"a"), dirs.child(4, b"new")), (None, Some(2)));
+        assert_eq!((dirs.id(3), dirs.place(3)), (Some(id(3)), Some((2, Box::from(&b"b"[..])))));
+        assert!(dirs.is_within(3, 4));
         let mut removed = dirs.remove(4);
         removed.sort();
         assert_eq!((removed, dirs.len()), (vec![2, 3, 4], 1));

@@ -11,6 +11,7 @@
 //! is told under the name through which it was changed; writes through `mmap` are told when it is closed.
 
 mod dirs;
+mod look;
 mod pending;
 mod subscribers;
 mod thread;

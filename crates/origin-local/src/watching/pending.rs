@@ -40,10 +40,14 @@ impl Pending {
         }
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.order.len() >= NAMES_MAX
+    }
+
     /// When they are to be told; `None` when there are none.
     pub(super) fn due(&self) -> Option<Instant> {
         let (first, last) = self.times?;
-        match self.order.len() >= NAMES_MAX {
+        match self.is_full() {
             true => Some(last),
             false => Some((last + COALESCE_QUIET).min(first + COALESCE_AT_MOST)),
         }

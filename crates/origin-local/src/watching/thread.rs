@@ -2,21 +2,22 @@
 //!
 //! A directory is watched first and listed second, so what appears in it meanwhile is seen by one or the
 //! other. A directory that appears is told as changed, and so is what was in it already; with more than
-//! [`FOUND_MAX`] names below, all that is below is unknown.
+//! [`super::FOUND_MAX`] names below, all that is below is unknown.
 //! Both halves of a move come one after the other; the first is held until the next event, and is a removal
-//! if that is not the second half. Only directories below the root are ever opened, without following links.
+//! if that is not the second half. What becomes of names that are elsewhere by the time they are looked up:
+//! [`super::look`]. Only directories below the root are ever opened, without following links.
 
-use super::FOUND_MAX;
 use super::dirs::{Dirs, Wd};
+use super::look::Looked;
 use super::pending::{Key, Pending};
 use super::subscribers::Subscribers;
-use crate::beneath::Patience;
 use crate::error::{Failure, Outcome};
 use crate::volume::Disk;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use volume::{ErrorKind, Freshness, Notice, VPath};
@@ -34,6 +35,10 @@ pub(super) struct Watcher {
     pub(super) inotify: OwnedFd,
     pub(super) dirs: Dirs,
     pending: Pending,
+    /// Names that are not where they were looked for, see [`super::look`].
+    pub(super) astray: Pending,
+    /// Those of them that have moved away, and need not be there.
+    pub(super) vacated: HashSet<Key>,
     held: Option<HeldMove>,
     /// Some directory could not be watched: not all changes are noticed.
     pub(super) blind: bool,
@@ -68,6 +73,8 @@ impl Watcher {
             inotify: new_inotify()?,
             dirs: Dirs::default(),
             pending: Pending::default(),
+            astray: Pending::default(),
+            vacated: HashSet::new(),
             held: None,
             blind: false,
             lost: false,
@@ -91,7 +98,7 @@ impl Watcher {
             for event in events {
                 self.handle(event);
             }
-            self.tell_due();
+            self.tell_due(idle);
             if self.lost {
                 self.start_anew();
             } else if !self.blind {
@@ -133,36 +140,37 @@ impl Watcher {
 
     fn wait(&self) {
         let held = self.held.as_ref().map(|held| held.until);
-        let due = self.pending.due().into_iter().chain(held).min();
+        let due = [self.pending.due(), self.astray.due(), held].into_iter().flatten().min();
         let pause = due.map_or(IDLE_TICK, |due| due.saturating_duration_since(Instant::now()).min(IDLE_TICK));
         let timeout = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
         // Whatever ends the wait, the loop looks at everything again.
         let _ = poll(&mut [PollFd::new(&self.inotify, PollFlags::IN)], Some(&timeout));
     }
 
-    fn tell(&self, notice: Notice) {
+    pub(super) fn tell(&self, notice: Notice) {
         self.subscribers.tell(&notice);
     }
 
-    /// Tells that a name is now what it is. That it is gone tells the event of that, which is still to be read.
-    fn tell_changed(&self, path: VPath) {
-        match self.disk.stat(&path, Patience::Disk) {
-            Ok(attr) => self.tell(Notice::Changed { path, attr: Some(attr) }),
-            Err(failure) if gone(failure) => {}
-            Err(_) => self.tell(Notice::Unknown { below: path }),
-        }
+    /// A name changed; told when it is quiet.
+    pub(super) fn news(&mut self, key: Key) {
+        self.astray.remove(&key);
+        self.vacated.remove(&key);
+        self.pending.add(key, Instant::now());
+    }
+
+    /// What is to be told of a name is told by the event that is being handled.
+    fn no_news(&mut self, key: &Key) {
+        self.pending.remove(key);
+        self.astray.remove(key);
+        self.vacated.remove(key);
     }
 
     fn tell_pending(&mut self) {
-        for (wd, name) in self.pending.take() {
-            let name = (!name.is_empty()).then_some(&*name);
-            if let Some(path) = self.dirs.path(wd, name) {
-                self.tell_changed(path);
-            }
-        }
+        self.pending.take().for_each(|key| self.tell_now(key));
     }
 
-    fn tell_due(&mut self) {
+    /// `idle`: all events up to now were read.
+    fn tell_due(&mut self, idle: bool) {
         let now = Instant::now();
         if self.held.as_ref().is_some_and(|held| held.until <= now) {
             self.settle_held();
@@ -170,17 +178,25 @@ impl Watcher {
         if self.pending.due().is_some_and(|due| due <= now) {
             self.tell_pending();
         }
+        if (idle || self.astray.is_full()) && self.astray.due().is_some_and(|due| due <= now) {
+            self.find_out();
+        }
     }
 
     /// The second half of a move did not come: it went out of the tree.
     fn settle_held(&mut self) {
         if let Some(HeldMove { from, .. }) = self.held.take() {
-            self.removed(from);
+            self.moved_out(from);
         }
     }
 
+    fn moved_out(&mut self, from: Key) {
+        self.removed(from.clone());
+        self.vacated(from);
+    }
+
     fn removed(&mut self, key: Key) {
-        self.pending.remove(&key);
+        self.no_news(&key);
         self.tell_pending();
         let (wd, name) = key;
         let path = self.dirs.path(wd, Some(&name));
@@ -192,7 +208,7 @@ impl Watcher {
         }
     }
 
-    fn unwatch(&mut self, dir: Wd) {
+    pub(super) fn unwatch(&mut self, dir: Wd) {
         for wd in self.dirs.remove(dir) {
             // Of a directory that is gone, the kernel has taken the watch away already.
             let _ = inotify::remove_watch(&self.inotify, wd);
@@ -213,7 +229,7 @@ impl Watcher {
         let key: Key = (event.wd, name);
         let is_dir = event.flags.contains(ReadFlags::ISDIR);
         if event.flags.contains(ReadFlags::MOVED_FROM) {
-            self.pending.remove(&key);
+            self.no_news(&key);
             self.tell_pending();
             let until = Instant::now() + MOVE_HALVES_APART;
             self.held = Some(HeldMove { cookie: event.cookie, from: key, until });
@@ -227,7 +243,7 @@ impl Watcher {
         } else if event.flags.contains(ReadFlags::CREATE) && is_dir {
             self.appeared(key, true);
         } else {
-            self.pending.add(key, Instant::now());
+            self.news(key);
         }
     }
 
@@ -236,7 +252,10 @@ impl Watcher {
     fn handle_dir_itself(&mut self, wd: Wd, flags: ReadFlags) {
         let is_root = self.dirs.path(wd, None).is_some_and(|path| path.is_root());
         if flags.contains(ReadFlags::IGNORED) {
+            let place = self.dirs.place(wd);
             self.dirs.remove(wd);
+            // Removed, which its parent's watch tells, or unmounted: then what was below it is there.
+            place.into_iter().for_each(|key| self.astray.add(key, Instant::now()));
         } else if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT) && is_root {
             self.blind = true;
             self.subscribers.promise(Freshness::Direct);
@@ -248,28 +267,21 @@ impl Watcher {
 
     fn appeared(&mut self, key: Key, is_dir: bool) {
         if !is_dir {
-            self.pending.add(key, Instant::now());
+            self.news(key);
             return;
         }
-        self.pending.remove(&key);
+        self.no_news(&key);
         self.tell_pending();
-        let Some(path) = self.dirs.path(key.0, Some(&key.1)) else { return };
-        self.tell_changed(path.clone());
-        let found = self.add_tree(Some(key));
-        if found.len() > FOUND_MAX {
-            self.tell(Notice::Unknown { below: path });
-            return;
-        }
-        // What also came as an event is told once.
-        let now = Instant::now();
-        found.into_iter().for_each(|key| self.pending.add(key, now));
+        self.tell_now(key);
     }
 
     fn moved(&mut self, from: Key, to: Key, is_dir: bool) {
         // What waited under the target's old content is no news any more: the move tells what is there now.
-        self.pending.remove(&to);
+        self.no_news(&to);
         self.tell_pending();
-        let paths = (self.dirs.path(from.0, Some(&from.1)), self.dirs.path(to.0, Some(&to.1)));
+        // Events of a directory that has left the tree, or that an exchange has put elsewhere, may be left in the queue.
+        let Some(from_path) = self.dirs.path(from.0, Some(&from.1)) else { return self.appeared(to, is_dir) };
+        let Some(to_path) = self.dirs.path(to.0, Some(&to.1)) else { return self.moved_out(from) };
         let known = self.dirs.child(from.0, &from.1);
         if let Some(replaced) = self.dirs.child(to.0, &to.1)
             && Some(replaced) != known
@@ -279,14 +291,20 @@ impl Watcher {
         if let Some(wd) = known {
             self.dirs.put(wd, Some((to.0, &to.1)));
         }
-        if let (Some(from), Some(to)) = paths {
-            let attr = self.disk.stat(&to, Patience::Disk).ok();
-            self.tell(Notice::Moved { from, to, attr });
-        }
-        if is_dir && known.is_none() {
+        let looked = self.look(&to);
+        let attr = if let Looked::Found(_, attr) = &looked { Some(*attr) } else { None };
+        self.tell(Notice::Moved { from: from_path, to: to_path, attr });
+        match looked {
             // It appeared and moved before its first event was read.
-            self.appeared(to, true);
+            Looked::Found(path, attr) if attr.is_dir() && known.is_none() => self.watch_below(to, path),
+            Looked::Astray | Looked::Missing => self.astray.add(to, Instant::now()),
+            Looked::Closed(path) => self.tell(Notice::Unknown { below: path }),
+            Looked::Found(..) | Looked::Left => {}
         }
+        if let Some(wd) = known {
+            self.tell_astray_within(wd);
+        }
+        self.vacated(from);
     }
 
     /// Events were lost: what is watched is found out again.
@@ -304,7 +322,8 @@ impl Watcher {
                 return;
             }
         }
-        (self.dirs, self.pending, self.held) = (Dirs::default(), Pending::default(), None);
+        (self.dirs, self.held) = (Dirs::default(), None);
+        (self.pending, self.astray, self.vacated) = (Pending::default(), Pending::default(), HashSet::new());
         (self.blind, self.lost) = (false, false);
         self.add_tree(None);
         self.tell(Notice::Unknown { below: VPath::root() });

@@ -5,10 +5,11 @@ use super::dirs::Wd;
 use super::pending::Key;
 use super::thread::{BUFFER_BYTES, Watcher, gone};
 use crate::attributes;
-use crate::beneath::ProcPath;
+use crate::beneath::{ProcPath, dir_at};
 use crate::error::{Failure, Outcome};
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{FileType, RawDir};
+use std::time::Instant;
 use volume::{ErrorKind, Freshness, Kind, VPath};
 
 /// A directory that is watched now.
@@ -52,7 +53,9 @@ impl Watcher {
                         all.extend(names.into_iter().map(|found| (wd, found.name)));
                     }
                 }
-                Err(failure) if gone(failure) => {}
+                Err(failure) if gone(failure) => {
+                    key.into_iter().for_each(|key| self.astray.add(key, Instant::now()));
+                }
                 Err(failure) => {
                     self.cannot_watch(failure);
                     if self.full(failure) {
@@ -84,16 +87,16 @@ impl Watcher {
 
     /// Watches one directory, then lists it.
     fn add_dir(&mut self, key: Option<&Key>) -> Outcome<Added> {
-        let path = match key {
-            Some((parent, name)) => self.dirs.path(*parent, Some(name)).ok_or(ErrorKind::NotFound)?,
-            None => VPath::root(),
-        };
         if self.dirs.len() >= self.disk.config.watched_dirs_max {
             return Err(ErrorKind::NoSpace.into());
         }
-        let dir = self.disk.root.dir(&path)?;
+        let dir = match key {
+            Some((parent, name)) => dir_at(&self.open_dir(*parent)?, name)?,
+            None => self.disk.root.dir(&VPath::root())?,
+        };
+        let id = attributes::id_of(&attributes::look(&dir)?);
         let wd = inotify::add_watch(&self.inotify, ProcPath::of(&dir).bytes(), wanted())?;
-        self.dirs.put(wd, key.map(|(parent, name)| (*parent, &**name)));
+        self.dirs.add(wd, id, key.map(|(parent, name)| (*parent, &**name)));
         let mut buffer = Vec::with_capacity(BUFFER_BYTES);
         let mut raw = RawDir::new(&dir, buffer.spare_capacity_mut());
         let mut names = Vec::new();

@@ -4,6 +4,7 @@ mod carried;
 mod disk;
 mod escape;
 mod handles;
+mod mirror;
 mod ranges;
 mod watch;
 

@@ -97,6 +97,79 @@ async fn what_was_in_a_directory_before_it_was_watched_is_told() {
 }
 
 #[tokio::test]
+async fn what_changed_below_a_directory_that_moves_at_once_is_told_at_its_new_place() {
+    let (dir, volume) = fresh();
+    let at = |path: &str| dir.path().join(path);
+    std::fs::create_dir_all(at("d/deep")).unwrap();
+    std::fs::create_dir(at("other")).unwrap();
+    for path in ["d/f", "d/deep/f", "other/f"] {
+        write(&at(path), "1");
+    }
+    let mut watch = watching(&volume).await;
+    write(&at("d/f"), "12");
+    write(&at("d/deep/f"), "123");
+    std::fs::rename(at("d"), at("e")).unwrap();
+    std::fs::rename(at("other"), at("d")).unwrap();
+    let lines = summary(&told(&mut watch).await);
+    let place = |what: &str| lines.iter().position(|line| line == what);
+    let moved = place("d to e true").unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(place("e/f 2") > Some(moved) && place("e/deep/f 3") > Some(moved), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.ends_with("unknown")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn directories_that_move_before_they_could_be_watched_are() {
+    let (dir, volume) = fresh();
+    let at = |path: String| dir.path().join(path);
+    let mut watch = watching(&volume).await;
+    for round in 0..50 {
+        std::fs::create_dir_all(at(format!("a{round}/b/c"))).unwrap();
+        std::fs::rename(at(format!("a{round}")), at(format!("x{round}"))).unwrap();
+        std::fs::create_dir(at(format!("a{round}"))).unwrap();
+        std::fs::rename(at(format!("x{round}")), at(format!("y{round}"))).unwrap();
+    }
+    told(&mut watch).await;
+    for round in 0..50 {
+        write(&at(format!("y{round}/b/c/f")), "found");
+        write(&at(format!("a{round}/f")), "found");
+    }
+    let lines = summary(&told(&mut watch).await);
+    for round in 0..50 {
+        for path in [format!("y{round}/b/c/f 5"), format!("a{round}/f 5")] {
+            assert!(lines.contains(&path), "{path}: {lines:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_exchanged_are_told_and_watched_both() {
+    let (dir, volume) = fresh();
+    let at = |path: &str| dir.path().join(path);
+    let exchange = |a: &str, b: &str| {
+        let flags = rustix::fs::RenameFlags::EXCHANGE;
+        rustix::fs::renameat_with(rustix::fs::CWD, at(a), rustix::fs::CWD, at(b), flags).unwrap();
+    };
+    std::fs::create_dir(at("a")).unwrap();
+    std::fs::create_dir(at("b")).unwrap();
+    write(&at("a/f"), "1");
+    write(&at("b/g"), "12");
+    write(&at("short"), "1");
+    write(&at("long"), "12345");
+    let mut watch = watching(&volume).await;
+    exchange("short", "long");
+    let lines = summary(&told(&mut watch).await);
+    let last = |name: &str| lines.iter().rev().find(|line| line.split(' ').any(|word| word == name));
+    assert_eq!(last("long").map(String::as_str), Some("long 1"), "{lines:?}");
+    exchange("a", "b");
+    let lines = summary(&told(&mut watch).await);
+    assert!(lines.contains(&"a/g 2".to_owned()) && lines.contains(&"b/f 1".to_owned()), "{lines:?}");
+    write(&at("a/g"), "changed");
+    write(&at("b/f"), "changed too");
+    let lines = summary(&told(&mut watch).await);
+    assert!(lines.contains(&"a/g 7".to_owned()) && lines.contains(&"b/f 11".to_owned()), "{lines:?}");
+}
+
+#[tokio::test]
 async fn a_large_tree_that_appears_is_unknown_below() {
     let (dir, volume) = fresh();
     let aside = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();

@@ -1,0 +1,156 @@
+//! What stands under a name in a watched directory.
+//!
+//! An event is read some time after it happened: where a directory is known to be, it may not be any more. So a name
+//! is looked up in the very directory that is watched. Where that cannot be found at its place, or has no such name,
+//! an event that says why is about to be read, and the name waits for it as one that is *astray*: it is told as gone
+//! by that event, or looked up again when its directory has come to its new place. One of which no event has told
+//! anything when there are no more to be read is not left at that: its directory is told as unknown, and what is
+//! watched there is found out anew.
+
+use super::FOUND_MAX;
+use super::dirs::Wd;
+use super::pending::Key;
+use super::thread::{Watcher, gone};
+use crate::attributes;
+use crate::beneath::{Patience, handle_at};
+use crate::error::Outcome;
+use rustix::fd::OwnedFd;
+use std::collections::HashSet;
+use std::time::Instant;
+use volume::{Attr, ErrorKind, Notice, VPath};
+
+pub(super) enum Looked {
+    Found(VPath, Attr),
+    /// Its directory is somewhere else, or the one that is watched under this name.
+    Astray,
+    /// Its directory has no such name.
+    Missing,
+    /// It is there, and cannot be looked at.
+    Closed(VPath),
+    /// Its directory is not watched any more, and was told with all that is below.
+    Left,
+}
+
+impl Watcher {
+    /// A handle of a watched directory, where it is known to be.
+    pub(super) fn open_dir(&self, wd: Wd) -> Outcome<OwnedFd> {
+        let path = self.dirs.path(wd, None).ok_or(ErrorKind::NotFound)?;
+        let dir = self.disk.root.handle(&path, Patience::Disk)?;
+        let is_it = self.dirs.id(wd) == Some(attributes::id_of(&attributes::look(&dir)?));
+        if is_it { Ok(dir) } else { Err(ErrorKind::NotFound.into()) }
+    }
+
+    pub(super) fn look(&self, key: &Key) -> Looked {
+        let name = (!key.1.is_empty()).then_some(&*key.1);
+        let Some(path) = self.dirs.path(key.0, name) else { return Looked::Left };
+        let dir = match self.open_dir(key.0) {
+            Ok(dir) => dir,
+            Err(failure) if gone(failure) => return Looked::Astray,
+            Err(_) => return Looked::Closed(path),
+        };
+        let watched = self.dirs.child(key.0, &key.1).and_then(|wd| self.dirs.id(wd));
+        match self.look_in(dir, name) {
+            Ok(attr) if watched.is_some_and(|id| id != attr.id) => Looked::Astray,
+            Ok(attr) => Looked::Found(path, attr),
+            Err(failure) if gone(failure) => Looked::Missing,
+            Err(_) => Looked::Closed(path),
+        }
+    }
+
+    fn look_in(&self, dir: OwnedFd, name: Option<&[u8]>) -> Outcome<Attr> {
+        let found = match name {
+            Some(name) => handle_at(&dir, name)?,
+            None => dir,
+        };
+        attributes::attr_of(&found, self.disk.keeps)
+    }
+
+    /// Tells that a name is now what it is; a directory that is not watched is from now on.
+    pub(super) fn tell_now(&mut self, key: Key) {
+        let vacated = self.vacated.remove(&key);
+        match self.look(&key) {
+            Looked::Found(path, attr) => {
+                self.tell(Notice::Changed { path: path.clone(), attr: Some(attr) });
+                if attr.is_dir() && !key.1.is_empty() && self.dirs.child(key.0, &key.1).is_none() {
+                    self.watch_below(key, path);
+                }
+            }
+            Looked::Missing if vacated => {}
+            Looked::Astray | Looked::Missing => self.goes_astray(key, vacated),
+            Looked::Closed(path) => self.tell(Notice::Unknown { below: path }),
+            Looked::Left => {}
+        }
+    }
+
+    fn goes_astray(&mut self, key: Key, vacated: bool) {
+        if vacated {
+            self.vacated.insert(key.clone());
+        }
+        self.astray.add(key, Instant::now());
+    }
+
+    /// Watches a directory that has appeared, and tells what was in it already.
+    pub(super) fn watch_below(&mut self, key: Key, path: VPath) {
+        let found = self.add_tree(Some(key));
+        if found.len() > FOUND_MAX {
+            self.tell(Notice::Unknown { below: path });
+            return;
+        }
+        // What also came as an event is told once.
+        found.into_iter().for_each(|key| self.news(key));
+    }
+
+    /// A directory has come to its new place: what was astray because of that is told.
+    pub(super) fn tell_astray_within(&mut self, top: Wd) {
+        for key in self.astray.take() {
+            match self.dirs.is_within(key.0, top) {
+                true => self.tell_now(key),
+                false => self.astray.add(key, Instant::now()),
+            }
+        }
+    }
+
+    /// A name has moved away: it is told where something is under it all the same. It was made anew, which its event
+    /// tells too, or two names were exchanged, which looks like two moves.
+    pub(super) fn vacated(&mut self, key: Key) {
+        match self.look(&key) {
+            Looked::Found(..) => self.news(key),
+            Looked::Astray => self.goes_astray(key, true),
+            Looked::Missing | Looked::Closed(_) | Looked::Left => {}
+        }
+    }
+
+    /// No event has told what became of the names that are astray.
+    pub(super) fn find_out(&mut self) {
+        let mut unknown = HashSet::new();
+        for key in self.astray.take() {
+            match self.look(&key) {
+                Looked::Found(..) => self.tell_now(key),
+                Looked::Missing if self.vacated.contains(&key) => {}
+                Looked::Astray | Looked::Missing | Looked::Closed(_) => self.find_anew(key, &mut unknown),
+                Looked::Left => {}
+            }
+        }
+        self.vacated.clear();
+    }
+
+    fn find_anew(&mut self, mut key: Key, unknown: &mut HashSet<VPath>) {
+        // The topmost directory that is not where it is known to be, or the name itself.
+        while let Some(place) = self.dirs.place(key.0).filter(|_| self.open_dir(key.0).is_err()) {
+            key = place;
+        }
+        if let Some(dir) = self.dirs.child(key.0, &key.1) {
+            self.unwatch(dir);
+        }
+        let Some(below) = self.dirs.path(key.0, None) else { return };
+        if unknown.insert(below.clone()) {
+            tracing::debug!(%below, "a name is gone, and no event has told it");
+            self.tell(Notice::Unknown { below });
+        }
+        if let Looked::Found(path, attr) = self.look(&key)
+            && attr.is_dir()
+        {
+            self.watch_below(key, path);
+        }
+    }
+}
