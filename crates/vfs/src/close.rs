@@ -50,9 +50,13 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
             let closed = file.close(cx, Close::Commit).await;
             // Of a stream each change was told as it was made.
             let is_stream = core.registry.lock().streams.is_stream(key.file);
-            if let (Ok(attr), true) = (&closed, written && !is_stream) {
-                let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
-                core.modified(&path, attr, what, parent_lease);
+            match &closed {
+                Ok(attr) if written && !is_stream => {
+                    let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
+                    core.modified(&path, attr, what, parent_lease);
+                }
+                Ok(attr) if !is_stream => core.echoes.lock().outcome(&path, attr),
+                Ok(_) | Err(_) => {}
             }
             closed.map(Some)
         }

@@ -240,6 +240,20 @@ impl Registry {
         }
     }
 
+    /// Breaks what stands against another object having come to a path at the origin: what is cached there is of one that
+    /// this name does not lead to any more.
+    pub(crate) fn contend_replaced(&mut self, path: &VPath, by: FileId, told: &mut Vec<Told>) {
+        let now = Instant::now();
+        for (file, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.caching.is_empty()) {
+            let is_of_it = *file == by || self.streams.with_base(*file).is_some_and(|(base, _)| base == by);
+            if !is_of_it && slot.records.iter().any(|record| same(&record.path, path)) {
+                // Nobody waits: it has happened.
+                let _until = slot.caching.contend(None, Contest::Foreign, now, told);
+                slot.note_caching();
+            }
+        }
+    }
+
     pub(crate) fn breaking_until(&mut self, file: FileId, now: Instant) -> Option<Instant> {
         let slot = self.slots.get_mut(&file)?;
         let until = slot.caching.breaking_until(now);

@@ -138,7 +138,7 @@ impl Core {
     pub(crate) fn made(&self, path: &VPath, attr: &Attr, by: Option<u128>) {
         self.listing_changes(path, by);
         self.indexes.lock().added(path);
-        self.echoes.lock().made(path, attr);
+        self.echoes.lock().made(path, attr, Instant::now());
         self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path);
     }
 
@@ -251,8 +251,12 @@ pub(crate) struct Changing {
 
 impl Drop for Changing {
     fn drop(&mut self) {
-        let mut echoes = self.core.echoes.lock();
-        self.paths.iter().for_each(|path| echoes.end(path));
+        let mut waited = Vec::new();
+        {
+            let mut echoes = self.core.echoes.lock();
+            self.paths.iter().for_each(|path| waited.extend(echoes.end(path)));
+        }
+        waited.into_iter().for_each(|notice| self.core.noticed_late(notice));
     }
 }
 

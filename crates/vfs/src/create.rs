@@ -173,9 +173,11 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
     };
     let mut attr = opened.attr;
     if empties {
+        core.echoes.lock().outcome(&place.path, &attr);
         let dos = request.dos | DosAttributes::ARCHIVE;
         if core.caps.dos_attributes && attr.dos - DosAttributes::COMPRESSED != dos {
             attr = opened.file.set_attr(cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await?;
+            core.echoes.lock().outcome(&place.path, &attr);
         }
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
         attr = streams::strip(&place, cx, attr, action).await?;
@@ -239,6 +241,7 @@ async fn make(
             };
         }
     };
+    core.echoes.lock().outcome(&path, &attr);
     let attr = core.endow(&cx, &path, attr, newborn).await?;
     core.made(&path, &attr, request.parent_lease);
     match Place::take(&core, &request, path, &attr, request.access, Coming::Opens)? {

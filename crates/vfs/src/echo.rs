@@ -2,8 +2,8 @@
 //!
 //! A volume may report our own changes back, some of them when we are already further. A watcher must hear of
 //! each once, and what is known of names must not go back to a state in between. So a name is marked while we
-//! change it, and what came of each change is kept: a notice for a marked name, or with exactly such an
-//! outcome, is ours. Being gone has no state of its own: each removal of ours explains one notice. That of something
+//! change it, and what came of each change is kept: a notice with exactly such an outcome is ours. One for a marked
+//! name waits until the outcome is known ([`Echoes::waits`]). Being gone has no state of its own: each removal of ours explains one notice. That of something
 //! later shows that it was not told, but not at once: a notice tells how a name is when it is looked up, which may be
 //! further than the change that it is about. Plain state, `now` is an argument.
 
@@ -12,7 +12,7 @@ use lru::LruCache;
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
-use volume::{Attr, FileId, Time, VPath, Version};
+use volume::{Attr, FileId, Notice, Time, VPath, Version};
 
 /// Outcomes remembered; the oldest go first.
 const OUTCOMES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
@@ -20,19 +20,29 @@ const OUTCOMES_MAX: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 /// Removals of one name that wait to be told.
 const GONE_MAX: usize = 64;
 
-/// So long a removal may be told after what followed it.
+/// Notices that wait for one name; with more, all is unknown.
+const WAITING_MAX: usize = 64;
+
+/// So long a removal may be told after what followed it, and a state of a name after it was made anew.
 const GONE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a name stood for after a change of ours. A file never is in the same state twice.
 type State = (FileId, Version, Time);
 
+/// A name that we change just now.
+#[derive(Debug, Default)]
+struct Marked {
+    by: usize,
+    waiting: VecDeque<Notice>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Echoes {
-    changing: HashMap<String, usize>,
+    changing: HashMap<String, Marked>,
     /// With the number of the change.
     outcomes: LruCache<(String, State), u64>,
-    /// When a name came to be by us, at the origin's clock: what is older is of what stood there before.
-    made: LruCache<String, Time>,
+    /// When a name came to be by us, at the origin's clock and at ours: what is older is of what stood there before.
+    made: LruCache<String, (Time, Instant)>,
     /// What we put under a name, as long as nobody is known to have taken it away. A directory is in another state
     /// with each name in it, and is there all the same.
     placed: LruCache<String, FileId>,
@@ -55,23 +65,42 @@ impl Echoes {
 
     /// We begin to change this name.
     pub(crate) fn begin(&mut self, path: &VPath) {
-        *self.changing.entry(key(path)).or_default() += 1;
+        self.changing.entry(key(path)).or_default().by += 1;
     }
 
-    /// We have changed it, or failed to.
-    pub(crate) fn end(&mut self, path: &VPath) {
+    /// We have changed it, or failed to. The notices that waited for that, once nobody changes it any more.
+    pub(crate) fn end(&mut self, path: &VPath) -> VecDeque<Notice> {
         let key = key(path);
-        if let Some(count) = self.changing.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                self.changing.remove(&key);
-            }
+        let Some(marked) = self.changing.get_mut(&key) else { return VecDeque::new() };
+        marked.by -= 1;
+        match marked.by {
+            0 => self.changing.remove(&key).map(|marked| marked.waiting).unwrap_or_default(),
+            _ => VecDeque::new(),
         }
     }
 
+    /// Keeps a notice about a name that we change just now until [`Echoes::end`]; false when it is about none.
+    pub(crate) fn waits(&mut self, notice: &Notice) -> bool {
+        let marked = match notice {
+            Notice::Changed { path, .. } => self.changing.get_mut(&key(path)),
+            Notice::Moved { from, to, .. } => {
+                let at = [from, to].map(key).into_iter().find(|key| self.changing.contains_key(key));
+                at.and_then(|key| self.changing.get_mut(&key))
+            }
+            Notice::Unknown { .. } => None,
+        };
+        let Some(marked) = marked else { return false };
+        if marked.waiting.len() == WAITING_MAX {
+            marked.waiting.clear();
+            marked.waiting.push_back(Notice::Unknown { below: VPath::root() });
+        }
+        marked.waiting.push_back(notice.clone());
+        true
+    }
+
     /// We made the name.
-    pub(crate) fn made(&mut self, path: &VPath, attr: &Attr) {
-        self.made.put(key(path), attr.ctime);
+    pub(crate) fn made(&mut self, path: &VPath, attr: &Attr, now: Instant) {
+        self.made.put(key(path), (attr.ctime, now));
         self.placed(path, attr);
     }
 
@@ -91,10 +120,9 @@ impl Echoes {
         self.placed.peek(&key(path)) == Some(&attr.id)
     }
 
-    /// What we put under the name and have not taken away, as long as we do not change it just now.
-    pub(crate) fn resting(&self, path: &VPath) -> Option<FileId> {
-        let key = key(path);
-        self.placed.peek(&key).copied().filter(|_| !self.changing.contains_key(&key))
+    /// What we put under the name and have not taken away.
+    pub(crate) fn standing(&self, path: &VPath) -> Option<FileId> {
+        self.placed.peek(&key(path)).copied()
     }
 
     /// What came of it.
@@ -117,13 +145,12 @@ impl Echoes {
     /// Whether a notice about this name tells nothing new.
     pub(crate) fn is_ours(&mut self, path: &VPath, attr: Option<&Attr>, now: Instant) -> bool {
         let key = key(path);
-        if self.changing.contains_key(&key) {
-            return true;
-        }
         let Some(attr) = attr else {
             return self.gone.get_mut(&key).and_then(VecDeque::pop_front).is_some();
         };
-        if self.made.peek(&key).is_some_and(|made| attr.ctime < *made) {
+        // Not for ever: the origin's clock may be set back.
+        let before = |(made, at): &(Time, Instant)| attr.ctime < *made && now < *at + GONE_PATIENCE;
+        if self.made.peek(&key).is_some_and(before) {
             return true;
         }
         let known = (key, state(attr));
@@ -206,9 +233,9 @@ mod tests {
     #[test]
     fn a_notice_may_tell_of_a_later_state_than_its_own() {
         let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
-        echoes.made(&path, &attr(1));
+        echoes.made(&path, &attr(1), now);
         echoes.gone(&path, now);
-        echoes.made(&path, &attr(2));
+        echoes.made(&path, &attr(2), now);
         // The first was looked up when the second was there already.
         assert!(echoes.is_ours(&path, Some(&attr(2)), now));
         assert!(echoes.is_ours(&path, None, now) && !echoes.is_ours(&path, None, now));
@@ -217,15 +244,16 @@ mod tests {
     #[test]
     fn what_is_older_than_what_we_made_is_of_what_stood_there_before() {
         let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
-        echoes.made(&path, &attr(5));
+        echoes.made(&path, &attr(5), now);
         assert!(echoes.is_ours(&path, Some(&attr(4)), now) && echoes.is_ours(&path, Some(&attr(5)), now));
         assert!(!echoes.is_ours(&path, Some(&attr(6)), now));
+        assert!(!echoes.is_ours(&path, Some(&attr(4)), now + GONE_PATIENCE), "the clock there was set back");
     }
 
     #[test]
     fn what_we_put_there_is_known_in_every_state_until_it_is_taken_away() {
         let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
-        echoes.made(&path, &attr(1));
+        echoes.made(&path, &attr(1), now);
         assert!(echoes.is_placed(&path, &attr(2)));
         echoes.taken(&path);
         assert!(!echoes.is_placed(&path, &attr(2)));
@@ -235,13 +263,19 @@ mod tests {
     }
 
     #[test]
-    fn while_we_change_a_name_its_notices_are_ours() {
-        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+    fn while_we_change_a_name_its_notices_wait() {
+        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        let changed = |name: &str| Notice::Changed { path: VPath::parse(name).unwrap(), attr: None };
+        let moved = Notice::Moved { from: VPath::parse("b").unwrap(), to: path.clone(), attr: None };
         echoes.begin(&path);
         echoes.begin(&VPath::parse("A").unwrap());
-        echoes.end(&path);
-        assert!(echoes.is_ours(&path, Some(&attr(1)), now));
-        echoes.end(&path);
-        assert!(!echoes.is_ours(&path, Some(&attr(1)), now));
+        assert!(echoes.waits(&changed("a")) && echoes.waits(&moved) && !echoes.waits(&changed("b")));
+        assert_eq!(echoes.end(&path), []);
+        assert!(echoes.waits(&changed("A")));
+        assert_eq!(echoes.end(&path), [changed("a"), moved.clone(), changed("A")]);
+        assert!(!echoes.waits(&moved));
+        echoes.begin(&path);
+        (0..=WAITING_MAX).for_each(|_| assert!(echoes.waits(&changed("a"))));
+        assert_eq!(echoes.end(&path), [Notice::Unknown { below: VPath::root() }, changed("a")]);
     }
 }

@@ -379,8 +379,9 @@ impl Registry {
         }
     }
 
-    /// A name moved: the opens of it, and those below it, follow.
-    pub(crate) fn moved(&mut self, file: FileId, from: &VPath, to: &VPath, dir: bool) {
+    /// A name moved: the opens of it, and those below it, follow. `file` is what moved, where it is known not to be a
+    /// directory.
+    pub(crate) fn moved(&mut self, file: Option<FileId>, from: &VPath, to: &VPath) {
         let follow = |path: &mut VPath| {
             if let Some(new) = path.rebase(from, to) {
                 *path = new;
@@ -392,11 +393,11 @@ impl Registry {
             slot.records.iter_mut().for_each(|record| follow(&mut record.path));
             slot.doomed.iter_mut().for_each(|doomed| follow(&mut doomed.path));
         };
-        if dir {
+        let Some(file) = file else {
             self.slots.values_mut().for_each(follows);
             self.leases.moved(from, to);
             return;
-        }
+        };
         self.slots.get_mut(&file).map(follows);
         for stream in self.streams.of(file) {
             self.slots.get_mut(&stream.id).map(follows);
@@ -529,7 +530,7 @@ mod tests {
         admit(&mut registry, 2, "a/b/c", false).unwrap();
         assert_eq!(registry.leave(FILE, OpenId(1)), None);
         assert!(registry.has_open_below(&path("A")) && !registry.has_open_below(&path("a/b/c")));
-        registry.moved(FileId { hi: 0, lo: 1 }, &path("a"), &path("x/y"), true);
+        registry.moved(None, &path("a"), &path("x/y"));
         assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("x/y/b/c"));
     }
 
@@ -543,7 +544,7 @@ mod tests {
         let open = record(2, "d", Access::READ_DATA, Share::all(), false);
         registry.admit(dir, true, open, ask, &mut Vec::new()).unwrap();
         assert_eq!((registry.dirs_at(&path("D")), registry.dirs_at(&path("a"))), (vec![dir], vec![]));
-        registry.moved(dir, &path("d"), &path("e"), true);
+        registry.moved(None, &path("d"), &path("e"));
         assert_eq!((registry.dirs_at(&path("d")), registry.dirs_at(&path("e"))), (vec![], vec![dir]));
         registry.leave(dir, OpenId(2));
         assert_eq!(registry.dirs_at(&path("e")), []);

@@ -97,7 +97,7 @@ async fn try_rename(
     };
     // Whoever may delete it may change what it is judged by.
     let applied = who.arrive(core, cx, (from, to), Access::empty(), &change).await?;
-    core.registry.lock().moved(key.file, from, to, key.is_dir());
+    core.registry.lock().moved((!key.is_dir()).then_some(key.file), from, to);
     core.renamed(from, to, applied.attr.as_ref(), key.is_dir(), target.parent_lease);
     Ok(None)
 }

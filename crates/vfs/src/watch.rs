@@ -5,6 +5,7 @@
 //! [`PAUSE_MAX`]; what was missed in between is unknown, and watchers are told to list again.
 
 use crate::caching::Contest;
+use crate::carry::Carry;
 use crate::core::{Core, name_filter};
 use crate::notify::{Filter, NotifyAction};
 use crate::own_writes::{self, Whose};
@@ -79,17 +80,25 @@ async fn follow(core: &Weak<Core>, mut watch: Watch) {
 
 impl Core {
     fn unknown(&self, below: &VPath) {
-        self.indexes.lock().forget_below(below);
-        self.descriptors.lock().forget_below(below);
-        self.hub.unknown(below);
+        self.forget_below(below);
         self.break_below(below);
     }
 
-    /// The promise on freshness is another: where the origin does not tell of changes any more, nobody caches.
+    /// The promise on freshness is another: where the origin does not tell of changes any more, nobody caches. Where it
+    /// does from now on, what was learnt before may have changed without being told.
     fn promised(&self) {
+        let root = VPath::root();
         if self.cacheable().is_empty() {
-            self.break_below(&VPath::root());
+            return self.break_below(&root);
         }
+        self.forget_below(&root);
+        self.registry.lock().streams.doubt(None);
+    }
+
+    fn forget_below(&self, path: &VPath) {
+        self.indexes.lock().forget_below(path);
+        self.descriptors.lock().forget_below(path);
+        self.hub.unknown(path);
     }
 
     /// Nobody waits for these answers: what is served is what the origin has, at once.
@@ -99,11 +108,73 @@ impl Core {
     }
 
     fn noticed(self: &Arc<Self>, notice: Notice) {
+        if self.echoes.lock().waits(&notice) {
+            return;
+        }
         match notice {
             Notice::Changed { path, attr } => self.changed_there(&path, attr.as_ref()),
-            Notice::Moved { from, to, attr } => self.moved_there(&from, &to, attr.as_ref()),
+            Notice::Moved { from, to, attr } => drop(self.moved_there(&from, &to, attr.as_ref())),
             Notice::Unknown { below } => self.unknown(&below),
         }
+    }
+
+    /// A notice has waited until we had changed its name. One that tells nothing of ours tells a step of ours, or what
+    /// somebody else did meanwhile.
+    pub(crate) fn noticed_late(self: &Arc<Self>, notice: Notice) {
+        if self.echoes.lock().waits(&notice) {
+            return;
+        }
+        match notice {
+            Notice::Changed { path, attr } => {
+                let ours = self.echoes.lock().is_ours(&path, attr.as_ref(), Instant::now());
+                match (ours, attr) {
+                    (true, Some(_)) => {}
+                    (true, None) => self.look_whether_gone(&path),
+                    (false, attr) => self.look_again(path, attr),
+                }
+            }
+            Notice::Moved { from, to, attr } => {
+                if self.moved_there(&from, &to, attr.as_ref()) {
+                    // What has happened to the other name meanwhile was told before.
+                    from.parent().into_iter().chain(to.parent()).for_each(|dir| {
+                        self.indexes.lock().forget(&dir);
+                        self.hub.unknown(&dir);
+                    });
+                }
+            }
+            Notice::Unknown { below } => self.unknown(&below),
+        }
+    }
+
+    /// Looks what is under a name that somebody else may have changed while we did; in doubt reading caches are taken
+    /// away.
+    fn look_again(self: &Arc<Self>, path: VPath, told: Option<Attr>) {
+        if let Some(attr) = told {
+            self.decide(|registry, told| {
+                registry.doubt(attr.id, told);
+                registry.contend_foreign_streams(attr.id, told);
+            });
+        }
+        let core = Arc::clone(self);
+        drop(Carry::new(async move {
+            let found = core.volume.stat(&Cx::system(Priority::Background), &path).await;
+            match found {
+                Ok(attr) => {
+                    core.decide(|registry, told| registry.contend_replaced(&path, attr.id, told));
+                    core.noticed(Notice::Changed { path, attr: Some(attr) });
+                }
+                // That it is gone is told by another notice, if it is not this one.
+                Err(error) if error.kind == ErrorKind::NotFound => {
+                    if told.is_none() {
+                        core.noticed(Notice::Changed { path, attr: None });
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%path, %error, "looking at a name that changed");
+                    core.unknown(&path.parent().unwrap_or(path));
+                }
+            }
+        }));
     }
 
     fn changed_there(self: &Arc<Self>, path: &VPath, attr: Option<&Attr>) {
@@ -121,6 +192,7 @@ impl Core {
         }
         self.decide(|registry, told| {
             registry.contend_listing(path, None, told);
+            registry.contend_replaced(path, attr.id, told);
             drop(registry.contend(attr.id, None, Contest::Foreign, told));
         });
         let new = self.is_new(path, attr);
@@ -157,15 +229,20 @@ impl Core {
     /// All notices of removals look the same: one that was taken for ours may be somebody else's, of what we have put
     /// under the name since.
     fn look_whether_gone(self: &Arc<Self>, path: &VPath) {
-        let Some(file) = self.echoes.lock().resting(path) else { return };
+        let Some(file) = self.echoes.lock().standing(path) else { return };
         let (core, path) = (Arc::clone(self), path.clone());
-        tokio::spawn(async move {
+        drop(Carry::new(async move {
             let found = core.volume.stat(&Cx::system(Priority::Background), &path).await;
             let is_gone = found.is_err_and(|error| error.kind == ErrorKind::NotFound);
-            if is_gone && core.echoes.lock().resting(&path) == Some(file) {
+            let gone = Notice::Changed { path: path.clone(), attr: None };
+            let is_news = is_gone && {
+                let mut echoes = core.echoes.lock();
+                echoes.standing(&path) == Some(file) && !echoes.waits(&gone)
+            };
+            if is_news {
                 core.gone_there(&path);
             }
-        });
+        }));
     }
 
     /// Whether a notice tells of our own writing, whose close tells; in doubt reading caches are taken away.
@@ -196,14 +273,15 @@ impl Core {
         }
     }
 
-    fn moved_there(&self, from: &VPath, to: &VPath, attr: Option<&Attr>) {
+    /// Whether it is news.
+    fn moved_there(&self, from: &VPath, to: &VPath, attr: Option<&Attr>) -> bool {
         {
             let (mut echoes, now) = (self.echoes.lock(), Instant::now());
             // Both are asked: that `from` is gone is told with this.
             let (came, went) = (echoes.is_ours(to, attr, now), echoes.is_ours(from, None, now));
             let placed = attr.is_none_or(|attr| echoes.is_placed(to, attr));
             if came || (went && placed) {
-                return;
+                return false;
             }
             echoes.taken(from);
         }
@@ -213,13 +291,17 @@ impl Core {
             registry.contend_listing(to, None, told);
         });
         match attr {
-            Some(attr) => self.decide(|r, told| drop(r.contend(attr.id, None, Contest::Foreign, told))),
-            None => self.break_below(from),
+            // What stood at `to` has given way; what is there now may have come after what moved.
+            Some(attr) => self.decide(|registry, told| {
+                registry.contend_replaced(to, attr.id, told);
+                registry.contend_replaced(from, attr.id, told);
+                drop(registry.contend(attr.id, None, Contest::Foreign, told));
+            }),
+            None => [from, to].into_iter().for_each(|path| self.break_below(path)),
         }
-        if let Some(attr) = attr {
-            self.registry.lock().moved(attr.id, from, to, dir);
-        }
+        self.registry.lock().moved(attr.filter(|_| !dir).map(|attr| attr.id), from, to);
         self.index_move(from, to, dir);
         self.hub.renamed(from, to, dir);
+        true
     }
 }

@@ -121,6 +121,13 @@ impl MemVolume {
         self.origin.muted.store(muted, Ordering::SeqCst);
     }
 
+    /// Makes subscribers another promise.
+    pub fn promise(&self, freshness: Freshness) {
+        for watcher in self.origin.watchers.lock().iter() {
+            watcher.freshness.send_replace(freshness);
+        }
+    }
+
     /// Tells all subscribers that anything below `below` may have changed.
     pub fn lose_events(&self, below: VPath) {
         self.origin.tell(vec![Notice::Unknown { below }]);

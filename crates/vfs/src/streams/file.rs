@@ -131,6 +131,7 @@ impl StreamFile {
             Some(attr) => attr,
             None => self.core.volume.stat(cx, &path).await?,
         };
+        self.core.echoes.lock().outcome(&path, &attr);
         Ok((path, attr))
     }
 

@@ -6,10 +6,11 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{cx, p};
+use testkit::{FaultVolume, Op};
 use vfs::{
     AckRefused, BREAK_TIMEOUT, Break, Caching, Disposition, Open, OpenRequest, Range, RenameHow, Share, Tried,
 };
-use volume::{Change, FileId, Volume};
+use volume::{Change, DosAttributes, FileId, SetAttr, Volume};
 
 const NONE: Caching = Caching::empty();
 const R: Caching = Caching::READ;
@@ -243,4 +244,67 @@ async fn a_foreign_change_breaks_readers_of_a_file_that_is_being_written_here() 
     testkit::ease::put(&*site.mem.other(), "file", "theirs").await;
     until("the reader is told", || !reader.told.lock().is_empty()).await;
     assert_eq!(reader.told(), [(NONE, false)]);
+}
+
+/// A served volume of which calls can be held up, while it tells of changes.
+async fn held_up() -> (Arc<FaultVolume>, Site) {
+    let mem = testkit::MemVolume::new();
+    let faults = FaultVolume::new(mem.clone());
+    let site = Site { vfs: vfs::Vfs::new(faults.clone(), vfs::VfsConfig::default()), mem };
+    while site.vfs.freshness().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (faults, site)
+}
+
+#[tokio::test]
+async fn what_others_do_to_a_name_while_we_change_it_breaks() {
+    let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    for removed in [false, true] {
+        let (faults, site) = held_up().await;
+        testkit::ease::put(&*site.mem, "file", "before").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let reader = hold(&site, "file", R, |request| request.access = READ).await;
+        assert_eq!(reader.got, R);
+        let changer = site.open("file", vfs::Access::WRITE_ATTRIBUTES).await;
+        let gate = faults.gate(Op::Apply);
+        let changing = tokio::spawn(async move { changer.set_attr(&cx(), &hidden).await });
+        gate.arrived(1).await;
+        let other = site.mem.other();
+        match removed {
+            true => testkit::ease::remove(&*other, "file").await,
+            false => drop(testkit::ease::put(&*other, "file", "theirs").await),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        gate.release();
+        assert_eq!(changing.await.unwrap().is_err(), removed);
+        until("the reader is told", || !reader.told.lock().is_empty()).await;
+        assert_eq!(reader.told(), [(NONE, false)]);
+    }
+}
+
+#[tokio::test]
+async fn our_own_change_of_a_name_breaks_no_reader_by_its_echo() {
+    let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    let site = watched().await;
+    testkit::ease::put(&*site.mem, "file", "before").await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let reader = hold(&site, "file", R, |request| request.access = READ).await;
+    let changer = site.open("file", vfs::Access::WRITE_ATTRIBUTES).await;
+    changer.set_attr(&cx(), &hidden).await.unwrap();
+    changer.close(&cx()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(reader.told().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_that_others_put_in_place_of_another_breaks_who_caches_that() {
+    let site = watched().await;
+    let holder = hold(&site, "file", RWH, |_| {}).await;
+    assert_eq!(holder.got, RWH);
+    let other = site.mem.other();
+    testkit::ease::put(&*other, "new", "theirs").await;
+    testkit::ease::rename(&*other, "new", "file").await;
+    until("the holder is told", || !holder.told.lock().is_empty()).await;
+    assert_eq!(holder.told(), [(NONE, true)]);
 }

@@ -3,9 +3,9 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{apply, cx, mkdir, p, put, within};
-use testkit::{MemConfig, MemVolume};
-use vfs::{Disposition, Filter, Limits, NotifyBatch, Open, RenameHow, Vfs, VfsConfig};
-use volume::{Change, DosAttributes, SetAttr};
+use testkit::{FaultVolume, MemConfig, MemVolume, Op};
+use vfs::{Access, Disposition, Filter, Limits, NotifyBatch, Open, RenameHow, Vfs, VfsConfig};
+use volume::{Change, DosAttributes, Freshness, SetAttr};
 
 const KEEP: RenameHow = RenameHow { replace: false, posix: false };
 
@@ -255,4 +255,53 @@ async fn watchers_go_along_with_their_directory() {
     dir.rename(&cx(), &p("new"), KEEP).await.unwrap();
     site.create("new/file").await;
     assert_eq!(told(&watcher).await, ["Added file"]);
+}
+
+#[tokio::test]
+async fn a_change_of_others_while_we_change_the_name_is_told() {
+    for removed in [false, true] {
+        let mem = MemVolume::new();
+        let faults = FaultVolume::new(mem.clone());
+        let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
+        while site.vfs.freshness().is_none() {
+            tokio::task::yield_now().await;
+        }
+        put(&*mem, "file", "before").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let changer = site.open("file", Access::WRITE_ATTRIBUTES).await;
+        let watcher = watch(&site, "", Filter::FILE_NAME | Filter::SIZE, false).await;
+        let gate = faults.gate(Op::Apply);
+        let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+        let changing = tokio::spawn(async move { changer.set_attr(&cx(), &hidden).await });
+        gate.arrived(1).await;
+        match removed {
+            true => testkit::ease::remove(&*mem.other(), "file").await,
+            false => testkit::ease::rename(&*mem.other(), "file", "elsewhere").await,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        gate.release();
+        changing.await.unwrap().unwrap_err();
+        let told = within(Duration::from_secs(10), "the change of others", told(&watcher)).await;
+        let expect: &[&str] = if removed { &["Removed file"] } else { &["overflow"] };
+        assert_eq!(told, expect);
+    }
+}
+
+/// What was learnt while nothing was told may be another by now.
+#[tokio::test]
+async fn names_learnt_before_changes_are_told_are_looked_up_again() {
+    let site = site();
+    while site.vfs.freshness().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let other = site.mem.other();
+    put(&*other, "First", "x").await;
+    site.mem.promise(Freshness::Direct);
+    site.open("FIRST", READ).await.close(&cx()).await.unwrap();
+    site.mem.mute(true);
+    put(&*other, "Second", "x").await;
+    site.mem.mute(false);
+    site.mem.promise(Freshness::Notified);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    site.open("SECOND", READ).await.close(&cx()).await.unwrap();
 }
