@@ -5,8 +5,9 @@
 //! that it belongs here (its signing key) is a [`Channel`] and lives in that connection.
 //!
 //! A session belongs for ever to the user who made it, or to nobody: an anonymous log-in may make one, whose keys are no
-//! secret. A guest's is nobody's too, and files of shares that admit guests are open to it. A user may log in again as nobody, and later again as himself: in between the session opens nothing, what is
-//! open stays open with the rights of then, and everything else (keys, the ticket's end) is as it was.
+//! secret. A guest's is nobody's too, and files of shares that admit guests are open to it. A user may log in again as
+//! nobody, and later again as himself: in between the session opens nothing, what is open stays open with the rights of
+//! then, and everything else (keys, the ticket's end) is as it was.
 //!
 //! Lock order: a session's tables are locked one at a time and never across an await.
 

@@ -3,9 +3,9 @@
 //! A volume may report our own changes back, some of them when we are already further. A watcher must hear of
 //! each once, and what is known of names must not go back to a state in between. So a name is marked while we
 //! change it, and what came of each change is kept: a notice with exactly such an outcome is ours. One for a marked
-//! name waits until the outcome is known ([`Echoes::waits`]). Being gone has no state of its own: each removal of ours explains one notice. That of something
-//! later shows that it was not told, but not at once: a notice tells how a name is when it is looked up, which may be
-//! further than the change that it is about. Plain state, `now` is an argument.
+//! name waits until the outcome is known ([`Echoes::waits`]). Being gone has no state of its own: each removal of ours
+//! explains one notice. That of something later shows that it was not told, but not at once: a notice tells how a name is
+//! when it is looked up, which may be further than the change that it is about. Plain state, `now` is an argument.
 
 use crate::names;
 use lru::LruCache;
