@@ -196,16 +196,6 @@ impl Server {
         };
         tokio::time::timeout(limits::DRAIN_PATIENCE, ended).await.is_ok() && drained
     }
-
-    /// Ends the sessions of users that `keeps` does not keep: they were removed, or may no more.
-    pub async fn end_sessions(&self, keeps: impl Fn(&str) -> bool) {
-        let ends = |session: &&Arc<Session>| !session.nobodys && !keeps(&session.user);
-        let gone: Vec<_> = self.state.sessions.read().values().filter(ends).cloned().collect();
-        for session in gone {
-            tracing::info!(user = %session.user, "session ended: the user may not log in any more");
-            self.state.end_session(&session, Ending::Over).await;
-        }
-    }
 }
 
 /// Takes connections until told to stop, then waits for them.

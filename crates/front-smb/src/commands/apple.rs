@@ -2,7 +2,7 @@
 //! each file to draw it. Known from Apple's published client and Samba's `vfs_fruit`.
 //!
 //! Finder information and resource forks are streams like others, with names that all of Apple's clients use. Only
-//! entries that carry streams cost a question; only those with Finder information cost a second.
+//! entries that carry streams cost a question; only those with Finder information that the client may read cost a second.
 
 use crate::commands::posix;
 use crate::status::failed;
@@ -29,9 +29,12 @@ pub(super) async fn attributes(
 ) -> Result<AppleAttributes, NtStatus> {
     let streams = cursor.list_named(cx, entry, Carries::STREAMS).await.map_err(failed)?;
     let stream = |name: &str| streams.iter().find(|stream| is_called(stream, name));
+    let may_read = rights.contains(AccessMask::READ_DATA);
     let afp_info = match stream(FINDER_STREAM) {
-        Some(stream) => cursor.named(cx, entry, &stream.name).await.map_err(failed)?,
-        None => None,
+        Some(stream) if may_read && stream.size == AFP_INFO_BYTES as u64 => {
+            cursor.named(cx, entry, &stream.name).await.map_err(failed)?
+        }
+        Some(_) | None => None,
     };
     Ok(AppleAttributes {
         maximal_access: rights.bits(),

@@ -72,7 +72,7 @@ async fn it_is_told_what_is_here_and_nothing_that_is_not() {
 }
 
 /// A file, its Finder information and resource fork.
-async fn make(user: &mut User, name: &str) -> FileId {
+pub async fn make(user: &mut User, name: &str) -> FileId {
     let file = user.file(name, b"content").await;
     let mut info = vec![0; 60];
     info[..4].copy_from_slice(b"AFP\0");
@@ -104,6 +104,17 @@ async fn list(user: &mut User, class: u8) -> HashMap<String, Vec<u8>> {
     }
 }
 
+/// The entries of the root as a Mac asks for them, by name.
+pub async fn listed(user: &mut User) -> HashMap<String, Vec<u8>> {
+    ask(user, query(AppleQueryBits::SERVER_CAPABILITIES, AppleServerCapabilities::READ_DIR_ATTR)).await;
+    list(user, ID_BOTH_DIRECTORY).await
+}
+
+/// What an entry tells of the Finder information in the stream.
+pub fn finder(entry: &[u8]) -> &[u8] {
+    &entry[FINDER_AT..][..12]
+}
+
 fn rights(entry: &[u8]) -> AccessMask {
     AccessMask::from_bits_retain(u32::from_le_bytes(entry[RIGHTS_AT..][..4].try_into().unwrap()))
 }
@@ -119,18 +130,16 @@ async fn listings_say_what_it_would_open_each_file_for() {
         let site = Site::made(vfs, |_| {}, |share: &mut Share| share.read_only = read_only).await;
         let mut user = site.log_in(&ALICE).await;
         assert_eq!(rights(&list(&mut user, ID_BOTH_DIRECTORY).await["file"]).bits(), 0, "it has not asked");
-        ask(&mut user, query(AppleQueryBits::SERVER_CAPABILITIES, AppleServerCapabilities::READ_DIR_ATTR))
-            .await;
-        let listed = list(&mut user, ID_BOTH_DIRECTORY).await;
+        let listed = listed(&mut user).await;
         let (file, plain) = (&listed["file"], &listed["plain"]);
         for entry in [file, plain, &listed["."]] {
             assert!(rights(entry).contains(AccessMask::READ_DATA | AccessMask::READ_CONTROL));
             assert_eq!(rights(entry).contains(AccessMask::WRITE_DATA), !read_only);
         }
         assert_eq!(file[RESOURCE_AT..][..8], 300u64.to_le_bytes());
-        assert_eq!(file[FINDER_AT..][..12], *b"TEXTttxt\x40\x01\x80\x02");
+        assert_eq!(finder(file), b"TEXTttxt\x40\x01\x80\x02");
         assert_eq!(file[MODE_AT..][..2], 0o100_644u16.to_le_bytes());
-        assert_eq!((&plain[RESOURCE_AT..][..8], &plain[FINDER_AT..][..12]), (&[0; 8][..], &[0; 12][..]));
+        assert_eq!((&plain[RESOURCE_AT..][..8], finder(plain)), (&[0; 8][..], &[0; 12][..]));
         assert_eq!(file[FINDER_AT + 12..][..4], plain[FINDER_AT + 12..][..4], "both are of this second");
         assert_ne!(file[FINDER_AT + 12..][..4], [0; 4]);
     }

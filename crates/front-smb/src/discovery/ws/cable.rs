@@ -155,6 +155,7 @@ impl Responder {
             }
         }
         metadata.abort();
+        let _aborted = metadata.await;
         sending.shutdown().await;
         send(self.socket, self.device.bye(), self.group, Duration::ZERO, REPEAT_TO_ONE).await;
     }

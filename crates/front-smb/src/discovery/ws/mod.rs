@@ -27,7 +27,7 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 /// Where clients look for devices.
 const PORT: u16 = 3702;
@@ -63,20 +63,37 @@ impl WsDiscovery {
     }
 }
 
+/// A responder on an interface.
+struct Running {
+    end: watch::Sender<()>,
+    responder: JoinHandle<()>,
+}
+
+impl Running {
+    /// Tells it to end; returns when it has given back its ports.
+    async fn end(self) {
+        drop(self.end);
+        if let Err(error) = self.responder.await {
+            tracing::error!(%error, "a responder of WS-Discovery ended before its time");
+        }
+    }
+}
+
 /// Keeps a responder on each interface as long as that is there with the same addresses.
 async fn follow(device: Arc<Device>, listen: Vec<SocketAddr>, mut stopped: watch::Receiver<bool>) {
-    let mut running: HashMap<Reached, watch::Sender<()>> = HashMap::new();
-    let mut responders = JoinSet::new();
+    let mut running: HashMap<Reached, Running> = HashMap::new();
     while !*stopped.borrow() {
         match present(&listen).await {
             Ok(present) => {
-                // Whose sender is dropped ends.
-                running.retain(|reached, _| present.contains(reached));
+                // At its end before another begins: of an interface with other addresses both have the same port.
+                let gone: Vec<_> =
+                    running.extract_if(|reached, _| !present.contains(reached)).map(|(_, it)| it).collect();
+                futures_util::future::join_all(gone.into_iter().map(Running::end)).await;
                 for reached in present {
                     let Entry::Vacant(place) = running.entry(reached) else { continue };
                     let (end, ended) = watch::channel(());
-                    responders.spawn(cable::serve(Arc::clone(&device), Cable::new(place.key()), ended));
-                    place.insert(end);
+                    let serves = cable::serve(Arc::clone(&device), Cable::new(place.key()), ended);
+                    place.insert(Running { end, responder: tokio::spawn(serves) });
                 }
             }
             Err(error) => tracing::error!(error, "cannot ask the system for its network interfaces"),
@@ -86,10 +103,8 @@ async fn follow(device: Arc<Device>, listen: Vec<SocketAddr>, mut stopped: watch
             // An error says that nobody is left who could ask for more.
             _ended = stopped.changed() => {}
         }
-        while responders.try_join_next().is_some() {}
     }
-    drop(running);
-    while responders.join_next().await.is_some() {}
+    futures_util::future::join_all(running.into_values().map(Running::end)).await;
 }
 
 /// The interfaces to answer on, each with the addresses at which SMB is served there.

@@ -82,3 +82,14 @@ async fn clients_are_told_that_names_are_hidden() {
         assert_eq!(told.contains(ShareFlags::ACCESS_BASED_DIRECTORY_ENUM), hides);
     }
 }
+
+#[tokio::test]
+async fn a_mac_is_told_nothing_of_a_stream_that_it_may_not_read() {
+    let Two { site: _site, mut alice, mut bob, alice_sid, .. } = Two::new().await;
+    let file = crate::apple::make(&mut alice, "file").await;
+    assert_ne!(crate::apple::finder(&crate::apple::listed(&mut bob).await["file"]), [0; 12]);
+    let hers = list(vec![allow(AccessMask::FILE_ALL, &alice_sid)]);
+    assert_eq!(alice.secures(file, SecurityInformation::DACL, &hers).await, OK);
+    assert_ne!(crate::apple::finder(&crate::apple::listed(&mut alice).await["file"]), [0; 12]);
+    assert_eq!(crate::apple::finder(&crate::apple::listed(&mut bob).await["file"]), [0; 12]);
+}
