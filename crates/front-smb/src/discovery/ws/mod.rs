@@ -69,11 +69,12 @@ struct Running {
     responder: JoinHandle<()>,
 }
 
-impl Running {
-    /// Tells it to end; returns when it has given back its ports.
-    async fn end(self) {
-        drop(self.end);
-        if let Err(error) = self.responder.await {
+/// Tells them to end; returns when they have given back their ports.
+async fn end(gone: impl Iterator<Item = Running>) {
+    let (ends, responders): (Vec<_>, Vec<_>) = gone.map(|it| (it.end, it.responder)).unzip();
+    drop(ends);
+    for responder in responders {
+        if let Err(error) = responder.await {
             tracing::error!(%error, "a responder of WS-Discovery ended before its time");
         }
     }
@@ -86,9 +87,8 @@ async fn follow(device: Arc<Device>, listen: Vec<SocketAddr>, mut stopped: watch
         match present(&listen).await {
             Ok(present) => {
                 // At its end before another begins: of an interface with other addresses both have the same port.
-                let gone: Vec<_> =
-                    running.extract_if(|reached, _| !present.contains(reached)).map(|(_, it)| it).collect();
-                futures_util::future::join_all(gone.into_iter().map(Running::end)).await;
+                let gone: Vec<_> = running.extract_if(|reached, _| !present.contains(reached)).collect();
+                end(gone.into_iter().map(|(_, it)| it)).await;
                 for reached in present {
                     let Entry::Vacant(place) = running.entry(reached) else { continue };
                     let (end, ended) = watch::channel(());
@@ -104,7 +104,7 @@ async fn follow(device: Arc<Device>, listen: Vec<SocketAddr>, mut stopped: watch
             _ended = stopped.changed() => {}
         }
     }
-    futures_util::future::join_all(running.into_values().map(Running::end)).await;
+    end(running.into_values()).await;
 }
 
 /// The interfaces to answer on, each with the addresses at which SMB is served there.
