@@ -31,8 +31,10 @@
 //! steps, as with Windows: handle and writes first, reading last.
 
 mod away;
+mod grant;
 
 use crate::OpenId;
+use grant::Grant;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,136 +211,6 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn tell(self) {
         (self.listener)(self.what);
-    }
-}
-
-struct Grant {
-    holder: Holder,
-    held: Caching,
-    breaking: Option<Breaking>,
-    /// How many opens share it; a lease stays as long.
-    opens: usize,
-    /// Counts the states of a lease, where its client does.
-    epoch: Option<u16>,
-    /// `None` until the front end has answered its client that the file is open.
-    listener: Option<BreakListener>,
-    /// What is to be told then.
-    untold: Option<Break>,
-    /// Held before the process ended ([`away`]).
-    former: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Breaking {
-    /// What the holder was told it keeps.
-    to: Caching,
-    /// What is left of that by now.
-    then: Caching,
-    until: Instant,
-    /// Its holder was away meanwhile, and was given all its time when it came back.
-    anew: bool,
-}
-
-impl Breaking {
-    fn new(to: Caching, then: Caching, now: Instant) -> Breaking {
-        Breaking { to, then, until: now + BREAK_TIMEOUT, anew: false }
-    }
-}
-
-impl Grant {
-    fn new(wish: Wish, held: Caching) -> Grant {
-        Grant {
-            holder: wish.holder,
-            held,
-            breaking: None,
-            opens: 1,
-            // The first state counts, where it is one.
-            epoch: wish.epoch.map(|epoch| epoch.wrapping_add(u16::from(!held.is_empty()))),
-            listener: None,
-            untold: None,
-            former: false,
-        }
-    }
-
-    fn granted(&self) -> Granted {
-        Granted { caching: self.held, breaking: self.breaking.is_some(), epoch: self.epoch }
-    }
-
-    fn count_state(&mut self) {
-        self.epoch = self.epoch.map(|epoch| epoch.wrapping_add(1));
-    }
-
-    fn tell(&mut self, left: Caching, acknowledge: bool, told: &mut Vec<Told>) {
-        let what = Break { held: self.held, left, acknowledge, epoch: self.epoch.unwrap_or_default() };
-        match &self.listener {
-            Some(listener) => told.push(Told { listener: listener.clone(), what }),
-            None => self.untold = Some(what),
-        }
-    }
-
-    fn expire(&mut self, now: Instant) {
-        if self.breaking.is_some_and(|breaking| breaking.until <= now) {
-            self.breaking = None;
-            self.held = Caching::empty();
-        }
-    }
-
-    /// A further open of a lease: it grows when all that is asked for can be had.
-    fn share(&mut self, wanted: Caching, can_be: Caching, now: Instant) -> Granted {
-        self.opens += 1;
-        if self.former {
-            return self.take_up(now);
-        }
-        let grows = can_be == wanted && wanted.contains(self.held) && wanted != self.held;
-        if grows && self.breaking.is_none() {
-            self.held = wanted;
-            self.count_state();
-        }
-        self.granted()
-    }
-
-    /// Breaks down to `left`.
-    fn break_to(&mut self, left: Caching, now: Instant, told: &mut Vec<Told>) {
-        if let Some(breaking) = &mut self.breaking {
-            breaking.then &= left;
-            return;
-        }
-        let acknowledge = self.held.is_answered();
-        self.count_state();
-        self.tell(left, acknowledge, told);
-        if acknowledge {
-            self.breaking = Some(Breaking::new(left, left, now));
-        } else {
-            self.held = left;
-        }
-    }
-
-    /// What the holder still has to be told after it gave back all but `keeps`.
-    fn go_on(&mut self, keeps: Caching, then: Caching, now: Instant, told: &mut Vec<Told>) {
-        self.held = keeps;
-        let left = keeps & then;
-        if left == keeps {
-            return;
-        }
-        if self.holder.is_lease() && keeps.is_answered() {
-            let to = left | (keeps & Caching::READ);
-            self.tell(to, true, told);
-            self.breaking = Some(Breaking::new(to, then, now));
-        } else {
-            self.tell(left, false, told);
-            self.held = left;
-        }
-    }
-
-    fn contend(&mut self, contest: Contest, now: Instant, told: &mut Vec<Told>) -> Option<Instant> {
-        self.expire(now);
-        let left = contest.leaves(self.holder, self.held);
-        if left == self.held {
-            return None;
-        }
-        let waits = self.held.intersects(contest.waits_for());
-        self.break_to(left, now, told);
-        self.breaking.filter(|_| waits).map(|breaking| breaking.until)
     }
 }
 
@@ -572,32 +444,6 @@ impl CachingTable {
     fn forget_empty(&mut self) {
         self.grants
             .retain(|grant| grant.holder.is_lease() || !grant.held.is_empty() || grant.untold.is_some());
-    }
-}
-
-impl Grant {
-    fn acknowledge(
-        &mut self,
-        keeps: Caching,
-        now: Instant,
-        told: &mut Vec<Told>,
-    ) -> Result<Caching, AckRefused> {
-        let Some(breaking) = self.breaking else {
-            let too_much = keeps.is_answered() || (self.held == Caching::READ && !keeps.is_empty());
-            return Err(match self.holder {
-                Holder::Open(_) if too_much => AckRefused::TooMuch,
-                Holder::Open(_) | Holder::Lease(_) => AckRefused::NotBreaking,
-            });
-        };
-        if !breaking.to.contains(keeps) {
-            if !self.holder.is_lease() {
-                (self.breaking, self.held) = (None, Caching::empty());
-            }
-            return Err(AckRefused::TooMuch);
-        }
-        self.breaking = None;
-        self.go_on(keeps, breaking.then, now, told);
-        Ok(keeps)
     }
 }
 

@@ -50,14 +50,7 @@ fn text() -> Vec<u8> {
 }
 
 fn noise() -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..LENGTH).map(|_| next()).collect()
+    testkit::Rng::new(1).bytes(LENGTH)
 }
 
 /// A read of the whole file whose answer may come compressed.

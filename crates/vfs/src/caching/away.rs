@@ -8,9 +8,8 @@
 //! client's copy may be older than what others have read and written. It only keeps others out until the client has
 //! written back, and is asked back as soon as that is there.
 
-use super::{
-    BREAK_TIMEOUT, Beside, Breaking, Caching, CachingTable, Contest, Grant, Granted, Holder, Told, Wish,
-};
+use super::grant::{Breaking, Grant};
+use super::{BREAK_TIMEOUT, Beside, Caching, CachingTable, Contest, Granted, Holder, Told, Wish};
 use tokio::time::Instant;
 
 impl Grant {
