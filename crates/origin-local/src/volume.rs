@@ -112,7 +112,8 @@ impl LocalVolume {
             pool: Pool::new(),
             brisk: Brisk::default(),
         });
-        Ok(Arc::new(LocalVolume { watching: Watching::new(disk.clone()), disk, caps }))
+        let watching = Watching::new(disk.clone()).map_err(told)?;
+        Ok(Arc::new(LocalVolume { watching, disk, caps }))
     }
 
     /// Runs `work` on a blocking thread and names its failure.

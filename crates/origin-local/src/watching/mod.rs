@@ -38,8 +38,8 @@ pub(crate) struct Watching {
 }
 
 impl Watching {
-    pub(crate) fn new(disk: Arc<Disk>) -> Watching {
-        Watching { disk, subscribers: Arc::new(Subscribers::new()) }
+    pub(crate) fn new(disk: Arc<Disk>) -> Outcome<Watching> {
+        Ok(Watching { disk, subscribers: Arc::new(Subscribers::new()?) })
     }
 
     /// One more subscriber; the first starts the thread.
@@ -61,6 +61,6 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.subscribers.end();
+        self.subscribers.end_for_good();
     }
 }

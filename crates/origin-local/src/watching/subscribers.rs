@@ -1,12 +1,17 @@
 //! Those who are told. Lock: taken for a moment only, never while waiting.
 
+use crate::error::Outcome;
 use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
 use tokio::sync::{mpsc, watch};
 use volume::{Freshness, NOTICES_MAX, Notice, VPath, Watch};
 
 pub(super) struct Subscribers {
     list: Mutex<List>,
     freshness: watch::Sender<Freshness>,
+    /// Can be read once the volume is gone, so that a thread that waits for events hears of it.
+    ended: OwnedFd,
 }
 
 #[derive(Default)]
@@ -14,11 +19,18 @@ struct List {
     notices: Vec<mpsc::Sender<Notice>>,
     /// Whether a thread works for them.
     served: bool,
+    /// The volume is gone: nobody comes any more.
+    over: bool,
 }
 
 impl Subscribers {
-    pub(super) fn new() -> Subscribers {
-        Subscribers { list: Mutex::default(), freshness: watch::channel(Freshness::Direct).0 }
+    pub(super) fn new() -> Outcome<Subscribers> {
+        let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Subscribers { list: Mutex::default(), freshness: watch::channel(Freshness::Direct).0, ended })
+    }
+
+    pub(super) fn ended(&self) -> &OwnedFd {
+        &self.ended
     }
 
     /// A new subscription, and whether a thread must be started for it.
@@ -33,9 +45,24 @@ impl Subscribers {
         (Watch { notices, freshness: self.freshness.subscribe() }, first)
     }
 
-    /// Ends all subscriptions, and the thread.
+    /// Ends all subscriptions.
     pub(super) fn end(&self) {
-        *self.list.lock() = List::default();
+        let mut list = self.list.lock();
+        list.notices.clear();
+        list.served = false;
+    }
+
+    /// The volume is gone: ends all subscriptions, and the thread without delay.
+    pub(super) fn end_for_good(&self) {
+        self.end();
+        self.list.lock().over = true;
+        // It can only fail when it was written to 2^64 - 1 times.
+        let _ = rustix::io::write(&self.ended, &1u64.to_ne_bytes());
+    }
+
+    /// Whether the volume is gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.list.lock().over
     }
 
     /// Whether the thread may stop; if so, the next subscriber starts another.
@@ -72,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_slow_subscriber_learns_that_it_missed_something() {
-        let subscribers = Subscribers::new();
+        let subscribers = Subscribers::new().unwrap();
         let (mut slow, first) = subscribers.add();
         assert!(first);
         let notice = Notice::Changed { path: VPath::parse("f").unwrap(), attr: None };

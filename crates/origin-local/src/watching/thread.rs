@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use volume::{ErrorKind, Freshness, Notice, VPath};
 
-/// How often an idle thread looks whether somebody still listens.
-const IDLE_TICK: Duration = Duration::from_secs(1);
+/// How often an idle thread looks whether somebody still listens; that the volume is gone it hears at once.
+const IDLE_TICK: Duration = Duration::from_secs(10);
 /// How long the first half of a move waits for the second, which the kernel sends right behind it.
 const MOVE_HALVES_APART: Duration = Duration::from_millis(10);
 /// Room for one read of events, bytes.
@@ -144,7 +144,9 @@ impl Watcher {
         let pause = due.map_or(IDLE_TICK, |due| due.saturating_duration_since(Instant::now()).min(IDLE_TICK));
         let timeout = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
         // Whatever ends the wait, the loop looks at everything again.
-        let _ = poll(&mut [PollFd::new(&self.inotify, PollFlags::IN)], Some(&timeout));
+        let [events, ended] =
+            [&self.inotify, self.subscribers.ended()].map(|fd| PollFd::new(fd, PollFlags::IN));
+        let _ = poll(&mut [events, ended], Some(&timeout));
     }
 
     pub(super) fn tell(&self, notice: Notice) {

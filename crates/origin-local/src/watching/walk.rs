@@ -44,7 +44,9 @@ impl Watcher {
     pub(super) fn add_tree(&mut self, top: Option<Key>) -> Vec<Key> {
         let mut queue = vec![top];
         let mut all = Vec::new();
-        while let Some(key) = queue.pop() {
+        while let Some(key) = queue.pop()
+            && !self.subscribers.is_over()
+        {
             match self.add_dir(key.as_ref()) {
                 Ok(Added { wd, names }) => {
                     let dirs = names.iter().filter(|found| found.is_dir);

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use testkit::ease::{self, cx, fails, p};
 use testkit::{contract, model};
@@ -128,8 +129,17 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        let done = Command::new("umount").arg(self.at()).status();
-        assert!(done.is_ok_and(|status| status.success()), "{} stays mounted", self.at().display());
+        // A volume's watching thread lets go of it a moment after the volume is gone.
+        let unmounted =
+            || Command::new("umount").arg(self.at()).status().is_ok_and(|status| status.success());
+        let pause = Duration::from_millis(50);
+        let done = (0..100).any(|_| {
+            unmounted() || {
+                std::thread::sleep(pause);
+                false
+            }
+        });
+        assert!(done, "{} stays mounted", self.at().display());
     }
 }
 

@@ -239,4 +239,17 @@ async fn a_dropped_volume_ends_its_watches_and_subscribers_come_and_go() {
     drop(volume);
     let ended = async { while first.notices.recv().await.is_some() {} };
     ease::within(Duration::from_secs(10), "the end", ended).await;
+    // So that a file system can be unmounted, long before the thread would have looked by itself.
+    let let_go = async {
+        while holds(dir.path()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    ease::within(Duration::from_secs(5), "the directory to be let go", let_go).await;
+}
+
+/// Whether this process has a directory, or something below it, open.
+fn holds(dir: &Path) -> bool {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    open.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok()).any(|at| at.starts_with(dir))
 }
