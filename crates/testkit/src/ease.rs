@@ -4,8 +4,8 @@ use bytes::Bytes;
 use std::future::Future;
 use std::time::Duration;
 use volume::{
-    Attr, Change, Create, Cx, DosAttributes, Entry, Error, ErrorKind, File, ListHow, Notice, OpenHow,
-    Priority, VPath, Volume, Watch,
+    Attr, Change, Create, Cx, DosAttributes, Entry, Error, ErrorKind, File, Freshness, ListHow, Notice,
+    OpenHow, Priority, VPath, Volume, Watch,
 };
 
 /// How long [`notice`] waits before it panics.
@@ -137,6 +137,16 @@ pub async fn notice(watch: &mut Watch, what: &str, wanted: impl Fn(&Notice) -> b
         }
     };
     within(NOTICE_PATIENCE, what, found).await
+}
+
+/// Waits until a volume tells of all changes: before that, clients may cache nothing.
+pub async fn changes_are_told(promise: impl Fn() -> Option<Freshness>) {
+    let told = async {
+        while !matches!(promise(), Some(Freshness::Notified | Freshness::Leased)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(NOTICE_PATIENCE, "that changes are told", told).await;
 }
 
 /// What a future yields, or a panic naming `what` when it takes longer than `patience`.

@@ -224,9 +224,7 @@ pub async fn available_as(dir: &Path, state: &Path, change: impl FnOnce(&mut Sha
     let volume = LocalVolume::open(dir, LocalConfig::default()).unwrap();
     let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
     // Before the volume tells of changes nobody gets a lease.
-    while vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    testkit::ease::changes_are_told(|| vfs.freshness()).await;
     let mut config = Site::config();
     config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
     let mut share = Share { continuously_available: true, ..Share::new("share", vfs.clone()) };

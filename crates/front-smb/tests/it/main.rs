@@ -61,9 +61,7 @@ impl Users for One {
 /// An empty volume that is ready.
 async fn volume() -> vfs::Vfs {
     let vfs = vfs::Vfs::new(MemVolume::new(), vfs::VfsConfig::default());
-    while vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    testkit::ease::changes_are_told(|| vfs.freshness()).await;
     vfs
 }
 

@@ -76,9 +76,7 @@ impl Site {
         change: impl FnOnce(&mut ServerConfig),
         change_share: impl FnOnce(&mut Share),
     ) -> Site {
-        while vfs.freshness().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        testkit::ease::changes_are_told(|| vfs.freshness()).await;
         let mut config = Site::config();
         change(&mut config);
         let mut share = Share::new("share", vfs);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{cx, p};
+use testkit::ease::{changes_are_told, cx, p};
 use testkit::{FaultVolume, Op};
 use vfs::{
     AckRefused, BREAK_TIMEOUT, Break, Caching, Disposition, Open, OpenRequest, Range, RenameHow, Share, Tried,
@@ -49,9 +49,7 @@ pub async fn hold(site: &Site, path: &str, wanted: Caching, change: impl FnOnce(
 /// A served volume that has begun to tell of changes.
 pub async fn watched() -> Site {
     let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    changes_are_told(|| site.vfs.freshness()).await;
     site
 }
 
@@ -251,9 +249,7 @@ async fn held_up() -> (Arc<FaultVolume>, Site) {
     let mem = testkit::MemVolume::new();
     let faults = FaultVolume::new(mem.clone());
     let site = Site { vfs: vfs::Vfs::new(faults.clone(), vfs::VfsConfig::default()), mem };
-    while site.vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    changes_are_told(|| site.vfs.freshness()).await;
     (faults, site)
 }
 

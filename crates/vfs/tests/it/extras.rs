@@ -314,11 +314,7 @@ async fn locks_in_either_file_refuse_zeros_and_copies() {
 
 #[tokio::test]
 async fn zeros_and_copies_break_who_reads_from_a_cache() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
+    let site = crate::caching::watched().await;
     let source = site.create("source").await;
     source.write(&cx(), 0, Bytes::from_static(b"source")).await.unwrap();
     for zeroes in [true, false] {

@@ -1,3 +1,4 @@
+use crate::caching::watched;
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -104,10 +105,7 @@ async fn an_open_gets_what_the_descriptor_allows() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_refused_breaks_nothing() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let site = watched().await;
     put(&*site.mem, "file", "content").await;
     give(&*site.mem, "file", descriptor(LOOK, None)).await;
     let caches = |request: &mut OpenRequest| request.caching = Caching::all();
@@ -205,10 +203,7 @@ async fn what_has_no_descriptor_is_judged_by_its_directories() {
 
 #[tokio::test]
 async fn nobody_is_asked_twice() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let site = watched().await;
     for dir in ["a", "a/b"] {
         mkdir(&*site.mem, dir).await;
     }
@@ -253,10 +248,7 @@ impl Site {
 
 #[tokio::test]
 async fn entries_are_judged_as_opens_are_and_each_kind_once() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let site = watched().await;
     mkdir(&*site.mem, "dir").await;
     for nth in 0..150 {
         put(&*site.mem, &format!("dir/f{nth:03}"), "content").await;

@@ -1,8 +1,9 @@
-use crate::tools::{DELETE, READ, Site, WRITE, site, word};
+use crate::caching::watched;
+use crate::tools::{DELETE, READ, Site, WRITE, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{apply, cx, mkdir, p, put, within};
+use testkit::ease::{apply, changes_are_told, cx, mkdir, p, put, within};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
 use vfs::{Access, Disposition, Filter, Limits, NotifyBatch, Open, RenameHow, Vfs, VfsConfig};
 use volume::{Change, DosAttributes, Freshness, SetAttr};
@@ -88,10 +89,7 @@ async fn emptying_and_setting_attributes() {
 
 #[tokio::test]
 async fn changes_at_the_origin_are_told_and_our_own_only_once() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let site = watched().await;
     let watcher = watch(&site, "", Filter::FILE_NAME | Filter::DIR_NAME, true).await;
     let file = site.create("ours").await;
     file.rename(&cx(), &p("ours2"), KEEP).await.unwrap();
@@ -122,10 +120,7 @@ async fn changes_at_the_origin_are_told_and_our_own_only_once() {
 #[tokio::test]
 async fn a_removal_of_ours_that_is_never_told_hides_none_of_others() {
     for taken in [false, true] {
-        let site = site();
-        while site.vfs.freshness().is_none() {
-            tokio::task::yield_now().await;
-        }
+        let site = watched().await;
         let watcher = watch(&site, "", Filter::FILE_NAME, true).await;
         let file = site.create("file").await;
         file.set_delete_on_close(&cx(), true).await.unwrap();
@@ -159,9 +154,7 @@ async fn a_directory_of_ours_in_another_state_is_not_new() {
     let limits = Limits { index_names: 0, ..Limits::default() };
     let site =
         Site { vfs: Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() }), mem: mem.clone() };
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    changes_are_told(|| site.vfs.freshness()).await;
     let watcher = watch(&site, "", Filter::DIR_NAME | Filter::ATTRIBUTES, true).await;
     site.make_dir("ours").await.close(&cx()).await.unwrap();
     let dos = Some(DosAttributes::HIDDEN);
@@ -178,10 +171,7 @@ async fn a_directory_of_ours_in_another_state_is_not_new() {
 
 #[tokio::test]
 async fn a_move_at_the_origin_takes_opens_along() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let site = watched().await;
     mkdir(&*site.mem, "dir").await;
     let file = site.create("dir/file").await;
     testkit::ease::rename(&*site.mem.other(), "dir", "new").await;
@@ -199,9 +189,7 @@ async fn too_much_and_lost_events_mean_list_again() {
     let mem = MemVolume::new();
     let vfs = Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() });
     let site = Site { vfs, mem };
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    changes_are_told(|| site.vfs.freshness()).await;
     let watcher = watch(&site, "", Filter::FILE_NAME, false).await;
     for i in 0..4 {
         site.create(&format!("file {i}")).await;
@@ -263,9 +251,7 @@ async fn a_change_of_others_while_we_change_the_name_is_told() {
         let mem = MemVolume::new();
         let faults = FaultVolume::new(mem.clone());
         let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
-        while site.vfs.freshness().is_none() {
-            tokio::task::yield_now().await;
-        }
+        changes_are_told(|| site.vfs.freshness()).await;
         put(&*mem, "file", "before").await;
         tokio::time::sleep(Duration::from_millis(20)).await;
         let changer = site.open("file", Access::WRITE_ATTRIBUTES).await;
@@ -290,10 +276,7 @@ async fn a_change_of_others_while_we_change_the_name_is_told() {
 /// What was learnt while nothing was told may be another by now.
 #[tokio::test]
 async fn names_learnt_before_changes_are_told_are_looked_up_again() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let site = watched().await;
     let other = site.mem.other();
     put(&*other, "First", "x").await;
     site.mem.promise(Freshness::Direct);

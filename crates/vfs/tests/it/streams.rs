@@ -1,5 +1,6 @@
 //! Named streams.
 
+use crate::caching::watched;
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, ask, site};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -326,10 +327,7 @@ async fn a_directory_above_takes_streams_along() {
 
 #[tokio::test]
 async fn what_others_write_into_an_open_stream_is_seen_and_breaks_caches() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let site = watched().await;
     site.stream("file", "s").await.close(&cx()).await.unwrap();
     let cached = |r: &mut OpenRequest| r.caching = Caching::all();
     let opened = site.try_stream("file", "s", READ, cached).await.unwrap();
@@ -346,10 +344,7 @@ async fn what_others_write_into_an_open_stream_is_seen_and_breaks_caches() {
 
 #[tokio::test]
 async fn an_open_against_a_cached_stream_waits_and_one_of_the_file_does_not() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let site = watched().await;
     let cached = |r: &mut OpenRequest| (r.caching, r.disposition) = (Caching::all(), Disposition::OpenIf);
     let opened = site.try_stream("file", "s", WRITE, cached).await.unwrap();
     assert_eq!(opened.granted.caching, Caching::all());
@@ -366,10 +361,7 @@ async fn an_open_against_a_cached_stream_waits_and_one_of_the_file_does_not() {
 /// While a rename waits for a client that keeps the stream open, other streams of the file are opened.
 #[tokio::test]
 async fn a_rename_that_waits_keeps_nobody_out() {
-    let site = site();
-    while site.vfs.freshness().is_none() {
-        tokio::task::yield_now().await;
-    }
+    let site = watched().await;
     let one = site.stream("file", "s").await;
     let lease = Lease { id: LeaseId { client: 1, key: 1 }, epoch: None, dirs: false };
     let kept = |r: &mut OpenRequest| (r.caching, r.lease) = (Caching::READ | Caching::HANDLE, Some(lease));

@@ -64,9 +64,7 @@ pub fn run(program: &[u8]) {
 
 async fn run_steps(how: u8, steps: &[program::Step]) {
     let vfs = vfs::Vfs::new(MemVolume::new(), vfs::VfsConfig::default());
-    while vfs.freshness().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    testkit::ease::changes_are_told(|| vfs.freshness()).await;
     let mut config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(Both));
     if how & 1 == 1 {
         config.encryption = Encryption::Desired;
