@@ -14,7 +14,7 @@ pub const PASSWORD: &str = "rig-password";
 /// Longer than a server believes what it knows of its interfaces.
 const SEEN_AGAIN: Duration = Duration::from_secs(20);
 
-/// A node that serves a directory over TCP and QUIC on all cables.
+/// A node that serves a directory over TCP and QUIC on all cables, with no more than its packaged unit allows.
 pub struct Server {
     pub node: Running,
     pub lan: Lan,
@@ -44,8 +44,10 @@ impl Server {
         let mut user = Command::new(program());
         user.args(["user", "add", USER, "--password-file"]).arg(&password).arg("--config").arg(&config);
         output(user)?;
-        let mut command = lan.server().command(program());
-        command.args(["serve", "--config"]).arg(&config);
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = lan.server().command(project.join("packaged/run"));
+        command.arg(project.join("../packaging/farshare.service"));
+        command.arg(program()).args(["serve", "--config"]).arg(&config);
         let node = Running::start("farshare serve", command, &scratch.path().join("log"))?;
         let socket = scratch.path().join("state/admin.sock");
         ensure(wait_until(Duration::from_secs(20), || socket.exists()), || node.log())?;
