@@ -18,6 +18,9 @@ use volume::{Attr, Caps, Carries, Cx, Named, NamedEntry};
 /// Most bytes that all extended attributes given at once may take.
 const LIST_MAX_BYTES: usize = 64 << 10;
 
+/// Longest value that a list on the wire has room for, bytes.
+const VALUE_MAX_BYTES: usize = u16::MAX as usize;
+
 /// Bytes that an attribute takes besides name and value, and all of them together, in the size that clients are told
 /// (MS-FSCC 2.4.13).
 const ENTRY_BYTES: u64 = 5;
@@ -161,26 +164,26 @@ pub(super) async fn query(
     if first >= entries.len() {
         return Err(NtStatus::NO_MORE_EAS);
     }
-    let (mut attributes, mut places) = (Vec::new(), Vec::new());
+    let (mut gathered, mut places) = (Gathered::up_to(room), Vec::new());
     let mut next = first;
     for entry in &entries[first..] {
         let value = file.vfs.named(cx, &entry.name).await.map_err(failed)?;
         next += 1;
         // One that went meanwhile is not told.
-        let Some(value) = value.filter(|value| value.len() <= usize::from(u16::MAX)) else { continue };
-        attributes.push(attribute(entry.name.name().unwrap_or_default(), value));
+        let Some(value) = value.filter(|value| value.len() <= VALUE_MAX_BYTES) else { continue };
+        let is_full = gathered.add(attribute(entry.name.name().unwrap_or_default(), value));
         places.push(next - 1);
-        if single {
+        if single || is_full {
             break;
         }
     }
-    if attributes.is_empty() {
+    if gathered.attributes.is_empty() {
         file.next_ea.store(next, Ordering::Relaxed);
         return Err(NtStatus::NO_MORE_EAS);
     }
-    let (bytes, fit) = encode(&attributes, room)?;
+    let (bytes, fit) = gathered.encode()?;
     file.next_ea.store(places.get(fit).copied().unwrap_or(next), Ordering::Relaxed);
-    Ok((bytes, fit < attributes.len()))
+    Ok((bytes, fit < gathered.attributes.len()))
 }
 
 /// Those that are named, in that order; with an empty value what the file has not.
@@ -191,31 +194,57 @@ async fn of_names(
     single: bool,
     room: usize,
 ) -> Result<(Vec<u8>, bool), NtStatus> {
-    let mut names = ea::decode_get_ea_list(names).map_err(|_| NtStatus::EA_LIST_INCONSISTENT)?;
-    if single {
-        names.truncate(1);
+    if names.len() > LIST_MAX_BYTES {
+        return Err(NtStatus::EA_TOO_LARGE);
     }
-    let mut attributes = Vec::with_capacity(names.len());
+    let names = ea::decode_get_ea_list(names).map_err(|_| NtStatus::EA_LIST_INCONSISTENT)?;
+    let mut gathered = Gathered::up_to(room);
     for name in names {
         let value = file.vfs.named(cx, &named(&name)?).await.map_err(failed)?.unwrap_or_default();
-        attributes.push(ExtendedAttribute { flags: 0, name, value });
+        if value.len() > VALUE_MAX_BYTES {
+            return Err(NtStatus::EA_TOO_LARGE);
+        }
+        let is_full = gathered.add(ExtendedAttribute { flags: 0, name, value });
+        if single || is_full {
+            break;
+        }
     }
-    let (bytes, fit) = encode(&attributes, room)?;
-    Ok((bytes, fit < attributes.len()))
+    let (bytes, fit) = gathered.encode()?;
+    Ok((bytes, fit < gathered.attributes.len()))
+}
+
+/// What an answer tells. No more is fetched than it has room for, and one: a client may ask for the same again and again.
+struct Gathered {
+    attributes: Vec<ExtendedAttribute>,
+    length: usize,
+    room: usize,
+}
+
+impl Gathered {
+    fn up_to(room: usize) -> Gathered {
+        Gathered { attributes: Vec::new(), length: 0, room }
+    }
+
+    /// One more; whether there is no room left.
+    fn add(&mut self, attribute: ExtendedAttribute) -> bool {
+        self.length = self.length.next_multiple_of(4) + attribute.encoded_length();
+        self.attributes.push(attribute);
+        self.length >= self.room
+    }
+
+    /// As many as fit, and how many that are; one at least.
+    fn encode(&self) -> Result<(Vec<u8>, usize), NtStatus> {
+        let mut bytes = Vec::new();
+        let fit = ea::encode_full_ea_list(&self.attributes, self.room, &mut bytes);
+        if fit == 0 && !self.attributes.is_empty() {
+            return Err(NtStatus::BUFFER_TOO_SMALL);
+        }
+        Ok((bytes, fit))
+    }
 }
 
 fn attribute(name: &str, value: Bytes) -> ExtendedAttribute {
     ExtendedAttribute { flags: 0, name: Bytes::copy_from_slice(name.as_bytes()), value }
-}
-
-/// As many as fit, and how many that are; one at least.
-fn encode(attributes: &[ExtendedAttribute], room: usize) -> Result<(Vec<u8>, usize), NtStatus> {
-    let mut bytes = Vec::new();
-    let fit = ea::encode_full_ea_list(attributes, room, &mut bytes);
-    if fit == 0 && !attributes.is_empty() {
-        return Err(NtStatus::BUFFER_TOO_SMALL);
-    }
-    Ok((bytes, fit))
 }
 
 #[cfg(test)]

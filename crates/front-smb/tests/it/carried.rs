@@ -2,7 +2,7 @@
 
 use crate::site::{ALICE, Site, User};
 use bytes::Bytes;
-use smb_raw::requests;
+use smb_raw::{Message, requests};
 use smb_wire::create::{CreateContext, CreateDisposition, CreateOptions, CreateRequest};
 use smb_wire::fscc::ea::{ExtendedAttribute, decode_full_ea_list, encode_full_ea_list, encode_get_ea_list};
 use smb_wire::query_info::{InfoType, QueryInfoFlags, QueryInfoRequest, QueryInfoResponse};
@@ -346,6 +346,44 @@ async fn a_walk_goes_past_what_cannot_be_told() {
     let list = user.asked(&ask(QueryInfoFlags::RESTART_SCAN)).await.unwrap();
     assert_eq!(decode_full_ea_list(&list).unwrap().len(), 2);
     assert_eq!(user.asked(&ask(QueryInfoFlags::empty())).await.unwrap_err(), NtStatus::NO_MORE_EAS);
+}
+
+/// A client that names one attribute thousands of times, or has thousands: the server holds no more than it tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_answer_has_no_room_for_is_not_fetched() {
+    const ROOM: u32 = 1000;
+    let volume = FaultVolume::new(MemVolume::new());
+    let site = Site::over(vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default()), |_| {}).await;
+    let mut user = site.log_in(&ALICE).await;
+    let file = user.file("file", b"").await;
+    for nth in 0..100 {
+        let name = Named::Extended(format!("a{nth}").into());
+        let change =
+            Change::SetNamed { path: p("file"), name, value: Some(vec![1; 100].into()), expect: None };
+        volume.apply(&cx(), &change).await.unwrap();
+    }
+    let ask = |names: usize| {
+        let mut input = Vec::new();
+        encode_get_ea_list(&vec![Bytes::from_static(b"a0"); names], &mut input);
+        Request::QueryInfo(QueryInfoRequest {
+            info_type: InfoType::FILE,
+            information_class: FULL_EA,
+            output_buffer_length: ROOM,
+            additional_information: 0,
+            flags: QueryInfoFlags::empty(),
+            file_id: file,
+            input: input.into(),
+        })
+    };
+    for names in [4_000, 0] {
+        volume.counts().reset();
+        let list = user.asked(&ask(names)).await.unwrap();
+        assert_eq!(decode_full_ea_list(&list).unwrap().len(), 8, "of 112 bytes each");
+        assert_eq!(volume.counts().of(Op::Named), 9, "one more than there is room for");
+    }
+    let long = Message::of(&ask(10_000)).session(user.session.id).tree(user.tree).charge(2);
+    let refused = user.client.exchange(long, user.session.guard()).await.unwrap();
+    assert_eq!(refused.status(), NtStatus::EA_TOO_LARGE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
