@@ -256,14 +256,15 @@ pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, keeps: Keeps) -> Outcome<()> {
         let kept = if kind_of(&stat) == Kind::Dir { u32::from(stat.stx_mode) & 0o7000 } else { 0 };
         chmod(ProcPath::of(fd).bytes(), Mode::from_bits_truncate(kept | mode & PERMISSIONS))?;
     }
-    if set.dos.is_some() || set.btime.is_some() {
+    if set.dos.is_some() || set.btime.is_some() || set.sparse.is_some() {
         if !keeps.extras || !can_have_extra(kind(fd)?) {
             return Err(Failure::Kind(ErrorKind::Unsupported));
         }
         let present = Extra::of(fd)?;
-        let (dos, btime) =
-            (set.dos.map_or(present.dos, |dos| dos - DosAttributes::COMPRESSED), set.btime.or(present.btime));
-        present.storing(fd, Extra { dos, btime, ..present })?;
+        let told = present.dos & DosAttributes::ONLY_TOLD;
+        let mut dos = set.dos.map_or(present.dos, |dos| (dos - DosAttributes::ONLY_TOLD) | told);
+        set.sparse.into_iter().for_each(|sparse| dos.set(DosAttributes::SPARSE, sparse));
+        present.storing(fd, Extra { dos, btime: set.btime.or(present.btime), ..present })?;
     }
     if let Some(compressed) = set.compressed {
         if !keeps.compression || !can_have_extra(kind(fd)?) {

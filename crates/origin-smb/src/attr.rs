@@ -24,8 +24,7 @@ const ALL_BYTES: u32 = 1024;
 const MODE_DIR: u32 = 0o755;
 const MODE_FILE: u32 = 0o644;
 /// Attributes that FileBasicInformation sets (MS-FSA 2.1.5.15.2). The others are the server's own business.
-const SETTABLE: DosAttributes =
-    DosAttributes::all().difference(DosAttributes::SPARSE.union(DosAttributes::COMPRESSED));
+const SETTABLE: DosAttributes = DosAttributes::all().difference(DosAttributes::ONLY_TOLD);
 
 /// Where ids come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -235,13 +235,13 @@ async fn replace_by_force(
     old.handle.close().await.map(drop)
 }
 
-/// SMB has no POSIX modes and owners, and the client that carries the requests no call to set compression.
+/// SMB has no POSIX modes and owners, and the client that carries the requests no call to set compression and holes.
 pub(crate) fn check_settable(op: &'static str, path: &VPath, set: &SetAttr) -> Result<()> {
     if set.mode.is_some() || set.uid.is_some() || set.gid.is_some() {
         let why = "an SMB server keeps no POSIX mode, owner and group";
         return Err(Error::new(ErrorKind::Unsupported, op, path).because(why));
     }
-    if set.compressed.is_some() {
+    if set.compressed.is_some() || set.sparse.is_some() {
         return Err(Error::new(ErrorKind::Unsupported, op, path));
     }
     Ok(())

@@ -238,6 +238,7 @@ pub(crate) fn put_set_attr(out: &mut Writer, set: &SetAttr) {
     }
     out.option(set.dos, put_dos);
     out.option(set.compressed, Writer::flag);
+    out.option(set.sparse, Writer::flag);
 }
 
 pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError> {
@@ -251,6 +252,7 @@ pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError>
         gid: input.option(Reader::number32)?,
         dos: input.option(get_dos)?,
         compressed: input.option(Reader::flag)?,
+        sparse: input.option(Reader::flag)?,
     })
 }
 

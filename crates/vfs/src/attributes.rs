@@ -82,6 +82,6 @@ fn what_is_set(set: &SetAttr) -> Filter {
         | said(set.mtime.is_some(), Filter::LAST_WRITE)
         | said(set.atime.is_some(), Filter::LAST_ACCESS)
         | said(set.btime.is_some(), Filter::CREATION)
-        | said(set.dos.is_some() || set.compressed.is_some(), Filter::ATTRIBUTES)
+        | said(set.dos.is_some() || set.compressed.is_some() || set.sparse.is_some(), Filter::ATTRIBUTES)
         | said(set.mode.is_some() || set.uid.is_some() || set.gid.is_some(), Filter::SECURITY)
 }

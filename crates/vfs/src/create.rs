@@ -176,7 +176,9 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         core.echoes.lock().outcome(&place.path, &attr);
         let dos = request.dos | DosAttributes::ARCHIVE;
         if core.caps.dos_attributes && attr.dos - DosAttributes::COMPRESSED != dos {
-            attr = opened.file.set_attr(cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await?;
+            let sparse = attr.dos.contains(DosAttributes::SPARSE).then_some(false);
+            let set = SetAttr { dos: Some(dos), sparse, ..SetAttr::default() };
+            attr = opened.file.set_attr(cx, &set).await?;
             core.echoes.lock().outcome(&place.path, &attr);
         }
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;

@@ -189,12 +189,16 @@ async fn find(
 }
 
 /// Sets attributes through an open of a stream: the size is its own, all else is of what carries it. It is never
-/// compressed, whatever that is.
+/// compressed and has no holes, whatever that is.
 pub(crate) async fn set_attr(part: &StreamPart, cx: &Cx, set: &SetAttr) -> Result<Attr> {
+    let refused = |op| Err(Error::Volume(volume::Error::new(ErrorKind::Unsupported, op, "a stream")));
     if set.compressed == Some(true) {
-        return Err(Error::Volume(volume::Error::new(ErrorKind::Unsupported, "compress", "a stream")));
+        return refused("compress");
     }
-    let rest = SetAttr { size: None, compressed: None, ..*set };
+    if set.sparse == Some(true) {
+        return refused("set sparse");
+    }
+    let rest = SetAttr { size: None, compressed: None, sparse: None, ..*set };
     if !rest.is_empty() {
         let base = &part.base;
         attributes::set(base.core.clone(), cx.clone(), base.key, None, rest).await?;

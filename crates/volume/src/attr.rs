@@ -47,6 +47,7 @@ bitflags::bitflags! {
         const SYSTEM = 0x4;
         const ARCHIVE = 0x20;
         const TEMPORARY = 0x100;
+        /// Clients are told where there are holes. Only told, like `COMPRESSED`: [`SetAttr::sparse`] sets it.
         const SPARSE = 0x200;
         /// The origin keeps the content compressed, or that of what is made in the directory. Only told: among bits
         /// to be set it is passed over, [`SetAttr::compressed`] sets it.
@@ -98,6 +99,13 @@ pub struct SetAttr {
     /// Whether what is written from now on is kept compressed. A directory keeps nothing itself: what is made in it
     /// begins as it is. `Unsupported` where `Caps::compression` is false.
     pub compressed: Option<bool>,
+    /// Whether clients are told where a file has holes. `Unsupported` without `Caps::holes` and `Caps::dos_attributes`.
+    pub sparse: Option<bool>,
+}
+
+impl DosAttributes {
+    /// Bits that are passed over among those to be set: clients send back what they have read when they change another.
+    pub const ONLY_TOLD: DosAttributes = DosAttributes::SPARSE.union(DosAttributes::COMPRESSED);
 }
 
 impl SetAttr {

@@ -3,7 +3,7 @@
 use crate::site::{ALICE, Site, User};
 use front_smb::{SnapshotPattern, Symlinks};
 use smb_raw::{Reply, requests};
-use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse};
+use smb_wire::create::{CreateDisposition, CreateOptions, CreateRequest, CreateResponse};
 use smb_wire::error_response::ErrorResponse;
 use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::file::FileClass;
@@ -60,6 +60,39 @@ async fn holes_of_a_sparse_file_are_told_and_of_another_not() {
     assert_eq!(ranges, words(&[2 * block, block]));
 }
 
+/// Windows sends back the attributes that it has read when it changes another, and leaves out the ones that it cannot set.
+#[tokio::test]
+async fn a_sparse_file_stays_one_until_it_is_told_not_to_be() {
+    const HIDDEN: u32 = FileAttributes::HIDDEN.bits();
+    const SPARSE: u32 = FileAttributes::SPARSE_FILE.bits();
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let file = user.file("f", b"content").await;
+    let hide = async |user: &mut User, attributes: u32| {
+        let basic = [&[0; 32][..], &attributes.to_le_bytes(), &[0; 4]].concat();
+        user.status(&requests::set_info(file, InfoType::FILE, FileClass::BASIC.0, &basic)).await
+    };
+    assert_eq!(hide(&mut user, HIDDEN | SPARSE).await, NtStatus::SUCCESS);
+    assert_eq!(attributes(&mut user, file).await, HIDDEN, "not so");
+    assert_eq!(control(&mut user, file, Fsctl::SET_SPARSE, &[1]).await.0, NtStatus::SUCCESS);
+    assert_eq!(hide(&mut user, HIDDEN).await, NtStatus::SUCCESS);
+    assert_eq!(attributes(&mut user, file).await, HIDDEN | SPARSE);
+    assert_eq!(control(&mut user, file, Fsctl::SET_SPARSE, &[0]).await.0, NtStatus::SUCCESS);
+    assert_eq!(attributes(&mut user, file).await, HIDDEN);
+    assert_eq!(control(&mut user, file, Fsctl::SET_SPARSE, &[1]).await.0, NtStatus::SUCCESS);
+    assert_eq!(user.status(&requests::close(file)).await, NtStatus::SUCCESS);
+    let emptied = CreateRequest {
+        create_disposition: CreateDisposition::Overwrite,
+        file_attributes: FileAttributes::HIDDEN,
+        ..requests::create("f")
+    };
+    let file = user.open(&Request::Create(emptied)).await;
+    assert_eq!(attributes(&mut user, file).await & SPARSE, 0, "another file");
+    let stream = user.file("f:stream", b"").await;
+    assert_eq!(control(&mut user, stream, Fsctl::SET_SPARSE, &[1]).await.0, NtStatus::NOT_SUPPORTED);
+    assert_eq!(attributes(&mut user, file).await & SPARSE, 0);
+}
+
 #[tokio::test]
 async fn a_trim_where_there_are_no_holes_changes_nothing() {
     let mut config = MemConfig::default();
@@ -85,12 +118,15 @@ async fn query(user: &mut User, file: FileId, kind: InfoType, class: u8) -> Vec<
 }
 
 /// By the FSCTL and by the attributes, which say the same.
+async fn attributes(user: &mut User, file: FileId) -> u32 {
+    let basic = query(user, file, InfoType::FILE, FileClass::BASIC.0).await;
+    u32::from_le_bytes(basic[32..36].try_into().unwrap())
+}
+
 async fn is_compressed(user: &mut User, file: FileId) -> bool {
     let (status, format) = control(user, file, Fsctl::GET_COMPRESSION, &[]).await;
     assert_eq!(status, NtStatus::SUCCESS);
-    let basic = query(user, file, InfoType::FILE, 4).await;
-    let attributes = u32::from_le_bytes(basic[32..36].try_into().unwrap());
-    let compressed = attributes & FileAttributes::COMPRESSED.bits() != 0;
+    let compressed = attributes(user, file).await & FileAttributes::COMPRESSED.bits() != 0;
     assert_eq!(format, if compressed { LZNT1 } else { NONE });
     assert_eq!(query(user, file, InfoType::FILE, 28).await[8..10], format[..]);
     compressed

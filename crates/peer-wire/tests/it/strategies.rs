@@ -114,10 +114,10 @@ fn listing() -> impl Strategy<Value = DirListing> {
 
 fn set_attr() -> impl Strategy<Value = SetAttr> {
     use prop::option::of;
-    let words =
-        (of(word()), of(any::<u32>()), of(any::<u32>()), of(any::<u32>()), of((dos(), any::<bool>())));
-    (words, of(time()), of(time()), of(time())).prop_map(
-        |((size, mode, uid, gid, dos), mtime, atime, btime)| SetAttr {
+    let words = (of(word()), of(any::<u32>()), of(any::<u32>()), of(any::<u32>()));
+    let bits = (of(dos()), of(any::<bool>()), of(any::<bool>()));
+    (words, bits, of(time()), of(time()), of(time())).prop_map(
+        |((size, mode, uid, gid), (dos, compressed, sparse), mtime, atime, btime)| SetAttr {
             size,
             mtime,
             atime,
@@ -125,8 +125,9 @@ fn set_attr() -> impl Strategy<Value = SetAttr> {
             mode,
             uid,
             gid,
-            dos: dos.map(|(dos, _)| dos),
-            compressed: dos.map(|(_, compressed)| compressed),
+            dos,
+            compressed,
+            sparse,
         },
     )
 }

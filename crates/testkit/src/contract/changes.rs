@@ -326,6 +326,24 @@ pub(super) async fn compression(volume: &dyn Volume) {
     }
 }
 
+pub(super) async fn sparseness(volume: &dyn Volume) {
+    let setting = |sparse| setting("f", SetAttr { sparse: Some(sparse), ..SetAttr::default() });
+    put(volume, "f", "x").await;
+    if !(volume.caps().holes && volume.caps().dos_attributes) {
+        fails(attempt(volume, setting(true)).await, ErrorKind::Unsupported);
+        return;
+    }
+    let bits = |dos| self::setting("f", SetAttr { dos: Some(dos), ..SetAttr::default() });
+    apply(volume, bits(DosAttributes::HIDDEN | DosAttributes::SPARSE)).await;
+    assert_eq!(stat(volume, "f").await.dos, DosAttributes::HIDDEN, "bits do not give it");
+    let attr = apply(volume, setting(true)).await.expect("setattr tells the attributes");
+    assert_eq!(attr.dos, DosAttributes::HIDDEN | DosAttributes::SPARSE);
+    apply(volume, bits(DosAttributes::READONLY)).await;
+    assert_eq!(stat(volume, "f").await.dos, DosAttributes::READONLY | DosAttributes::SPARSE, "nor take it");
+    apply(volume, setting(false)).await;
+    assert_eq!(stat(volume, "f").await.dos, DosAttributes::READONLY);
+}
+
 pub(super) async fn set_attr_errors(volume: &dyn Volume) {
     let attr = put(volume, "f", "x").await;
     let other = put(volume, "g", "x").await;

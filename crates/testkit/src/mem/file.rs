@@ -33,6 +33,7 @@ pub(super) fn can_set(caps: &Caps, set: &SetAttr) -> bool {
     let times = set.mtime.is_some() || set.atime.is_some() || set.btime.is_some();
     let size = set.size.is_some_and(|size| size != 0);
     (caps.compression || set.compressed.is_none())
+        && ((caps.holes && caps.dos_attributes) || set.sparse.is_none())
         && (caps.set_times || !times)
         && (caps.dos_attributes || set.dos.is_none())
         && (caps.random_write || !size)

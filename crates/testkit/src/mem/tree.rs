@@ -113,7 +113,7 @@ impl Tree {
     /// The bits of what is made in a directory with `asked`: whether it is compressed, the directory says.
     fn born_in(&self, dir: u64, asked: DosAttributes) -> DosAttributes {
         let compressed = self.nodes[&dir].dos & DosAttributes::COMPRESSED;
-        (asked - DosAttributes::COMPRESSED) | compressed
+        (asked - DosAttributes::ONLY_TOLD) | compressed
     }
 
     fn children(&self, dir: u64) -> &BTreeMap<String, (Arc<str>, u64)> {
@@ -410,9 +410,13 @@ impl Tree {
             node.mode = set.mode.map_or(node.mode, |mode| mode & 0o7777);
             node.uid = set.uid.unwrap_or(node.uid);
             node.gid = set.gid.unwrap_or(node.gid);
-            let compressed = set.compressed.unwrap_or(node.dos.contains(DosAttributes::COMPRESSED));
-            node.dos = set.dos.unwrap_or(node.dos);
-            node.dos.set(DosAttributes::COMPRESSED, compressed);
+            let told = node.dos & DosAttributes::ONLY_TOLD;
+            node.dos = set.dos.map_or(node.dos, |dos| (dos - DosAttributes::ONLY_TOLD) | told);
+            for (bit, value) in
+                [(DosAttributes::COMPRESSED, set.compressed), (DosAttributes::SPARSE, set.sparse)]
+            {
+                value.into_iter().for_each(|value| node.dos.set(bit, value));
+            }
             node.ctime = now;
         }
         self.tell_changed(id);

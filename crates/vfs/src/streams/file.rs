@@ -205,7 +205,7 @@ fn is_missing(error: &Error) -> bool {
 
 /// The attributes of a stream: those of what carries it, with the size of its own.
 fn shaped(base: Attr, size: u64) -> Attr {
-    let dos = base.dos - (DosAttributes::SPARSE | DosAttributes::COMPRESSED);
+    let dos = base.dos - DosAttributes::ONLY_TOLD;
     Attr { kind: Kind::File, size, allocated: size, dos, ..base }
 }
 

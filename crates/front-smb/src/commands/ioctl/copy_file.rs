@@ -9,7 +9,7 @@ use crate::open::{FileOpen, Open};
 use crate::request::Request;
 use crate::status::failed;
 use smb_wire::{AccessMask, NtStatus};
-use volume::{Carries, Copying, Cx, SetAttr};
+use volume::{Attr, Carries, Copying, Cx, DosAttributes, SetAttr};
 
 /// Bytes that are copied within the patience for one request.
 const PIECE_BYTES: u64 = 64 << 20;
@@ -21,9 +21,10 @@ pub(super) async fn copy(request: &Request, source: &Open, target: &Open) -> Res
     let copied = content(request, from, to).await?;
     if !from.vfs.is_stream() && !to.vfs.is_stream() && from.vfs.file_id() != to.vfs.file_id() {
         carried(request, source, target).await?;
-        let attr = from.attr(&request.cx()).await.map_err(failed)?;
-        let set = SetAttr { dos: Some(attr.dos), ..SetAttr::default() };
-        if to.attr(&request.cx()).await.map_err(failed)?.dos != attr.dos {
+        let bits = |attr: Attr| attr.dos - DosAttributes::ONLY_TOLD;
+        let dos = bits(from.attr(&request.cx()).await.map_err(failed)?);
+        let set = SetAttr { dos: Some(dos), ..SetAttr::default() };
+        if bits(to.attr(&request.cx()).await.map_err(failed)?) != dos {
             target.needs_all(AccessMask::WRITE_ATTRIBUTES)?;
             to.vfs.set_attr(&request.cx(), &set).await.map_err(failed)?;
         }

@@ -37,9 +37,8 @@ pub(super) async fn set_sparse(request: &Request, decoded: &IoctlRequest) -> Res
     let needs = AccessMask::WRITE_DATA | AccessMask::APPEND_DATA | AccessMask::WRITE_ATTRIBUTES;
     let file = file_of(request, decoded, needs)?;
     let cx = request.cx();
-    let mut dos = file.vfs.attr(&cx).await.map_err(failed)?.dos;
-    dos.set(DosAttributes::SPARSE, decode_set_sparse(&decoded.input));
-    file.vfs.set_attr(&cx, &SetAttr { dos: Some(dos), ..SetAttr::default() }).await.map_err(failed)?;
+    let sparse = Some(decode_set_sparse(&decoded.input));
+    file.vfs.set_attr(&cx, &SetAttr { sparse, ..SetAttr::default() }).await.map_err(failed)?;
     Output::empty()
 }
 
