@@ -16,6 +16,7 @@ use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Mutex;
+use vfs::Carry;
 use volume::{Attr, Cx, Priority, Time};
 
 /// Rights that change nothing.
@@ -198,21 +199,43 @@ impl Open {
     }
 }
 
+/// Closes one, with this persistent half of its id, for its client, and forgets what is written down of it: both, though
+/// the client may not wait so long.
+pub(crate) fn close(
+    state: &Arc<State>,
+    id: u64,
+    file: &Arc<FileOpen>,
+    cx: Cx,
+) -> Carry<vfs::Result<Option<Attr>>> {
+    let (state, file) = (Arc::clone(state), Arc::clone(file));
+    Carry::new(async move {
+        let closed = file.vfs.close(&cx).await;
+        persistent::closed(&state, id, &file).await;
+        closed
+    })
+}
+
 /// Closes what nobody can name any more, many at a time: each may cost a round trip, and the client may be back
-/// before. Errors have no reader here; they go to the log.
-pub(crate) async fn close_all(state: &State, opens: Vec<Arc<Open>>) {
-    let close = async |open: Arc<Open>| {
-        if let Kind::File(file) = &open.kind {
-            end_file(state, open.id.persistent, file).await;
-        }
-    };
-    futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
+/// before. To the end, whoever waits. Errors have no reader here; they go to the log.
+pub(crate) fn close_all(state: &Arc<State>, opens: Vec<Arc<Open>>) -> Carry<()> {
+    let state = Arc::clone(state);
+    Carry::new(async move {
+        let close = async |open: Arc<Open>| {
+            if let Kind::File(file) = &open.kind {
+                end_file(&state, open.id.persistent, file).await;
+            }
+        };
+        futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
+    })
 }
 
 /// The same for one, with the persistent half of its id.
-pub(crate) async fn end_file(state: &State, id: u64, file: &FileOpen) {
-    close_file(file).await;
-    persistent::left(state, id, file).await;
+pub(crate) fn end_file(state: &Arc<State>, id: u64, file: &Arc<FileOpen>) -> Carry<()> {
+    let (state, file) = (Arc::clone(state), Arc::clone(file));
+    Carry::new(async move {
+        close_file(&file).await;
+        persistent::left(&state, id, &file).await;
+    })
 }
 
 pub(crate) async fn close_file(file: &FileOpen) {

@@ -19,7 +19,7 @@ mod record;
 mod restore;
 
 use crate::config::Share;
-use crate::open::{FileOpen, Open};
+use crate::open::FileOpen;
 use crate::server::State;
 pub(crate) use awaited::Restorations;
 use present::{Present, is_below};
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::rusqlite::{Connection, params};
 use store::{Durability as Survives, Store, StoreError};
-use vfs::Vfs;
+use vfs::{Renamed, Vfs};
 use volume::{FileId, VPath};
 
 /// States of a lease that its client may have seen since they were written down, with room to spare.
@@ -202,8 +202,7 @@ impl Beside {
 pub(crate) async fn renamed(
     state: &State,
     open: &vfs::Open,
-    from: VPath,
-    to: VPath,
+    Renamed { from, to }: Renamed,
 ) -> Result<(), StoreError> {
     let Some(beside) = Beside::of(state, open) else { return Ok(()) };
     let present = &beside.records.present;
@@ -231,9 +230,9 @@ pub(crate) async fn deleted(state: &State, open: &vfs::Open) -> Result<(), Store
 }
 
 /// A client has closed an open, and is about to hear of it.
-pub(crate) async fn closed(state: &State, open: &Open, file: &FileOpen) {
+pub(crate) async fn closed(state: &State, id: u64, file: &FileOpen) {
     if let Some(records) = state.config.records.as_ref().filter(|_| file.is_persistent()) {
-        records.forget(open.id.persistent, file);
+        records.forget(id, file);
     }
     taken_along(state, file).await;
 }

@@ -394,7 +394,7 @@ impl State {
     }
 
     /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
-    pub(crate) async fn end_session(&self, session: &Session, how: Ending) {
+    pub(crate) async fn end_session(self: &Arc<Self>, session: &Session, how: Ending) {
         let was_there = self.sessions.write().remove(&session.id).is_some();
         if let Some(place) = session.guest_from.filter(|_| was_there) {
             self.guests.leave(place);

@@ -1,16 +1,18 @@
 //! Work that ends even when its caller goes away.
 //!
 //! Between a change at the volume and the note of it in the registry nothing may be lost, so closing, removing
-//! and renaming are carried: when the future is dropped half-way, the rest of it goes on as a task.
+//! and renaming are carried: when the future is dropped half-way, the rest of it goes on as a task. A front end does
+//! the same with what it notes of a change.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-pub(crate) struct Carry<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+/// A future that runs to its end, whether or not it is awaited so long.
+pub struct Carry<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
 impl<T: Send + 'static> Carry<T> {
-    pub(crate) fn new(work: impl Future<Output = T> + Send + 'static) -> Carry<T> {
+    pub fn new(work: impl Future<Output = T> + Send + 'static) -> Carry<T> {
         Carry(Some(Box::pin(work)))
     }
 }

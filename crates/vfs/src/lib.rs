@@ -84,6 +84,7 @@ mod vfs;
 mod watch;
 
 pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
+pub use carry::Carry;
 pub use contend::Breaking;
 pub use cursor::{DirCursor, DirEntry, Links};
 pub use descriptors::NewDescriptor;
@@ -92,6 +93,7 @@ pub use links::{Replacement, Stop};
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
 pub use open::Open;
 pub use range_lock::{Range, WAITING_LOCKS_PER_FILE_MAX, WAITING_LOCKS_PER_OPEN_MAX};
+pub use rename::Renamed;
 pub use request::{
     ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Lease, OpenId, OpenRequest, Opened, Owner,
     RenameHow, Share, Want,

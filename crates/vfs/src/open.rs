@@ -22,7 +22,7 @@ use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
 use crate::own_writes::OwnWrite;
 use crate::range_lock::Range;
 use crate::registry::Node;
-use crate::rename::{self, Mover};
+use crate::rename::{self, Mover, Renamed};
 use crate::streams::{self, StreamPart};
 use crate::{Access, Error, OpenId, OpenRequest, Owner, RenameHow, Result, Rights};
 use bytes::Bytes;
@@ -313,14 +313,14 @@ impl Open {
         Ok(DirCursor::new(self.clone(), links))
     }
 
-    /// Gives the object another name, in the client's spelling. Needs `DELETE`. An existing file that gives
-    /// way hands its spelling on.
+    /// Gives the object another name, in the client's spelling; tells both. Needs `DELETE`. An existing file that
+    /// gives way hands its spelling on.
     ///
     /// # Errors
     /// `Exists`; `AccessDenied` for a target that is open or a directory, and for a directory with opens
     /// below it (but see [`RenameHow::posix`]); `SharingViolation` when the target's directory is open so
     /// that it does not share writing, or for `DELETE`.
-    pub async fn rename(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
+    pub async fn rename(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<Renamed> {
         self.check(Access::DELETE)?;
         self.check_itself()?;
         let who = self.mover();

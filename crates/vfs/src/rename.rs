@@ -21,13 +21,33 @@ pub(crate) struct Mover {
     pub rights: Option<Arc<dyn Rights>>,
 }
 
-pub(crate) async fn rename(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: RenameHow) -> Result<()> {
+/// What a rename has done, in the origin's spelling; the same twice where the object had its new name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Renamed {
+    pub from: VPath,
+    pub to: VPath,
+}
+
+pub(crate) async fn rename(
+    core: Arc<Core>,
+    cx: Cx,
+    who: Mover,
+    to: VPath,
+    how: RenameHow,
+) -> Result<Renamed> {
     // Opens from here on are younger.
     let began = OpenId(core.new_id());
-    while let Some(breaking) = try_rename(&core, &cx, &who, &to, how, began).await? {
-        breaking.settled(&cx).await?;
+    loop {
+        match try_rename(&core, &cx, &who, &to, how, began).await? {
+            Tried::Renamed(renamed) => return Ok(renamed),
+            Tried::Wait(breaking) => breaking.settled(&cx).await?,
+        }
     }
-    Ok(())
+}
+
+enum Tried {
+    Renamed(Renamed),
+    Wait(Breaking),
 }
 
 /// Renames, unless a client that keeps a file in the way open for its cache must be waited for.
@@ -38,11 +58,11 @@ async fn try_rename(
     to: &VPath,
     how: RenameHow,
     began: OpenId,
-) -> Result<Option<Breaking>> {
+) -> Result<Tried> {
     let key = who.key;
     let target = match Target::find(core, cx, who, to, how).await? {
         Found::Target(target) => target,
-        Found::Wait(breaking) => return Ok(Some(breaking)),
+        Found::Wait(breaking) => return Ok(Tried::Wait(breaking)),
     };
     let Target { from, to, existing, .. } = &target;
     if from.is_root() {
@@ -50,8 +70,9 @@ async fn try_rename(
     }
     // Who renames a file to the name that it has hears of it after others have given back their handles, as with Windows.
     let stays = from == to;
+    let renamed = || Ok(Tried::Renamed(Renamed { from: from.clone(), to: to.clone() }));
     if stays && key.is_dir() {
-        return Ok(None);
+        return renamed();
     }
     if key.is_dir() && to.is_within(from) {
         return Err(Error::InvalidArgument("a directory is not moved below itself"));
@@ -64,7 +85,7 @@ async fn try_rename(
     }
     if !how.posix {
         if !stays && let Some(breaking) = check_parent(core, to)? {
-            return Ok(Some(breaking));
+            return Ok(Tried::Wait(breaking));
         }
         let in_the_way = core.decide(|registry, told| match key.is_dir() {
             true => registry.contend_move(from, began, told),
@@ -78,11 +99,11 @@ async fn try_rename(
             None => core.decide(|registry, told| registry.contend_moving_streams(key.file, told))?,
         };
         if let Some((file, node)) = in_the_way {
-            return Ok(Some(Breaking::new(core, node, file)));
+            return Ok(Tried::Wait(Breaking::new(core, node, file)));
         }
     }
     if stays {
-        return Ok(None);
+        return renamed();
     }
     let _moving = match key.is_dir() {
         true => Some(Moving::begin(core, cx, from, how.posix).await?),
@@ -99,7 +120,7 @@ async fn try_rename(
     let applied = who.arrive(core, cx, (from, to), Access::empty(), &change).await?;
     core.registry.lock().moved((!key.is_dir()).then_some(key.file), from, to);
     core.renamed(from, to, applied.attr.as_ref(), key.is_dir(), target.parent_lease);
-    Ok(None)
+    renamed()
 }
 
 pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: RenameHow) -> Result<()> {

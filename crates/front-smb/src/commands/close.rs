@@ -1,8 +1,7 @@
 //! CLOSE (MS-SMB2 3.3.5.10).
 
 use crate::commands::file_info;
-use crate::open::Kind;
-use crate::persistent;
+use crate::open::{self, Kind};
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
@@ -16,9 +15,8 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
     let attr = match &open.kind {
         Kind::Pipe(_) | Kind::Quota => None,
         Kind::File(file) => {
-            let closed = file.vfs.close(&request.cx()).await;
-            persistent::closed(&request.connection.server, &open, file).await;
-            let attr = closed.map_err(failed)?;
+            let server = &request.connection.server;
+            let attr = open::close(server, open.id.persistent, file, request.cx()).await.map_err(failed)?;
             attr.inspect(|attr| file.keep_change_time(attr)).map(|attr| file.show(attr))
         }
     };

@@ -16,7 +16,7 @@ use smb_wire::NtStatus;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
 use smb_wire::negotiate::Dialect;
 use std::sync::Arc;
-use vfs::{Open, Range};
+use vfs::{Carry, Open, Range};
 
 pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = LockRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -47,8 +47,7 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
         Some(records) => {
             request.commit();
             let work = change.write_down(records.clone(), open.id.persistent, Arc::clone(file));
-            // A task that panics has said so in the log.
-            tokio::spawn(work).await.unwrap_or(Err(NtStatus::INTERNAL_ERROR))?;
+            Carry::new(work).await?;
         }
     }
     Ok(Answer::ok(|body| LockResponse.encode(body)))

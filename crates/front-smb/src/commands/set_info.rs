@@ -13,8 +13,9 @@ use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetF
 use smb_wire::query_info::{InfoType, SecurityInformation};
 use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, Command, NtStatus};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use vfs::{Filter, RenameHow};
+use vfs::{Carry, Filter, RenameHow};
 use volume::{Cx, SetAttr, VPath};
 
 /// Longest file, bytes.
@@ -67,26 +68,40 @@ pub(crate) fn is_rename(request: &Request) -> bool {
         })
 }
 
-/// Persistent opens of the file, and of what is below a directory, have another path now.
-async fn write_down_rename(request: &Request, vfs: &vfs::Open, from: VPath) -> Result<(), NtStatus> {
-    let to = vfs.path().map_err(failed)?;
-    if let Err(error) = persistent::renamed(&request.connection.server, vfs, from, to).await {
-        tracing::error!(%error, "a rename cannot be written down for persistent opens");
-    }
-    Ok(())
+/// Renames. Persistent opens of the file, and of what is below a directory, have another path then: that is written down
+/// though the client may not wait so long.
+async fn rename(request: &Request, file: &FileOpen, how: &RenameInformation) -> Result<(), NtStatus> {
+    let (to, how) = (target(request, file, how)?, rename_how(how.flags));
+    let (server, vfs, cx) = (Arc::clone(&request.connection.server), Arc::clone(&file.vfs), request.cx());
+    Carry::new(async move {
+        let renamed = vfs.rename(&cx, &to, how).await.map_err(failed)?;
+        if let Err(error) = persistent::renamed(&server, &vfs, renamed).await {
+            tracing::error!(%error, "a rename cannot be written down for persistent opens");
+        }
+        Ok(())
+    })
+    .await
 }
 
-/// The name is to go away with its last open, or not any more.
-async fn set_deletion(request: &Request, open: &Open, vfs: &vfs::Open, delete: bool) -> Result<(), NtStatus> {
+/// The name is to go away with its last open, or not any more. Once that is so it is written down or taken back, though
+/// the client may not wait so long.
+async fn set_deletion(
+    request: &Request,
+    open: &Open,
+    vfs: &Arc<vfs::Open>,
+    delete: bool,
+) -> Result<(), NtStatus> {
     open.needs_any(AccessMask::DELETE)?;
-    let (cx, before) = (&request.cx(), vfs.delete_pending());
-    vfs.set_delete_on_close(cx, delete).await.map_err(failed)?;
-    if let Err(error) = persistent::deleted(&request.connection.server, vfs).await {
+    let (cx, before) = (request.cx(), vfs.delete_pending());
+    vfs.set_delete_on_close(&cx, delete).await.map_err(failed)?;
+    let (server, vfs) = (Arc::clone(&request.connection.server), Arc::clone(vfs));
+    Carry::new(async move {
+        let Err(error) = persistent::deleted(&server, &vfs).await else { return Ok(()) };
         tracing::error!(%error, "a deletion cannot be written down for persistent opens");
-        vfs.set_delete_on_close(cx, before).await.map_err(failed)?;
-        return Err(NtStatus::IO_DEVICE_ERROR);
-    }
-    Ok(())
+        vfs.set_delete_on_close(&cx, before).await.map_err(failed)?;
+        Err(NtStatus::IO_DEVICE_ERROR)
+    })
+    .await
 }
 
 async fn set_file(
@@ -116,10 +131,7 @@ async fn set_file(
             if vfs.stream().is_some() || (!file.posix && how.name.starts_with(':')) {
                 return rename_stream(cx, vfs, &how).await;
             }
-            let from = vfs.path().map_err(failed)?;
-            let to = target(request, file, &how)?;
-            vfs.rename(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
-            write_down_rename(request, vfs, from).await?;
+            rename(request, file, &how).await?;
         }
         SetFileInformation::Link(how) => {
             check_device(file)?;

@@ -4,6 +4,7 @@ mod apple;
 mod carried;
 mod channels;
 mod compression;
+mod cut;
 mod deletion;
 mod durable;
 mod fsctl;

@@ -6,6 +6,7 @@ use crate::durable::{
     GUID, MACHINE, available, available_as, create, durability, kept, log_in_for_good, reconnect,
 };
 use crate::leases::{leased, renaming};
+use crate::restoring::records;
 use crate::site::{ALICE, BOB, Site, User};
 use front_smb::{SnapshotPattern, limits};
 use smb_raw::{Message, Reply, offer, requests};
@@ -20,7 +21,6 @@ use smb_wire::query_info::InfoType;
 use smb_wire::{Command, FileId, NtStatus, Request};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use store::rusqlite::Connection;
 
 const KEY: LeaseKey = LeaseKey([5; 16]);
 const NONE: LeaseState = LeaseState::empty();
@@ -53,7 +53,7 @@ fn epoch(lease: LeaseContext) -> u16 {
 }
 
 /// Sends a request whose answer is not waited for yet.
-async fn begin(user: &mut User, request: &Request) -> u64 {
+pub async fn begin(user: &mut User, request: &Request) -> u64 {
     let mut message = Message::of(request).session(user.session.id).tree(user.tree);
     user.client.number(&mut message);
     user.client.send(&[message.clone()], user.session.guard()).await.unwrap();
@@ -157,11 +157,6 @@ async fn a_client_hears_of_a_break_when_it_has_its_open_again_and_not_before() {
     assert!(told.new_epoch > epoch(lease), "{told:?} is no news after {lease:?}");
     assert_eq!(alice.acknowledge(KEY, RH).await, NtStatus::SUCCESS);
     assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
-}
-
-/// The records, by another connection than the server's.
-fn records(state: &Path) -> Connection {
-    Connection::open(state.join("opens.db")).unwrap()
 }
 
 /// A LOCK of the first byte that waits for nobody, under a name.

@@ -18,11 +18,11 @@ use volume::ErrorKind;
 const PERSISTENT: DurableFlags = DurableFlags::PERSISTENT;
 
 /// Opens of one client, by number.
-fn name(number: u8) -> (String, Guid) {
+pub fn name(number: u8) -> (String, Guid) {
     (format!("file {number}"), [number + 1; 16])
 }
 
-fn persistent(number: u8) -> CreateRequest {
+pub fn persistent(number: u8) -> CreateRequest {
     let (name, create_guid) = name(number);
     CreateRequest {
         share_access: ShareAccess::empty(),
@@ -35,7 +35,7 @@ fn persistent(number: u8) -> CreateRequest {
     }
 }
 
-async fn start(volume: &Arc<FaultVolume>, state: &Path, patience: Duration) -> Site {
+pub async fn start(volume: &Arc<FaultVolume>, state: &Path, patience: Duration) -> Site {
     let vfs = vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default());
     let mut config = Site::config();
     config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
@@ -120,7 +120,7 @@ async fn an_open_whose_file_is_gone_is_forgotten() {
 }
 
 /// The records, by another connection than the server's.
-fn records(state: &Path) -> Connection {
+pub fn records(state: &Path) -> Connection {
     Connection::open(state.join("opens.db")).unwrap()
 }
 

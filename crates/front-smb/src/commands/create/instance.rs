@@ -68,7 +68,7 @@ pub(super) async fn end_others(
 }
 
 /// Ends one, wherever it is.
-async fn end(server: &State, id: u64, file: &Arc<FileOpen>) {
+async fn end(server: &Arc<State>, id: u64, file: &Arc<FileOpen>) {
     if !server.kept.take_out(id) {
         server.take_out(file);
     }

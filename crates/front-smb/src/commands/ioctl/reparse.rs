@@ -7,7 +7,6 @@
 use super::Output;
 use crate::commands::create::enter_as;
 use crate::open::{self, FileOpen, Kind, Open};
-use crate::persistent;
 use crate::request::Request;
 use crate::status::failed;
 use smb_wire::create::CreateOptions;
@@ -85,8 +84,7 @@ async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result
         return Err(NtStatus::FILE_CLOSED);
     }
     enter_as(request, request.tree()?, open.id, open.granted, Kind::File(Arc::new(new)))?;
-    open::close_file(file).await;
-    persistent::closed(&request.connection.server, open, file).await;
+    open::end_file(&request.connection.server, open.id.persistent, file).await;
     Output::empty()
 }
 
