@@ -1,36 +1,32 @@
-//! Persistent opens: what their clients cached and lost while they were away or the server was killed, and locks whose
-//! writing down takes long or fails.
+//! Persistent opens: what their clients cached and lost while they were away or the server was killed, and names that
+//! change.
 
 use crate::deletion::bob_by_plain;
-use crate::durable::{
-    GUID, MACHINE, available, available_as, create, durability, kept, log_in_for_good, reconnect,
-};
+use crate::durable::{GUID, available, available_as, create, durability, kept, log_in_for_good, reconnect};
 use crate::leases::{leased, renaming};
 use crate::restoring::records;
-use crate::site::{ALICE, BOB, Site, User};
+use crate::site::{BOB, Site, User};
 use front_smb::{SnapshotPattern, limits};
-use smb_raw::{Message, Reply, offer, requests};
+use smb_raw::{Message, Reply, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState};
 use smb_wire::create::{CreateOptions, CreateRequest, OplockLevel, ShareAccess};
 use smb_wire::fscc::file::FileClass;
-use smb_wire::lock::{LockElement, LockFlags, LockRequest};
-use smb_wire::negotiate::Dialect;
 use smb_wire::oplock_break::{BreakAcknowledgement, OplockBreak};
 use smb_wire::query_info::InfoType;
-use smb_wire::{Command, FileId, NtStatus, Request};
+use smb_wire::{FileId, NtStatus, Request};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const KEY: LeaseKey = LeaseKey([5; 16]);
 const NONE: LeaseState = LeaseState::empty();
-const R: LeaseState = LeaseState::READ_CACHING;
+pub const R: LeaseState = LeaseState::READ_CACHING;
 const RH: LeaseState = R.union(LeaseState::HANDLE_CACHING);
 const RWH: LeaseState = RH.union(LeaseState::WRITE_CACHING);
 const PERSISTENT: DurableFlags = DurableFlags::PERSISTENT;
 
 /// A CREATE for a persistent open with a lease, which keeps nobody out.
-fn with_lease(state: LeaseState) -> CreateRequest {
+pub fn with_lease(state: LeaseState) -> CreateRequest {
     let mut request = leased("file", KEY, state, None);
     request.share_access = ShareAccess::READ | ShareAccess::WRITE | ShareAccess::DELETE;
     request.contexts.push(CreateContext::DurableRequestV2 {
@@ -61,11 +57,11 @@ pub async fn begin(user: &mut User, request: &Request) -> u64 {
 }
 
 /// An interim answer says that a request waits.
-async fn waits(user: &mut User) {
+pub async fn waits(user: &mut User) {
     assert_eq!(user.client.replies().await.unwrap()[0].status(), NtStatus::PENDING);
 }
 
-async fn answer(user: &mut User, request: u64) -> Reply {
+pub async fn answer(user: &mut User, request: u64) -> Reply {
     user.client.reply_to(request).await.unwrap()
 }
 
@@ -157,141 +153,6 @@ async fn a_client_hears_of_a_break_when_it_has_its_open_again_and_not_before() {
     assert!(told.new_epoch > epoch(lease), "{told:?} is no news after {lease:?}");
     assert_eq!(alice.acknowledge(KEY, RH).await, NtStatus::SUCCESS);
     assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
-}
-
-/// A LOCK of the first byte that waits for nobody, under a name.
-fn lock(file_id: FileId, sequence_number: u8) -> Request {
-    let flags = LockFlags::EXCLUSIVE | LockFlags::FAIL_IMMEDIATELY;
-    let locks = vec![LockElement { offset: 0, length: 1, flags }];
-    Request::Lock(LockRequest { sequence_index: 1, sequence_number, file_id, locks })
-}
-
-/// What bob, who has the file open too, is told of the first byte.
-async fn bobs_lock(site: &Site) -> (User, NtStatus) {
-    let mut bob = site.log_in(&BOB).await;
-    let id = bob.open(&requests::open("file")).await;
-    let status = bob.status(&lock(id, 0)).await;
-    (bob, status)
-}
-
-/// Of an open that is not persistent too.
-#[tokio::test]
-async fn a_lock_sent_again_is_done_once() {
-    let site = Site::new().await;
-    let mut bob = site.log_in(&BOB).await;
-    let id = bob.file("file", b"").await;
-    assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS);
-    assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS, "sent again");
-    assert_eq!(bob.status(&lock(id, 2)).await, NtStatus::LOCK_NOT_GRANTED, "another");
-}
-
-#[tokio::test]
-async fn a_lock_that_cannot_be_written_down_is_not_held() {
-    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let site = available(dir.path(), state.path()).await;
-    let mut alice = log_in_for_good(&site).await;
-    let (id, _) = alice.lease(with_lease(R)).await;
-    let records = records(state.path());
-    records.execute_batch("ALTER TABLE open RENAME TO away").unwrap();
-    assert_eq!(alice.status(&lock(id, 1)).await, NtStatus::IO_DEVICE_ERROR);
-    records.execute_batch("ALTER TABLE away RENAME TO open").unwrap();
-    let (_bob, status) = bobs_lock(&site).await;
-    assert_eq!(status, NtStatus::SUCCESS);
-    // Asked again it is another attempt, and bob has the range.
-    assert_eq!(alice.status(&lock(id, 1)).await, NtStatus::LOCK_NOT_GRANTED);
-}
-
-#[tokio::test]
-async fn a_lock_that_is_there_is_not_cancelled() {
-    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let site = available(dir.path(), state.path()).await;
-    let mut alice = log_in_for_good(&site).await;
-    let (id, _) = alice.lease(with_lease(R)).await;
-    let records = records(state.path());
-    records.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let asked = begin(&mut alice, &lock(id, 1)).await;
-    let mut cancel = Message::new(Command::Cancel, vec![4, 0, 0, 0]).session(alice.session.id);
-    cancel.header.message_id = asked;
-    alice.client.send(&[cancel], alice.session.guard()).await.unwrap();
-    assert_eq!(alice.status(&requests::echo()).await, NtStatus::SUCCESS);
-    records.execute_batch("COMMIT").unwrap();
-    assert_eq!(answer(&mut alice, asked).await.status(), NtStatus::SUCCESS);
-    assert_eq!(bobs_lock(&site).await.1, NtStatus::LOCK_NOT_GRANTED);
-}
-
-#[tokio::test]
-async fn a_lock_in_a_chain_waits_for_its_record() {
-    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let site = available(dir.path(), state.path()).await;
-    let mut alice = log_in_for_good(&site).await;
-    let (id, _) = alice.lease(with_lease(R)).await;
-    let mut chain = [Message::of(&lock(id, 1)), Message::of(&requests::read(id, 0, 1))];
-    for message in &mut chain {
-        (message.header.session_id, message.header.tree_id) = (alice.session.id, alice.tree);
-        alice.client.number(message);
-    }
-    alice.client.send(&chain, alice.session.guard()).await.unwrap();
-    let of_lock = alice.client.reply_to(chain[0].header.message_id).await.unwrap();
-    assert_eq!(of_lock.status(), NtStatus::SUCCESS);
-    assert_eq!(bobs_lock(&site).await.1, NtStatus::LOCK_NOT_GRANTED);
-}
-
-/// A second channel of alice's session.
-async fn second_channel(site: &Site, alice: &User) -> User {
-    let mut hello = offer(&[Dialect::SMB_3_1_1]);
-    hello.client_guid = MACHINE;
-    let mut second = site.greet(hello).await;
-    let session = second.bind(&ALICE, &alice.session).await.unwrap();
-    User { client: second, session, tree: alice.tree }
-}
-
-/// A client that hears nothing for long asks on another channel, while the first request still waits.
-#[tokio::test]
-async fn a_lock_that_waits_does_not_wait_for_itself() {
-    let site = Site::new().await;
-    let mut bob = site.log_in(&BOB).await;
-    let his = bob.file("file", b"").await;
-    assert_eq!(bob.status(&lock(his, 1)).await, NtStatus::SUCCESS);
-    let mut alice = log_in_for_good(&site).await;
-    let id = alice.open(&requests::open("file")).await;
-    let mut second = second_channel(&site, &alice).await;
-    let locks = vec![LockElement { offset: 0, length: 1, flags: LockFlags::EXCLUSIVE }];
-    let waits_for_bob =
-        Request::Lock(LockRequest { sequence_index: 1, sequence_number: 1, file_id: id, locks });
-    let first = begin(&mut alice, &waits_for_bob).await;
-    waits(&mut alice).await;
-    let again = begin(&mut second, &waits_for_bob).await;
-    waits(&mut second).await;
-    let unlock = |id| requests::lock(id, 0, 1, LockFlags::UNLOCK);
-    assert_eq!(bob.status(&unlock(his)).await, NtStatus::SUCCESS);
-    let both =
-        async { (answer(&mut alice, first).await.status(), answer(&mut second, again).await.status()) };
-    let told = tokio::time::timeout(Duration::from_secs(5), both).await;
-    assert_eq!(told.expect("it waits for itself"), (NtStatus::SUCCESS, NtStatus::SUCCESS));
-    assert_eq!(second.status(&unlock(id)).await, NtStatus::SUCCESS);
-    assert_eq!(second.status(&unlock(id)).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
-}
-
-#[tokio::test]
-async fn a_lock_whose_channel_dies_is_done_once() {
-    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let site = available(dir.path(), state.path()).await;
-    let mut alice = log_in_for_good(&site).await;
-    let (id, _) = alice.lease(with_lease(R)).await;
-    let mut second = second_channel(&site, &alice).await;
-    let records = records(state.path());
-    records.execute_batch("BEGIN IMMEDIATE").unwrap();
-    begin(&mut alice, &lock(id, 1)).await;
-    assert_eq!(alice.status(&requests::echo()).await, NtStatus::SUCCESS);
-    drop(alice);
-    let again = begin(&mut second, &lock(id, 1)).await;
-    assert_eq!(second.status(&requests::echo()).await, NtStatus::SUCCESS);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    records.execute_batch("COMMIT").unwrap();
-    assert_eq!(answer(&mut second, again).await.status(), NtStatus::SUCCESS);
-    let unlock = requests::lock(id, 0, 1, LockFlags::UNLOCK);
-    assert_eq!(second.status(&unlock).await, NtStatus::SUCCESS);
-    assert_eq!(second.status(&unlock).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
 }
 
 #[tokio::test]
