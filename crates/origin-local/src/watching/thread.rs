@@ -110,7 +110,7 @@ impl Watcher {
         }
     }
 
-    /// Nothing can be noticed any more: say so, and stay silent.
+    /// Nothing can be noticed any more: say so, and stay silent. Who subscribes again starts another thread.
     fn give_up(&self) {
         self.subscribers.promise(Freshness::Direct);
         self.tell(Notice::Unknown { below: VPath::root() });
@@ -332,7 +332,45 @@ impl Watcher {
     }
 }
 
+impl Drop for Watcher {
+    /// A promise outlives nobody who keeps it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                "the thread that watches has panicked: changes are not noticed until it is started again"
+            );
+            self.give_up();
+        }
+    }
+}
+
 /// Whether the name went away, or became something else, meanwhile: another event tells.
 pub(super) fn gone(failure: Failure) -> bool {
     matches!(failure.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Loop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LocalConfig, LocalVolume};
+    use tokio::sync::mpsc::error::TryRecvError;
+
+    #[test]
+    fn a_thread_that_panics_takes_its_promise_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+        let subscribers = Arc::new(Subscribers::new().unwrap());
+        let (mut watch, _) = subscribers.add();
+        let watcher = Watcher::new(volume.disk.clone(), subscribers.clone()).unwrap();
+        subscribers.promise(Freshness::Notified);
+        let working = std::thread::spawn(move || {
+            let _watcher = watcher;
+            panic!("as if by a fault of ours");
+        });
+        assert!(working.join().is_err());
+        assert_eq!(*watch.freshness.borrow(), Freshness::Direct);
+        assert_eq!(watch.notices.try_recv(), Ok(Notice::Unknown { below: VPath::root() }));
+        assert_eq!(watch.notices.try_recv(), Err(TryRecvError::Disconnected));
+        assert!(subscribers.add().1, "the next one starts a thread again");
+    }
 }
