@@ -1,6 +1,7 @@
 //! FSCTLs that conformance tests send to bring a server into states that no client could (`FSCTL_SMBTORTURE_*` of
-//! Samba's test suite). They are served where [`crate::ServerConfig::protocol_tests`] says so, which no
-//! configuration file can; everywhere else they are as unknown as any other code.
+//! Samba's test suite). They are served where [`crate::ServerConfig::protocol_tests`] says so (`[smb] protocol_tests`),
+//! and one of them before anybody has logged in: it is for test servers alone. Everywhere else they are as unknown as
+//! any other code.
 
 use super::Output;
 use crate::request::Request;
