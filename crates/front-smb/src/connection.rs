@@ -327,6 +327,9 @@ async fn run<T: Transport>(
     loop {
         while may_read(connection, work.len(), at_work_bytes) && !stopping {
             inbox.set_limit(connection.message_limit());
+            if connection.may_open_files.load(Ordering::Relaxed) {
+                transport.let_in();
+            }
             match inbox.next()? {
                 Next::Message(message) => {
                     at_work_bytes += message.len();

@@ -138,6 +138,8 @@ pub const QUIC_IDLE_MAX: Duration = Duration::from_secs(120);
 pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Bytes of one QUIC connection on their way in each direction, not taken or not acknowledged yet.
 pub const QUIC_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// The same before anybody logged in: what comes out of order lies in memory until what is missing comes.
+pub const ANONYMOUS_QUIC_WINDOW_BYTES: u32 = 128 * 1024;
 /// Buffers asked of the system for a UDP socket, bytes.
 pub const QUIC_SOCKET_BYTES: usize = 4 * 1024 * 1024;
 /// How long the end of a QUIC connection may take.

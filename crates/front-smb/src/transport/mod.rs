@@ -29,6 +29,9 @@ pub(crate) trait Transport: Send {
     /// Ready when reading (if asked for) or writing (if asked for) may get further; true when reading may.
     fn poll_ready(&mut self, cx: &mut Context<'_>, reading: bool, writing: bool) -> Poll<io::Result<bool>>;
 
+    /// Somebody has logged in: from now on as much may be on its way as he needs. Said again it changes nothing.
+    fn let_in(&mut self);
+
     /// Appends what has arrived to `into`, no more than fits: 0 at the end, `WouldBlock` when there is nothing.
     fn try_read(&mut self, into: &mut BytesMut) -> io::Result<usize>;
 

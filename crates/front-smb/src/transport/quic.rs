@@ -4,7 +4,8 @@
 //! A client goes through these states before it counts as one: *initial packet* (refused when too many shake
 //! hands, sent away to prove its address when many do), *handshake*, *stream* (the client opens it with its first
 //! bytes). All of it has to be done within [`limits::QUIC_HANDSHAKE_PATIENCE`]. 0-RTT is off: what a stranger
-//! replays must not be a request.
+//! replays must not be a request. And until somebody has logged in little may be on its way: a client that leaves a
+//! gap in its stream has what follows kept for it.
 
 use super::{Arrived, Kind, Listener, Transport};
 use crate::limits;
@@ -123,16 +124,16 @@ fn server_config(identity: Arc<Identity>) -> Result<quinn::ServerConfig, String>
     let crypto = QuicServerConfig::try_from(tls).map_err(|error| error.to_string())?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config.max_incoming(limits::QUIC_HANDSHAKES_MAX);
-    let window = VarInt::from_u32(limits::QUIC_WINDOW_BYTES);
     let idle = limits::QUIC_IDLE_MAX.try_into().map_err(|_| "the idle time is too long".to_owned())?;
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(window)
-        .receive_window(window)
-        .send_window(u64::from(limits::QUIC_WINDOW_BYTES))
+        // There is one stream: what holds it and cannot be changed later is the connection's window.
+        .stream_receive_window(VarInt::from_u32(limits::QUIC_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(limits::ANONYMOUS_QUIC_WINDOW_BYTES))
+        .send_window(u64::from(limits::ANONYMOUS_QUIC_WINDOW_BYTES))
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(limits::QUIC_KEEP_ALIVE));
     config.transport_config(Arc::new(transport));
@@ -226,7 +227,11 @@ async fn shake_hands(
     if let Some(address) = connection.local_ip() {
         local.set_ip(address);
     }
-    Ok(Arrived { transport: QuicStream { connection, send, receive, arrived: None }, peer, local })
+    Ok(Arrived {
+        transport: QuicStream { connection, send, receive, arrived: None, let_in: false },
+        peer,
+        local,
+    })
 }
 
 impl Listener for Quic {
@@ -269,6 +274,8 @@ pub(crate) struct QuicStream {
     receive: RecvStream,
     /// What was taken off the stream to know that something is there; empty at its end.
     arrived: Option<Bytes>,
+    /// Somebody has logged in.
+    let_in: bool,
 }
 
 impl QuicStream {
@@ -302,6 +309,13 @@ impl Transport for QuicStream {
         let readable = reading && self.poll_readable(cx)?.is_ready();
         let writable = writing && self.poll_writable(cx)?.is_ready();
         if readable || writable { Poll::Ready(Ok(readable)) } else { Poll::Pending }
+    }
+
+    fn let_in(&mut self) {
+        if !std::mem::replace(&mut self.let_in, true) {
+            self.connection.set_receive_window(VarInt::from_u32(limits::QUIC_WINDOW_BYTES));
+            self.connection.set_send_window(u64::from(limits::QUIC_WINDOW_BYTES));
+        }
     }
 
     fn try_read(&mut self, into: &mut BytesMut) -> io::Result<usize> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-const NAME: &str = "files.example";
+pub const NAME: &str = "files.example";
 
 /// A server on TCP and QUIC, and the certificate that it shows.
 async fn serve() -> (Server, CertificateDer<'static>) {
@@ -28,7 +28,7 @@ async fn serve() -> (Server, CertificateDer<'static>) {
     (server, shown)
 }
 
-fn certificate() -> (CertificateDer<'static>, Certificate) {
+pub fn certificate() -> (CertificateDer<'static>, Certificate) {
     let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
     let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     (made.cert.der().clone(), Certificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap())
@@ -36,6 +36,12 @@ fn certificate() -> (CertificateDer<'static>, Certificate) {
 
 /// A QUIC client that believes `root` and says that it speaks `protocol`, or nothing when that is empty.
 fn endpoint(root: &CertificateDer<'static>, protocol: &[u8]) -> Endpoint {
+    let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+    endpoint.set_default_client_config(client_config(root, protocol));
+    endpoint
+}
+
+pub fn client_config(root: &CertificateDer<'static>, protocol: &[u8]) -> quinn::ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -44,9 +50,7 @@ fn endpoint(root: &CertificateDer<'static>, protocol: &[u8]) -> Endpoint {
     let mut tls = tls.with_root_certificates(roots).with_no_client_auth();
     tls.alpn_protocols = [protocol.to_vec()].into_iter().filter(|protocol| !protocol.is_empty()).collect();
     let crypto = QuicClientConfig::try_from(tls).unwrap();
-    let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
-    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
-    endpoint
+    quinn::ClientConfig::new(Arc::new(crypto))
 }
 
 struct Sending(Mutex<SendStream>);

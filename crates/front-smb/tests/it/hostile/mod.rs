@@ -9,6 +9,7 @@ mod downgrade;
 mod flood;
 mod foreign;
 mod frames;
+mod gap;
 mod guests;
 mod kept;
 mod leaks;
