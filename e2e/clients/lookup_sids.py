@@ -13,7 +13,8 @@ from impacket.dcerpc.v5.dtypes import MAXIMUM_ALLOWED
 from impacket.dcerpc.v5.rpcrt import DCERPCException
 
 HOST, USER = sys.argv[1:]
-FIRST, COUNT, UNKNOWN = 1000, 30, 8
+# More than fit into one fragment of a request.
+FIRST, COUNT, UNKNOWN = 1000, 1000, 8
 
 pipe = transport.DCERPCTransportFactory(rf"ncacn_np:{HOST}[\pipe\lsarpc]")
 pipe.set_credentials(USER, os.environ["SMB_PASSWORD"])

@@ -1,4 +1,4 @@
-//! PDUs written to the pipes: whatever comes, the answer is made of whole PDUs.
+//! PDUs written to the pipes, one after the other: whatever comes, the answers are whole PDUs, and little is kept.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smb_wire::{
     Sid,
     rpc::{
-        Account, AccountFacts, Accounts, MAX_FRAGMENT_LEN, ServerFacts, Service, ShareFacts, answer, pdu::PacketHeader,
-        srvsvc::STYPE_DISKTREE,
+        Account, AccountFacts, Accounts, Conversation, MAX_FRAGMENT_LEN, MAX_REQUEST_LEN, ServerFacts, Service,
+        ShareFacts, pdu::PacketHeader, srvsvc::STYPE_DISKTREE,
     },
 };
 
@@ -46,15 +46,25 @@ fn facts() -> ServerFacts {
     }
 }
 
+/// The length that a PDU has by its own words, or all there is.
+fn next_pdu(data: &[u8]) -> usize {
+    let length = data.get(8..10).map_or(data.len(), |length| usize::from(u16::from_le_bytes([length[0], length[1]])));
+    length.clamp(1, data.len())
+}
+
 fuzz_target!(|data: &[u8]| {
-    let facts = facts();
     for service in Service::ALL {
-        let answers = answer(service, data, &facts);
-        let mut rest = &answers[..];
+        let mut conversation = Conversation::new(service);
+        let mut rest = data;
         while !rest.is_empty() {
-            let (_, body) = PacketHeader::decode(rest).expect("a whole PDU");
-            assert!(16 + body.len() <= MAX_FRAGMENT_LEN);
-            rest = &rest[16 + body.len()..];
+            let (pdu, more) = rest.split_at(next_pdu(rest));
+            rest = more;
+            for answer in conversation.answer(pdu, facts) {
+                let (_, body) = PacketHeader::decode(&answer).expect("a whole PDU");
+                assert_eq!(16 + body.len(), answer.len());
+                assert!(answer.len() <= MAX_FRAGMENT_LEN);
+            }
+            assert!(conversation.kept() <= 2 * MAX_REQUEST_LEN);
         }
     }
 });

@@ -96,10 +96,10 @@ pub const COMPRESSED_HERE_MAX_BYTES: usize = 64 * 1024;
 pub const SEND_PATIENCE: Duration = Duration::from_secs(60);
 /// No further requests are read while so many are under way on the connection.
 pub const REQUESTS_AT_WORK_MAX: usize = 8192;
-/// Bytes that one pipe keeps of an answer not read yet.
-pub const PIPE_ANSWER_MAX_BYTES: usize = 1024 * 1024;
-/// The same in an anonymous session.
-pub const ANONYMOUS_PIPE_ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// Bytes that all pipes of one session keep: of answers not read yet, and of requests that are not whole.
+pub const PIPES_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The same in an anonymous session and a guest's.
+pub const ANONYMOUS_PIPES_MAX_BYTES: usize = 64 * 1024;
 /// A silent client is asked for a sign of life after this time ...
 pub const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
 /// ... then so often ...

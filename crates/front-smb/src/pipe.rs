@@ -1,18 +1,21 @@
 //! Named pipes of IPC$: DCE/RPC over a pipe, answered at once (MS-RPCE, MS-SRVS, MS-WKST, MS-LSAT, MS-SAMR).
 //!
-//! A pipe holds what was answered and not read yet. Requests are small and answered from the lists of shares and
-//! accounts; there is no server behind. Strangers (an anonymous session, a guest's) are told of shares and the server, never
+//! A pipe holds what was answered and not read yet, a message for each PDU, and what has come of a request that is not
+//! whole. Requests are answered from the lists of shares and accounts; there is no server behind. Strangers (an anonymous session, a guest's) are told of shares and the server, never
 //! of users.
 
 use crate::limits;
 use crate::server::State;
 use crate::session::Session;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use smb_wire::NtStatus;
 use smb_wire::rpc::srvsvc::{STYPE_DISKTREE, STYPE_IPC, STYPE_SPECIAL};
-use smb_wire::rpc::{self, ServerFacts, Service, ShareFacts};
+use smb_wire::rpc::{Conversation, ServerFacts, Service, ShareFacts};
 use smb_wire::tree::ShareFlags;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use volume::Time;
 
 /// MS-SRVS 2.2.2.7.
@@ -22,16 +25,68 @@ const SV_TYPE_SERVER_NT: u32 = 0x0000_8000;
 
 pub(crate) struct Pipe {
     service: Service,
-    /// Answered and not read.
-    answer: Mutex<BytesMut>,
+    talk: Mutex<Talk>,
+}
+
+/// How far the talk over a pipe has come.
+struct Talk {
+    conversation: Conversation,
+    /// Answered and not read, one message for each PDU.
+    answers: VecDeque<Bytes>,
+    /// Bytes of these.
+    unread: usize,
+    /// Bytes of what is here of a request, and of the answers.
+    kept: Kept,
+}
+
+/// Bytes that one pipe keeps, counted among those of all pipes of its session.
+struct Kept {
+    bytes: usize,
+    of_session: Arc<AtomicUsize>,
+}
+
+impl Kept {
+    /// False, and nothing is changed, where that would be more than `most` for the session.
+    fn set(&mut self, bytes: usize, most: usize) -> bool {
+        let others = |all: usize| all - self.bytes;
+        let fits = |all| Some(others(all) + bytes).filter(|all| *all <= most || bytes <= self.bytes);
+        let done = self.of_session.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if done {
+            self.bytes = bytes;
+        }
+        done
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.of_session.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a look at a pipe sees.
+pub(crate) struct Sight {
+    /// The beginning of the first message.
+    pub(crate) data: Bytes,
+    pub(crate) message_bytes: usize,
+    pub(crate) messages: usize,
+    /// Of all messages.
+    pub(crate) bytes: usize,
 }
 
 impl Pipe {
     /// Opens a pipe by its name, with or without `\PIPE\` before; only those served are there.
-    pub(crate) fn open(name: &str) -> Option<Pipe> {
+    pub(crate) fn open(name: &str, caller: &Session) -> Option<Pipe> {
         let name = name.trim_start_matches('\\').to_ascii_lowercase();
         let name = name.strip_prefix("pipe\\").unwrap_or(&name);
-        Some(Pipe { service: Service::of_pipe(name)?, answer: Mutex::default() })
+        let service = Service::of_pipe(name)?;
+        let talk = Talk {
+            conversation: Conversation::new(service),
+            answers: VecDeque::new(),
+            unread: 0,
+            kept: Kept { bytes: 0, of_session: Arc::clone(&caller.pipe_bytes) },
+        };
+        Some(Pipe { service, talk: Mutex::new(talk) })
     }
 
     /// Refuses who may not ask here.
@@ -43,38 +98,66 @@ impl Pipe {
         }
     }
 
-    /// Takes one request PDU; its answer waits to be read.
-    pub(crate) fn write(&self, request: &[u8], server: &State, caller: &Session) -> Result<(), NtStatus> {
+    /// Takes one PDU; its answer waits to be read.
+    pub(crate) fn write(&self, pdu: &[u8], server: &State, caller: &Session) -> Result<(), NtStatus> {
         // A pipe may be older than that its user has left.
         self.admit(caller)?;
-        let answer = rpc::answer(self.service, request, &facts(server, caller));
         let most = match caller.nobodys {
-            true => limits::ANONYMOUS_PIPE_ANSWER_MAX_BYTES,
-            false => limits::PIPE_ANSWER_MAX_BYTES,
+            true => limits::ANONYMOUS_PIPES_MAX_BYTES,
+            false => limits::PIPES_MAX_BYTES,
         };
-        let mut waiting = self.answer.lock();
-        if waiting.len() + answer.len() > most {
+        let talk = &mut *self.talk.lock();
+        let answer = talk.conversation.answer(pdu, || facts(server, caller));
+        let more: usize = answer.iter().map(Vec::len).sum();
+        if !talk.keep(talk.unread + more, most) {
+            talk.conversation.refuse();
+            talk.keep_less(talk.unread);
             return Err(NtStatus::PIPE_BUSY);
         }
-        waiting.extend_from_slice(&answer);
+        talk.answers.extend(answer.into_iter().map(Bytes::from));
         Ok(())
     }
 
-    /// Reads up to `length` bytes of the answer, and whether more of it waits.
+    /// Reads up to `length` bytes of the next message, and whether more of it waits.
     pub(crate) fn read(&self, length: usize) -> Result<(Bytes, bool), NtStatus> {
-        let mut waiting = self.answer.lock();
-        if waiting.is_empty() {
-            return Err(NtStatus::PIPE_DISCONNECTED);
+        let talk = &mut *self.talk.lock();
+        let Some(message) = talk.answers.front_mut() else { return Err(NtStatus::PIPE_DISCONNECTED) };
+        let part = message.split_to(length.min(message.len()));
+        let more = !message.is_empty();
+        if !more {
+            talk.answers.pop_front();
         }
-        let taken = length.min(waiting.len());
-        let part = waiting.split_to(taken).freeze();
-        Ok((part, !waiting.is_empty()))
+        talk.keep_less(talk.unread - part.len());
+        Ok((part, more))
     }
 
-    /// Up to `length` bytes of what would be read, left there, and how many wait in all.
-    pub(crate) fn peek(&self, length: usize) -> (Bytes, usize) {
-        let waiting = self.answer.lock();
-        (Bytes::copy_from_slice(&waiting[..length.min(waiting.len())]), waiting.len())
+    /// What would be read, left there, up to `length` bytes of it.
+    pub(crate) fn peek(&self, length: usize) -> Sight {
+        let talk = self.talk.lock();
+        let first = talk.answers.front().cloned().unwrap_or_default();
+        Sight {
+            data: first.slice(..length.min(first.len())),
+            message_bytes: first.len(),
+            messages: talk.answers.len(),
+            bytes: talk.unread,
+        }
+    }
+}
+
+impl Talk {
+    /// Counts what is kept, with so many bytes of answers; false where that is more than `most` for the session.
+    fn keep(&mut self, unread: usize, most: usize) -> bool {
+        let fits = self.kept.set(self.conversation.kept() + unread, most);
+        if fits {
+            self.unread = unread;
+        }
+        fits
+    }
+
+    /// The same for what has become less, which fits.
+    fn keep_less(&mut self, unread: usize) {
+        let fits = self.keep(unread, 0);
+        debug_assert!(fits, "it is less than before");
     }
 }
 

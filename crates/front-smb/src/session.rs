@@ -28,7 +28,7 @@ use smb_wire::negotiate::Dialect;
 use smb_wire::{AccessMask, FileTime, NtStatus};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use volume::Time;
 
@@ -78,6 +78,8 @@ pub(crate) struct Session {
     apple: AtomicU64,
     trees: RwLock<HashMap<u32, Arc<Tree>>>,
     opens: RwLock<HashMap<u64, Arc<Open>>>,
+    /// What its pipes keep.
+    pub(crate) pipe_bytes: Arc<AtomicUsize>,
     channels: Mutex<Vec<(ConnectionId, Weak<Connection>)>>,
     next_tree: AtomicU32,
     gone: AtomicBool,
@@ -156,6 +158,7 @@ impl Session {
             apple: AtomicU64::new(0),
             trees: RwLock::default(),
             opens: RwLock::default(),
+            pipe_bytes: Arc::default(),
             channels: Mutex::new(vec![(new.connection.id, Arc::downgrade(&new.connection))]),
             next_tree: AtomicU32::new(1),
             gone: AtomicBool::new(false),
@@ -385,6 +388,7 @@ mod tests {
             sealing: None,
             trees: RwLock::default(),
             opens: RwLock::default(),
+            pipe_bytes: Arc::default(),
             channels: Mutex::new(vec![(ConnectionId(1), Weak::new())]),
             next_tree: AtomicU32::new(1),
             gone: AtomicBool::new(false),

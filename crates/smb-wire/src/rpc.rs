@@ -1,12 +1,12 @@
 //! The RPC services that clients ask on `IPC$` to browse a server, `srvsvc` (MS-SRVS) and `wkssvc` (MS-WKST), and to
 //! show names for SIDs, `lsarpc` (MS-LSAT, MS-LSAD) and `samr` (MS-SAMR), over DCE/RPC (C706, MS-RPCE).
 //!
-//! [`answer`] is a pure function from one request PDU to the bytes of its answer. Nothing is remembered
-//! between calls: the pipe says the interface, and a context handle says by itself what it is of.
-//! A bind with authentication is refused; the SMB session has authenticated the user already. Requests in
-//! several fragments are refused too: no request of these services is that long.
+//! A [`Conversation`] goes from one PDU to those of its answer. Nothing is remembered between calls: the pipe says
+//! the interface, and a context handle says by itself what it is of. Within a call the fragments are kept until it is
+//! whole (`fragments`). A bind with authentication is refused; the SMB session has authenticated the user already.
 
 pub mod accounts;
+mod fragments;
 mod handle;
 pub mod lsarpc;
 pub mod ndr;
@@ -17,6 +17,7 @@ pub mod wkssvc;
 
 pub use accounts::{Account, AccountFacts, Accounts};
 
+use fragments::Fragments;
 use ndr::{NdrReader, NdrWriter};
 use pdu::{Bind, Fault, PacketHeader, PacketType, Request};
 use std::sync::Arc;
@@ -111,20 +112,71 @@ pub struct ShareFacts {
     pub flags: u32,
 }
 
-/// Longest fragment that is sent or taken, in bytes: what Windows uses.
+/// Longest fragment that is sent, and that clients are told to send, in bytes: what Windows uses.
 pub const MAX_FRAGMENT_LEN: usize = 4280;
 
-/// Answers one PDU that was written to the pipe of `service`. The answer may be several PDUs, one after the
-/// other, each of at most [`MAX_FRAGMENT_LEN`] bytes; it is empty when the PDU has no answer.
-pub fn answer(service: Service, pdu: &[u8], facts: &ServerFacts) -> Vec<u8> {
-    let Ok((header, body)) = PacketHeader::decode(pdu) else {
-        return Fault::PROTOCOL_ERROR.encode(0, 0);
-    };
-    match header.packet_type {
-        PacketType::BIND | PacketType::ALTER_CONTEXT => answer_bind(service, &header, body),
-        PacketType::REQUEST => answer_request(service, &header, body, facts),
-        PacketType::AUTH3 | PacketType::CANCEL | PacketType::ORPHANED => Vec::new(),
-        _ => Fault::PROTOCOL_ERROR.encode(header.call_id, 0),
+/// Longest arguments of a request in several fragments, in bytes: a lookup of some 7,000 SIDs, more than an access list
+/// holds.
+pub const MAX_REQUEST_LEN: usize = 256 * 1024;
+
+/// One client's calls over one pipe.
+#[derive(Debug)]
+pub struct Conversation {
+    service: Service,
+    fragments: Fragments,
+}
+
+impl Conversation {
+    /// With the service that is behind the pipe.
+    pub fn new(service: Service) -> Self {
+        Self { service, fragments: Fragments::default() }
+    }
+
+    /// Answers one PDU that was written to the pipe; `facts` are asked for where a call is whole. The answer may be
+    /// several PDUs, each of at most [`MAX_FRAGMENT_LEN`] bytes, or none.
+    pub fn answer(&mut self, pdu: &[u8], facts: impl FnOnce() -> ServerFacts) -> Vec<Vec<u8>> {
+        let Ok((header, body)) = PacketHeader::decode(pdu) else {
+            return vec![Fault::PROTOCOL_ERROR.encode(0, 0)];
+        };
+        match header.packet_type {
+            PacketType::BIND | PacketType::ALTER_CONTEXT => vec![answer_bind(self.service, &header, body)],
+            PacketType::REQUEST => self.answer_request(&header, body, facts),
+            PacketType::ORPHANED => {
+                self.fragments.give_up(header.call_id);
+                Vec::new()
+            }
+            PacketType::AUTH3 | PacketType::CANCEL => Vec::new(),
+            _ => vec![Fault::PROTOCOL_ERROR.encode(header.call_id, 0)],
+        }
+    }
+
+    /// Bytes that are kept of a request which is not whole.
+    pub fn kept(&self) -> usize {
+        self.fragments.kept()
+    }
+
+    /// Lets go of it; what follows of that request gets no answer.
+    pub fn refuse(&mut self) {
+        self.fragments.refuse();
+    }
+
+    fn answer_request(
+        &mut self,
+        header: &PacketHeader,
+        body: &[u8],
+        facts: impl FnOnce() -> ServerFacts,
+    ) -> Vec<Vec<u8>> {
+        let Ok(request) = Request::decode(header, body) else {
+            return vec![Fault::PROTOCOL_ERROR.encode(header.call_id, 0)];
+        };
+        match self.fragments.join(header, &request) {
+            Ok(None) => Vec::new(),
+            Ok(Some(stub)) => match call(self.service, request.opnum, &stub, &facts()) {
+                Ok(result) => pdu::encode_response(header.call_id, request.context_id, &result),
+                Err(fault) => vec![fault.encode(header.call_id, request.context_id)],
+            },
+            Err(fault) => vec![fault.encode(header.call_id, request.context_id)],
+        }
     }
 }
 
@@ -138,25 +190,17 @@ fn answer_bind(service: Service, header: &PacketHeader, body: &[u8]) -> Vec<u8> 
     }
 }
 
-fn answer_request(service: Service, header: &PacketHeader, body: &[u8], facts: &ServerFacts) -> Vec<u8> {
-    let Ok(request) = Request::decode(header, body) else {
-        return Fault::PROTOCOL_ERROR.encode(header.call_id, 0);
-    };
-    if !header.is_whole() || header.auth_length != 0 {
-        return Fault::PROTOCOL_ERROR.encode(header.call_id, request.context_id);
-    }
-    let mut arguments = NdrReader::new(request.stub);
+/// Calls an operation with these arguments; gives its result.
+fn call(service: Service, opnum: u16, stub: &[u8], facts: &ServerFacts) -> Result<Vec<u8>, Fault> {
+    let mut arguments = NdrReader::new(stub);
     let mut result = NdrWriter::new();
-    let outcome = match service {
-        Service::Srvsvc => srvsvc::call(request.opnum, &mut arguments, facts, &mut result),
-        Service::Wkssvc => wkssvc::call(request.opnum, &mut arguments, facts, &mut result),
-        Service::Lsarpc => lsarpc::call(request.opnum, &mut arguments, facts, &mut result),
-        Service::Samr => samr::call(request.opnum, &mut arguments, facts, &mut result),
-    };
-    match outcome {
-        Ok(()) => pdu::encode_response(header.call_id, request.context_id, &result.finish()),
-        Err(fault) => fault.encode(header.call_id, request.context_id),
-    }
+    match service {
+        Service::Srvsvc => srvsvc::call(opnum, &mut arguments, facts, &mut result),
+        Service::Wkssvc => wkssvc::call(opnum, &mut arguments, facts, &mut result),
+        Service::Lsarpc => lsarpc::call(opnum, &mut arguments, facts, &mut result),
+        Service::Samr => samr::call(opnum, &mut arguments, facts, &mut result),
+    }?;
+    Ok(result.finish())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod locks;
 mod machine;
 mod notify;
 mod persistent;
+mod pipes;
 mod posix;
 mod quic;
 mod races;

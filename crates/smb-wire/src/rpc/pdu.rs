@@ -79,9 +79,14 @@ impl PacketHeader {
         Ok((header, body))
     }
 
-    /// Whether the PDU is a whole call.
-    pub fn is_whole(&self) -> bool {
-        self.flags & (FLAG_FIRST | FLAG_LAST) == FLAG_FIRST | FLAG_LAST
+    /// Whether a call begins here.
+    pub fn is_first(&self) -> bool {
+        self.flags & FLAG_FIRST != 0
+    }
+
+    /// Whether it ends here.
+    pub fn is_last(&self) -> bool {
+        self.flags & FLAG_LAST != 0
     }
 }
 
@@ -255,23 +260,25 @@ impl<'a> Request<'a> {
 }
 
 /// The result of a call, in as many fragments as it takes.
-pub fn encode_response(call_id: u32, context_id: u16, stub: &[u8]) -> Vec<u8> {
+pub fn encode_response(call_id: u32, context_id: u16, stub: &[u8]) -> Vec<Vec<u8>> {
     const CHUNK: usize = MAX_FRAGMENT_LEN - CALL_HEAD_LEN;
-    let mut out = Vec::new();
+    let mut fragments = Vec::with_capacity(stub.len() / CHUNK + 1);
     let mut at = 0;
     loop {
         let chunk = &stub[at..stub.len().min(at + CHUNK)];
         let is_last = at + chunk.len() == stub.len();
         let flags = if at == 0 { FLAG_FIRST } else { 0 } | if is_last { FLAG_LAST } else { 0 };
+        let mut out = Vec::with_capacity(CALL_HEAD_LEN + chunk.len());
         let start = begin(PacketType::RESPONSE, flags, call_id, &mut out);
         out.size32(stub.len() - at);
         out.u16(context_id);
         out.u16(0);
         out.bytes(chunk);
         end(start, &mut out);
+        fragments.push(out);
         at += chunk.len();
         if is_last {
-            return out;
+            return fragments;
         }
     }
 }
@@ -285,6 +292,8 @@ impl Fault {
     pub const NO_SUCH_OPERATION: Self = Self(0x1C01_0002);
     /// `nca_s_proto_error`: the PDU breaks the protocol.
     pub const PROTOCOL_ERROR: Self = Self(0x1C01_000B);
+    /// `nca_s_fault_remote_no_memory`: there is no room for the call.
+    pub const NO_MEMORY: Self = Self(0x1C00_001B);
     /// `RPC_X_BAD_STUB_DATA`: the arguments cannot be read.
     pub const BAD_ARGUMENTS: Self = Self(0x0000_06F7);
 

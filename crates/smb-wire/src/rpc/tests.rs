@@ -1,5 +1,7 @@
 //! Calls as a client makes them, and what comes back.
 
+mod fragments;
+
 use super::*;
 use crate::{
     cursor::{Put, Reader},
@@ -7,6 +9,11 @@ use crate::{
     status::NtStatus,
 };
 use proptest::prelude::*;
+
+const FIRST: u8 = 1;
+const LAST: u8 = 2;
+/// The number of every call.
+const CALL: u32 = 77;
 
 fn facts() -> ServerFacts {
     let share = |name: &str, share_type| ShareFacts {
@@ -50,12 +57,21 @@ fn facts() -> ServerFacts {
 }
 
 fn pdu(packet_type: PacketType, body: &[u8]) -> Vec<u8> {
-    let mut out = vec![5, 0, packet_type.0, 3, 0x10, 0, 0, 0];
+    fragment(packet_type, FIRST | LAST, CALL, body)
+}
+
+fn fragment(packet_type: PacketType, flags: u8, call_id: u32, body: &[u8]) -> Vec<u8> {
+    let mut out = vec![5, 0, packet_type.0, flags, 0x10, 0, 0, 0];
     out.size16(16 + body.len());
     out.u16(0);
-    out.u32(77);
+    out.u32(call_id);
     out.bytes(body);
     out
+}
+
+/// The answer to one PDU, its own PDUs one after the other.
+fn answer(service: Service, pdu: &[u8], facts: &ServerFacts) -> Vec<u8> {
+    Conversation::new(service).answer(pdu, || facts.clone()).concat()
 }
 
 fn bind(interface: &pdu::Syntax, transfer: &pdu::Syntax) -> Vec<u8> {
@@ -74,12 +90,17 @@ fn bind(interface: &pdu::Syntax, transfer: &pdu::Syntax) -> Vec<u8> {
 }
 
 fn request(opnum: u16, stub: &[u8]) -> Vec<u8> {
+    part(FIRST | LAST, CALL, opnum, stub)
+}
+
+/// A fragment of a request.
+fn part(flags: u8, call_id: u32, opnum: u16, stub: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     body.u32(0);
     body.u16(0);
     body.u16(opnum);
     body.bytes(stub);
-    pdu(PacketType::REQUEST, &body)
+    fragment(PacketType::REQUEST, flags, call_id, &body)
 }
 
 /// The result of a bind: result, reason.

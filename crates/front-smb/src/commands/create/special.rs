@@ -23,8 +23,9 @@ pub(super) fn open_pipe(
     if decoded.impersonation_level > IMPERSONATION_MAX {
         return Err(NtStatus::BAD_IMPERSONATION_LEVEL);
     }
-    let pipe = Pipe::open(&decoded.name).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    pipe.admit(request.session()?)?;
+    let caller = request.session()?;
+    let pipe = Pipe::open(&decoded.name, caller).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    pipe.admit(caller)?;
     open_special(request, tree, decoded, Kind::Pipe(pipe), FileAttributes::NORMAL)
 }
 

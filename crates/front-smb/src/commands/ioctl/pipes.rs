@@ -28,13 +28,13 @@ pub(super) fn peek(request: &Request, decoded: &IoctlRequest) -> Result<Output, 
     let Some(room) = (decoded.max_output_response as usize).checked_sub(PEEK_HEAD_BYTES) else {
         return Err(NtStatus::INFO_LENGTH_MISMATCH);
     };
-    let (data, waiting) = pipe.peek(room);
-    let mut bytes = Vec::with_capacity(PEEK_HEAD_BYTES + data.len());
-    let messages = u32::from(waiting > 0);
-    for word in [CONNECTED, waiting as u32, messages, waiting as u32] {
+    let seen = pipe.peek(room);
+    let mut bytes = Vec::with_capacity(PEEK_HEAD_BYTES + seen.data.len());
+    for word in [CONNECTED, seen.bytes as u32, seen.messages as u32, seen.message_bytes as u32] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
-    bytes.extend_from_slice(&data);
-    let status = if data.len() < waiting { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
+    bytes.extend_from_slice(&seen.data);
+    let more = seen.data.len() < seen.message_bytes;
+    let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
     Ok(Output { status, bytes })
 }

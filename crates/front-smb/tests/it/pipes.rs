@@ -1,0 +1,165 @@
+//! Named pipes of `IPC$`: RPC requests in fragments, and what a pipe keeps.
+
+use crate::site::{ALICE, Site, User};
+use front_smb::limits;
+use smb_raw::requests;
+use smb_wire::ioctl::{Fsctl, IoctlResponse};
+use smb_wire::read::ReadResponse;
+use smb_wire::rpc::MAX_FRAGMENT_LEN;
+use smb_wire::sid::Sid;
+use smb_wire::{FileId, NtStatus};
+
+const FIRST: u8 = 1;
+const LAST: u8 = 2;
+/// Head of a request, bytes.
+const HEAD_BYTES: usize = 24;
+/// Packet types.
+const RESPONSE: u8 = 2;
+
+/// LsarLookupSids, LsarOpenPolicy2.
+const LOOKUP_SIDS: u16 = 15;
+const OPEN_POLICY: u16 = 44;
+/// NetrServerGetInfo.
+const SERVER_GET_INFO: u16 = 21;
+
+/// A fragment of an RPC request.
+fn fragment(flags: u8, opnum: u16, arguments: &[u8]) -> Vec<u8> {
+    let length = (HEAD_BYTES + arguments.len()) as u16;
+    let mut pdu = vec![5, 0, 0, flags, 0x10, 0, 0, 0];
+    pdu.extend_from_slice(&length.to_le_bytes());
+    pdu.extend_from_slice(&[0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    pdu.extend_from_slice(&opnum.to_le_bytes());
+    [&pdu, arguments].concat()
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// The arguments of NetrServerGetInfo.
+fn server_info() -> Vec<u8> {
+    words(&[0, 100])
+}
+
+/// A user of `IPC$`.
+async fn caller(site: &Site) -> User {
+    let mut user = site.log_in(&ALICE).await;
+    let reply = user.client.call(&user.session, 0, &requests::tree_connect("IPC$")).await.unwrap();
+    user.tree = reply.header.tree_id;
+    user
+}
+
+/// The next message of a pipe, or a part of it.
+async fn read(user: &mut User, pipe: FileId, length: u32) -> Result<(Vec<u8>, NtStatus), NtStatus> {
+    let reply = user.call(&requests::read(pipe, 0, length)).await.unwrap();
+    match reply.status() {
+        status @ (NtStatus::SUCCESS | NtStatus::BUFFER_OVERFLOW) => {
+            Ok((ReadResponse::decode(&reply.message).unwrap().data.to_vec(), status))
+        }
+        status => Err(status),
+    }
+}
+
+/// The result of a call in one fragment.
+async fn call(user: &mut User, pipe: FileId, opnum: u16, arguments: &[u8]) -> Vec<u8> {
+    let request = fragment(FIRST | LAST, opnum, arguments);
+    let reply = user.call(&requests::ioctl(pipe, Fsctl::PIPE_TRANSCEIVE, &request)).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::SUCCESS);
+    let output = IoctlResponse::decode(&reply.message).unwrap().output;
+    assert_eq!(output[2], RESPONSE);
+    output[HEAD_BYTES..].to_vec()
+}
+
+/// As Explorer asks for the names in a long access list: the fragments are written one after the other, then the
+/// answer is read, one fragment at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_sids_are_looked_up_at_once() {
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let pipe = alice.open(&requests::open("lsarpc")).await;
+    let opened = call(&mut alice, pipe, OPEN_POLICY, &[]).await;
+    let mut arguments = opened[..20].to_vec();
+    let sids: Vec<Sid> = (0..1000).map(|number| Sid::unix_user(70_000 + number)).collect();
+    arguments.extend(words(&[1000, 1, 1000]));
+    arguments.extend(words(&[1; 1000]));
+    for sid in &sids {
+        arguments.extend(words(&[sid.sub_authorities().len() as u32]));
+        sid.encode(&mut arguments);
+    }
+    arguments.extend(words(&[0, 0, 1, 0]));
+    let chunks: Vec<&[u8]> = arguments.chunks(MAX_FRAGMENT_LEN - HEAD_BYTES).collect();
+    assert!(chunks.len() > 4);
+    for (at, chunk) in chunks.iter().enumerate() {
+        let flags = if at == 0 { FIRST } else { 0 } | if at + 1 == chunks.len() { LAST } else { 0 };
+        let written = alice.status(&requests::write(pipe, 0, &fragment(flags, LOOKUP_SIDS, chunk))).await;
+        assert_eq!(written, NtStatus::SUCCESS);
+    }
+    let mut result = Vec::new();
+    loop {
+        // A message in two parts: the second is told of.
+        let (head, more) = read(&mut alice, pipe, 100).await.unwrap();
+        assert_eq!((head[2], more), (RESPONSE, NtStatus::BUFFER_OVERFLOW));
+        let (rest, more) = read(&mut alice, pipe, 65_536).await.unwrap();
+        assert_eq!(more, NtStatus::SUCCESS);
+        let pdu = [head, rest].concat();
+        assert_eq!(pdu.len(), usize::from(u16::from_le_bytes([pdu[8], pdu[9]])), "a PDU for each message");
+        result.extend_from_slice(&pdu[HEAD_BYTES..]);
+        if pdu[3] & LAST != 0 {
+            break;
+        }
+    }
+    let text = String::from_utf16_lossy(
+        &result.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit)).collect::<Vec<_>>(),
+    );
+    for number in [70_000, 70_500, 70_999] {
+        assert!(text.contains(&number.to_string()), "{number}");
+    }
+}
+
+/// What is not read and what is not whole counts for all pipes of the session together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pipes_of_a_session_keep_only_so_much() {
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let chunk = vec![0; 60_000];
+    let (mut pipes, mut kept) = (Vec::new(), 0);
+    let refused = loop {
+        let pipe = alice.open(&requests::open("srvsvc")).await;
+        match alice.status(&requests::write(pipe, 0, &fragment(FIRST, SERVER_GET_INFO, &chunk))).await {
+            NtStatus::SUCCESS => kept += chunk.len(),
+            NtStatus::PIPE_BUSY => break pipe,
+            status => panic!("{status}"),
+        }
+        pipes.push(pipe);
+    };
+    let most = limits::PIPES_MAX_BYTES;
+    assert!((most / 2..=most).contains(&kept), "{kept}");
+    // Another session has its own.
+    let mut other = caller(&site).await;
+    let pipe = other.open(&requests::open("srvsvc")).await;
+    call(&mut other, pipe, SERVER_GET_INFO, &server_info()).await;
+    // One that is closed makes room.
+    assert_eq!(alice.status(&requests::close(pipes[0])).await, NtStatus::SUCCESS);
+    call(&mut alice, refused, SERVER_GET_INFO, &server_info()).await;
+    alice.tree = 0;
+    assert_eq!(alice.status(&requests::logoff()).await, NtStatus::SUCCESS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_at_a_pipe_tells_of_its_messages() {
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let pipe = alice.open(&requests::open("srvsvc")).await;
+    let request = fragment(FIRST | LAST, SERVER_GET_INFO, &server_info());
+    for _ in 0..2 {
+        assert_eq!(alice.status(&requests::write(pipe, 0, &request)).await, NtStatus::SUCCESS);
+    }
+    let reply = alice.call(&requests::ioctl(pipe, Fsctl::PIPE_PEEK, &[])).await.unwrap();
+    let seen = IoctlResponse::decode(&reply.message).unwrap().output;
+    let word = |at: usize| u32::from_le_bytes(seen[at..at + 4].try_into().unwrap()) as usize;
+    let message = seen.len() - 16;
+    // Connected, bytes in all, messages, bytes of the first.
+    assert_eq!([word(0), word(4), word(8), word(12)], [3, 2 * message, 2, message]);
+    assert_eq!(read(&mut alice, pipe, 65_536).await.unwrap(), (seen[16..].to_vec(), NtStatus::SUCCESS));
+    assert_eq!(read(&mut alice, pipe, 65_536).await.unwrap().0.len(), message);
+}
