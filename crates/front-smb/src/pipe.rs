@@ -64,6 +64,12 @@ impl Drop for Kept {
     }
 }
 
+/// What is behind a pipe of this name, with or without `\PIPE\` before.
+pub(crate) fn service_of(name: &str) -> Option<Service> {
+    let name = name.trim_start_matches('\\').to_ascii_lowercase();
+    Service::of_pipe(name.strip_prefix("pipe\\").unwrap_or(&name))
+}
+
 /// What a look at a pipe sees.
 pub(crate) struct Sight {
     /// The beginning of the first message.
@@ -75,11 +81,9 @@ pub(crate) struct Sight {
 }
 
 impl Pipe {
-    /// Opens a pipe by its name, with or without `\PIPE\` before; only those served are there.
+    /// Opens a pipe by its name; only those served are there.
     pub(crate) fn open(name: &str, caller: &Session) -> Option<Pipe> {
-        let name = name.trim_start_matches('\\').to_ascii_lowercase();
-        let name = name.strip_prefix("pipe\\").unwrap_or(&name);
-        let service = Service::of_pipe(name)?;
+        let service = service_of(name)?;
         let talk = Talk {
             conversation: Conversation::new(service),
             answers: VecDeque::new(),

@@ -163,3 +163,30 @@ async fn a_look_at_a_pipe_tells_of_its_messages() {
     assert_eq!(read(&mut alice, pipe, 65_536).await.unwrap(), (seen[16..].to_vec(), NtStatus::SUCCESS));
     assert_eq!(read(&mut alice, pipe, 65_536).await.unwrap().0.len(), message);
 }
+
+/// Only what is served can be waited for, and nothing else ever comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_pipe_is_told_whether_it_is_there() {
+    let wait = |name: &str, file: FileId| {
+        let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        // No time is named: for ever.
+        let input = [&[0; 8][..], &(name.len() as u32).to_le_bytes(), &[0, 0], &name].concat();
+        requests::ioctl(file, Fsctl::PIPE_WAIT, &input)
+    };
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let own = alice.open(&requests::open("srvsvc")).await;
+    for (name, file, expect) in [
+        ("srvsvc", FileId::RELATED, NtStatus::SUCCESS),
+        ("LSARPC", FileId::RELATED, NtStatus::SUCCESS),
+        ("spoolss", FileId::RELATED, NtStatus::OBJECT_NAME_NOT_FOUND),
+        ("", FileId::RELATED, NtStatus::OBJECT_NAME_NOT_FOUND),
+        ("srvsvc", own, NtStatus::INVALID_PARAMETER),
+    ] {
+        assert_eq!(alice.status(&wait(name, file)).await, expect, "{name}");
+    }
+    let short = requests::ioctl(FileId::RELATED, Fsctl::PIPE_WAIT, &[0; 13]);
+    assert_eq!(alice.status(&short).await, NtStatus::INVALID_PARAMETER);
+    let mut on_disk = site.log_in(&ALICE).await;
+    assert_eq!(on_disk.status(&wait("srvsvc", FileId::RELATED)).await, NtStatus::INVALID_DEVICE_REQUEST);
+}

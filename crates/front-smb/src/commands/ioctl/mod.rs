@@ -123,13 +123,12 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStat
     match decoded.ctl_code {
         // No namespace of DFS is served: clients take the path as it is.
         Fsctl::DFS_GET_REFERRALS | Fsctl::DFS_GET_REFERRALS_EX => Err(NtStatus::FS_DRIVER_REQUIRED),
-        // It is about the server, not a file (MS-SMB2 3.3.5.15).
-        Fsctl::QUERY_NETWORK_INTERFACE_INFO if decoded.file_id != FileId::RELATED => {
+        // They are about the server, not a file (MS-SMB2 3.3.5.15).
+        Fsctl::QUERY_NETWORK_INTERFACE_INFO | Fsctl::PIPE_WAIT if decoded.file_id != FileId::RELATED => {
             Err(NtStatus::INVALID_PARAMETER)
         }
         Fsctl::QUERY_NETWORK_INTERFACE_INFO => Output::of(interfaces::answer(request, room).await?),
-        // The pipes that are served are always there.
-        Fsctl::PIPE_WAIT => Output::empty(),
+        Fsctl::PIPE_WAIT => pipes::wait(request, decoded),
         Fsctl::PIPE_TRANSCEIVE => pipes::transceive(request, decoded),
         Fsctl::PIPE_PEEK => pipes::peek(request, decoded),
         Fsctl::SRV_REQUEST_RESUME_KEY => copy_chunk::resume_key(request, decoded),

@@ -2,14 +2,29 @@
 
 use super::Output;
 use crate::open::Kind;
+use crate::pipe;
 use crate::request::Request;
 use smb_wire::NtStatus;
 use smb_wire::ioctl::IoctlRequest;
+use smb_wire::ioctl::control::PipeWaitRequest;
 
 /// A pipe with both ends there (MS-FSCC 2.3.48, FILE_PIPE_CONNECTED_STATE).
 const CONNECTED: u32 = 3;
 /// The answer to a look without its data, bytes.
 const PEEK_HEAD_BYTES: usize = 16;
+
+/// Waits until a pipe can be opened. Those that are served always can, and of others there is nothing to wait for
+/// (MS-FSCC 2.3.50).
+pub(super) fn wait(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
+    if request.tree()?.share().is_some() {
+        return Err(NtStatus::INVALID_DEVICE_REQUEST);
+    }
+    let wanted = PipeWaitRequest::decode(&decoded.input).map_err(|error| error.status())?;
+    match pipe::service_of(&wanted.name) {
+        Some(_) => Output::empty(),
+        None => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+    }
+}
 
 /// Writes a request and reads its answer.
 pub(super) fn transceive(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
