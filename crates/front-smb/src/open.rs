@@ -165,6 +165,27 @@ pub(crate) struct Walk {
     pub(crate) found: bool,
 }
 
+impl Walk {
+    pub(crate) fn new(cursor: vfs::DirCursor, pattern: &str) -> Walk {
+        let mut walk = Walk { cursor, pattern: Pattern::new(""), found: false };
+        walk.look_for(pattern);
+        walk
+    }
+
+    /// From the beginning again. A name without wildcards is one name: the volume is asked for that.
+    pub(crate) fn look_for(&mut self, pattern: &str) {
+        self.pattern = Pattern::new(pattern);
+        self.cursor.only(Some(pattern).filter(|_| self.pattern.is_literal()));
+        self.found = false;
+    }
+
+    /// From the beginning again, with the same pattern.
+    pub(crate) fn restart(&mut self) {
+        self.cursor.restart();
+        self.found = false;
+    }
+}
+
 impl Open {
     /// The file behind it; a pipe is none.
     pub(crate) fn file(&self) -> Result<&Arc<FileOpen>, NtStatus> {

@@ -40,6 +40,8 @@ pub enum Links {
 pub struct DirCursor {
     open: Arc<Open>,
     links: Links,
+    /// The walk is for this name alone, see [`DirCursor::only`].
+    only: Option<Box<str>>,
     ready: VecDeque<Ready>,
     /// When the present page was read, see [`crate::index::DirIndexes::begin`].
     as_of: u64,
@@ -71,7 +73,7 @@ impl Ready {
 
 impl DirCursor {
     pub(crate) fn new(open: Arc<Open>, links: Links) -> DirCursor {
-        DirCursor { open, links, ready: VecDeque::new(), as_of: 0, at: At::Start }
+        DirCursor { open, links, only: None, ready: VecDeque::new(), as_of: 0, at: At::Start }
     }
 
     /// Leaves out what was removed since the present page was read, as far as that is remembered: for the beginning of
@@ -141,6 +143,13 @@ impl DirCursor {
         Ok(())
     }
 
+    /// From the beginning again, for what bears this name alone, as it is spelled or else in another case; `None`: for
+    /// all. The directory is not walked through for one name, however large it is.
+    pub fn only(&mut self, name: Option<&str>) {
+        self.only = name.map(Box::from);
+        self.restart();
+    }
+
     /// From the beginning again, with fresh answers of the volume.
     pub fn restart(&mut self) {
         self.ready.clear();
@@ -182,10 +191,11 @@ impl DirCursor {
 
     async fn fill(&mut self, cx: &Cx) -> Result<()> {
         while self.ready.is_empty() {
-            let cursor = match &self.at {
-                At::Start => None,
-                At::Page(next) => Some(next.clone()),
-                At::End => return Ok(()),
+            let cursor = match (&self.at, self.only.clone()) {
+                (At::Start, Some(name)) => return self.find(cx, &name).await,
+                (At::Start, None) => None,
+                (At::Page(next), _) => Some(next.clone()),
+                (At::End, _) => return Ok(()),
             };
             let (first, dir) = (cursor.is_none(), self.open.path()?);
             let core = self.open.core.clone();
@@ -194,34 +204,63 @@ impl DirCursor {
             let page = match first {
                 true => {
                     // Both at once: a far origin answers them in one round trip.
-                    let above = dir.parent().unwrap_or_else(|| dir.clone());
-                    let (page, above) =
-                        tokio::join!(core.volume.list(cx, &dir, how), core.volume.stat(cx, &above));
+                    let (page, above) = tokio::join!(core.volume.list(cx, &dir, how), self.above(cx, &dir));
                     let (page, above) = (page?, above?);
                     let this = match page.dir {
                         Some(attr) => attr,
                         None => self.open.attr(cx).await?,
                     };
-                    for (name, attr) in [(".", this), ("..", above)] {
-                        let entry = DirEntry { name: name.into(), attr, leads_to_dir: false };
-                        // Whoever may list a directory may see it, and that it is somewhere.
-                        self.ready.push_back(Ready { entry, leads_to: None, allowed: Some(Access::all()) });
-                    }
+                    self.add_dots(".", this);
+                    self.add_dots("..", above);
                     page
                 }
                 false => core.volume.list(cx, &dir, how).await?,
             };
             for entry in page.entries {
-                let led_to = self.led_to(cx, &entry).await?;
-                let leads_to_dir = led_to.as_ref().is_some_and(|(_, attr)| attr.is_dir());
-                let followed = led_to.filter(|_| self.links == Links::Followed);
-                let attr = followed.as_ref().map_or(entry.attr, |(_, attr)| *attr);
-                let leads_to = followed.map(|(path, _)| path);
-                let entry = DirEntry { name: entry.name, attr, leads_to_dir };
-                self.ready.push_back(Ready { entry, leads_to, allowed: None });
+                self.add(cx, entry).await?;
             }
             self.at = page.next.map_or(At::End, At::Page);
         }
+        Ok(())
+    }
+
+    /// Looks for the one name that is wanted.
+    async fn find(&mut self, cx: &Cx, name: &str) -> Result<()> {
+        let dir = self.open.path()?;
+        self.as_of = self.open.core.indexes.lock().begin();
+        match name {
+            "." => self.add_dots(".", self.open.attr(cx).await?),
+            ".." => self.add_dots("..", self.above(cx, &dir).await?),
+            name => {
+                if let Some(entry) = self.open.core.find_in(cx, &dir, name).await? {
+                    self.add(cx, entry).await?;
+                }
+            }
+        }
+        self.at = At::End;
+        Ok(())
+    }
+
+    /// What `..` is.
+    async fn above(&self, cx: &Cx, dir: &VPath) -> Result<Attr> {
+        let above = dir.parent().unwrap_or_else(|| dir.clone());
+        Ok(self.open.core.volume.stat(cx, &above).await?)
+    }
+
+    /// Whoever may list a directory may see it, and that it is somewhere.
+    fn add_dots(&mut self, name: &str, attr: Attr) {
+        let entry = DirEntry { name: name.into(), attr, leads_to_dir: false };
+        self.ready.push_back(Ready { entry, leads_to: None, allowed: Some(Access::all()) });
+    }
+
+    async fn add(&mut self, cx: &Cx, entry: Entry) -> Result<()> {
+        let led_to = self.led_to(cx, &entry).await?;
+        let leads_to_dir = led_to.as_ref().is_some_and(|(_, attr)| attr.is_dir());
+        let followed = led_to.filter(|_| self.links == Links::Followed);
+        let attr = followed.as_ref().map_or(entry.attr, |(_, attr)| *attr);
+        let leads_to = followed.map(|(path, _)| path);
+        let entry = DirEntry { name: entry.name, attr, leads_to_dir };
+        self.ready.push_back(Ready { entry, leads_to, allowed: None });
         Ok(())
     }
 

@@ -146,7 +146,7 @@ pub fn is_valid_smb(name: &str) -> bool {
 }
 
 /// The inverse of [`to_smb`] for one component.
-fn stored(name: &str) -> Cow<'_, str> {
+pub(crate) fn stored(name: &str) -> Cow<'_, str> {
     let private = |c: char| ('\u{F001}'..='\u{F029}').contains(&c);
     if !name.contains(private) {
         return Cow::Borrowed(name);

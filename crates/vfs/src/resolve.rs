@@ -12,7 +12,7 @@ use crate::vfs::SYMLINKS_MAX;
 use crate::{Error, Result, Rights, Stop, names};
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{Attr, Cx, ErrorKind, Kind, ListHow, VPath};
+use volume::{Attr, Cx, Entry, ErrorKind, Kind, ListHow, VPath};
 
 /// Most times a path is looked at anew because a link or another spelling was found on the way.
 const STEPS_MAX: usize = 4 * SYMLINKS_MAX;
@@ -88,6 +88,27 @@ impl Core {
         }
         // Names that change as fast as they are looked up.
         Err(Error::Volume(volume::Error::new(ErrorKind::Busy, "look up", path)))
+    }
+
+    /// One name of a directory that is there, whatever case it is asked for in: in the origin's spelling, with what
+    /// bears it. A link is not followed. `None`: it is in no spelling there.
+    pub(crate) async fn find_in(&self, cx: &Cx, dir: &VPath, name: &str) -> Result<Option<Entry>> {
+        let how = Lookup { case_sensitive: false, follow: false, stop: false, rights: None };
+        // A name that no path can hold is nowhere.
+        let Ok(path) = dir.join(&names::stored(name)) else { return Ok(None) };
+        let (path, attr) = match self.resolve(cx, &path, how).await?.found() {
+            // A link has come to be in the directory's place, and leads elsewhere.
+            Ok((path, _)) if path.parent().as_ref() != Some(dir) => return Ok(None),
+            Ok(found) => found,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let name = match self.caps.case_sensitive {
+            true => Some(path.name().into()),
+            // The origin took it in the spelling in which it was asked for.
+            false => self.spelling(cx, dir, path.name()).await?,
+        };
+        Ok(name.map(|name| Entry { name, attr }))
     }
 
     /// One look at a whole path; `None` when it leads nowhere as it is spelled.
@@ -177,9 +198,24 @@ impl Core {
         if !self.may_differ(name, how) {
             return Ok(None);
         }
-        if let Some(known) = self.known(dir, name, how) {
-            return Ok(known);
+        match self.known(dir, name, how) {
+            Some(known) => Ok(known),
+            None => self.read_spelling(cx, dir, name).await,
         }
+    }
+
+    /// The stored spelling of a name that is there.
+    async fn spelling(&self, cx: &Cx, dir: &VPath, name: &str) -> Result<Option<Arc<str>>> {
+        let known = self.indexes.lock().find(dir, name, Instant::now(), self.trust());
+        match known.flatten() {
+            Some(known) => Ok(Some(known)),
+            // An index that does not have it is out of date.
+            None => self.read_spelling(cx, dir, name).await,
+        }
+    }
+
+    /// The same, by the directory as it is now.
+    async fn read_spelling(&self, cx: &Cx, dir: &VPath, name: &str) -> Result<Option<Arc<str>>> {
         let began = self.indexes.lock().begin();
         let names = self.read_names(cx, dir).await?;
         // The very name has come to be meanwhile: that is for the next look at it.

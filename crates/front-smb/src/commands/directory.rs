@@ -8,7 +8,6 @@ use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
 use crate::status::failed;
-use smb_core::wildcard::Pattern;
 use smb_wire::create::apple::AppleServerCapabilities;
 use smb_wire::fscc::FileAttributes;
 use smb_wire::fscc::directory::{AppleAttributes, DirectoryClass, DirectoryEntry, DirectoryPage};
@@ -178,19 +177,10 @@ fn begin<'a>(
     let reopen = decoded.flags.contains(QueryDirectoryFlags::REOPEN);
     let restart = decoded.flags.contains(QueryDirectoryFlags::RESTART_SCANS);
     match place {
-        Some(walk) if !reopen => {
-            if restart {
-                walk.cursor.restart();
-                walk.found = false;
-                if !decoded.pattern.is_empty() {
-                    walk.pattern = Pattern::new(pattern);
-                }
-            }
-        }
-        _ => {
-            let cursor = file.vfs.list(links).map_err(failed)?;
-            *place = Some(Walk { cursor, pattern: Pattern::new(pattern), found: false });
-        }
+        Some(walk) if !reopen && restart && decoded.pattern.is_empty() => walk.restart(),
+        Some(walk) if !reopen && restart => walk.look_for(pattern),
+        Some(_) if !reopen => {}
+        _ => *place = Some(Walk::new(file.vfs.list(links).map_err(failed)?, pattern)),
     }
     place.as_mut().ok_or(NtStatus::INVALID_PARAMETER)
 }

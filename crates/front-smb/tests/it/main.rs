@@ -12,6 +12,7 @@ mod hostile;
 mod interfaces;
 mod kerberos;
 mod leases;
+mod listing;
 mod locks;
 mod machine;
 mod notify;

@@ -3,7 +3,7 @@
 mod domain;
 mod groups;
 mod guests;
-mod hiding;
+pub(crate) mod hiding;
 
 use crate::fsctl::{control, itself, link as link_to};
 use crate::site::{ALICE, BOB, Site, User};

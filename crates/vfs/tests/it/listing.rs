@@ -1,6 +1,6 @@
 use crate::tools::{DELETE, LOOK, READ, Site, site, word};
 use testkit::ease::{apply, cx, mkdir, p, put};
-use testkit::{MemConfig, MemVolume};
+use testkit::{MemConfig, MemVolume, Op};
 use vfs::{DirCursor, Links, RenameHow, Vfs, VfsConfig};
 use volume::Change;
 
@@ -28,6 +28,60 @@ async fn pages_are_walked_through_and_walked_again() {
     put(&*site.mem, "dir/f", "").await;
     cursor.restart();
     assert_eq!(rest(&mut cursor).await.len(), 8);
+}
+
+#[tokio::test]
+async fn one_name_is_found_in_any_case_and_the_directory_is_not_walked_through() {
+    let mem = MemVolume::with(MemConfig { page_entries: 2, ..MemConfig::default() });
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
+    mkdir(&*site.mem, "dir").await;
+    for name in ["a", "b", "Name", "a:b", "x", "X"] {
+        put(&*site.mem, &format!("dir/{name}"), name).await;
+    }
+    let mut cursor = site.open("dir", READ).await.list(Links::Followed).unwrap();
+    site.mem.counts().reset();
+    let is_there = [(".", "."), ("..", ".."), ("Name", "Name"), ("x", "x"), ("X", "X")];
+    for (asked, name) in is_there.into_iter().chain([("a\u{F022}b", "a:b")]) {
+        cursor.only(Some(asked));
+        assert_eq!(rest(&mut cursor).await, [name]);
+        assert!(cursor.next(&cx()).await.unwrap().is_none());
+        cursor.restart();
+        assert_eq!(rest(&mut cursor).await, [name]);
+    }
+    assert_eq!(site.mem.counts().of(Op::List), 0);
+    // Another case: the names are read once, and known from then on.
+    for (asked, names) in [("NAME", vec!["Name"]), ("naMe", vec!["Name"]), ("none", vec![]), ("B", vec!["b"])]
+    {
+        cursor.only(Some(asked));
+        assert_eq!(rest(&mut cursor).await, names, "{asked}");
+    }
+    assert_eq!(site.mem.counts().of(Op::List), 3, "six names, two on a page");
+    for no_name in ["", "a/b", "no\0name", &"n".repeat(300)] {
+        cursor.only(Some(no_name));
+        assert!(rest(&mut cursor).await.is_empty(), "{no_name:?}");
+    }
+    cursor.only(None);
+    assert_eq!(rest(&mut cursor).await.len(), 8);
+}
+
+#[tokio::test]
+async fn one_name_is_told_as_an_origin_without_case_has_it() {
+    let mut config = MemConfig::default();
+    config.caps.case_sensitive = false;
+    let mem = MemVolume::with(config);
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
+    put(&*site.mem, "Name", "").await;
+    let mut cursor = site.open("", READ).await.list(Links::Followed).unwrap();
+    for asked in ["NAME", "name", "Name"] {
+        cursor.only(Some(asked));
+        assert_eq!(rest(&mut cursor).await, ["Name"]);
+    }
+    assert_eq!(site.mem.counts().of(Op::List), 1);
+    // What others make is not in what is known of the names yet.
+    site.mem.mute(true);
+    put(&*site.mem.other(), "Later", "").await;
+    cursor.only(Some("LATER"));
+    assert_eq!(rest(&mut cursor).await, ["Later"]);
 }
 
 #[tokio::test]
@@ -80,6 +134,11 @@ async fn links_show_what_they_lead_to() {
         kinds,
         [(".", true), ("..", true), ("l1", true), ("l2", false), ("l3", false), ("real", true)]
     );
+    // Alone no other than among the rest.
+    for (name, dir) in [("l1", true), ("l2", false), ("L3", false)] {
+        cursor.only(Some(name));
+        assert_eq!(cursor.next(&cx()).await.unwrap().unwrap().attr.is_dir(), dir, "{name}");
+    }
 }
 
 #[tokio::test]

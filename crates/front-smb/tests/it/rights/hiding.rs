@@ -5,7 +5,7 @@ use smb_wire::query_directory::QueryDirectoryResponse;
 use smb_wire::tree::{ShareFlags, TreeConnectResponse};
 
 /// The names of a page of FileBothDirectoryInformation (MS-FSCC 2.4.8).
-fn names(page: &[u8]) -> Vec<String> {
+pub(crate) fn names(page: &[u8]) -> Vec<String> {
     let word = |at: usize| u32::from_le_bytes(page[at..at + 4].try_into().unwrap()) as usize;
     let (mut at, mut names) = (0, Vec::new());
     loop {
@@ -20,7 +20,7 @@ fn names(page: &[u8]) -> Vec<String> {
 }
 
 /// What a user is shown of a directory, from the beginning.
-async fn shown(user: &mut User, dir: FileId, pattern: &str) -> Result<Vec<String>, NtStatus> {
+pub(crate) async fn shown(user: &mut User, dir: FileId, pattern: &str) -> Result<Vec<String>, NtStatus> {
     let mut all = Vec::new();
     let mut next = requests::query_directory(dir, pattern);
     loop {
