@@ -44,6 +44,7 @@ mod negotiate;
 mod open;
 mod order;
 mod outbox;
+mod pace;
 mod people;
 mod persistent;
 mod pipe;

@@ -77,6 +77,11 @@ pub const ASYNC_MAX: usize = 511;
 pub const INTERIM_AFTER: Duration = Duration::from_millis(1000);
 /// How long one request may take at the volume before it fails.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(45);
+/// Steps of work without a wait, before others on the thread have their turn. Holding a name of a directory against one
+/// unit of a pattern is one.
+pub const STEPS_AT_ONCE: usize = 4096;
+/// Steps that one element of a LOCK counts as: it may be held against all locks of the file.
+pub const LOCK_ELEMENT_STEPS: usize = 128;
 /// No further requests are read from a connection while this much waits to be sent to it, bytes.
 pub const OUTBOX_HIGH_BYTES: usize = 32 * 1024 * 1024;
 /// So much is sent before the next request is looked at: it is still in the processor's cache, and the client has

@@ -16,7 +16,7 @@ use smb_wire::name::units;
 
 use crate::names::upcase_unit;
 
-/// Most UTF-16 units in a pattern, runs of `*` counted as one: twice what the longest name needs.
+/// Most UTF-16 units in a pattern, runs of `*` and `<` counted as one: twice what the longest name needs.
 pub const MAX_PATTERN_UNITS: usize = 512;
 
 /// A search pattern, ready to match many names.
@@ -52,7 +52,7 @@ impl Pattern {
     /// Prepares `expression`. An empty one matches the empty name only, one that is too long nothing.
     pub fn new(expression: &str) -> Self {
         let mut steps: Vec<Step> = units(expression).map(step_of).collect();
-        steps.dedup_by(|next, last| *next == Step::Star && *last == Step::Star);
+        steps.dedup_by(|next, last| merge(last, *next));
         let shape = match &steps[..] {
             [Step::Star] => Shape::All,
             steps if steps.len() > MAX_PATTERN_UNITS => Shape::Nothing,
@@ -60,6 +60,14 @@ impl Pattern {
             _ => Shape::Wild,
         };
         Self { steps, shape }
+    }
+
+    /// How much work it is to hold one name against it: how many steps each unit of the name may meet.
+    pub fn steps(&self) -> usize {
+        match self.shape {
+            Shape::All | Shape::Nothing | Shape::Literal => 1,
+            Shape::Wild => self.steps.len(),
+        }
     }
 
     /// Whether this is `*` (or a run of them).
@@ -131,6 +139,18 @@ impl Pattern {
             }
         }
         here[self.steps.len()]
+    }
+}
+
+/// Takes `next` into the `last` step where both together are no more than one of them.
+fn merge(last: &mut Step, next: Step) -> bool {
+    match (*last, next) {
+        (Step::Star, Step::Star | Step::DosStar) | (Step::DosStar, Step::DosStar) => true,
+        (Step::DosStar, Step::Star) => {
+            *last = Step::Star;
+            true
+        }
+        _ => false,
     }
 }
 

@@ -111,14 +111,14 @@ impl DirCursor {
         &mut self,
         cx: &Cx,
         access: Access,
-        awaited: impl Fn(&DirEntry) -> bool,
+        awaited: impl FnMut(&DirEntry) -> bool,
     ) -> Result<bool> {
         Ok(self.rights(cx, awaited).await?.contains(access))
     }
 
     /// The rights that the caller of the open has on the next entry. Those behind it that are `awaited` are judged along
     /// with it.
-    pub async fn rights(&mut self, cx: &Cx, awaited: impl Fn(&DirEntry) -> bool) -> Result<Access> {
+    pub async fn rights(&mut self, cx: &Cx, awaited: impl FnMut(&DirEntry) -> bool) -> Result<Access> {
         self.fill(cx).await?;
         if self.ready.front().is_some_and(|first| first.allowed.is_none()) {
             self.judge(cx, awaited).await?;
@@ -129,10 +129,11 @@ impl DirCursor {
     }
 
     /// Judges the next entry, and some of those behind it.
-    async fn judge(&mut self, cx: &Cx, awaited: impl Fn(&DirEntry) -> bool) -> Result<()> {
+    async fn judge(&mut self, cx: &Cx, mut awaited: impl FnMut(&DirEntry) -> bool) -> Result<()> {
         let Some(rights) = self.open.rights().cloned() else { return Ok(()) };
         let dir = self.open.path()?;
-        let is_due = |at: usize, ready: &Ready| at == 0 || ready.allowed.is_none() && awaited(&ready.entry);
+        let mut is_due =
+            |at: usize, ready: &Ready| at == 0 || ready.allowed.is_none() && awaited(&ready.entry);
         let due = self.ready.iter().enumerate().filter(|(at, ready)| is_due(*at, ready));
         let places: Vec<usize> = due.map(|(at, _)| at).take(JUDGED_AT_ONCE).collect();
         let listed: Vec<Listed<'_>> = places.iter().map(|at| self.ready[*at].listed()).collect();

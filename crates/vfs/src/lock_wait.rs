@@ -89,6 +89,11 @@ impl RangeLocks {
         })
     }
 
+    /// Unlocks what nobody was told of; the lock taken last is found first.
+    pub(crate) fn revoke(&self, lock: RangeLock) {
+        self.change(|inner| inner.revoke(lock));
+    }
+
     /// Ends everything of an open; its waiting requests answer `Closed`.
     pub(crate) fn release(&self, owner: OpenId) {
         self.change(|inner| {
@@ -119,6 +124,11 @@ impl RangeLocks {
 }
 
 impl Inner {
+    fn revoke(&mut self, lock: RangeLock) {
+        let granted = self.table.revoke(lock);
+        self.tell_all(granted, || Ok(()));
+    }
+
     fn tell_all(&mut self, tickets: Vec<Ticket>, answer: impl Fn() -> Result<()>) {
         for wake in tickets.iter().filter_map(|ticket| self.wake.remove(ticket)) {
             // Nobody listens when the request is being dropped just now; its `Drop` takes the lock back.
@@ -143,8 +153,10 @@ impl Drop for Request<'_> {
         self.locks.change(|inner| {
             inner.wake.remove(&self.ticket);
             let withdrawn = inner.table.withdraw(self.ticket);
-            let granted = withdrawn.unwrap_or_else(|| inner.table.revoke(self.lock));
-            inner.tell_all(granted, || Ok(()));
+            match withdrawn {
+                Some(granted) => inner.tell_all(granted, || Ok(())),
+                None => inner.revoke(self.lock),
+            }
         });
     }
 }

@@ -4,6 +4,7 @@ use crate::change_times::ChangeTimes;
 use crate::commands::{apple, extended, file_info, posix};
 use crate::config::{Share, Symlinks};
 use crate::open::{FileOpen, Walk};
+use crate::pace::Pace;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Target;
@@ -189,8 +190,10 @@ async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Resu
     let share = how.share;
     let hides = share.is_some_and(|share| share.hide_unreadable);
     walk.cursor.leave_out_removed().map_err(failed)?;
+    let mut pace = Pace::new();
     loop {
         let Walk { cursor, pattern, .. } = &mut *walk;
+        pace.take(pattern.steps()).await;
         let is_wanted = |entry: &DirEntry| {
             let name = page.name(&entry.name);
             pattern.matches(&name) && !share.is_some_and(|share| share.veto.has(&name))
@@ -204,7 +207,11 @@ async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Resu
             }
         };
         let allowed = match hides || how.apple.is_some() {
-            true => cursor.rights(cx, is_wanted).await.map_err(failed)?,
+            true => {
+                let mut ahead = Pace::new();
+                let is_awaited = |entry: &DirEntry| ahead.has(pattern.steps()) && is_wanted(entry);
+                cursor.rights(cx, is_awaited).await.map_err(failed)?
+            }
             false => Access::all(),
         };
         if !hides || allowed.contains(READABLE) {
@@ -272,5 +279,51 @@ fn directory_entry<'a>(name: &'a str, leads_to_dir: bool, attr: &Attr) -> Direct
         reparse_tag: file_info::reparse_tag(attr),
         file_id: u128::from(attr.id.hi) << 64 | u128::from(attr.id.lo),
         ..DirectoryEntry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits;
+    use std::pin::pin;
+    use testkit::MemVolume;
+    use testkit::ease::{cx, p, put};
+    use vfs::{OpenRequest, Owner, Vfs, VfsConfig};
+
+    const ENTRIES: usize = 1000;
+
+    /// How often a walk that finds nothing but `.` and `..` is polled.
+    async fn polls(dir: &Arc<vfs::Open>, pattern: &str, how: &Shown<'_>) -> usize {
+        let mut walk = Walk::new(dir.list(Links::Followed).unwrap(), pattern);
+        let class = Class::Of(DirectoryClass::BothDirectory);
+        let (cx, mut polls) = (cx(), 0);
+        let mut work = pin!(fill(&cx, &mut walk, class.page(65_536), how));
+        let answer = std::future::poll_fn(|context| {
+            polls += 1;
+            work.as_mut().poll(context)
+        });
+        assert_eq!(answer.await, Err(NtStatus::NO_SUCH_FILE));
+        polls
+    }
+
+    #[tokio::test]
+    async fn a_costly_pattern_gives_way_to_others() {
+        let mem = MemVolume::new();
+        for number in 0..ENTRIES {
+            put(&*mem, &format!("{number:0>200}"), b"").await;
+        }
+        let vfs = Vfs::new(mem, VfsConfig::default());
+        let root = OpenRequest::new(p(""), Access::READ_DATA, Owner(1));
+        let dir = vfs.open(&cx(), root).await.unwrap().open;
+        let change_times = ChangeTimes::default();
+        let mut share = Share::new("share", vfs);
+        share.hide_unreadable = true;
+        let share = Arc::new(share);
+        let how = Shown { share: Some(&share), change_times: &change_times, single: false, apple: None };
+        let cheap = polls(&dir, "x*", &how).await;
+        assert!(cheap <= 1 + ENTRIES * 2 / limits::STEPS_AT_ONCE + 1, "{cheap}");
+        let costly = polls(&dir, &format!("{}x", "*0".repeat(200)), &how).await;
+        assert!(costly > ENTRIES * 200 / limits::STEPS_AT_ONCE, "{costly}");
     }
 }

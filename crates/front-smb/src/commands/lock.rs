@@ -6,8 +6,10 @@
 //! Waiting alone can be given up. Locks of a persistent open that are there are written down whatever becomes of the
 //! request; where that fails they are not there any more, and the client is told so.
 
+use crate::limits;
 use crate::lock_replays::LockName;
 use crate::open::FileOpen;
+use crate::pace::Pace;
 use crate::persistent::OpenRecords;
 use crate::reply::Answer;
 use crate::request::Request;
@@ -38,8 +40,8 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     }
     let under_way = name.map(|name| UnderWay::begin(file, name));
     let (locked, outcome) = match locks {
-        true => (lock_all(&file.vfs, &decoded.locks).await?, Ok(())),
-        false => (Vec::new(), unlock_all(&file.vfs, &decoded.locks)),
+        true => (lock_all(request, &file.vfs, &decoded.locks).await?, Ok(())),
+        false => (Vec::new(), unlock_all(request, &file.vfs, &decoded.locks).await),
     };
     let change = Change { locked, outcome, under_way };
     match request.connection.server.config.records.as_ref().filter(|_| file.is_persistent()) {
@@ -75,7 +77,7 @@ impl Drop for UnderWay {
 
 /// What a request has done to the locks of an open.
 struct Change {
-    locked: Vec<Range>,
+    locked: Vec<TakenLock>,
     /// Of unlocking, which may have failed half-way.
     outcome: Result<(), NtStatus>,
     under_way: Option<UnderWay>,
@@ -113,36 +115,68 @@ fn range(element: &LockElement) -> Range {
     Range { offset: element.offset, length: element.length }
 }
 
-fn unlock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
+async fn unlock_all(request: &Request, file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
+    let mut pace = Pace::new();
     for element in elements {
         // An element that locks among those that unlock ends the request; what is unlocked stays so.
         if element.flags != LockFlags::UNLOCK {
             return Err(NtStatus::INVALID_PARAMETER);
         }
+        go_on(request, &mut pace).await;
         file.unlock(range(element)).map_err(failed)?;
     }
     Ok(())
 }
 
-async fn lock_all(file: &Open, elements: &[LockElement]) -> Result<Vec<Range>, NtStatus> {
-    let mut taken = Vec::with_capacity(elements.len());
+async fn lock_all(
+    request: &Request,
+    file: &Open,
+    elements: &[LockElement],
+) -> Result<Vec<TakenLock>, NtStatus> {
+    let mut taken = Taken { file, locks: Vec::with_capacity(elements.len()) };
+    let mut pace = Pace::new();
     for element in elements {
-        if let Err(status) = lock_one(file, element, elements.len()).await {
-            give_back(file, &taken);
-            return Err(status);
-        }
-        taken.push(range(element));
+        go_on(request, &mut pace).await;
+        lock_one(file, element, elements.len()).await?;
+        taken.locks.push((range(element), element.flags.contains(LockFlags::EXCLUSIVE)));
     }
-    Ok(taken)
+    Ok(taken.keep())
 }
 
-fn give_back(file: &Open, taken: &[Range]) {
-    for range in taken {
-        // It was locked a moment ago; only a closed file forgets that, and then it is unlocked.
-        if let Err(error) = file.unlock(*range) {
-            tracing::debug!(%error, "giving back a lock");
-        }
+/// Before the next of many elements, each of which may be held against all locks of the file: others have their turn
+/// from time to time. What is begun goes on to its end, a CANCEL in between is late.
+async fn go_on(request: &Request, pace: &mut Pace) {
+    if !pace.has(limits::LOCK_ELEMENT_STEPS) {
+        request.commit();
+        pace.rest().await;
     }
+}
+
+/// A range that a request has locked, exclusively or not.
+type TakenLock = (Range, bool);
+
+/// What a request has locked so far. It gives that back, unless it has all: when an element fails, and when it ends with
+/// its connection.
+struct Taken<'a> {
+    file: &'a Open,
+    locks: Vec<TakenLock>,
+}
+
+impl Taken<'_> {
+    fn keep(mut self) -> Vec<TakenLock> {
+        std::mem::take(&mut self.locks)
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        give_back(self.file, &self.locks);
+    }
+}
+
+/// The last first: it is found at once.
+fn give_back(file: &Open, taken: &[TakenLock]) {
+    taken.iter().rev().for_each(|(range, exclusive)| file.revoke_lock(*range, *exclusive));
 }
 
 async fn lock_one(file: &Open, element: &LockElement, among: usize) -> Result<(), NtStatus> {

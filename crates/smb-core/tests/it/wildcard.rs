@@ -83,6 +83,17 @@ fn hostile_patterns_take_no_exponential_time() {
 }
 
 #[test]
+fn neighbouring_stars_are_one() {
+    for (pattern, steps) in
+        [("a***b", 3), ("a<<<b", 3), ("a*<*<b", 3), ("a<*<*b", 3), ("<<<", 1), ("<*>>", 3)]
+    {
+        assert_eq!(Pattern::new(pattern).steps(), steps, "{pattern}");
+    }
+    assert!(Pattern::new("<*").matches_all() && Pattern::new("*<").matches_all());
+    assert!(Pattern::new(&"*<".repeat(30_000)).matches("a"));
+}
+
+#[test]
 fn patterns_longer_than_any_name_needs_match_nothing() {
     let longest = "\"".repeat(MAX_PATTERN_UNITS);
     assert!(Pattern::new(&longest).matches(""));

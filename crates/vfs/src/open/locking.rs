@@ -24,6 +24,11 @@ impl Open {
         self.node.locks.unlock(self.key.id, range)
     }
 
+    /// Takes back a lock that nobody was told of. It may be gone already, with the open.
+    pub fn revoke_lock(&self, range: Range, exclusive: bool) {
+        self.node.locks.revoke(RangeLock { owner: self.key.id, range, exclusive });
+    }
+
     /// The byte-range locks that the open holds, exclusive ones with `true`.
     pub fn locks(&self) -> Vec<(Range, bool)> {
         self.node.locks.of(self.key.id)

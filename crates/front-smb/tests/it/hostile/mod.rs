@@ -19,3 +19,4 @@ mod logon;
 mod middle;
 mod offsets;
 mod protection;
+mod turns;
