@@ -1,7 +1,7 @@
 //! Reading and writing one file by smbclient, plain, signed and sealed.
 
 use super::super::timed;
-use super::board::{Board, Unit};
+use super::board::{Board, READ_BARS, Unit, WRITE_BAR};
 use super::{BIG, FILE_MIB, Server, Side};
 use crate::run::Outcome;
 use e2e::{Scratch, SmbClient};
@@ -10,7 +10,7 @@ use std::path::Path;
 const PROTECTIONS: [(&str, &str); 3] = [("plain", "off"), ("signed", "sign"), ("sealed", "encrypt")];
 
 pub fn measure(server: &Server<'_>, data: &Path, _round: usize, board: &mut Board) -> Outcome {
-    for (name, word) in PROTECTIONS {
+    for ((name, word), cpu_bar) in PROTECTIONS.into_iter().zip(READ_BARS) {
         if server.side == Side::Cached && name != "signed" {
             continue;
         }
@@ -19,10 +19,12 @@ pub fn measure(server: &Server<'_>, data: &Path, _round: usize, board: &mut Boar
         let get = format!("get {BIG} /dev/null");
         let (seconds, cpu) = commands(server, &client, &get)?;
         let mib = FILE_MIB as f64;
-        board.note(&format!("smbclient read, {name}"), server.side, Unit::Bytes, mib, seconds, cpu);
+        let unit = Unit::Bytes { cpu_bar };
+        board.note(&format!("smbclient read, {name}"), server.side, unit, mib, seconds, cpu);
         let put = format!("put \"{}\" written", data.join(BIG).display());
         let (seconds, cpu) = commands(server, &client, &put)?;
-        board.note(&format!("smbclient write, {name}"), server.side, Unit::Bytes, mib, seconds, cpu);
+        let unit = Unit::Bytes { cpu_bar: WRITE_BAR };
+        board.note(&format!("smbclient write, {name}"), server.side, unit, mib, seconds, cpu);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Reading and writing one file over one and four channels, several requests in flight on each.
 
 use super::super::load::Load;
-use super::board::{Board, Unit};
+use super::board::{Board, READ_BARS, Unit, WRITE_BAR};
 use super::{BIG, FILE_MIB, Server};
 use crate::run::Outcome;
 use bytes::Bytes;
@@ -23,16 +23,16 @@ pub fn measure(server: &Server<'_>, _data: &Path, _round: usize, board: &mut Boa
     let mib = FILE_MIB as f64;
     for channels in CHANNELS {
         let plural = if channels == 1 { "" } else { "s" };
-        for (name, protection) in PROTECTIONS {
+        for ((name, protection), read_bar) in PROTECTIONS.into_iter().zip(READ_BARS) {
             let mut load = Load::connect(&server.client, channels, protection)?;
-            let mut note = |what: &str, seconds: f64, cpu: f64| {
+            let mut note = |what: &str, cpu_bar: f64, seconds: f64, cpu: f64| {
                 let measure = format!("{what}, {channels} channel{plural}, {name}");
-                board.note(&measure, server.side, Unit::Bytes, mib, seconds, cpu);
+                board.note(&measure, server.side, Unit::Bytes { cpu_bar }, mib, seconds, cpu);
             };
             let big = load.run(1, [Job::new(vec![Step::Create(requests::create(BIG))])])?;
             let read = |offset| Step::Read { offset, length: CHUNK_BYTES as u32 };
             let (_, seconds, cpu) = server.measure(|| load.run(DEPTH, each_chunk(big, read)))?;
-            note("read", seconds, cpu);
+            note("read", read_bar, seconds, cpu);
             let fresh = CreateRequest {
                 create_disposition: CreateDisposition::OverwriteIf,
                 ..requests::create("written")
@@ -41,7 +41,7 @@ pub fn measure(server: &Server<'_>, _data: &Path, _round: usize, board: &mut Boa
             let data = content.clone();
             let write = move |offset| Step::Write { offset, data: data.clone() };
             let (_, seconds, cpu) = server.measure(|| load.run(DEPTH, each_chunk(written, write)))?;
-            note("write", seconds, cpu);
+            note("write", WRITE_BAR, seconds, cpu);
             load.run(1, [big, written].map(|file| Job { file, steps: vec![Step::Close] }))?;
         }
     }
