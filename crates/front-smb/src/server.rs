@@ -367,7 +367,7 @@ impl State {
     }
 
     pub(crate) fn session(&self, id: u64) -> Option<Arc<Session>> {
-        self.sessions.read().get(&id).cloned()
+        self.sessions.read().get(&id).filter(|session| !session.is_gone()).cloned()
     }
 
     pub(crate) fn session_count(&self) -> usize {
@@ -395,25 +395,27 @@ impl State {
 
     /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
     pub(crate) async fn end_session(self: &Arc<Self>, session: &Session, how: Ending) {
-        let was_there = self.sessions.write().remove(&session.id).is_some();
-        if let Some(place) = session.guest_from.filter(|_| was_there) {
-            self.guests.leave(place);
-        }
         let trees = session.all_trees();
         let mut opens = session.end();
         if how == Ending::Lost {
             opens = self.kept.keep(opens, &session.user, &trees);
         }
+        // Not before: a client that is back already finds its opens here or there.
+        let was_there = self.sessions.write().remove(&session.id).is_some();
+        if let Some(place) = session.guest_from.filter(|_| was_there) {
+            self.guests.leave(place);
+        }
         open::close_all(self, opens).await;
     }
 
-    /// Whether another session of this one's client has an open with this persistent half of its id.
+    /// Whether another session of this one's client has an open with this persistent half of its id, or may have it:
+    /// those of a session that is about to be gone are about to be kept.
     pub(crate) fn is_open_elsewhere(&self, session: &Session, id: u64) -> bool {
         let sessions = self.sessions.read();
         let mut others = sessions
             .values()
             .filter(|other| other.id != session.id && other.terms.client == session.terms.client);
-        others.any(|other| other.has_open(|open| open.id.persistent == id))
+        others.any(|other| other.has_open(|open| open.id.persistent == id) || other.is_gone())
     }
 
     /// Takes an open out of the session that it is in: nobody can name it any more.

@@ -26,10 +26,14 @@ const ALONE: LockFlags = LockFlags::EXCLUSIVE.union(LockFlags::FAIL_IMMEDIATELY)
 
 /// A CREATE for a durable open with a batch oplock.
 fn durable(name: &str, flags: DurableFlags) -> CreateRequest {
+    durable_as(name, GUID, flags)
+}
+
+fn durable_as(name: &str, create_guid: Guid, flags: DurableFlags) -> CreateRequest {
     CreateRequest {
         oplock_level: OplockLevel::BATCH,
         share_access: ShareAccess::empty(),
-        contexts: vec![CreateContext::DurableRequestV2 { timeout_ms: 0, flags, create_guid: GUID }],
+        contexts: vec![CreateContext::DurableRequestV2 { timeout_ms: 0, flags, create_guid }],
         ..requests::create(name)
     }
 }
@@ -109,6 +113,40 @@ async fn a_client_may_be_back_before_its_former_connection_is_seen_to_end() {
     let mut again = log_in_as(&site, &ALICE, MACHINE).await;
     let twice = create(&mut again, reconnect(id, GUID, DurableFlags::empty())).await;
     assert_eq!(twice.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND, "it is in use");
+}
+
+/// Its session ends with thousands of opens, which takes a while, and it asks for them meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_may_be_back_while_what_it_had_is_being_kept() {
+    const OPENS: u32 = 3000;
+    const RETURNS: u32 = 24;
+    let guid = |nth: u32| {
+        let mut guid = GUID;
+        guid[..4].copy_from_slice(&nth.to_le_bytes());
+        guid
+    };
+    let site = Site::new().await;
+    let mut former = log_in_as(&site, &ALICE, MACHINE).await;
+    let mut ids = Vec::new();
+    for nth in 0..OPENS {
+        let request = durable_as(&format!("file{nth}"), guid(nth), DurableFlags::empty());
+        ids.push(create(&mut former, request).await.unwrap().file_id);
+    }
+    let mut alices = Vec::new();
+    for _ in 0..RETURNS {
+        alices.push(log_in_as(&site, &ALICE, MACHINE).await);
+    }
+    drop(former);
+    let mut returns = tokio::task::JoinSet::new();
+    for (nth, mut alice) in (0..).zip(alices) {
+        let which = nth * (OPENS / RETURNS);
+        let request = reconnect(ids[which as usize], guid(which), DurableFlags::empty());
+        returns.spawn(async move {
+            tokio::time::sleep(Duration::from_micros(500) * nth).await;
+            create(&mut alice, request).await.map(drop)
+        });
+    }
+    assert!(returns.join_all().await.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
