@@ -72,7 +72,7 @@ pub(crate) async fn set(
             }
         }
     };
-    core.modified(&path, &attr, what_is_set(&set), parent_lease);
+    core.modified(&path, &attr, what_is_set(&set), set.mtime.is_some(), parent_lease);
     Ok(attr)
 }
 

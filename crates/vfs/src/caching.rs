@@ -170,8 +170,6 @@ pub(crate) enum Contest {
     Change,
     /// Somebody changed it at the origin.
     Foreign,
-    /// Somebody may have, while we wrote: who keeps writes back has most likely heard of his own.
-    Doubtful,
 }
 
 impl Contest {
@@ -186,8 +184,7 @@ impl Contest {
             Contest::Open { looks: true } if holder.is_lease() => held,
             Contest::Open { .. } => less(Caching::WRITE),
             Contest::Handle => less(Caching::HANDLE),
-            Contest::Doubtful if held.contains(Caching::WRITE) => held,
-            Contest::Empty | Contest::Change | Contest::Foreign | Contest::Doubtful => Caching::empty(),
+            Contest::Empty | Contest::Change | Contest::Foreign => Caching::empty(),
         }
     }
 
@@ -196,7 +193,7 @@ impl Contest {
         match self {
             Contest::Open { .. } | Contest::Empty => Caching::WRITE,
             Contest::Handle => Caching::HANDLE,
-            Contest::Change | Contest::Foreign | Contest::Doubtful => Caching::empty(),
+            Contest::Change | Contest::Foreign => Caching::empty(),
         }
     }
 }
@@ -308,16 +305,14 @@ impl CachingTable {
         }
     }
 
-    /// Somebody may have changed it at the origin while those wrote who may keep `writers`: they have most likely
-    /// heard of their own.
-    pub(crate) fn doubt(&mut self, writers: &[LeaseId], now: Instant, told: &mut Vec<Told>) {
+    /// Somebody may have changed it at the origin while `writers` may have written: what they keep stays, they have most
+    /// likely heard of their own.
+    pub(crate) fn doubt(&mut self, writers: &[Holder], now: Instant, told: &mut Vec<Told>) {
         for grant in &mut self.grants {
-            match grant.holder {
-                Holder::Lease(lease) if writers.contains(&lease) => {}
-                _ => {
-                    // Nobody waits for who only reads.
-                    let _until = grant.contend(Contest::Doubtful, now, told);
-                }
+            let keeps = grant.holder.is_lease() || grant.held.contains(Caching::WRITE);
+            if !(keeps && writers.contains(&grant.holder)) {
+                // Nobody waits: it has happened.
+                let _until = grant.contend(Contest::Foreign, now, told);
             }
         }
         self.forget_empty();

@@ -21,6 +21,8 @@ pub(crate) struct Ended {
     pub file: Option<Arc<dyn volume::File>>,
     pub watcher: Option<Arc<Watcher>>,
     pub written: bool,
+    /// It might have written.
+    pub writes: bool,
     /// Of a stream: the open of what carries it, which ends after it.
     pub base: Option<Arc<Open>>,
     pub landings: Arc<Landings>,
@@ -37,7 +39,7 @@ pub(crate) async fn end(mut ended: Ended, cx: Cx) -> Result<Option<Attr>> {
 }
 
 async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
-    let Ended { core, node, key, file, watcher, written, base: _, landings } = ended;
+    let Ended { core, node, key, file, watcher, written, writes, base: _, landings } = ended;
     if let Some(watcher) = &watcher {
         core.hub.remove(watcher);
     }
@@ -53,9 +55,13 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
             match &closed {
                 Ok(attr) if written && !is_stream => {
                     let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
-                    core.modified(&path, attr, what, parent_lease);
+                    core.modified(&path, attr, what, false, parent_lease);
                 }
-                Ok(attr) if !is_stream => core.echoes.lock().outcome(&path, attr),
+                // The origin may tell that it was closed, and of what others have written as well.
+                Ok(attr) if writes && !is_stream => {
+                    core.echoes.lock().outcome(&path, attr);
+                    core.meets(&path, attr, false);
+                }
                 Ok(_) | Err(_) => {}
             }
             closed.map(Some)

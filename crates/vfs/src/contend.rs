@@ -144,11 +144,11 @@ impl Registry {
         wait.map(|_| slot.node.clone())
     }
 
-    /// Somebody may have changed a file at the origin while we wrote it.
+    /// Somebody may have changed a file at the origin while we did.
     pub(crate) fn doubt(&mut self, file: FileId, told: &mut Vec<Told>) {
         let Some(slot) = self.slots.get_mut(&file) else { return };
         let writing = slot.records.iter().filter(|record| record.access.intersects(Access::WRITING));
-        let writers: Vec<LeaseId> = writing.filter_map(|record| record.lease).collect();
+        let writers: Vec<Holder> = writing.map(Record::holder).collect();
         slot.caching.doubt(&writers, Instant::now(), told);
         slot.note_caching();
     }

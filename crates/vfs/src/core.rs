@@ -158,10 +158,17 @@ impl Core {
         self.hub.event(NotifyAction::Removed, name_filter(dir), path);
     }
 
-    /// We changed what a name stands for.
-    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter, by: Option<u128>) {
+    /// We changed what a name stands for; `dated` where that has set the time of its last write.
+    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter, dated: bool, by: Option<u128>) {
         self.listing_changes(path, by);
         self.echoes.lock().outcome(path, attr);
+        self.meets(path, attr, dated);
+        self.hub.event(NotifyAction::Modified, what, path);
+    }
+
+    /// Something of what a name stands for is shown differently, and the volume has it as it was.
+    pub(crate) fn shown_differently(&self, path: &VPath, what: Filter, by: Option<u128>) {
+        self.listing_changes(path, by);
         self.hub.event(NotifyAction::Modified, what, path);
     }
 
@@ -177,6 +184,7 @@ impl Core {
     ) {
         self.listing_changes(path, by);
         self.echoes.lock().outcome(path, attr);
+        self.meets(path, attr, false);
         self.hub.stream_event(action, what, path, stream);
     }
 
@@ -193,6 +201,9 @@ impl Core {
             echoes.placed(to, attr);
         }
         drop(echoes);
+        if let Some(attr) = attr {
+            self.meets(to, attr, false);
+        }
         self.hub.renamed(from, to, dir);
     }
 

@@ -183,7 +183,7 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         }
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
         attr = streams::strip(&place, cx, attr, action).await?;
-        core.modified(&place.path, &attr, what, request.parent_lease);
+        core.modified(&place.path, &attr, what, false, request.parent_lease);
     }
     let opened = place.opened(request, Some(opened.file), action, attr, opened.first);
     Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
@@ -377,6 +377,7 @@ impl Place {
         first: Option<bytes::Bytes>,
     ) -> Opened {
         self.taken = false;
+        self.core.meets_in(&self.node, &self.path, &attr, false);
         let open =
             Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
         Opened { open: Arc::new(open), action, attr, first, granted: self.granted, maximal: None }

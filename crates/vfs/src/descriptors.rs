@@ -347,7 +347,7 @@ impl Setting {
             Some(attr) => attr,
             None => core.volume.stat(cx, &path).await.map_err(Error::from)?,
         };
-        core.modified(&path, &attr, Filter::SECURITY, parent_lease);
+        core.modified(&path, &attr, Filter::SECURITY, false, parent_lease);
         Ok(attr)
     }
 

@@ -179,7 +179,7 @@ impl Open {
             let (path, parent_lease) = core.place_of(key.file, key.id)?;
             let _changing = core.changing(&[&path]);
             let attr = file.allocate(&cx, size).await?;
-            core.modified(&path, &attr, Filter::SIZE, parent_lease);
+            core.modified(&path, &attr, Filter::SIZE, true, parent_lease);
             Ok(attr)
         })
         .await
@@ -259,7 +259,7 @@ async fn apply(
         Some(attr) => attr,
         None => attributes::stat(core, cx, key, path.clone()).await?,
     };
-    core.modified(&path, &attr, what, parent_lease);
+    core.modified(&path, &attr, what, false, parent_lease);
     if what.intersects(STREAM) {
         core.decide(|registry, told| registry.contend_foreign_streams(key.file, told));
     }

@@ -61,6 +61,7 @@ impl Landing {
 
     fn take_caches(&self) {
         if self.content {
+            self.node.content.lock().changes();
             self.core.content_changes(&self.node, self.key.file, self.key.id);
         }
     }

@@ -13,6 +13,7 @@
 //! | `caching`, `leases` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
 //! | `registry` | opens by file, doomed names, moves of directories (plain state) |
 //! | `index`, `echo`, `own_writes` | names of directories; which notices are news (plain state) |
+//! | `content` | foreign changes that one of ours has met before they were told |
 //! | `notify` | what each watcher is told |
 //! | `resolve` | from a client's spelling to the origin's name |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
@@ -55,6 +56,7 @@ mod caching;
 mod carry;
 mod close;
 mod contend;
+mod content;
 mod core;
 mod create;
 mod cursor;

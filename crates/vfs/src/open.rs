@@ -166,9 +166,9 @@ impl Open {
 
     /// Something of the attributes is shown differently from now on, though the volume keeps it as it was: who
     /// watches or caches the listing is told.
-    pub fn shown_differently(&self, attr: &Attr, what: Filter) -> Result<()> {
+    pub fn shown_differently(&self, what: Filter) -> Result<()> {
         let (path, parent_lease) = self.core.place_of(self.key.file, self.key.id)?;
-        self.core.modified(&path, attr, what, parent_lease);
+        self.core.shown_differently(&path, what, parent_lease);
         Ok(())
     }
 
@@ -232,12 +232,13 @@ impl Open {
     }
 
     /// Begins a change of content; what it answers is held until the volume has made it.
-    pub(crate) fn changing_content(&self, range: Range) -> Result<(Option<OwnWrite>, Landing)> {
+    pub(crate) fn changing_content(&self, range: Range) -> Result<(Landing, Option<OwnWrite>)> {
         self.node.locks.check_io(self.key.id, range, true)?;
         self.written.store(true, Ordering::Release);
         self.node.written.store(true, Ordering::Release);
         let landing = self.landing(true)?;
-        Ok((OwnWrite::begin(&self.core, &self.node, self.content()?), landing))
+        // It has landed when the state after it is looked at.
+        Ok((landing, OwnWrite::begin(&self.core, &self.node, self.content()?)))
     }
 
     fn mover(&self) -> Mover {
@@ -427,6 +428,7 @@ impl Open {
             file: self.file.clone(),
             watcher: self.watcher.lock().take(),
             written: self.written.load(Ordering::Acquire),
+            writes: self.access.intersects(Access::WRITING),
             base: self.stream.as_ref().map(|part| part.base.clone()),
             landings: self.landings.clone(),
         })

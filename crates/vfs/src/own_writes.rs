@@ -112,19 +112,24 @@ pub(crate) fn look_later(node: &Arc<Node>) {
 async fn look(node: Arc<Node>, first: (u64, Option<Arc<dyn volume::File>>)) {
     let mut next = Some(first);
     while let Some((at, file)) = next {
+        let began = node.content.lock().begin_look();
         let seen = match &file {
-            Some(file) => state(&**file).await,
+            Some(file) => attr(&**file).await,
             None => None,
         };
+        if let Some(attr) = &seen {
+            node.content.lock().looked(began, attr);
+        }
+        let seen = seen.map(|Attr { ctime, version, .. }| (ctime, version));
         let mut own_writes = node.own_writes.lock();
         own_writes.end_look(at, seen);
         next = own_writes.begin_look();
     }
 }
 
-async fn state(file: &dyn volume::File) -> Option<(Time, Version)> {
+async fn attr(file: &dyn volume::File) -> Option<Attr> {
     match file.attr(&Cx::system(Priority::Background), Fresh::Now).await {
-        Ok(Attr { ctime, version, .. }) => Some((ctime, version)),
+        Ok(attr) => Some(attr),
         Err(error) => {
             tracing::debug!(%error, "looking at a file after writing");
             None

@@ -10,6 +10,7 @@
 //! has entered below. So no open ever comes to stand under a path that is not its own.
 
 use crate::caching::{Beside, Caching, CachingTable, Granted, Holder, LeaseId, Told, Wish};
+use crate::content::Content;
 use crate::leases::Leases;
 use crate::lock_wait::RangeLocks;
 use crate::own_writes::OwnWrites;
@@ -36,6 +37,7 @@ pub(crate) struct Node {
     /// Whether somebody keeps writes back.
     pub kept_back: AtomicBool,
     pub own_writes: Mutex<OwnWrites>,
+    pub content: Mutex<Content>,
     /// Whether something was written through an open that is there or was.
     pub written: AtomicBool,
     /// Told whenever a holder of a caching right has answered a break or is gone.
@@ -51,6 +53,7 @@ impl Node {
             readers: AtomicUsize::new(0),
             kept_back: AtomicBool::new(false),
             own_writes: Mutex::default(),
+            content: Mutex::default(),
             written: AtomicBool::new(false),
             settled: Notify::new(),
         }
@@ -336,6 +339,11 @@ impl Registry {
         let mut keys = self.slots.get(&file)?.records.iter().map(|record| record.parent_lease);
         let first = keys.next()?;
         first.filter(|_| keys.all(|key| key == first))
+    }
+
+    /// What the opens of a file share, if there are any.
+    pub(crate) fn node(&self, file: FileId) -> Option<Arc<Node>> {
+        self.slots.get(&file).map(|slot| slot.node.clone())
     }
 
     pub(crate) fn is_open(&self, file: FileId) -> bool {

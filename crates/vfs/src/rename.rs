@@ -155,6 +155,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
     };
     // Its first name has other times and links by that.
     core.echoes.lock().outcome(from, &attr);
+    core.meets(from, &attr, false);
     core.made(to, &attr, target.parent_lease);
     Ok(())
 }
@@ -228,6 +229,7 @@ impl Mover {
         let applied = core.volume.apply(cx, &set).await?;
         if let Some(attr) = &applied.attr {
             core.echoes.lock().outcome(&path, attr);
+            core.meets(&path, attr, false);
         }
         Ok(())
     }

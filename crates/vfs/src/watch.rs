@@ -190,6 +190,7 @@ impl Core {
         if attr.is_file() && self.explained_by_writing(attr) {
             return;
         }
+        self.content_is_told(attr);
         self.decide(|registry, told| {
             registry.contend_listing(path, None, told);
             registry.contend_replaced(path, attr.id, told);
@@ -292,11 +293,14 @@ impl Core {
         });
         match attr {
             // What stood at `to` has given way; what is there now may have come after what moved.
-            Some(attr) => self.decide(|registry, told| {
-                registry.contend_replaced(to, attr.id, told);
-                registry.contend_replaced(from, attr.id, told);
-                drop(registry.contend(attr.id, None, Contest::Foreign, told));
-            }),
+            Some(attr) => {
+                self.content_is_told(attr);
+                self.decide(|registry, told| {
+                    registry.contend_replaced(to, attr.id, told);
+                    registry.contend_replaced(from, attr.id, told);
+                    drop(registry.contend(attr.id, None, Contest::Foreign, told));
+                });
+            }
             None => [from, to].into_iter().for_each(|path| self.break_below(path)),
         }
         self.registry.lock().moved(attr.filter(|_| !dir).map(|attr| attr.id), from, to);

@@ -121,7 +121,7 @@ async fn set_file(
             if let Some(change) = file_info::given(basic.change_time) {
                 let attr = vfs.attr(cx).await.map_err(failed)?;
                 file.set_change_time(&attr, change);
-                vfs.shown_differently(&attr, Filter::empty()).map_err(failed)?;
+                vfs.shown_differently(Filter::empty()).map_err(failed)?;
             }
         }
         SetFileInformation::Rename(how) => {

@@ -75,9 +75,6 @@ fn what_breaks_to_what() {
         (Foreign, R, NONE, false),
         (Foreign, RW, NONE, false),
         (Foreign, RWH, NONE, false),
-        (Doubtful, R, NONE, false),
-        (Doubtful, RW, RW, false),
-        (Doubtful, RWH, RWH, false),
     ] {
         let (mut table, heard) = held(has);
         let (mut told, now) = (Vec::new(), Instant::now());
@@ -88,6 +85,18 @@ fn what_breaks_to_what() {
         let expect = (left != has).then_some(broken(has, left, acknowledge));
         assert_eq!(heard.lock().first().copied(), expect, "{contest:?} against {has:?}");
         assert_eq!(table.held(A), if acknowledge { has } else { left });
+    }
+}
+
+#[test]
+fn in_doubt_those_keep_theirs_who_may_have_written_and_no_others() {
+    for (has, writes, left) in [(RWH, true, RWH), (R, true, NONE), (RWH, false, NONE), (R, false, NONE)] {
+        let (mut table, heard) = held(has);
+        let (writers, mut told) = (if writes { vec![A] } else { Vec::new() }, Vec::new());
+        table.doubt(&writers, Instant::now(), &mut told);
+        tell(told);
+        let expect = (left != has).then_some(broken(has, left, has != R));
+        assert_eq!(heard.lock().first().copied(), expect, "{has:?}, {writes}");
     }
 }
 

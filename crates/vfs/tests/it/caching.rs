@@ -24,6 +24,10 @@ pub struct Holder {
 }
 
 impl Holder {
+    pub fn is_told(&self) -> bool {
+        !self.told.lock().is_empty()
+    }
+
     /// What it keeps, and whether it is to answer.
     pub fn told(&self) -> Vec<(Caching, bool)> {
         let told = std::mem::take(&mut *self.told.lock());
@@ -198,7 +202,7 @@ async fn a_change_at_the_origin_breaks_all() {
 }
 
 /// Waits for what the origin's notices bring, which nobody tells the end of.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..5000 {
         if is_so() {
             return;

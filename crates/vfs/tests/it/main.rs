@@ -6,6 +6,7 @@ mod extras;
 mod judging;
 mod listing;
 mod locking;
+mod meeting;
 mod naming;
 mod notifying;
 mod opening;

@@ -1,0 +1,138 @@
+//! What others change at the origin just before a change of ours: its notice tells the state that ours has led to.
+
+use crate::caching::{Holder, hold, until, watched};
+use crate::tools::{DELETE, READ, Site, WRITE};
+use bytes::Bytes;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::ease::{changes_are_told, cx, p, put};
+use testkit::{FaultVolume, MemVolume, Op};
+use vfs::{Access, Caching, Disposition, Lease, LeaseId, Open, OpenRequest, RenameHow, Vfs, VfsConfig};
+use volume::{DosAttributes, Named, OpenHow, SetAttr, Time, Volume};
+
+const R: Caching = Caching::READ;
+const RWH: Caching = Caching::all();
+const TOLD: [(Caching, bool); 1] = [(Caching::empty(), false)];
+
+/// Changes of ours that leave content as it is.
+const OURS: [&str; 8] =
+    ["close", "close after reading", "hide", "date", "link", "rename", "attribute", "open"];
+
+/// What somebody else has here open when he does `what`.
+async fn other(site: &Site, what: &str) -> Arc<Open> {
+    let access = match what {
+        "close" | "date" => WRITE,
+        _ => READ | DELETE | Access::WRITE_ATTRIBUTES,
+    };
+    site.open("file", access).await
+}
+
+async fn do_it(site: &Site, other: &Open, what: &str) {
+    let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    let dated = SetAttr { mtime: Some(Time::now()), ..SetAttr::default() };
+    match what {
+        "close" | "close after reading" => drop(other.close(&cx()).await.unwrap()),
+        "hide" => drop(other.set_attr(&cx(), &hidden).await.unwrap()),
+        "date" => drop(other.set_attr(&cx(), &dated).await.unwrap()),
+        "link" => other.link(&cx(), &p("second"), RenameHow::default()).await.unwrap(),
+        "rename" => other.rename(&cx(), &p("renamed"), RenameHow::default()).await.unwrap(),
+        "attribute" => {
+            let value = Some(Bytes::from_static(b"value"));
+            other.set_named(&cx(), &Named::extended("name"), value).await.unwrap();
+        }
+        _ => {
+            // An open sees it first.
+            let looking = site.open("file", Access::READ_ATTRIBUTES | Access::WRITE_ATTRIBUTES).await;
+            looking.set_attr(&cx(), &hidden).await.unwrap();
+        }
+    }
+}
+
+async fn reader(site: &Site) -> Holder {
+    let reader = hold(site, "file", R, |request| request.access = READ).await;
+    assert_eq!(reader.got, R);
+    reader
+}
+
+#[tokio::test]
+async fn what_others_changed_just_before_a_change_of_ours_is_told() {
+    for what in OURS {
+        let site = watched().await;
+        put(&*site.mem, "file", "before").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let (reader, other) = (reader(&site).await, other(&site, what).await);
+        let how = OpenHow { access: volume::Access::WRITE, ..OpenHow::read() };
+        let foreign = site.mem.other().open(&cx(), &p("file"), how).await.unwrap().file;
+        foreign.write_at(&cx(), 0, Bytes::from_static(b"theirs")).await.unwrap();
+        // Nothing has waited: the notice is not yet read.
+        do_it(&site, &other, what).await;
+        until(what, || reader.is_told()).await;
+        assert_eq!(reader.told(), TOLD, "{what}");
+    }
+}
+
+/// A local directory with a file, served while it tells of changes, of which the calls are counted.
+async fn local() -> (tempfile::TempDir, Arc<FaultVolume>, Site) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "before").unwrap();
+    let volume = origin_local::LocalVolume::open(dir.path(), origin_local::LocalConfig::default()).unwrap();
+    let counted = FaultVolume::new(volume);
+    let site = Site { vfs: Vfs::new(counted.clone(), VfsConfig::default()), mem: MemVolume::new() };
+    changes_are_told(|| site.vfs.freshness()).await;
+    (dir, counted, site)
+}
+
+/// Long enough for a local volume to tell of what has happened.
+async fn all_is_told() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_a_local_origin_too() {
+    for what in OURS {
+        let (dir, _, site) = local().await;
+        let (reader, other) = (reader(&site).await, other(&site, what).await);
+        let mut foreign = std::fs::OpenOptions::new().write(true).open(dir.path().join("file")).unwrap();
+        all_is_told().await;
+        assert!(reader.told().is_empty(), "{what}: nobody has changed anything");
+        foreign.write_all(b"theirs").unwrap();
+        do_it(&site, &other, what).await;
+        until(what, || reader.is_told()).await;
+        assert_eq!(reader.told(), TOLD, "{what}");
+    }
+}
+
+/// As a client unpacks an archive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_works_alone_on_a_file_keeps_what_he_caches_and_nobody_looks_oftener() {
+    let (_dir, counted, site) = local().await;
+    let leased = |request: &mut OpenRequest| {
+        request.access = WRITE | DELETE;
+        request.disposition = Disposition::OpenIf;
+        request.lease = Some(Lease { id: LeaseId { client: 7, key: 7 }, epoch: Some(1), dirs: true });
+    };
+    let kept = hold(&site, "new", RWH, leased).await;
+    assert_eq!(kept.got, RWH);
+    let works = hold(&site, "new", RWH, leased).await.open;
+    counted.counts().reset();
+    let dated = SetAttr { mtime: Some(Time(1 << 60)), ..SetAttr::default() };
+    let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    works.set_attr(&cx(), &dated).await.unwrap();
+    works.write(&cx(), 0, Bytes::from_static(b"content")).await.unwrap();
+    works.write(&cx(), 7, Bytes::from_static(b"more")).await.unwrap();
+    works.set_attr(&cx(), &dated).await.unwrap();
+    works.set_attr(&cx(), &hidden).await.unwrap();
+    works.rename(&cx(), &p("named"), RenameHow::default()).await.unwrap();
+    works.close(&cx()).await.unwrap();
+    all_is_told().await;
+    assert!(kept.told().is_empty());
+    let again = hold(&site, "named", RWH, leased).await;
+    assert_eq!(again.got, RWH);
+    again.open.close(&cx()).await.unwrap();
+    all_is_told().await;
+    assert!(kept.told().is_empty());
+    let counts = counted.counts();
+    assert!(counts.of(Op::Attr) <= 2, "once after each write: {}", counts.of(Op::Attr));
+    assert!(counts.of(Op::Stat) <= 2, "for the rename and the open: {}", counts.of(Op::Stat));
+}
