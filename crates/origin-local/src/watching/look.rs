@@ -4,8 +4,8 @@
 //! is looked up in the very directory that is watched. Where that cannot be found at its place, or has no such name,
 //! an event that says why is about to be read, and the name waits for it as one that is *astray*: it is told as gone
 //! by that event, or looked up again when its directory has come to its new place. One of which no event has told
-//! anything when there are no more to be read is not left at that: its directory is told as unknown, and what is
-//! watched there is found out anew.
+//! anything when there are no more to be read, or after [`ASTRAY_AT_MOST`] when they do not end, is not left at that:
+//! its directory is told as unknown, and what is watched there is found out anew.
 
 use super::FOUND_MAX;
 use super::dirs::Wd;
@@ -16,8 +16,12 @@ use crate::beneath::{Patience, handle_at};
 use crate::error::Outcome;
 use rustix::fd::OwnedFd;
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use volume::{Attr, ErrorKind, Notice, VPath};
+
+/// Events that are queued now have been read after this time, however many come behind them: the kernel keeps
+/// `fs.inotify.max_queued_events` (16,384), and says so when there are more.
+pub(super) const ASTRAY_AT_MOST: Duration = Duration::from_secs(1);
 
 pub(super) enum Looked {
     Found(VPath, Attr),
@@ -102,12 +106,8 @@ impl Watcher {
 
     /// A directory has come to its new place: what was astray because of that is told.
     pub(super) fn tell_astray_within(&mut self, top: Wd) {
-        for key in self.astray.take() {
-            match self.dirs.is_within(key.0, top) {
-                true => self.tell_now(key),
-                false => self.astray.add(key, Instant::now()),
-            }
-        }
+        let within = self.astray.take_those(|key| self.dirs.is_within(key.0, top));
+        within.into_iter().for_each(|key| self.tell_now(key));
     }
 
     /// A name has moved away: it is told where something is under it all the same. It was made anew, which its event

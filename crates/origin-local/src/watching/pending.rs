@@ -53,6 +53,18 @@ impl Pending {
         }
     }
 
+    /// When the oldest of them came; `None` when there are none.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.times.map(|(first, _)| first)
+    }
+
+    /// Takes out those that are `wanted`, in order; the others go on waiting as long as they would have.
+    pub(super) fn take_those(&mut self, wanted: impl Fn(&Key) -> bool) -> Vec<Key> {
+        let keys: Vec<Key> = self.order.values().filter(|key| wanted(key)).cloned().collect();
+        keys.iter().for_each(|key| self.remove(key));
+        keys
+    }
+
     /// Takes all out, in order.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Key> + use<> {
         self.places.clear();
@@ -80,7 +92,9 @@ mod tests {
         pending.add(key(b"b"), start);
         pending.add(key(b"c"), start);
         pending.remove(&key(b"b"));
-        assert_eq!(pending.take().collect::<Vec<_>>(), [key(b"a"), key(b"c")]);
+        assert_eq!(pending.take_those(|other| *other == key(b"c")), [key(b"c")]);
+        assert_eq!(pending.since(), Some(start), "what is left waits no longer for it");
+        assert_eq!(pending.take().collect::<Vec<_>>(), [key(b"a")]);
         assert_eq!(pending.due(), None);
     }
 }

@@ -8,7 +8,7 @@
 //! [`super::look`]. Only directories below the root are ever opened, without following links.
 
 use super::dirs::{Dirs, Wd};
-use super::look::Looked;
+use super::look::{ASTRAY_AT_MOST, Looked};
 use super::pending::{Key, Pending};
 use super::subscribers::Subscribers;
 use crate::error::{Failure, Outcome};
@@ -180,7 +180,9 @@ impl Watcher {
         if self.pending.due().is_some_and(|due| due <= now) {
             self.tell_pending();
         }
-        if (idle || self.astray.is_full()) && self.astray.due().is_some_and(|due| due <= now) {
+        let overdue = self.astray.since().is_some_and(|since| since + ASTRAY_AT_MOST <= now);
+        let settled = idle || overdue || self.astray.is_full();
+        if settled && self.astray.due().is_some_and(|due| due <= now) {
             self.find_out();
         }
     }
@@ -353,15 +355,34 @@ pub(super) fn gone(failure: Failure) -> bool {
 mod tests {
     use super::*;
     use crate::{LocalConfig, LocalVolume};
+    use tempfile::TempDir;
     use tokio::sync::mpsc::error::TryRecvError;
+    use volume::Watch;
 
-    #[test]
-    fn a_thread_that_panics_takes_its_promise_along() {
+    /// One who works, in this very thread, for one subscriber to a fresh directory.
+    fn watcher() -> (TempDir, Watcher, Watch) {
         let dir = tempfile::tempdir().unwrap();
         let volume = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
         let subscribers = Arc::new(Subscribers::new().unwrap());
-        let (mut watch, _) = subscribers.add();
-        let watcher = Watcher::new(volume.disk.clone(), subscribers.clone()).unwrap();
+        let (watch, _) = subscribers.add();
+        (dir, Watcher::new(volume.disk.clone(), subscribers).unwrap(), watch)
+    }
+
+    #[test]
+    fn a_name_that_no_event_tells_of_is_found_out_though_events_never_end() {
+        let (dir, mut watcher, mut watch) = watcher();
+        std::fs::write(dir.path().join("f"), "").unwrap();
+        let found = watcher.add_tree(None);
+        std::fs::remove_file(dir.path().join("f")).unwrap();
+        watcher.astray.add(found[0].clone(), Instant::now() - ASTRAY_AT_MOST);
+        watcher.tell_due(false);
+        assert_eq!(watch.notices.try_recv(), Ok(Notice::Unknown { below: VPath::root() }));
+    }
+
+    #[test]
+    fn a_thread_that_panics_takes_its_promise_along() {
+        let (_dir, watcher, mut watch) = watcher();
+        let subscribers = watcher.subscribers.clone();
         subscribers.promise(Freshness::Notified);
         let working = std::thread::spawn(move || {
             let _watcher = watcher;
