@@ -29,8 +29,8 @@ pub(super) enum Looked {
     Astray,
     /// Its directory has no such name.
     Missing,
-    /// It is there, and cannot be looked at.
-    Closed(VPath),
+    /// It may be there, and cannot be looked at.
+    Closed,
     /// Its directory is not watched any more, and was told with all that is below.
     Left,
 }
@@ -50,14 +50,14 @@ impl Watcher {
         let dir = match self.open_dir(key.0) {
             Ok(dir) => dir,
             Err(failure) if gone(failure) => return Looked::Astray,
-            Err(_) => return Looked::Closed(path),
+            Err(_) => return Looked::Closed,
         };
         let watched = self.dirs.child(key.0, &key.1).and_then(|wd| self.dirs.id(wd));
         match self.look_in(dir, name) {
             Ok(attr) if watched.is_some_and(|id| id != attr.id) => Looked::Astray,
             Ok(attr) => Looked::Found(path, attr),
             Err(failure) if gone(failure) => Looked::Missing,
-            Err(_) => Looked::Closed(path),
+            Err(_) => Looked::Closed,
         }
     }
 
@@ -81,8 +81,15 @@ impl Watcher {
             }
             Looked::Missing if vacated => {}
             Looked::Astray | Looked::Missing => self.goes_astray(key, vacated),
-            Looked::Closed(path) => self.tell(Notice::Unknown { below: path }),
+            Looked::Closed => self.tell_unseen(&key),
             Looked::Left => {}
+        }
+    }
+
+    /// Something happened to a name, and what cannot be looked at: it may have come or gone, so its directory is told.
+    pub(super) fn tell_unseen(&self, key: &Key) {
+        if let Some(below) = self.dirs.path(key.0, None) {
+            self.tell(Notice::Unknown { below });
         }
     }
 
@@ -116,7 +123,7 @@ impl Watcher {
         match self.look(&key) {
             Looked::Found(..) => self.news(key),
             Looked::Astray => self.goes_astray(key, true),
-            Looked::Missing | Looked::Closed(_) | Looked::Left => {}
+            Looked::Missing | Looked::Closed | Looked::Left => {}
         }
     }
 
@@ -127,7 +134,7 @@ impl Watcher {
             match self.look(&key) {
                 Looked::Found(..) => self.tell_now(key),
                 Looked::Missing if self.vacated.contains(&key) => {}
-                Looked::Astray | Looked::Missing | Looked::Closed(_) => self.find_anew(key, &mut unknown),
+                Looked::Astray | Looked::Missing | Looked::Closed => self.find_anew(key, &mut unknown),
                 Looked::Left => {}
             }
         }

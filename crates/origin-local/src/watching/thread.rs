@@ -302,7 +302,7 @@ impl Watcher {
             // It appeared and moved before its first event was read.
             Looked::Found(path, attr) if attr.is_dir() && known.is_none() => self.watch_below(to, path),
             Looked::Astray | Looked::Missing => self.astray.add(to, Instant::now()),
-            Looked::Closed(path) => self.tell(Notice::Unknown { below: path }),
+            Looked::Closed => self.tell_unseen(&to),
             Looked::Found(..) | Looked::Left => {}
         }
         if let Some(wd) = known {

@@ -1,6 +1,7 @@
-use crate::{fresh, fresh_with};
+use crate::{as_nobody, fresh, fresh_with};
 use origin_local::{COALESCE_AT_MOST, FOUND_MAX, LocalConfig, LocalVolume};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 use testkit::{contract, ease};
@@ -224,6 +225,31 @@ async fn more_directories_than_can_be_watched_take_the_promise_away() {
     ease::within(Duration::from_secs(10), "Direct", direct).await.unwrap();
     write(&dir.path().join("f"), "x");
     assert!(summary(&told(&mut watch).await).contains(&"f 1".to_owned()), "what is watched is still told");
+}
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn of_a_name_that_cannot_be_looked_at_its_directory_is_told() {
+    as_nobody(|| async {
+        let (dir, volume) = fresh();
+        let closed = dir.path().join("d");
+        std::fs::create_dir(&closed).unwrap();
+        let mut watch = watching(&volume).await;
+        // Each time it may just have been looked at before the directory was closed.
+        for round in 0.. {
+            write(&closed.join(format!("{round}")), "x");
+            chmod(&closed, 0o600);
+            let lines = summary(&told(&mut watch).await);
+            chmod(&closed, 0o700);
+            if lines.contains(&"d unknown".to_owned()) {
+                return;
+            }
+            assert!(lines.contains(&format!("d/{round} 1")), "{lines:?}");
+        }
+    });
 }
 
 #[tokio::test]
