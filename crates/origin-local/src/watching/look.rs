@@ -9,11 +9,12 @@
 
 use super::FOUND_MAX;
 use super::dirs::Wd;
+use super::gaps::Mend;
 use super::pending::Key;
 use super::thread::{Watcher, gone};
 use crate::attributes;
 use crate::beneath::{Patience, handle_at};
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use rustix::fd::OwnedFd;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub(super) enum Looked {
     /// Its directory has no such name.
     Missing,
     /// It may be there, and cannot be looked at.
-    Closed,
+    Closed(Failure),
     /// Its directory is not watched any more, and was told with all that is below.
     Left,
 }
@@ -50,14 +51,14 @@ impl Watcher {
         let dir = match self.open_dir(key.0) {
             Ok(dir) => dir,
             Err(failure) if gone(failure) => return Looked::Astray,
-            Err(_) => return Looked::Closed,
+            Err(failure) => return Looked::Closed(failure),
         };
         let watched = self.dirs.child(key.0, &key.1).and_then(|wd| self.dirs.id(wd));
         match self.look_in(dir, name) {
             Ok(attr) if watched.is_some_and(|id| id != attr.id) => Looked::Astray,
             Ok(attr) => Looked::Found(path, attr),
             Err(failure) if gone(failure) => Looked::Missing,
-            Err(_) => Looked::Closed,
+            Err(failure) => Looked::Closed(failure),
         }
     }
 
@@ -75,22 +76,25 @@ impl Watcher {
         match self.look(&key) {
             Looked::Found(path, attr) => {
                 self.tell(Notice::Changed { path: path.clone(), attr: Some(attr) });
+                self.gaps.remove(&key);
                 if attr.is_dir() && !key.1.is_empty() && self.dirs.child(key.0, &key.1).is_none() {
                     self.watch_below(key, path);
                 }
             }
             Looked::Missing if vacated => {}
             Looked::Astray | Looked::Missing => self.goes_astray(key, vacated),
-            Looked::Closed => self.tell_unseen(&key),
+            Looked::Closed(failure) => self.unseen(key, failure),
             Looked::Left => {}
         }
     }
 
     /// Something happened to a name, and what cannot be looked at: it may have come or gone, so its directory is told.
-    pub(super) fn tell_unseen(&self, key: &Key) {
+    /// It may be a directory, too.
+    pub(super) fn unseen(&mut self, key: Key, failure: Failure) {
         if let Some(below) = self.dirs.path(key.0, None) {
             self.tell(Notice::Unknown { below });
         }
+        self.leaves_gap(Some(key), Mend::Attempt, failure);
     }
 
     fn goes_astray(&mut self, key: Key, vacated: bool) {
@@ -123,7 +127,7 @@ impl Watcher {
         match self.look(&key) {
             Looked::Found(..) => self.news(key),
             Looked::Astray => self.goes_astray(key, true),
-            Looked::Missing | Looked::Closed | Looked::Left => {}
+            Looked::Missing | Looked::Closed(_) | Looked::Left => {}
         }
     }
 
@@ -134,7 +138,7 @@ impl Watcher {
             match self.look(&key) {
                 Looked::Found(..) => self.tell_now(key),
                 Looked::Missing if self.vacated.contains(&key) => {}
-                Looked::Astray | Looked::Missing | Looked::Closed => self.find_anew(key, &mut unknown),
+                Looked::Astray | Looked::Missing | Looked::Closed(_) => self.find_anew(key, &mut unknown),
                 Looked::Left => {}
             }
         }
@@ -154,10 +158,10 @@ impl Watcher {
             tracing::debug!(%below, "a name is gone, and no event has told it");
             self.tell(Notice::Unknown { below });
         }
-        if let Looked::Found(path, attr) = self.look(&key)
-            && attr.is_dir()
-        {
-            self.watch_below(key, path);
+        match self.look(&key) {
+            Looked::Found(path, attr) if attr.is_dir() => self.watch_below(key, path),
+            Looked::Closed(failure) => self.leaves_gap(Some(key), Mend::Attempt, failure),
+            Looked::Found(..) | Looked::Astray | Looked::Missing | Looked::Left => {}
         }
     }
 }

@@ -3,7 +3,8 @@
 //! One inotify instance on one thread serves all subscribers. It starts with the first, watches each
 //! directory by descriptor, and ends when the last subscriber or the volume is gone. The promise is
 //! `Freshness::Direct` while directories are still being added, and `Notified` from then on; it falls back to
-//! `Direct` while the kernel has lost events, and for good when there are more directories than can be watched.
+//! `Direct` while the kernel has lost events, while there is a directory that cannot be watched ([`gaps`]), and for
+//! good when there are more than can be.
 //!
 //! One notice is sent for each name that changed; that the times of its directory change with it goes without
 //! saying. Changes of content and attributes wait until a name is quiet for [`COALESCE_QUIET`], at most for
@@ -11,6 +12,7 @@
 //! is told under the name through which it was changed; writes through `mmap` are told when it is closed.
 
 mod dirs;
+mod gaps;
 mod look;
 mod pending;
 mod subscribers;

@@ -8,6 +8,7 @@
 //! [`super::look`]. Only directories below the root are ever opened, without following links.
 
 use super::dirs::{Dirs, Wd};
+use super::gaps::{Gaps, Mend};
 use super::look::{ASTRAY_AT_MOST, Looked};
 use super::pending::{Key, Pending};
 use super::subscribers::Subscribers;
@@ -40,10 +41,9 @@ pub(super) struct Watcher {
     /// Those of them that have moved away, and need not be there.
     pub(super) vacated: HashSet<Key>,
     held: Option<HeldMove>,
-    /// Some directory could not be watched: not all changes are noticed.
-    pub(super) blind: bool,
-    /// Events were lost: all that is watched must be looked up again.
-    lost: bool,
+    pub(super) gaps: Gaps,
+    /// Why all that is watched must be looked up again.
+    anew: Option<&'static str>,
 }
 
 /// The first half of a move.
@@ -76,8 +76,8 @@ impl Watcher {
             astray: Pending::default(),
             vacated: HashSet::new(),
             held: None,
-            blind: false,
-            lost: false,
+            gaps: Gaps::default(),
+            anew: None,
         })
     }
 
@@ -99,15 +99,24 @@ impl Watcher {
                 self.handle(event);
             }
             self.tell_due(idle);
-            if self.lost {
-                self.start_anew();
-            } else if !self.blind {
-                self.subscribers.promise(Freshness::Notified);
+            self.try_gaps();
+            match self.anew.take() {
+                Some(why) => self.start_anew(why),
+                None if self.gaps.are_none() => self.promise_all(),
+                None => {}
             }
             if idle {
                 self.wait();
             }
         }
+    }
+
+    /// Everything is watched, and what was to be told up to now is told or waits to be.
+    fn promise_all(&mut self) {
+        if std::mem::take(&mut self.gaps.are_known) {
+            tracing::info!("all directories are watched again: changes by others are noticed");
+        }
+        self.subscribers.promise(Freshness::Notified);
     }
 
     /// Nothing can be noticed any more: say so, and stay silent. Who subscribes again starts another thread.
@@ -162,6 +171,7 @@ impl Watcher {
 
     /// What is to be told of a name is told by the event that is being handled.
     fn no_news(&mut self, key: &Key) {
+        self.gaps.remove(key);
         self.pending.remove(key);
         self.astray.remove(key);
         self.vacated.remove(key);
@@ -217,11 +227,22 @@ impl Watcher {
             // Of a directory that is gone, the kernel has taken the watch away already.
             let _ = inotify::remove_watch(&self.inotify, wd);
         }
+        self.gaps.keep_known(&self.dirs);
+    }
+
+    /// Tries again what could not be watched.
+    fn try_gaps(&mut self) {
+        for gap in self.gaps.due(Instant::now()) {
+            match gap {
+                Some(key) => self.tell_now(key),
+                None => self.anew = Some("the root could not be watched"),
+            }
+        }
     }
 
     fn handle(&mut self, event: Event) {
         if event.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-            self.lost = true;
+            self.anew = Some("inotify lost events (fs.inotify.max_queued_events)");
             return;
         }
         let second_half = event.flags.contains(ReadFlags::MOVED_TO)
@@ -258,10 +279,11 @@ impl Watcher {
         if flags.contains(ReadFlags::IGNORED) {
             let place = self.dirs.place(wd);
             self.dirs.remove(wd);
+            self.gaps.keep_known(&self.dirs);
             // Removed, which its parent's watch tells, or unmounted: then what was below it is there.
             place.into_iter().for_each(|key| self.astray.add(key, Instant::now()));
         } else if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT) && is_root {
-            self.blind = true;
+            self.gaps.lasting = true;
             self.subscribers.promise(Freshness::Direct);
             self.tell(Notice::Unknown { below: VPath::root() });
         } else if flags.contains(ReadFlags::ATTRIB) && is_root {
@@ -302,7 +324,7 @@ impl Watcher {
             // It appeared and moved before its first event was read.
             Looked::Found(path, attr) if attr.is_dir() && known.is_none() => self.watch_below(to, path),
             Looked::Astray | Looked::Missing => self.astray.add(to, Instant::now()),
-            Looked::Closed => self.tell_unseen(&to),
+            Looked::Closed(failure) => self.unseen(to, failure),
             Looked::Found(..) | Looked::Left => {}
         }
         if let Some(wd) = known {
@@ -311,24 +333,22 @@ impl Watcher {
         self.vacated(from);
     }
 
-    /// Events were lost: what is watched is found out again.
-    fn start_anew(&mut self) {
-        tracing::warn!("inotify lost events (fs.inotify.max_queued_events): looking at the whole tree again");
+    /// What is watched is found out again.
+    fn start_anew(&mut self, why: &str) {
+        tracing::warn!(why, "looking at the whole tree again: until then changes by others may go unnoticed");
         self.subscribers.promise(Freshness::Direct);
         self.tell(Notice::Unknown { below: VPath::root() });
         match new_inotify() {
             Ok(inotify) => self.inotify = inotify,
             Err(errno) => {
                 // The old instance goes on working, without directories that appeared unseen.
-                tracing::warn!(%errno, "no second inotify instance");
-                self.blind = true;
-                self.lost = false;
+                self.leaves_gap(None, Mend::Attempt, errno.into());
                 return;
             }
         }
         (self.dirs, self.held) = (Dirs::default(), None);
         (self.pending, self.astray, self.vacated) = (Pending::default(), Pending::default(), HashSet::new());
-        (self.blind, self.lost) = (false, false);
+        self.gaps.forget_all();
         self.add_tree(None);
         self.tell(Notice::Unknown { below: VPath::root() });
     }

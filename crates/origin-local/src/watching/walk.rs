@@ -2,11 +2,13 @@
 
 use super::FOUND_MAX;
 use super::dirs::Wd;
+use super::gaps::Mend;
 use super::pending::Key;
 use super::thread::{BUFFER_BYTES, Watcher, gone};
 use crate::attributes;
-use crate::beneath::{ProcPath, dir_at};
+use crate::beneath::{ProcPath, dir_at, handle_at};
 use crate::error::{Failure, Outcome};
+use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{FileType, RawDir};
 use std::time::Instant;
@@ -15,7 +17,6 @@ use volume::{ErrorKind, Freshness, Kind, VPath};
 /// A directory that is watched now.
 struct Added {
     wd: Wd,
-    /// All directories in it, and of other names no more than count.
     names: Vec<Found>,
 }
 
@@ -47,6 +48,7 @@ impl Watcher {
         while let Some(key) = queue.pop()
             && !self.subscribers.is_over()
         {
+            key.iter().for_each(|key| self.gaps.remove(key));
             match self.add_dir(key.as_ref()) {
                 Ok(Added { wd, names }) => {
                     let dirs = names.iter().filter(|found| found.is_dir);
@@ -58,23 +60,20 @@ impl Watcher {
                 Err(failure) if gone(failure) => {
                     key.into_iter().for_each(|key| self.astray.add(key, Instant::now()));
                 }
-                Err(failure) => {
-                    self.cannot_watch(failure);
-                    if self.full(failure) {
-                        break;
-                    }
+                Err(failure) if failure.kind() == ErrorKind::NoSpace => {
+                    self.full(failure);
+                    break;
                 }
+                Err(failure) => self.cannot_watch(key, failure),
             }
         }
         all
     }
 
-    fn full(&self, failure: Failure) -> bool {
-        failure.kind() == ErrorKind::NoSpace
-    }
-
-    fn cannot_watch(&mut self, failure: Failure) {
-        if !std::mem::replace(&mut self.blind, true) {
+    fn full(&mut self, failure: Failure) {
+        self.subscribers.promise(Freshness::Direct);
+        if !std::mem::replace(&mut self.gaps.lasting, true) {
+            self.gaps.are_known = true;
             let (watched, allowed) = (self.dirs.len(), self.disk.config.watched_dirs_max);
             tracing::warn!(
                 watched,
@@ -84,7 +83,45 @@ impl Watcher {
                  promised (raise fs.inotify.max_user_watches)"
             );
         }
+    }
+
+    fn cannot_watch(&mut self, key: Option<Key>, failure: Failure) {
+        let mend = match &key {
+            Some(key) if failure.kind() == ErrorKind::PermissionDenied => match self.reaches(key) {
+                Ok(true) => Mend::Event,
+                // Nobody comes to what is in it through us. That it is opened is told, and then it is watched.
+                Ok(false) => return,
+                Err(_) => Mend::Attempt,
+            },
+            Some(_) | None => Mend::Attempt,
+        };
+        self.leaves_gap(key, mend, failure);
+    }
+
+    /// Whether we may pass through a directory.
+    fn reaches(&self, key: &Key) -> Outcome<bool> {
+        let dir = handle_at(&self.open_dir(key.0)?, &key.1)?;
+        match handle_at(&dir, b".") {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.kind() == ErrorKind::PermissionDenied => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Something is not watched: nothing is promised as long as that is so.
+    pub(super) fn leaves_gap(&mut self, key: Option<Key>, mend: Mend, failure: Failure) {
         self.subscribers.promise(Freshness::Direct);
+        if !std::mem::replace(&mut self.gaps.are_known, true) {
+            let name = key.as_ref().map(|key| &*key.1);
+            let path = key.as_ref().map_or(Some(VPath::root()), |key| self.dirs.path(key.0, name));
+            tracing::warn!(
+                ?path,
+                ?failure,
+                "a directory cannot be watched: changes in it by others may go unnoticed, so nothing is promised \
+                 while it is there and closed to this process"
+            );
+        }
+        self.gaps.add(key, mend);
     }
 
     /// Watches one directory, then lists it.
@@ -99,26 +136,33 @@ impl Watcher {
         let id = attributes::id_of(&attributes::look(&dir)?);
         let wd = inotify::add_watch(&self.inotify, ProcPath::of(&dir).bytes(), wanted())?;
         self.dirs.add(wd, id, key.map(|(parent, name)| (*parent, &**name)));
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
-        let mut raw = RawDir::new(&dir, buffer.spare_capacity_mut());
-        let mut names = Vec::new();
-        while let Some(entry) = raw.next() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            let is_dir = match entry.file_type() {
-                FileType::Directory => true,
-                FileType::Unknown => {
-                    attributes::look_at(&dir, name).is_ok_and(|stat| attributes::kind_of(&stat) == Kind::Dir)
-                }
-                _ => false,
-            };
-            if is_dir || names.len() <= FOUND_MAX {
-                names.push(Found { name: Box::from(name), is_dir });
-            }
-        }
+        let names = list(&dir).inspect_err(|_| self.unwatch(wd))?;
         Ok(Added { wd, names })
     }
+}
+
+/// All directories in a directory, and of other names no more than count.
+fn list(dir: &OwnedFd) -> Outcome<Vec<Found>> {
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    let mut raw = RawDir::new(dir, buffer.spare_capacity_mut());
+    let mut names = Vec::new();
+    while let Some(entry) = raw.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let is_dir = match entry.file_type() {
+            FileType::Directory => true,
+            FileType::Unknown => {
+                // One that cannot be looked at may be one.
+                attributes::look_at(dir, name).map_or(true, |stat| attributes::kind_of(&stat) == Kind::Dir)
+            }
+            _ => false,
+        };
+        if is_dir || names.len() <= FOUND_MAX {
+            names.push(Found { name: Box::from(name), is_dir });
+        }
+    }
+    Ok(names)
 }

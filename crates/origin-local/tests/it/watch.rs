@@ -1,7 +1,7 @@
 use crate::{as_nobody, fresh, fresh_with};
 use origin_local::{COALESCE_AT_MOST, FOUND_MAX, LocalConfig, LocalVolume};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 use testkit::{contract, ease};
@@ -9,8 +9,7 @@ use volume::{Freshness, Notice, Volume, Watch};
 
 async fn watching(volume: &LocalVolume) -> Watch {
     let mut watch = volume.watch(&ease::cx()).await.expect("watch");
-    let promised = watch.freshness.wait_for(|f| *f == Freshness::Notified);
-    ease::within(Duration::from_secs(10), "Notified", promised).await.expect("the watch ended");
+    promises(&mut watch, Freshness::Notified).await;
     watch
 }
 
@@ -221,8 +220,7 @@ async fn more_directories_than_can_be_watched_take_the_promise_away() {
     std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
     let mut watch = watching(&volume).await;
     std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
-    let direct = watch.freshness.wait_for(|f| *f == Freshness::Direct);
-    ease::within(Duration::from_secs(10), "Direct", direct).await.unwrap();
+    promises(&mut watch, Freshness::Direct).await;
     write(&dir.path().join("f"), "x");
     assert!(summary(&told(&mut watch).await).contains(&"f 1".to_owned()), "what is watched is still told");
 }
@@ -249,6 +247,60 @@ fn of_a_name_that_cannot_be_looked_at_its_directory_is_told() {
             }
             assert!(lines.contains(&format!("d/{round} 1")), "{lines:?}");
         }
+    });
+}
+
+async fn promises(watch: &mut Watch, freshness: Freshness) {
+    let promised = watch.freshness.wait_for(|f| *f == freshness);
+    ease::within(Duration::from_secs(10), &format!("{freshness:?}"), promised)
+        .await
+        .expect("the watch ended");
+}
+
+fn mkdir_of(path: &Path, mode: u32) {
+    std::fs::DirBuilder::new().mode(mode).create(path).unwrap();
+}
+
+#[test]
+fn what_nobody_reaches_through_us_takes_no_promise_away() {
+    as_nobody(|| async {
+        let (dir, volume) = fresh();
+        let (early, late) = (dir.path().join("early"), dir.path().join("late"));
+        mkdir_of(&early, 0);
+        let mut watch = watching(&volume).await;
+        mkdir_of(&late, 0);
+        assert!(summary(&told(&mut watch).await)[0].starts_with("late "));
+        assert!(!watch.freshness.has_changed().unwrap(), "it is Notified all the time");
+        for path in [&early, &late] {
+            chmod(path, 0o700);
+            told(&mut watch).await;
+            write(&path.join("f"), "found");
+            let name = path.file_name().unwrap().display();
+            assert!(summary(&told(&mut watch).await).contains(&format!("{name}/f 5")), "it is watched now");
+        }
+    });
+}
+
+#[test]
+fn a_directory_that_cannot_be_watched_takes_the_promise_away_while_it_is_there() {
+    as_nobody(|| async {
+        let (dir, volume) = fresh();
+        let aside = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
+        let closed = dir.path().join("d");
+        let mut watch = watching(&volume).await;
+        for ends in ["removed", "moved away", "opened"] {
+            mkdir_of(&closed, 0o300);
+            promises(&mut watch, Freshness::Direct).await;
+            match ends {
+                "removed" => std::fs::remove_dir(&closed).unwrap(),
+                "moved away" => std::fs::rename(&closed, aside.path().join("d")).unwrap(),
+                _ => chmod(&closed, 0o700),
+            }
+            promises(&mut watch, Freshness::Notified).await;
+        }
+        told(&mut watch).await;
+        write(&closed.join("f"), "found");
+        assert!(summary(&told(&mut watch).await).contains(&"d/f 5".to_owned()));
     });
 }
 
