@@ -30,6 +30,7 @@ fn facts() -> ServerFacts {
             max_users: u32::MAX,
             current_users: 0,
             flags: 0,
+            hidden: false,
         }],
         accounts: Arc::new(AccountFacts {
             machine: Sid::new(5, &[21, 1, 2, 3]),

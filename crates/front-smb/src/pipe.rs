@@ -165,13 +165,14 @@ impl Talk {
     }
 }
 
-/// What the pipes may tell: hidden shares are left out.
+/// What the pipes may tell: of hidden shares those that the caller may connect to, for who knows their names.
 fn facts(server: &State, caller: &Session) -> ServerFacts {
-    let visible = server.shares();
-    let disks = visible
-        .iter()
-        .filter(|share| !share.hidden)
-        .map(|share| share_facts(&share.name, &share.comment, STYPE_DISKTREE, share.flags()));
+    let shares = server.shares();
+    let told = shares.iter().filter(|share| !share.hidden || caller.may_connect_to(share));
+    let disks = told.map(|share| ShareFacts {
+        hidden: share.hidden,
+        ..share_facts(&share.name, &share.comment, STYPE_DISKTREE, share.flags())
+    });
     let pipes = share_facts("IPC$", "", STYPE_IPC | STYPE_SPECIAL, ShareFlags::NO_CACHING);
     ServerFacts {
         name: server.config.server_name.clone(),
@@ -198,5 +199,6 @@ fn share_facts(name: &str, comment: &str, share_type: u32, flags: ShareFlags) ->
         max_users: u32::MAX,
         current_users: 0,
         flags: flags.bits(),
+        hidden: false,
     }
 }

@@ -186,6 +186,16 @@ impl Session {
         self.is_strangers() && !self.is_guest()
     }
 
+    /// Whether it may connect to this share.
+    pub(crate) fn may_connect_to(&self, share: &Share) -> bool {
+        let is_admitted = match self.is_guest() {
+            true => share.guests,
+            false => !self.is_anonymous() && share.admits(&self.user, &self.token),
+        };
+        // Without a cipher nothing could be asked for there (MS-SMB2 3.3.5.7).
+        is_admitted && (!share.encrypt || self.sealing.is_some())
+    }
+
     /// Whether it belongs to this user.
     pub(crate) fn is_of(&self, user: &str) -> bool {
         !self.nobodys && same_user(&self.user, user)

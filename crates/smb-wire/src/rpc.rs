@@ -85,7 +85,7 @@ pub struct ServerFacts {
     pub timezone_minutes_west: i32,
     /// Milliseconds since the start.
     pub uptime_ms: u64,
-    /// The shares that this user may see.
+    /// The shares that this user may hear of.
     pub shares: Vec<ShareFacts>,
     /// Who is known here: looked up at every call, and seldom another.
     pub accounts: Arc<AccountFacts>,
@@ -110,6 +110,8 @@ pub struct ShareFacts {
     pub current_users: u32,
     /// SHI1005_FLAGS_* bits (MS-SRVS 2.2.4.29).
     pub flags: u32,
+    /// Left out of lists, and told of to who asks for it by its name.
+    pub hidden: bool,
 }
 
 /// Longest fragment that is sent, and that clients are told to send, in bytes: what Windows uses.

@@ -17,21 +17,12 @@ pub(super) fn connect(request: &Request) -> Result<Answer, NtStatus> {
     let name = share_name(&decoded.path)?;
     let (target, share_type, share_flags, maximal_access) = if name.eq_ignore_ascii_case("IPC$") {
         (Target::Pipes, ShareType::Pipe, ShareFlags::NO_CACHING, AccessMask::FILE_ALL)
-    } else if session.is_anonymous() {
-        // Nobody is not even told whether there is such a share.
-        return Err(NtStatus::ACCESS_DENIED);
     } else {
-        let share = request.connection.server.share(name);
-        let share = match session.is_guest() {
-            // Of a share that is not for guests a guest is not told whether it is there.
-            true => share.filter(|share| share.guests).ok_or(NtStatus::ACCESS_DENIED)?,
-            false => share.ok_or(NtStatus::BAD_NETWORK_NAME)?,
-        };
-        if !session.is_guest() && !share.admits(&session.user, &session.token) {
-            return Err(NtStatus::ACCESS_DENIED);
-        }
-        // Without a cipher nothing could be asked for here (MS-SMB2 3.3.5.7).
-        if share.encrypt && session.sealing.is_none() {
+        // Strangers are not told whether there is a share that is not for them.
+        let absent =
+            if session.is_strangers() { NtStatus::ACCESS_DENIED } else { NtStatus::BAD_NETWORK_NAME };
+        let share = request.connection.server.share(name).ok_or(absent)?;
+        if !session.may_connect_to(&share) {
             return Err(NtStatus::ACCESS_DENIED);
         }
         let (mut share_flags, maximal_access) = (share.flags(), share.maximal_access());

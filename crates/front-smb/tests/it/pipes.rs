@@ -1,9 +1,11 @@
 //! Named pipes of `IPC$`: RPC requests in fragments, and what a pipe keeps.
 
-use crate::site::{ALICE, Site, User};
-use front_smb::limits;
-use smb_raw::requests;
+use crate::site::{ALICE, BOB, Site, User, user};
+use front_smb::{People, Server, ServerConfig, Share, Signing, limits};
+use smb_raw::ntlm::{self, NOBODY};
+use smb_raw::{offer, requests};
 use smb_wire::ioctl::{Fsctl, IoctlResponse};
+use smb_wire::negotiate::Dialect;
 use smb_wire::read::ReadResponse;
 use smb_wire::rpc::MAX_FRAGMENT_LEN;
 use smb_wire::sid::Sid;
@@ -19,8 +21,9 @@ const RESPONSE: u8 = 2;
 /// LsarLookupSids, LsarOpenPolicy2.
 const LOOKUP_SIDS: u16 = 15;
 const OPEN_POLICY: u16 = 44;
-/// NetrServerGetInfo.
+/// NetrServerGetInfo, NetrShareGetInfo.
 const SERVER_GET_INFO: u16 = 21;
+const SHARE_GET_INFO: u16 = 16;
 
 /// A fragment of an RPC request.
 fn fragment(flags: u8, opnum: u16, arguments: &[u8]) -> Vec<u8> {
@@ -43,10 +46,18 @@ fn server_info() -> Vec<u8> {
 
 /// A user of `IPC$`.
 async fn caller(site: &Site) -> User {
-    let mut user = site.log_in(&ALICE).await;
-    let reply = user.client.call(&user.session, 0, &requests::tree_connect("IPC$")).await.unwrap();
-    user.tree = reply.header.tree_id;
-    user
+    pipes_of(site, &ALICE).await
+}
+
+/// The same for anybody.
+async fn pipes_of(site: &Site, who: &ntlm::Client) -> User {
+    let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+    // Strangers are proved nothing, for want of a key.
+    client.careless = true;
+    let session = client.log_in(who).await.unwrap();
+    let reply = client.call(&session, 0, &requests::tree_connect("IPC$")).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::SUCCESS);
+    User { client, session, tree: reply.header.tree_id }
 }
 
 /// The next message of a pipe, or a part of it.
@@ -162,6 +173,52 @@ async fn a_look_at_a_pipe_tells_of_its_messages() {
     assert_eq!([word(0), word(4), word(8), word(12)], [3, 2 * message, 2, message]);
     assert_eq!(read(&mut alice, pipe, 65_536).await.unwrap(), (seen[16..].to_vec(), NtStatus::SUCCESS));
     assert_eq!(read(&mut alice, pipe, 65_536).await.unwrap().0.len(), message);
+}
+
+/// The outcome of NetrShareGetInfo, level 1.
+async fn share_info(user: &mut User, name: &str) -> u32 {
+    let pipe = user.open(&requests::open("srvsvc")).await;
+    let units: Vec<u8> = name.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    let count = units.len() as u32 / 2;
+    let mut arguments = [words(&[0, count, 0, count]), units].concat();
+    arguments.resize(arguments.len().next_multiple_of(4), 0);
+    arguments.extend(words(&[1]));
+    let result = call(user, pipe, SHARE_GET_INFO, &arguments).await;
+    assert_eq!(user.status(&requests::close(pipe)).await, NtStatus::SUCCESS);
+    u32::from_le_bytes(*result.last_chunk().unwrap())
+}
+
+/// As `net view` and Explorer's properties ask. A share that is not for the caller stays hidden from him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_share_is_told_of_by_its_name_to_who_may_connect() {
+    const NOT_FOUND: u32 = 2310;
+    let vfs = crate::volume().await;
+    let hidden = |name: &str| Share { hidden: true, ..Share::new(name, vfs.clone()) };
+    let shares = vec![
+        hidden("all$"),
+        Share { users: People::new(["bob"]), ..hidden("bobs$") },
+        Share { guests: true, users: People::new(["bob"]), ..hidden("guests$") },
+        Share { encrypt: true, ..hidden("sealed$") },
+        Share { users: People::new(["bob"]), ..Share::new("bobs", vfs.clone()) },
+    ];
+    // Without a key guests can only be where signing is not required.
+    let config = ServerConfig { signing: Signing::Enabled, anonymous: true, ..Site::config() };
+    let server = Server::start(config, shares.clone()).await.unwrap();
+    let site = Site { address: server.local_addrs()[0], server };
+    let told = ["all$", "ALL$", "bobs$", "guests$", "sealed$", "bobs", "no such share"];
+    let check = async |who: &ntlm::Client, expect: [u32; 7]| {
+        let mut caller = pipes_of(&site, who).await;
+        for (name, expect) in told.into_iter().zip(expect) {
+            assert_eq!(share_info(&mut caller, name).await, expect, "{:?} {name}", who.user);
+        }
+    };
+    check(&ALICE, [0, 0, NOT_FOUND, NOT_FOUND, 0, 0, NOT_FOUND]).await;
+    check(&BOB, [0, 0, 0, 0, 0, 0, NOT_FOUND]).await;
+    check(&user("mallory", ""), [NOT_FOUND, NOT_FOUND, NOT_FOUND, 0, NOT_FOUND, 0, NOT_FOUND]).await;
+    // With no share for guests who gives no name is nobody.
+    let closed = |share: &Share| Share { guests: false, ..share.clone() };
+    site.server.set_shares(shares.iter().map(closed).collect());
+    check(&NOBODY, [NOT_FOUND, NOT_FOUND, NOT_FOUND, NOT_FOUND, NOT_FOUND, 0, NOT_FOUND]).await;
 }
 
 /// Only what is served can be waited for, and nothing else ever comes.

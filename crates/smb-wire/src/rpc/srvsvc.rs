@@ -101,7 +101,7 @@ impl ShareLevel {
     }
 }
 
-/// NetrShareEnum (MS-SRVS 3.1.4.8). All shares are given at once, whatever length the client prefers.
+/// NetrShareEnum (MS-SRVS 3.1.4.8). All shares but hidden ones are given at once, whatever length the client prefers.
 fn share_enum<'a>(
     arguments: &mut NdrReader<'_>,
     facts: &'a ServerFacts,
@@ -130,12 +130,13 @@ fn share_enum<'a>(
         result.u32(ERROR_INVALID_LEVEL);
         return Ok(());
     };
-    let count = facts.shares.len() as u32;
+    let listed: Vec<&ShareFacts> = facts.shares.iter().filter(|share| !share.hidden).collect();
+    let count = listed.len() as u32;
     result.pointer();
     result.u32(count);
     result.pointer();
     result.u32(count);
-    for share in &facts.shares {
+    for share in listed {
         level.put(share, result);
     }
     result.flush();

@@ -24,6 +24,7 @@ fn facts() -> ServerFacts {
         max_users: u32::MAX,
         current_users: 0,
         flags: 0,
+        hidden: name.ends_with('$') && share_type == srvsvc::STYPE_DISKTREE,
     };
     ServerFacts {
         name: "FAR".into(),
@@ -35,7 +36,11 @@ fn facts() -> ServerFacts {
         now_unix_ms: 1_795_219_200_340,
         timezone_minutes_west: 0,
         uptime_ms: 5,
-        shares: vec![share("data", srvsvc::STYPE_DISKTREE), share("IPC$", srvsvc::STYPE_IPC)],
+        shares: vec![
+            share("data", srvsvc::STYPE_DISKTREE),
+            share("data$", srvsvc::STYPE_DISKTREE),
+            share("IPC$", srvsvc::STYPE_IPC),
+        ],
         accounts: Arc::new(AccountFacts {
             machine: Sid::new(5, &[21, 1, 2, 3]),
             users: Accounts::new([Account {
@@ -151,20 +156,37 @@ fn server_info_layout() {
     assert_eq!(answer[24..], expect);
 }
 
+/// The arguments of NetrShareGetInfo.
+fn share_named(name: &str, level: u32) -> Vec<u8> {
+    let units = name.len() as u32 + 1;
+    let mut stub = Vec::new();
+    stub.u32(0);
+    stub.u32(units);
+    stub.u32(0);
+    stub.u32(units);
+    stub.utf16(name);
+    stub.u16(0);
+    stub.align(0, 4);
+    stub.u32(level);
+    stub
+}
+
+#[test]
+fn hidden_shares_are_told_to_who_knows_their_names() {
+    let mut stub = Vec::new();
+    for word in [0, 1, 1, 0x20000, 0, 0, u32::MAX, 0] {
+        stub.u32(word);
+    }
+    let listed = stub_of(Service::Srvsvc, 15, &stub);
+    let count = u32::from_le_bytes(listed[12..16].try_into().unwrap());
+    assert_eq!(count, 2, "data and IPC$");
+    let asked = |name| last_u32(&stub_of(Service::Srvsvc, 16, &share_named(name, 1)));
+    assert_eq!(["data", "DATA$", "IPC$", "other$"].map(asked), [0, 0, 0, 2310]);
+}
+
 #[test]
 fn every_level_of_every_call_answers() {
-    let with_name = |level: u32| {
-        let mut stub = Vec::new();
-        stub.u32(0);
-        stub.u32(5);
-        stub.u32(0);
-        stub.u32(5);
-        stub.utf16("DATA");
-        stub.u16(0);
-        stub.align(0, 4);
-        stub.u32(level);
-        stub
-    };
+    let with_name = |level: u32| share_named("DATA", level);
     for level in [0, 1, 2, 501, 502, 1005] {
         assert_eq!(last_u32(&answer(Service::Srvsvc, &request(16, &with_name(level)), &facts())), 0);
     }
