@@ -241,10 +241,10 @@ pub(crate) fn close(
 pub(crate) fn close_all(state: &Arc<State>, opens: Vec<Arc<Open>>) -> Carry<()> {
     let state = Arc::clone(state);
     Carry::new(async move {
-        let close = async |open: Arc<Open>| {
-            if let Kind::File(file) = &open.kind {
-                end_file(&state, open.id.persistent, file).await;
-            }
+        let close = async |open: Arc<Open>| match &open.kind {
+            Kind::File(file) => end_file(&state, open.id.persistent, file).await,
+            Kind::Pipe(pipe) => pipe.end(),
+            Kind::Quota => {}
         };
         futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
     })

@@ -16,6 +16,7 @@ use smb_wire::tree::ShareFlags;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use volume::Time;
 
 /// MS-SRVS 2.2.2.7.
@@ -26,6 +27,10 @@ const SV_TYPE_SERVER_NT: u32 = 0x0000_8000;
 pub(crate) struct Pipe {
     service: Service,
     talk: Mutex<Talk>,
+    /// Who reads: one at a time, in the order in which they came.
+    reader: AsyncMutex<()>,
+    /// Told to the reader when there is an answer, or the end.
+    changed: Notify,
 }
 
 /// How far the talk over a pipe has come.
@@ -37,6 +42,8 @@ struct Talk {
     unread: usize,
     /// Bytes of what is here of a request, and of the answers.
     kept: Kept,
+    /// Nobody can write any more.
+    ended: bool,
 }
 
 /// Bytes that one pipe keeps, counted among those of all pipes of its session.
@@ -89,8 +96,9 @@ impl Pipe {
             answers: VecDeque::new(),
             unread: 0,
             kept: Kept { bytes: 0, of_session: Arc::clone(&caller.pipe_bytes) },
+            ended: false,
         };
-        Some(Pipe { service, talk: Mutex::new(talk) })
+        Some(Pipe { service, talk: Mutex::new(talk), reader: AsyncMutex::default(), changed: Notify::new() })
     }
 
     /// Refuses who may not ask here.
@@ -119,20 +127,29 @@ impl Pipe {
             return Err(NtStatus::PIPE_BUSY);
         }
         talk.answers.extend(answer.into_iter().map(Bytes::from));
+        self.changed.notify_one();
         Ok(())
     }
 
-    /// Reads up to `length` bytes of the next message, and whether more of it waits.
-    pub(crate) fn read(&self, length: usize) -> Result<(Bytes, bool), NtStatus> {
-        let talk = &mut *self.talk.lock();
-        let Some(message) = talk.answers.front_mut() else { return Err(NtStatus::PIPE_DISCONNECTED) };
-        let part = message.split_to(length.min(message.len()));
-        let more = !message.is_empty();
-        if !more {
-            talk.answers.pop_front();
+    /// Reads up to `length` bytes of the next message, and whether more of it waits. Waits for a message
+    /// (MS-SMB2 3.3.5.12), and may be given up.
+    ///
+    /// # Errors
+    /// `PIPE_BROKEN` at the end of the pipe.
+    pub(crate) async fn read(&self, length: usize) -> Result<(Bytes, bool), NtStatus> {
+        let _reader = self.reader.lock().await;
+        loop {
+            if let Some(read) = self.talk.lock().read(length)? {
+                return Ok(read);
+            }
+            self.changed.notified().await;
         }
-        talk.keep_less(talk.unread - part.len());
-        Ok((part, more))
+    }
+
+    /// The open is closed: who still waits for a message waits no longer.
+    pub(crate) fn end(&self) {
+        self.talk.lock().ended = true;
+        self.changed.notify_one();
     }
 
     /// What would be read, left there, up to `length` bytes of it.
@@ -149,6 +166,21 @@ impl Pipe {
 }
 
 impl Talk {
+    /// Up to `length` bytes of the next message, where there is one.
+    fn read(&mut self, length: usize) -> Result<Option<(Bytes, bool)>, NtStatus> {
+        if self.ended {
+            return Err(NtStatus::PIPE_BROKEN);
+        }
+        let Some(message) = self.answers.front_mut() else { return Ok(None) };
+        let part = message.split_to(length.min(message.len()));
+        let more = !message.is_empty();
+        if !more {
+            self.answers.pop_front();
+        }
+        self.keep_less(self.unread - part.len());
+        Ok(Some((part, more)))
+    }
+
     /// Counts what is kept, with so many bytes of answers; false where that is more than `most` for the session.
     fn keep(&mut self, unread: usize, most: usize) -> bool {
         let fits = self.kept.set(self.conversation.kept() + unread, most);

@@ -35,6 +35,8 @@ pub(crate) struct Request {
     waits: Notify,
     /// It has done something, and goes on to its end.
     committed: AtomicBool,
+    /// It reads a pipe.
+    reads_pipe: AtomicBool,
     /// What the error response says besides its status.
     explanation: OnceLock<ErrorResponse>,
     /// Counted among the requests of its open.
@@ -66,6 +68,7 @@ impl Request {
             used_file: OnceLock::new(),
             waits: Notify::new(),
             committed: AtomicBool::new(false),
+            reads_pipe: AtomicBool::new(false),
             explanation: OnceLock::new(),
             under_way: OnceLock::new(),
         }
@@ -180,10 +183,15 @@ impl Request {
         self.committed.store(true, Ordering::Relaxed);
     }
 
+    /// From here on the request reads a pipe, to which nothing may ever come.
+    pub(crate) fn read_pipe(&self) {
+        self.reads_pipe.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the request, as it waits now, can be given up and nothing has happened.
     pub(crate) fn only_waits(&self) -> bool {
         let may_wait = matches!(self.header.command, Command::ChangeNotify | Command::Lock);
-        may_wait && !self.committed.load(Ordering::Relaxed)
+        (may_wait || self.reads_pipe.load(Ordering::Relaxed)) && !self.committed.load(Ordering::Relaxed)
     }
 
     /// Room for a payload that the answer will carry.

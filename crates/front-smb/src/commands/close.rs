@@ -13,7 +13,11 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
     let open = request.open(decoded.file_id)?;
     let open = request.session()?.take_open(open.id).ok_or(NtStatus::FILE_CLOSED)?;
     let attr = match &open.kind {
-        Kind::Pipe(_) | Kind::Quota => None,
+        Kind::Pipe(pipe) => {
+            pipe.end();
+            None
+        }
+        Kind::Quota => None,
         Kind::File(file) => {
             let server = &request.connection.server;
             let attr = open::close(server, open.id.persistent, file, request.cx()).await.map_err(failed)?;

@@ -26,7 +26,8 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
     let room;
     let data = match &open.kind {
         Kind::Pipe(pipe) => {
-            let (data, more) = pipe.read(decoded.length as usize)?;
+            request.read_pipe();
+            let (data, more) = pipe.read(decoded.length as usize).await?;
             let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
             return Ok(Answer { status, ..data_answer(data) });
         }

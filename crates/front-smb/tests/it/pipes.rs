@@ -1,15 +1,16 @@
-//! Named pipes of `IPC$`: RPC requests in fragments, and what a pipe keeps.
+//! Named pipes of `IPC$`: RPC requests in fragments, what a pipe keeps, and reads that wait.
 
 use crate::site::{ALICE, BOB, Site, User, user};
+use bytes::Bytes;
 use front_smb::{People, Server, ServerConfig, Share, Signing, limits};
 use smb_raw::ntlm::{self, NOBODY};
-use smb_raw::{offer, requests};
+use smb_raw::{Message, offer, requests};
 use smb_wire::ioctl::{Fsctl, IoctlResponse};
 use smb_wire::negotiate::Dialect;
 use smb_wire::read::ReadResponse;
 use smb_wire::rpc::MAX_FRAGMENT_LEN;
 use smb_wire::sid::Sid;
-use smb_wire::{FileId, NtStatus};
+use smb_wire::{Command, FileId, Flags, NtStatus, Request};
 
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
@@ -246,4 +247,119 @@ async fn who_waits_for_a_pipe_is_told_whether_it_is_there() {
     assert_eq!(alice.status(&short).await, NtStatus::INVALID_PARAMETER);
     let mut on_disk = site.log_in(&ALICE).await;
     assert_eq!(on_disk.status(&wait("srvsvc", FileId::RELATED)).await, NtStatus::INVALID_DEVICE_REQUEST);
+}
+
+/// A request that has to wait, and is told so: its message id and its async id.
+async fn begin(user: &mut User, request: &Request) -> (u64, u64) {
+    let mut message = Message::of(request).session(user.session.id).tree(user.tree);
+    user.client.number(&mut message);
+    user.client.send(&[message.clone()], user.session.guard()).await.unwrap();
+    let interim = user.client.replies().await.unwrap().remove(0).header;
+    assert_eq!((interim.message_id, interim.status), (message.header.message_id, NtStatus::PENDING));
+    (interim.message_id, interim.async_id.unwrap())
+}
+
+/// What became of it, and its data.
+async fn ended(user: &mut User, (message_id, async_id): (u64, u64)) -> (NtStatus, Bytes) {
+    let reply = user.client.reply_to(message_id).await.unwrap();
+    assert_eq!(reply.header.async_id, Some(async_id));
+    let data = ReadResponse::decode(&reply.message).map(|response| response.data);
+    (reply.status(), data.unwrap_or_default())
+}
+
+/// The number of the call that an answer is to.
+fn call_id(pdu: &[u8]) -> u32 {
+    u32::from_le_bytes(pdu[12..16].try_into().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_waits_for_its_message_each_in_its_turn() {
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let pipe = alice.open(&requests::open("srvsvc")).await;
+    let first = begin(&mut alice, &requests::read(pipe, 0, 65_536)).await;
+    let second = begin(&mut alice, &requests::read(pipe, 0, 65_536)).await;
+    for number in [7, 8] {
+        let mut request = fragment(FIRST | LAST, SERVER_GET_INFO, &server_info());
+        request[12] = number;
+        assert_eq!(alice.status(&requests::write(pipe, 0, &request)).await, NtStatus::SUCCESS);
+    }
+    for (waiting, number) in [(first, 7), (second, 8)] {
+        let (status, data) = ended(&mut alice, waiting).await;
+        assert_eq!((status, call_id(&data)), (NtStatus::SUCCESS, number));
+    }
+}
+
+/// Two fragments by two transactions: only the last has an answer, which the first one has waited for longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_waits_for_an_answer() {
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let pipe = alice.open(&requests::open("srvsvc")).await;
+    let arguments = server_info();
+    let (head, tail) = arguments.split_at(4);
+    let head = fragment(FIRST, SERVER_GET_INFO, head);
+    let (waits, _) = begin(&mut alice, &requests::ioctl(pipe, Fsctl::PIPE_TRANSCEIVE, &head)).await;
+    let tail = fragment(LAST, SERVER_GET_INFO, tail);
+    assert_eq!(alice.status(&requests::write(pipe, 0, &tail)).await, NtStatus::SUCCESS);
+    let reply = alice.client.reply_to(waits).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::SUCCESS);
+    assert_eq!(IoctlResponse::decode(&reply.message).unwrap().output[2], RESPONSE);
+}
+
+/// A read that was given up takes no message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_waits_can_be_cancelled() {
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let pipe = alice.open(&requests::open("srvsvc")).await;
+    let given_up = begin(&mut alice, &requests::read(pipe, 0, 65_536)).await;
+    let goes_on = begin(&mut alice, &requests::read(pipe, 0, 65_536)).await;
+    let mut cancel = Message::new(Command::Cancel, vec![4, 0, 0, 0]).session(alice.session.id);
+    cancel.header.message_id = given_up.0;
+    cancel.header.async_id = Some(given_up.1);
+    cancel.header.flags |= Flags::ASYNC;
+    alice.client.send(&[cancel], alice.session.guard()).await.unwrap();
+    assert_eq!(ended(&mut alice, given_up).await.0, NtStatus::CANCELLED);
+    let request = fragment(FIRST | LAST, SERVER_GET_INFO, &server_info());
+    assert_eq!(alice.status(&requests::write(pipe, 0, &request)).await, NtStatus::SUCCESS);
+    let (status, data) = ended(&mut alice, goes_on).await;
+    assert_eq!((status, data[2]), (NtStatus::SUCCESS, RESPONSE));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_ends_with_its_pipe() {
+    let site = Site::new().await;
+    let ends: [fn(FileId) -> Request; 3] =
+        [requests::close, |_| requests::tree_disconnect(), |_| requests::logoff()];
+    for end in ends {
+        let mut alice = caller(&site).await;
+        let pipe = alice.open(&requests::open("lsarpc")).await;
+        let first = begin(&mut alice, &requests::read(pipe, 0, 1024)).await;
+        let second = begin(&mut alice, &requests::read(pipe, 0, 1024)).await;
+        let end = end(pipe);
+        assert_eq!(alice.status(&end).await, NtStatus::SUCCESS, "{end:?}");
+        for waiting in [first, second] {
+            assert_eq!(ended(&mut alice, waiting).await.0, NtStatus::PIPE_BROKEN, "{end:?}");
+        }
+    }
+}
+
+/// Neither a client that goes nor a server that stops waits for what never comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_waits_holds_nobody_up() {
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let pipe = alice.open(&requests::open("srvsvc")).await;
+    begin(&mut alice, &requests::read(pipe, 0, 1024)).await;
+    drop(alice);
+    let left = site.emptied().await;
+    assert_eq!((left.connections, left.sessions), (0, 0));
+
+    let mut alice = caller(&site).await;
+    let pipe = alice.open(&requests::open("srvsvc")).await;
+    let waiting = begin(&mut alice, &requests::read(pipe, 0, 1024)).await;
+    let stopped = tokio::spawn(async move { site.server.shutdown().await });
+    assert_eq!(ended(&mut alice, waiting).await.0, NtStatus::CANCELLED);
+    assert!(stopped.await.unwrap());
 }

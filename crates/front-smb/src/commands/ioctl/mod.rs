@@ -129,7 +129,7 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStat
         }
         Fsctl::QUERY_NETWORK_INTERFACE_INFO => Output::of(interfaces::answer(request, room).await?),
         Fsctl::PIPE_WAIT => pipes::wait(request, decoded),
-        Fsctl::PIPE_TRANSCEIVE => pipes::transceive(request, decoded),
+        Fsctl::PIPE_TRANSCEIVE => pipes::transceive(request, decoded).await,
         Fsctl::PIPE_PEEK => pipes::peek(request, decoded),
         Fsctl::SRV_REQUEST_RESUME_KEY => copy_chunk::resume_key(request, decoded),
         Fsctl::SRV_COPYCHUNK | Fsctl::SRV_COPYCHUNK_WRITE => copy_chunk::copy(request, decoded).await,

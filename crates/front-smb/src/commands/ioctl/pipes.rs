@@ -27,11 +27,12 @@ pub(super) fn wait(request: &Request, decoded: &IoctlRequest) -> Result<Output, 
 }
 
 /// Writes a request and reads its answer.
-pub(super) fn transceive(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
+pub(super) async fn transceive(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     let open = request.open(decoded.file_id)?;
     let Kind::Pipe(pipe) = &open.kind else { return Err(NtStatus::INVALID_DEVICE_REQUEST) };
     pipe.write(&decoded.input, &request.connection.server, request.session()?)?;
-    let (output, more) = pipe.read(decoded.max_output_response as usize)?;
+    request.read_pipe();
+    let (output, more) = pipe.read(decoded.max_output_response as usize).await?;
     let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
     Ok(Output { status, bytes: output.into() })
 }
