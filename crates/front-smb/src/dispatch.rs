@@ -16,6 +16,7 @@ use crate::session::Channel;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
 use smb_wire::frame::{FRAME_HEADER_LEN, Protocol};
+use smb_wire::negotiate::Dialect;
 use smb_wire::transform::{TRANSFORM_HEADER_LEN, TransformHeader};
 use smb_wire::{Command, Flags, Header, NtStatus, split_compound};
 use std::pin::pin;
@@ -109,15 +110,16 @@ impl Exchange<'_> {
             return Err(Disconnect("a second NEGOTIATE".to_owned()));
         }
         let charge = match self.connection.negotiated.get() {
-            Some(agreement) if agreement.dialect > smb_wire::negotiate::Dialect::SMB_2_0_2 => {
-                header.credit_charge
-            }
+            Some(agreement) if agreement.dialect > Dialect::SMB_2_0_2 => header.credit_charge,
             _ => 1,
         };
         self.connection.credits.lock().charge(header.message_id, charge)?;
         let request = Request::new(self.connection, header, message);
         let mut answer = match self.admit(request, place.follows) {
-            Ok(request) => self.run(request, place.last).await?,
+            Ok(request) => {
+                self.check_tree_connect(&request)?;
+                self.run(request, place.last).await?
+            }
             Err(refused) => {
                 self.chain.refuse();
                 Answered { answer: Answer::error(refused.status), async_id: None, sign: refused.sign }
@@ -240,6 +242,18 @@ impl Exchange<'_> {
             return Err(NtStatus::ACCESS_DENIED.into());
         }
         Ok(signed)
+    }
+
+    /// By 3.1.1 a client proves with its TREE_CONNECT that it has the keys of a NEGOTIATE and a log-in which nobody has
+    /// edited: one that could and does not is cut off (MS-SMB2 3.3.5.7).
+    fn check_tree_connect(&self, request: &Request) -> Result<(), Disconnect> {
+        let could = request.dialect() == Dialect::SMB_3_1_1
+            && request.channel.as_ref().is_some_and(|channel| !channel.session.is_strangers());
+        let does = request.sign || self.sealed.is_some();
+        match request.header.command == Command::TreeConnect && could && !does {
+            true => Err(Disconnect("a TREE_CONNECT that is neither signed nor encrypted".to_owned())),
+            false => Ok(()),
+        }
     }
 
     /// A log-in that names a session of this connection is signed with that session's key, when it is signed.

@@ -3,6 +3,7 @@
 
 use crate::site::{ALICE, BOB, Site, User};
 use front_smb::Encryption;
+use smb_raw::ntlm::{self, NOBODY};
 use smb_raw::{Fault, Guard, Message, Proof, Session, chain, offer, requests};
 use smb_wire::create::OplockLevel;
 use smb_wire::ioctl::Fsctl;
@@ -127,6 +128,33 @@ async fn a_client_that_demands_signing_gets_a_session_that_does() {
     let mut offered = offer(&[Dialect::SMB_3_1_1]);
     offered.security_mode |= smb_wire::negotiate::SecurityMode::SIGNING_REQUIRED;
     nothing_gets_through(&site, offered, &WRONG_SIGNATURES[..1]).await;
+}
+
+/// By 3.1.1 it is what proves to the server that nobody has edited the NEGOTIATE.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_connect_without_protection_ends_the_connection() {
+    let site = Site::with(|config| {
+        config.signing = front_smb::Signing::Enabled;
+        config.anonymous = true;
+    })
+    .await;
+    let plain = async |who: &ntlm::Client, dialect: Dialect, share: &str| {
+        let mut client = site.greet(offer(&[dialect])).await;
+        client.careless = true;
+        let session = client.log_in(who).await.unwrap();
+        let message = Message::of(&requests::tree_connect(share)).session(session.id);
+        let reply = client.exchange(message, Guard::Plain).await;
+        reply.map(|reply| (reply.status(), reply.proof))
+    };
+    for share in ["share", "IPC$", "no such share"] {
+        assert_eq!(plain(&ALICE, Dialect::SMB_3_1_1, share).await, Err(Fault::Gone), "{share}");
+    }
+    assert_eq!(site.emptied().await.sessions, 0);
+    // Nobody has no key that is a secret, and older dialects prove it elsewhere.
+    let taken = Ok((NtStatus::SUCCESS, Proof::None));
+    assert_eq!(plain(&NOBODY, Dialect::SMB_3_1_1, "IPC$").await, taken);
+    assert_eq!(plain(&ALICE, Dialect::SMB_3_0_2, "share").await, taken);
+    assert_eq!(plain(&ALICE, Dialect::SMB_2_1, "share").await, taken);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
