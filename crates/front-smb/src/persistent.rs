@@ -24,7 +24,7 @@ use crate::server::State;
 pub(crate) use awaited::Restorations;
 use present::{Present, is_below};
 pub(crate) use record::Record;
-use record::{SCHEMA, encode_locks, put_deletion};
+use record::{SCHEMA, encode_locks, encode_names, put_deletion};
 use smb_wire::create::CreateOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,13 +86,16 @@ impl OpenRecords {
         written
     }
 
-    /// The locks of an open are others now: as they are when it is their turn, so the last to be written are the last
-    /// that were.
-    pub(crate) async fn put_locks(&self, id: u64, open: &Arc<vfs::Open>) -> Result<(), StoreError> {
-        let (id, open) = (id as i64, Arc::clone(open));
-        let sql = "UPDATE open SET locks = ?2 WHERE id = ?1";
+    /// The locks of an open are others now, and so are the requests that have made them: as they are when it is their
+    /// turn, so the last to be written are the last that were.
+    pub(crate) async fn put_locks(&self, id: u64, file: &Arc<FileOpen>) -> Result<(), StoreError> {
+        let (id, file) = (id as i64, Arc::clone(file));
+        let sql = "UPDATE open SET locks = ?2, lock_sequences = ?3 WHERE id = ?1";
         let job = move |db: &Connection| {
-            db.prepare_cached(sql)?.execute(params![id, encode_locks(&open.locks())]).map(drop)
+            // In this order: who is taken for done has his locks.
+            let names = encode_names(&file.lock_replays.all_made());
+            let locks = encode_locks(&file.vfs.locks());
+            db.prepare_cached(sql)?.execute(params![id, locks, names]).map(drop)
         };
         self.store.write(job).await
     }
@@ -259,6 +262,7 @@ async fn taken_along(state: &State, file: &FileOpen) {
 mod tests {
     use super::*;
     use crate::kept::Durability;
+    use crate::lock_replays::LockName;
     use bytes::Bytes;
     use smb_core::access::{Privileges, Token};
     use smb_wire::create::CreateAction;
@@ -304,6 +308,7 @@ mod tests {
                 locks: vec![(Range::new(u64::MAX, 1), true), (Range::new(0, 8), false)],
                 delete_pending: false,
             },
+            lock_names: vec![LockName { bucket: 64, number: 15 }, LockName { bucket: 1, number: 0 }],
         }
     }
 
@@ -350,11 +355,13 @@ mod tests {
             ..OpenRequest::new(VPath::parse("file").unwrap(), access, Owner(0))
         };
         let open = vfs.open(&Cx::system(Priority::Interactive), request).await.unwrap().open;
+        let file = FileOpen::new(Arc::clone(&open), 0, CreateAction::Created, None, Arc::default());
+        let file = Arc::new(file);
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
         let busy = records.clone();
         let busy = tokio::spawn(async move { busy.store.write(move |_| Ok(wait.recv())).await });
         tokio::task::yield_now().await;
-        let mut first = std::pin::pin!(records.put_locks(5, &open));
+        let mut first = std::pin::pin!(records.put_locks(5, &file));
         assert!(futures_util::FutureExt::now_or_never(&mut first).is_none());
         open.try_lock(Range::new(3, 4), true).unwrap();
         go_on.send(()).unwrap();
@@ -378,6 +385,7 @@ mod tests {
         let former = &all[0].former;
         assert_eq!((all.len(), former.request.path.as_str()), (1, "a"));
         assert!(former.request.delete_on_close && !former.delete_pending && all[0].token.is_none());
+        assert!(all[0].lock_names.is_empty());
     }
 
     #[tokio::test]

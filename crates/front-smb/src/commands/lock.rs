@@ -7,7 +7,7 @@
 //! request; where that fails they are not there any more, and the client is told so.
 
 use crate::limits;
-use crate::lock_replays::LockName;
+use crate::lock_replays::{Begun, LockName};
 use crate::open::FileOpen;
 use crate::pace::Pace;
 use crate::persistent::OpenRecords;
@@ -18,6 +18,7 @@ use smb_wire::NtStatus;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
 use smb_wire::negotiate::Dialect;
 use std::sync::Arc;
+use store::StoreError;
 use vfs::{Carry, Open, Range};
 
 pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
@@ -33,45 +34,78 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     }
     let name = LockName { bucket: decoded.sequence_index, number: decoded.sequence_number };
     let name = (request.dialect() >= Dialect::SMB_3_0).then_some(name);
-    if let Some(name) = name
-        && file.lock_replays.was_done(name).await
-    {
+    let records = request.connection.server.config.records.as_ref().filter(|_| file.is_persistent());
+    let row = records.map(|records| Row { records: records.clone(), id: open.id.persistent });
+    let Some(under_way) = UnderWay::begin(file, name, row.as_ref()).await else {
         return Ok(Answer::ok(|body| LockResponse.encode(body)));
-    }
-    let under_way = name.map(|name| UnderWay::begin(file, name));
+    };
     let (locked, outcome) = match locks {
         true => (lock_all(request, &file.vfs, &decoded.locks).await?, Ok(())),
         false => (Vec::new(), unlock_all(request, &file.vfs, &decoded.locks).await),
     };
+    under_way.made(outcome.is_ok());
     let change = Change { locked, outcome, under_way };
-    match request.connection.server.config.records.as_ref().filter(|_| file.is_persistent()) {
+    match row {
         None => change.end()?,
-        Some(records) => {
+        Some(row) => {
             request.commit();
-            let work = change.write_down(records.clone(), open.id.persistent, Arc::clone(file));
-            Carry::new(work).await?;
+            Carry::new(change.write_down(row)).await?;
         }
     }
     Ok(Answer::ok(|body| LockResponse.encode(body)))
 }
 
+/// Where a persistent open is written down.
+#[derive(Clone)]
+struct Row {
+    records: OpenRecords,
+    id: u64,
+}
+
+impl Row {
+    async fn put_locks(&self, file: &Arc<FileOpen>) -> Result<(), StoreError> {
+        self.records.put_locks(self.id, file).await
+    }
+}
+
 /// A request whose like waits for what becomes of it: not done, unless it says so.
 struct UnderWay {
     file: Arc<FileOpen>,
-    name: LockName,
+    name: Option<LockName>,
     done: bool,
+    /// Says that another was done in its bucket.
+    outdated: Option<Row>,
 }
 
 impl UnderWay {
-    fn begin(file: &Arc<FileOpen>, name: LockName) -> UnderWay {
-        file.lock_replays.begin(name);
-        UnderWay { file: Arc::clone(file), name, done: false }
+    /// `None`: this very one was done.
+    async fn begin(file: &Arc<FileOpen>, name: Option<LockName>, row: Option<&Row>) -> Option<UnderWay> {
+        let begun = match name {
+            Some(name) => file.lock_replays.begin(name).await,
+            None => Begun::First { forgets: false },
+        };
+        let Begun::First { forgets } = begun else { return None };
+        let outdated = row.filter(|_| forgets).cloned();
+        Some(UnderWay { file: Arc::clone(file), name, done: false, outdated })
+    }
+
+    /// Whether the locks are as it wants them.
+    fn made(&self, made: bool) {
+        self.name.into_iter().for_each(|name| self.file.lock_replays.made(name, made));
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.file.lock_replays.end(self.name, self.done);
+        self.name.into_iter().for_each(|name| self.file.lock_replays.end(name, self.done));
+        // Nobody waits for that: fifteen others come before its client gives one the same number.
+        let Some(row) = self.outdated.take() else { return };
+        let file = Arc::clone(&self.file);
+        drop(Carry::new(async move {
+            if let Err(error) = row.put_locks(&file).await {
+                tracing::warn!(open = row.id, %error, "forgetting a lock request that was done");
+            }
+        }));
     }
 }
 
@@ -80,34 +114,38 @@ struct Change {
     locked: Vec<TakenLock>,
     /// Of unlocking, which may have failed half-way.
     outcome: Result<(), NtStatus>,
-    under_way: Option<UnderWay>,
+    under_way: UnderWay,
 }
 
 impl Change {
     fn end(mut self) -> Result<(), NtStatus> {
-        self.under_way.iter_mut().for_each(|under_way| under_way.done = self.outcome.is_ok());
+        self.under_way.done = self.outcome.is_ok();
         self.outcome
     }
 
-    async fn write_down(
-        mut self,
-        records: OpenRecords,
-        id: u64,
-        file: Arc<FileOpen>,
-    ) -> Result<(), NtStatus> {
-        if let Err(error) = records.put_locks(id, &file.vfs).await {
-            tracing::error!(%error, "locks of a persistent open cannot be written down");
-            // What is unlocked cannot be locked again: somebody else may have it. After a start it would be.
-            if !self.locked.is_empty() {
-                give_back(&file.vfs, &self.locked);
-                self.outcome = Err(NtStatus::IO_DEVICE_ERROR);
-                // Another request of the open may have written them down since.
-                if let Err(error) = records.put_locks(id, &file.vfs).await {
-                    tracing::debug!(%error, "writing down that locks were given back");
+    async fn write_down(mut self, row: Row) -> Result<(), NtStatus> {
+        match row.put_locks(&self.under_way.file).await {
+            Ok(()) => self.under_way.outdated = None,
+            Err(error) => {
+                tracing::error!(%error, "locks of a persistent open cannot be written down");
+                // What is unlocked cannot be locked again: somebody else may have it. After a start it would be.
+                if !self.locked.is_empty() {
+                    self.take_back(&row).await;
                 }
             }
         }
         self.end()
+    }
+
+    async fn take_back(&mut self, row: &Row) {
+        // Before the locks go: it must not be taken for done without them.
+        self.under_way.made(false);
+        give_back(&self.under_way.file.vfs, &self.locked);
+        self.outcome = Err(NtStatus::IO_DEVICE_ERROR);
+        // Another request of the open may have written them down since.
+        if let Err(error) = row.put_locks(&self.under_way.file).await {
+            tracing::debug!(%error, "writing down that locks were given back");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One persistent open as a row of the database: `docs/formats/smb-opens.md`.
 
 use crate::kept::Durability;
+use crate::lock_replays::LockName;
 use crate::open::Open;
 use crate::session::Session;
 use bytes::{Buf, BufMut, Bytes};
@@ -34,6 +35,9 @@ CREATE INDEX open_by_file ON open(file);
 "
 ALTER TABLE open ADD COLUMN token BLOB;
 CREATE INDEX open_by_path ON open(share, path);
+",
+"
+ALTER TABLE open ADD COLUMN lock_sequences BLOB NOT NULL DEFAULT x'';
 "],
 };
 
@@ -44,6 +48,9 @@ const DENY_ONLY: u8 = 3;
 
 /// Bytes of one lock in `locks`.
 const LOCK_BYTES: usize = 17;
+
+/// Bytes of one request in `lock_sequences`.
+const NAME_BYTES: usize = 2;
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -59,6 +66,8 @@ pub(crate) struct Record {
     /// Who its user is to security descriptors, where a ticket said so: nobody does after a start.
     pub(super) token: Option<Token>,
     pub(super) former: Former,
+    /// LOCK requests that were done.
+    pub(super) lock_names: Vec<LockName>,
 }
 
 impl Record {
@@ -100,6 +109,7 @@ impl Record {
                 locks: file.vfs.locks(),
                 delete_pending: false,
             },
+            lock_names: file.lock_replays.all_made(),
         })
     }
 
@@ -117,7 +127,7 @@ impl Record {
         let lease = request.lease;
         db.prepare_cached(
             "INSERT OR REPLACE INTO open VALUES
-             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)",
         )?
         .execute(params![
             self.id as i64,
@@ -143,6 +153,7 @@ impl Record {
             encode_locks(&self.former.locks),
             self.former.delete_pending,
             self.token.as_ref().map(encode_token),
+            encode_names(&self.lock_names),
         ])?;
         let Some(lease) = lease else { return Ok(()) };
         // It may have grown by this open: as far as its client has seen it.
@@ -171,7 +182,7 @@ impl Record {
         let epoch: Option<u16> = row.get("epoch")?;
         let id = |key| LeaseId { client, key: u128::from_le_bytes(key) };
         let ticket: Option<Vec<u8>> = row.get("ticket")?;
-        let locks: Vec<u8> = row.get("locks")?;
+        let (locks, names): (Vec<u8>, Vec<u8>) = (row.get("locks")?, row.get("lock_sequences")?);
         let timeout: i64 = row.get("timeout_ms")?;
         let action: u32 = row.get("action")?;
         Ok(Record {
@@ -204,6 +215,7 @@ impl Record {
                 locks: decode_locks(&locks),
                 delete_pending: row.get("delete_pending")?,
             },
+            lock_names: decode_names(&names),
         })
     }
 }
@@ -293,6 +305,16 @@ pub(super) fn encode_locks(locks: &[(Range, bool)]) -> Vec<u8> {
 fn decode_locks(bytes: &[u8]) -> Vec<(Range, bool)> {
     let whole = bytes.chunks_exact(LOCK_BYTES);
     whole.map(|mut lock| (Range::new(lock.get_u64(), lock.get_u64()), lock.get_u8() != 0)).collect()
+}
+
+/// Of buckets that count, which are no more than a byte.
+pub(super) fn encode_names(names: &[LockName]) -> Vec<u8> {
+    names.iter().flat_map(|name| [name.bucket as u8, name.number]).collect()
+}
+
+fn decode_names(bytes: &[u8]) -> Vec<LockName> {
+    let (whole, _) = bytes.as_chunks::<NAME_BYTES>();
+    whole.iter().map(|[bucket, number]| LockName { bucket: (*bucket).into(), number: *number }).collect()
 }
 
 #[cfg(test)]

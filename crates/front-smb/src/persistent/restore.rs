@@ -17,6 +17,7 @@ use super::record::Record;
 use crate::config::Share;
 use crate::kept::KeptOpen;
 use crate::limits;
+use crate::lock_replays::LockReplays;
 use crate::open::{FileOpen, SharedLease};
 use crate::rights::Caller;
 use crate::server::State;
@@ -145,7 +146,8 @@ async fn restore_one(
         id: lease.id,
         parent: request.parent_lease.map(|key| LeaseKey(key.to_le_bytes())),
     });
-    let file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));
+    let mut file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));
+    file.lock_replays = LockReplays::of(record.lock_names);
     *file.durability.lock() = Some(record.durability);
     let file = Arc::new(file);
     records.present.add(record.id, &file);

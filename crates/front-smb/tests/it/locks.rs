@@ -1,20 +1,35 @@
 //! LOCK requests that are sent again, and locks of persistent opens whose writing down takes long or fails.
 
 use crate::durable::{MACHINE, available, log_in_for_good};
-use crate::persistent::{R, answer, begin, waits, with_lease};
+use crate::persistent::{R, answer, back, begin, waits, with_lease};
 use crate::restoring::records;
 use crate::site::{ALICE, BOB, Site, User};
 use smb_raw::{Message, offer, requests};
 use smb_wire::lock::{LockElement, LockFlags, LockRequest};
 use smb_wire::negotiate::Dialect;
 use smb_wire::{Command, FileId, NtStatus, Request};
+use std::path::Path;
 use std::time::Duration;
+use store::rusqlite::Connection;
 
-/// A LOCK of the first byte that waits for nobody, under a name.
-fn lock(file_id: FileId, sequence_number: u8) -> Request {
-    let flags = LockFlags::EXCLUSIVE | LockFlags::FAIL_IMMEDIATELY;
+/// A LOCK of the first byte, under a name.
+fn named(file_id: FileId, sequence_number: u8, flags: LockFlags) -> Request {
     let locks = vec![LockElement { offset: 0, length: 1, flags }];
     Request::Lock(LockRequest { sequence_index: 1, sequence_number, file_id, locks })
+}
+
+/// One that waits for nobody.
+fn lock(id: FileId, number: u8) -> Request {
+    named(id, number, LockFlags::EXCLUSIVE | LockFlags::FAIL_IMMEDIATELY)
+}
+
+/// One that waits where it cannot have the range.
+fn patient(id: FileId, number: u8) -> Request {
+    named(id, number, LockFlags::EXCLUSIVE)
+}
+
+fn unlock(id: FileId, number: u8) -> Request {
+    named(id, number, LockFlags::UNLOCK)
 }
 
 /// What bob, who has the file open too, is told of the first byte.
@@ -106,21 +121,17 @@ async fn a_lock_that_waits_does_not_wait_for_itself() {
     let mut alice = log_in_for_good(&site).await;
     let id = alice.open(&requests::open("file")).await;
     let mut second = second_channel(&site, &alice).await;
-    let locks = vec![LockElement { offset: 0, length: 1, flags: LockFlags::EXCLUSIVE }];
-    let waits_for_bob =
-        Request::Lock(LockRequest { sequence_index: 1, sequence_number: 1, file_id: id, locks });
-    let first = begin(&mut alice, &waits_for_bob).await;
+    let first = begin(&mut alice, &patient(id, 1)).await;
     waits(&mut alice).await;
-    let again = begin(&mut second, &waits_for_bob).await;
+    let again = begin(&mut second, &patient(id, 1)).await;
     waits(&mut second).await;
-    let unlock = |id| requests::lock(id, 0, 1, LockFlags::UNLOCK);
-    assert_eq!(bob.status(&unlock(his)).await, NtStatus::SUCCESS);
+    assert_eq!(bob.status(&unlock(his, 2)).await, NtStatus::SUCCESS);
     let both =
         async { (answer(&mut alice, first).await.status(), answer(&mut second, again).await.status()) };
     let told = tokio::time::timeout(Duration::from_secs(5), both).await;
     assert_eq!(told.expect("it waits for itself"), (NtStatus::SUCCESS, NtStatus::SUCCESS));
-    assert_eq!(second.status(&unlock(id)).await, NtStatus::SUCCESS);
-    assert_eq!(second.status(&unlock(id)).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
+    assert_eq!(second.status(&unlock(id, 2)).await, NtStatus::SUCCESS);
+    assert_eq!(second.status(&unlock(id, 3)).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
 }
 
 #[tokio::test]
@@ -140,7 +151,72 @@ async fn a_lock_whose_channel_dies_is_done_once() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     records.execute_batch("COMMIT").unwrap();
     assert_eq!(answer(&mut second, again).await.status(), NtStatus::SUCCESS);
-    let unlock = requests::lock(id, 0, 1, LockFlags::UNLOCK);
-    assert_eq!(second.status(&unlock).await, NtStatus::SUCCESS);
-    assert_eq!(second.status(&unlock).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
+    assert_eq!(second.status(&unlock(id, 2)).await, NtStatus::SUCCESS);
+    assert_eq!(second.status(&unlock(id, 3)).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
+}
+
+/// How many locks, and how many names of LOCK requests, are written down.
+fn written(records: &Connection) -> (u32, u32) {
+    let sql = "SELECT length(locks) / 17, length(lock_sequences) / 2 FROM open";
+    records.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+async fn until_written(state: &Path, expect: (u32, u32)) {
+    let records = records(state);
+    for _ in 0..1000 {
+        if written(&records) == expect {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{:?} and not {expect:?}", written(&records));
+}
+
+/// Alice with her open, after the server was killed and started again.
+async fn after_a_kill(before: Site, dir: &Path, state: &Path, id: FileId) -> (Site, User, FileId) {
+    // As if it were killed: it does nothing any more, and leaves everything as it is.
+    std::mem::forget(before);
+    let after = available(dir, state).await;
+    let mut alice = log_in_for_good(&after).await;
+    let id = back(&mut alice, id).await.0;
+    (after, alice, id)
+}
+
+#[tokio::test]
+async fn a_lock_whose_server_is_killed_before_it_answers_is_done_once() {
+    for again in [lock, patient] {
+        let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let before = available(dir.path(), state.path()).await;
+        let mut alice = log_in_for_good(&before).await;
+        let (id, _) = alice.lease(with_lease(R)).await;
+        begin(&mut alice, &again(id, 1)).await;
+        until_written(state.path(), (1, 1)).await;
+
+        let (after, mut alice, id) = after_a_kill(before, dir.path(), state.path(), id).await;
+        let told = tokio::time::timeout(Duration::from_secs(5), alice.status(&again(id, 1))).await;
+        assert_eq!(told.expect("it waits for itself"), NtStatus::SUCCESS);
+        assert_eq!(alice.status(&lock(id, 2)).await, NtStatus::LOCK_NOT_GRANTED, "another");
+        assert_eq!(bobs_lock(&after).await.1, NtStatus::LOCK_NOT_GRANTED);
+        assert_eq!(alice.status(&unlock(id, 3)).await, NtStatus::SUCCESS);
+
+        let (after, mut alice, id) = after_a_kill(after, dir.path(), state.path(), id).await;
+        assert_eq!(alice.status(&unlock(id, 3)).await, NtStatus::SUCCESS, "sent again");
+        assert_eq!(alice.status(&unlock(id, 4)).await, NtStatus::RANGE_NOT_LOCKED, "it was locked once");
+        assert_eq!(bobs_lock(&after).await.1, NtStatus::SUCCESS);
+    }
+}
+
+/// The number comes again when the client has counted to sixteen.
+#[tokio::test]
+async fn a_name_that_a_refused_lock_has_taken_over_is_unknown_after_a_kill() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&before).await;
+    let (id, _) = alice.lease(with_lease(R)).await;
+    assert_eq!(alice.status(&lock(id, 1)).await, NtStatus::SUCCESS);
+    assert_eq!(written(&records(state.path())), (1, 1));
+    assert_eq!(alice.status(&lock(id, 2)).await, NtStatus::LOCK_NOT_GRANTED);
+    until_written(state.path(), (1, 0)).await;
+    let (_after, mut alice, id) = after_a_kill(before, dir.path(), state.path(), id).await;
+    assert_eq!(alice.status(&lock(id, 1)).await, NtStatus::LOCK_NOT_GRANTED);
 }

@@ -38,7 +38,7 @@ pub fn with_lease(state: LeaseState) -> CreateRequest {
 }
 
 /// Takes an open up again.
-async fn back(alice: &mut User, id: FileId) -> (FileId, LeaseContext) {
+pub async fn back(alice: &mut User, id: FileId) -> (FileId, LeaseContext) {
     let mut request = leased("file", KEY, RWH, None);
     request.contexts.extend(reconnect(id, GUID, PERSISTENT).contexts);
     alice.lease(request).await
