@@ -3,8 +3,9 @@
 //! All elements of a request lock, or all unlock. Locks taken by a request whose later element fails are given
 //! back. Only a request with a single element may wait.
 //!
-//! Waiting alone can be given up. Locks of a persistent open that are there are written down whatever becomes of the
-//! request; where that fails they are not there any more, and the client is told so.
+//! Waiting alone can be given up, and locks of which not all are there when the connection ends. Unlocking that has begun
+//! goes on to its end. Locks of a persistent open that are there are written down whatever becomes of the request; where
+//! that fails they are not there any more, and the client is told so.
 
 use crate::limits;
 use crate::lock_replays::{Begun, LockName};
@@ -36,21 +37,28 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     let name = (request.dialect() >= Dialect::SMB_3_0).then_some(name);
     let records = request.connection.server.config.records.as_ref().filter(|_| file.is_persistent());
     let row = records.map(|records| Row { records: records.clone(), id: open.id.persistent });
-    let Some(under_way) = UnderWay::begin(file, name, row.as_ref()).await else {
-        return Ok(Answer::ok(|body| LockResponse.encode(body)));
-    };
-    let (locked, outcome) = match locks {
-        true => (lock_all(request, &file.vfs, &decoded.locks).await?, Ok(())),
-        false => (Vec::new(), unlock_all(request, &file.vfs, &decoded.locks).await),
-    };
-    under_way.made(outcome.is_ok());
-    let change = Change { locked, outcome, under_way };
-    match row {
-        None => change.end()?,
-        Some(row) => {
-            request.commit();
-            Carry::new(change.write_down(row)).await?;
-        }
+    let several = decoded.locks.len() > 1;
+    if let Some(under_way) = UnderWay::begin(file, name, row.as_ref(), several).await {
+        let locked = match locks {
+            true => Some(lock_all(request, &file.vfs, &decoded.locks).await?),
+            false => None,
+        };
+        // From here on it goes to its end, whoever waits.
+        request.commit();
+        let file = Arc::clone(file);
+        Carry::new(async move {
+            let (locked, outcome) = match locked {
+                Some(locked) => (locked, Ok(())),
+                None => (Vec::new(), unlock_all(&file.vfs, &decoded.locks).await),
+            };
+            under_way.made(outcome.is_ok());
+            let change = Change { locked, outcome, under_way };
+            match row {
+                None => change.end(),
+                Some(row) => change.write_down(row).await,
+            }
+        })
+        .await?;
     }
     Ok(Answer::ok(|body| LockResponse.encode(body)))
 }
@@ -73,19 +81,25 @@ struct UnderWay {
     file: Arc<FileOpen>,
     name: Option<LockName>,
     done: bool,
-    /// Says that another was done in its bucket.
+    /// Where another may be taken for done in its bucket, or some of its locks for held, until it is written again.
     outdated: Option<Row>,
 }
 
 impl UnderWay {
     /// `None`: this very one was done.
-    async fn begin(file: &Arc<FileOpen>, name: Option<LockName>, row: Option<&Row>) -> Option<UnderWay> {
+    async fn begin(
+        file: &Arc<FileOpen>,
+        name: Option<LockName>,
+        row: Option<&Row>,
+        several: bool,
+    ) -> Option<UnderWay> {
         let begun = match name {
             Some(name) => file.lock_replays.begin(name).await,
             None => Begun::First { forgets: false },
         };
         let Begun::First { forgets } = begun else { return None };
-        let outdated = row.filter(|_| forgets).cloned();
+        // Of several locks some are there before all are, and given back when one fails.
+        let outdated = row.filter(|_| forgets || several).cloned();
         Some(UnderWay { file: Arc::clone(file), name, done: false, outdated })
     }
 
@@ -103,7 +117,7 @@ impl Drop for UnderWay {
         let file = Arc::clone(&self.file);
         drop(Carry::new(async move {
             if let Err(error) = row.put_locks(&file).await {
-                tracing::warn!(open = row.id, %error, "forgetting a lock request that was done");
+                tracing::warn!(open = row.id, %error, "writing down that a lock request was not done");
             }
         }));
     }
@@ -153,14 +167,14 @@ fn range(element: &LockElement) -> Range {
     Range { offset: element.offset, length: element.length }
 }
 
-async fn unlock_all(request: &Request, file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
+async fn unlock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatus> {
     let mut pace = Pace::new();
     for element in elements {
         // An element that locks among those that unlock ends the request; what is unlocked stays so.
         if element.flags != LockFlags::UNLOCK {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        go_on(request, &mut pace).await;
+        pace.take(limits::LOCK_ELEMENT_STEPS).await;
         file.unlock(range(element)).map_err(failed)?;
     }
     Ok(())
@@ -182,7 +196,7 @@ async fn lock_all(
 }
 
 /// Before the next of many elements, each of which may be held against all locks of the file: others have their turn
-/// from time to time. What is begun goes on to its end, a CANCEL in between is late.
+/// from time to time. A CANCEL in between is late.
 async fn go_on(request: &Request, pace: &mut Pace) {
     if !pace.has(limits::LOCK_ELEMENT_STEPS) {
         request.commit();

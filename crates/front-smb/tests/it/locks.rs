@@ -220,3 +220,25 @@ async fn a_name_that_a_refused_lock_has_taken_over_is_unknown_after_a_kill() {
     let (_after, mut alice, id) = after_a_kill(before, dir.path(), state.path(), id).await;
     assert_eq!(alice.status(&lock(id, 1)).await, NtStatus::LOCK_NOT_GRANTED);
 }
+
+/// So many ranges that others have their turn in between.
+#[tokio::test]
+async fn an_unlocking_whose_client_is_cut_off_half_way_is_done_once() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&site).await;
+    let (id, _) = alice.lease(with_lease(R)).await;
+    let all = |file_id, sequence_number, flags| {
+        let element = |offset| LockElement { offset, length: 1, flags };
+        let locks = (0..1000).map(element).collect();
+        Request::Lock(LockRequest { sequence_index: 1, sequence_number, file_id, locks })
+    };
+    let now = LockFlags::EXCLUSIVE | LockFlags::FAIL_IMMEDIATELY;
+    assert_eq!(alice.status(&all(id, 1, now)).await, NtStatus::SUCCESS);
+    begin(&mut alice, &all(id, 2, LockFlags::UNLOCK)).await;
+    drop(alice);
+    until_written(state.path(), (0, 1)).await;
+    let mut alice = log_in_for_good(&site).await;
+    let id = back(&mut alice, id).await.0;
+    assert_eq!(alice.status(&all(id, 2, LockFlags::UNLOCK)).await, NtStatus::SUCCESS);
+}
