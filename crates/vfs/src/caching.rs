@@ -240,11 +240,6 @@ impl CachingTable {
         self.find(holder).map(Grant::granted).unwrap_or_default()
     }
 
-    /// Whether somebody holds a lease here, be it of nothing any more.
-    pub(crate) fn is_leased(&self) -> bool {
-        self.grants.iter().any(|grant| grant.holder.is_lease())
-    }
-
     pub(crate) fn has_lease(&self, lease: LeaseId) -> bool {
         self.find(Holder::Lease(lease)).is_some()
     }

@@ -187,10 +187,12 @@ impl Registry {
 
     /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
     pub(crate) fn contend_listing(&mut self, path: &VPath, by: Option<u128>, told: &mut Vec<Told>) {
-        let dir = path.parent().and_then(|dir| self.leases.dir(&dir));
-        if let Some(slot) = dir.and_then(|dir| self.slots.get_mut(&dir)) {
-            slot.caching.contend_but(by, Contest::Change, Instant::now(), told);
-            slot.note_caching();
+        let Some(dir) = path.parent() else { return };
+        for dir in self.leases.dirs_at(&dir) {
+            if let Some(slot) = self.slots.get_mut(&dir) {
+                slot.caching.contend_but(by, Contest::Change, Instant::now(), told);
+                slot.note_caching();
+            }
         }
     }
 

@@ -12,8 +12,17 @@ use volume::{FileId, VPath};
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     files: HashMap<LeaseId, FileId>,
-    /// Directories on which somebody has one, by folded path.
-    dirs: HashMap<String, FileId>,
+    /// Directories that are leased, by folded path: several where one was put in place of another at the origin, or
+    /// names differ by case alone.
+    dirs: HashMap<String, Vec<LeasedDir>>,
+}
+
+/// A directory with leases, at one path.
+#[derive(Debug)]
+struct LeasedDir {
+    dir: FileId,
+    /// How many opens of it there have one.
+    opens: usize,
 }
 
 impl Leases {
@@ -21,12 +30,11 @@ impl Leases {
         self.files.get(&lease).copied()
     }
 
-    /// The directory at `path`, if it is leased.
-    pub(crate) fn dir(&self, path: &VPath) -> Option<FileId> {
-        if self.dirs.is_empty() {
-            return None;
-        }
-        self.dirs.get(&*names::fold(path.as_str())).copied()
+    /// The directories at `path` that are leased.
+    pub(crate) fn dirs_at(&self, path: &VPath) -> impl Iterator<Item = FileId> {
+        let folded = (!self.dirs.is_empty()).then(|| names::fold(path.as_str()));
+        let there = folded.and_then(|folded| self.dirs.get(&*folded));
+        there.into_iter().flatten().map(|leased| leased.dir)
     }
 
     /// A lease belongs to one file (MS-SMB2 3.3.5.9.8).
@@ -41,31 +49,44 @@ impl Leases {
         let Some(lease) = record.lease else { return };
         self.files.insert(lease, file);
         if dir {
-            self.dirs.insert(names::fold(record.path.as_str()).into_owned(), file);
+            self.enter(file, &record.path);
         }
     }
 
-    /// An open has left a file, of whose rights `left` are there.
-    pub(crate) fn left(&mut self, record: &Record, left: &CachingTable) {
+    /// An open has left `file`, of whose rights `left` are there.
+    pub(crate) fn left(&mut self, record: &Record, file: FileId, left: &CachingTable) {
         let Some(lease) = record.lease else { return };
         if !left.has_lease(lease) {
             self.files.remove(&lease);
         }
-        if !left.is_leased() && !self.dirs.is_empty() {
-            self.dirs.remove(&*names::fold(record.path.as_str()));
+        self.leave(file, &record.path);
+    }
+
+    /// An open of a directory that shares a lease was moved with it, or with one above.
+    pub(crate) fn moved(&mut self, dir: FileId, from: &VPath, to: &VPath) {
+        self.leave(dir, from);
+        self.enter(dir, to);
+    }
+
+    fn enter(&mut self, dir: FileId, path: &VPath) {
+        let there = self.dirs.entry(names::fold(path.as_str()).into_owned()).or_default();
+        match there.iter_mut().find(|leased| leased.dir == dir) {
+            Some(leased) => leased.opens += 1,
+            None => there.push(LeasedDir { dir, opens: 1 }),
         }
     }
 
-    /// A directory was moved, and those below it with it.
-    pub(crate) fn moved(&mut self, from: &VPath, to: &VPath) {
-        let (from, to) = (names::fold(from.as_str()), names::fold(to.as_str()));
-        let below =
-            |dir: &str| dir.strip_prefix(&*from).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let moved: Vec<String> = self.dirs.keys().filter(|dir| below(dir)).cloned().collect();
-        for old in moved {
-            if let Some(file) = self.dirs.remove(&old) {
-                self.dirs.insert(format!("{to}{}", &old[from.len()..]), file);
-            }
+    /// Of what is no directory nothing is there.
+    fn leave(&mut self, dir: FileId, path: &VPath) {
+        if self.dirs.is_empty() {
+            return;
+        }
+        let path = names::fold(path.as_str());
+        let Some(there) = self.dirs.get_mut(&*path) else { return };
+        there.iter_mut().filter(|leased| leased.dir == dir).for_each(|leased| leased.opens -= 1);
+        there.retain(|leased| leased.opens > 0);
+        if there.is_empty() {
+            self.dirs.remove(&*path);
         }
     }
 }

@@ -260,7 +260,7 @@ impl Registry {
         self.opens -= 1;
         slot.caching.release(record.holder());
         slot.settled();
-        self.leases.left(&record, &slot.caching);
+        self.leases.left(&record, file, &slot.caching);
         let is_doomed = slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path));
         if record.delete_on_close && !is_doomed {
             slot.doomed.push(Doomed { path: record.path.clone(), parent_lease: record.parent_lease });
@@ -402,8 +402,15 @@ impl Registry {
             slot.doomed.iter_mut().for_each(|doomed| follow(&mut doomed.path));
         };
         let Some(file) = file else {
-            self.slots.values_mut().for_each(follows);
-            self.leases.moved(from, to);
+            for (id, slot) in &mut self.slots {
+                let is_dir = self.dirs.contains(id);
+                for record in slot.records.iter().filter(|record| is_dir && record.lease.is_some()) {
+                    let mut path = record.path.clone();
+                    follow(&mut path);
+                    self.leases.moved(*id, &record.path, &path);
+                }
+                follows(slot);
+            }
             return;
         };
         self.slots.get_mut(&file).map(follows);

@@ -1,0 +1,84 @@
+//! Leases on directories: whoever caches a listing hears when it changes, whatever else is or was open under that name.
+
+use crate::caching::{Holder, hold, watched};
+use crate::tools::{DELETE, READ, Site};
+use std::time::Duration;
+use testkit::ease::{cx, mkdir, p, put, rmdir};
+use vfs::{Caching, Disposition, Lease, LeaseId, OpenRequest, RenameHow, Want};
+
+const R: Caching = Caching::READ;
+const RH: Caching = R.union(Caching::HANDLE);
+
+/// A lease of a client of its own.
+fn leased(number: u128, want: Want) -> impl FnOnce(&mut OpenRequest) {
+    move |request| {
+        (request.access, request.disposition, request.want) = (READ, Disposition::Open, want);
+        let id = LeaseId { client: number, key: number };
+        request.lease = Some(Lease { id, epoch: Some(1), dirs: true });
+    }
+}
+
+/// Makes directories at the origin, and waits until that is old news.
+async fn make(site: &Site, dirs: &[&str]) {
+    for dir in dirs {
+        mkdir(&*site.mem, dir).await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+async fn listing(site: &Site, path: &str, number: u128) -> Holder {
+    let holder = hold(site, path, RH, leased(number, Want::Dir)).await;
+    assert_eq!(holder.got, RH, "{path}");
+    holder
+}
+
+/// Whether who caches a listing hears of a name that comes there.
+async fn hears(site: &Site, holder: &Holder, name: &str) -> bool {
+    assert!(holder.told().is_empty(), "before {name}");
+    site.create(name).await.close(&cx()).await.unwrap();
+    holder.told() == [(Caching::empty(), true)]
+}
+
+#[tokio::test]
+async fn a_file_whose_name_differs_by_case_takes_no_lease_of_a_directory_along() {
+    let site = watched().await;
+    put(&*site.mem, "BUILD", "").await;
+    make(&site, &["build"]).await;
+    let dir = listing(&site, "build", 1).await;
+    let file = hold(&site, "BUILD", R, leased(2, Want::File)).await;
+    file.open.close(&cx()).await.unwrap();
+    assert!(hears(&site, &dir, "build/new").await);
+}
+
+#[tokio::test]
+async fn a_directory_that_was_replaced_takes_no_lease_of_the_new_one_along() {
+    let site = watched().await;
+    make(&site, &["dir"]).await;
+    let former = listing(&site, "dir", 1).await;
+    rmdir(&*site.mem, "dir").await;
+    make(&site, &["dir"]).await;
+    let dir = listing(&site, "dir", 2).await;
+    former.open.close(&cx()).await.unwrap();
+    assert!(hears(&site, &dir, "dir/new").await);
+}
+
+#[tokio::test]
+async fn of_two_directories_whose_names_differ_by_case_both_are_leased() {
+    let site = watched().await;
+    make(&site, &["dir", "DIR"]).await;
+    let (first, second) = (listing(&site, "dir", 1).await, listing(&site, "DIR", 2).await);
+    assert!(hears(&site, &first, "dir/new").await);
+    assert_eq!(second.told(), [(Caching::empty(), true)], "names here do not tell them apart");
+}
+
+#[tokio::test]
+async fn a_lease_moves_with_its_directory() {
+    let site = watched().await;
+    make(&site, &["dir"]).await;
+    let dir = hold(&site, "dir", R, leased(1, Want::Dir)).await;
+    let by = site.open("dir", DELETE).await;
+    by.rename(&cx(), &p("moved"), RenameHow { replace: false, posix: false }).await.unwrap();
+    assert!(dir.told().is_empty());
+    site.create("moved/new").await;
+    assert_eq!(dir.told(), [(Caching::empty(), false)]);
+}
