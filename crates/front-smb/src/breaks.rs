@@ -1,30 +1,35 @@
 //! Telling clients that something they cache is wanted back (MS-SMB2 3.3.4.6, 3.3.4.7).
 //!
 //! `vfs` decides on breaks and hands each to the holder's listener, on whatever task the cause of it runs. The
-//! listener only pushes a notification to a connection: the one that the open was made on while it lives, else
-//! another channel of the session; for a lease, which is the client's, else another connection of the client on which
-//! the same user is logged in, since whoever has heard a ClientGuid can name it. A client hears of a break only after it was told of the open ([`Announcement::made`] comes when the answer is on
-//! its way).
+//! listener only pushes a notification to a connection. Of an oplock: the one that the open was made on while it lives,
+//! else another channel of the session. Of a lease, which is the client's: for each user who has an open of it the oldest
+//! connection of the client that works and on which he is logged in; nobody else, since whoever has heard a ClientGuid
+//! can name it. A client hears of a break only after it was told of the open ([`Announcement::made`] comes when the
+//! answer is on its way).
 //!
 //! When a channel dies or is stuck ([`crate::delivery`]), what was told on it and not acknowledged is told again on
 //! another ([`tell_again`]). Who cannot be told at all loses what he caches; an open that is kept for a client which is
 //! away ends.
+//!
+//! Lock order: where a break went, then the opens of its lease.
 
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::kept::Kept;
+use crate::leases::{Holder, Lease};
 use crate::limits;
 use crate::open::{FileOpen, Open};
+use crate::outbox::Outgoing;
 use crate::reply::{self, Answer, Reply};
 use crate::session::{ConnectionId, Session};
 use parking_lot::Mutex;
-use smb_wire::create::{LeaseKey, LeaseState, OplockLevel};
+use smb_wire::create::{LeaseState, OplockLevel};
 use smb_wire::oplock_break::{LeaseBreakNotification, OplockBreak};
 use smb_wire::{Command, FileId, Header, NtStatus};
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use tokio::time::Instant;
-use vfs::{Break, Caching, LeaseId};
+use vfs::{Break, Caching};
 
 /// The message id of what nobody asked for (MS-SMB2 3.3.4.6).
 const UNSOLICITED: u64 = u64::MAX;
@@ -65,7 +70,6 @@ pub(crate) fn of_lease(state: LeaseState) -> Caching {
 pub(crate) struct Announcement {
     pub(crate) session: Arc<Session>,
     pub(crate) open: Arc<Open>,
-    pub(crate) vfs: vfs::Vfs,
     /// Its client was away, and takes it up again.
     pub(crate) back: bool,
 }
@@ -74,16 +78,19 @@ impl Announcement {
     /// The answer is on its way: from now on the client can be told of breaks.
     pub(crate) fn made(self, connection: &Arc<Connection>, sealed: bool) {
         let Ok(file) = self.open.file() else { return };
+        if let Some(lease) = &file.lease {
+            lease.part.is_in(&self.session, sealed);
+        }
         let way = Arc::new(Way {
             session: Arc::downgrade(&self.session),
-            user: Arc::clone(&self.session.user),
-            connection: Mutex::new(Arc::downgrade(connection)),
+            made_on: Arc::downgrade(connection),
             client: connection.client().map(|client| Arc::downgrade(&client)),
             kept: Arc::downgrade(&connection.server.kept),
             file: Arc::downgrade(file),
             file_id: self.open.id,
-            lease: file.lease.map(|lease| (lease.id, self.vfs)),
+            lease: file.lease().cloned(),
             sealed,
+            went_by: Mutex::default(),
         });
         *file.way.lock() = Some(Arc::clone(&way));
         let (file, breaking) = (Arc::clone(file), file.vfs.granted().breaking);
@@ -106,19 +113,19 @@ impl Announcement {
     }
 }
 
-/// How a break reaches the client. That of a lease is by the open which was made last, and outlives it.
+/// How a break reaches the client. That of a lease outlives the open.
 pub(crate) struct Way {
     session: Weak<Session>,
-    user: Arc<str>,
-    /// The one to try first: where the open was made, or where the last break went.
-    connection: Mutex<Weak<Connection>>,
+    made_on: Weak<Connection>,
     client: Option<Weak<Client>>,
     kept: Weak<Kept>,
     file: Weak<FileOpen>,
     file_id: FileId,
-    lease: Option<(LeaseId, vfs::Vfs)>,
+    lease: Option<Arc<Lease>>,
     /// The open was asked for in an encrypted message.
     sealed: bool,
+    /// Where the last break of an oplock went; that of a lease it knows itself.
+    went_by: Mutex<Vec<ConnectionId>>,
 }
 
 /// A connection, and the session that encrypts what goes there.
@@ -126,20 +133,22 @@ type Route = (Arc<Connection>, Option<Arc<Session>>);
 
 impl Way {
     fn tell(&self, what: Break) {
-        tracing::debug!(open = ?self.file_id, lease = ?self.lease.as_ref().map(|(id, _)| id), ?what, "break");
-        let session = self.session();
-        let told = self.routes(session.as_ref()).iter().any(|route| {
-            let sent = self.send(route, what);
-            if let Err(why) = &sent {
-                tracing::warn!(peer = %route.0.peer, why, "telling of a break");
+        tracing::debug!(open = ?self.file_id, lease = ?self.lease.as_ref().map(|lease| lease.id), ?what, "break");
+        let mut went_by = self.went_by().lock();
+        let routes = self.routes(&went_by);
+        went_by.clear();
+        for routes in &routes {
+            // Two users may be reached by one connection.
+            let told = |route: &&Route| went_by.contains(&route.0.id) || self.is_sent(route, what);
+            if let Some((connection, _)) = routes.iter().find(told) {
+                went_by.push(connection.id);
             }
-            sent.is_ok()
-        });
-        match (told, session) {
-            (true, _) => {}
-            (false, Some(_)) => self.give_up(),
+        }
+        match (went_by.is_empty(), routes.is_empty()) {
+            (false, _) => {}
+            (true, false) => self.give_up(),
             // What was kept for the client ends. What is just being kept will be found breaking, and is closed.
-            (false, None) => {
+            (true, true) => {
                 let kept = self.kept.upgrade();
                 if kept.is_some_and(|kept| kept.purge(|file| self.is_of(file))) {
                     self.give_up();
@@ -148,14 +157,13 @@ impl Way {
         }
     }
 
-    /// The session that the open is in.
-    fn session(&self) -> Option<Arc<Session>> {
-        self.session.upgrade().filter(|session| !session.is_gone() && self.file.strong_count() > 0)
+    fn went_by(&self) -> &Mutex<Vec<ConnectionId>> {
+        self.lease.as_ref().map_or(&self.went_by, |lease| &lease.went_by)
     }
 
     fn is_of(&self, file: &Arc<FileOpen>) -> bool {
         match &self.lease {
-            Some((id, _)) => file.lease.is_some_and(|lease| lease.id == *id),
+            Some(lease) => file.lease().is_some_and(|its| Arc::ptr_eq(its, lease)),
             None => Weak::ptr_eq(&self.file, &Arc::downgrade(file)),
         }
     }
@@ -163,60 +171,73 @@ impl Way {
     /// Nobody can be told: what the client caches is lost.
     fn give_up(&self) {
         match (&self.lease, self.file.upgrade()) {
-            (Some((id, vfs)), _) => vfs.give_up_lease(*id),
+            (Some(lease), _) => lease.vfs.give_up_lease(lease.id),
             (None, Some(file)) => file.vfs.give_up_caching(),
             (None, None) => {}
         }
     }
 
-    /// Where to tell, the best first: of an oplock the open's session, of a lease the client's oldest connection. A lease
-    /// all of whose opens wait for the client is told of when one is taken up: until then it has none to write back by.
-    fn routes(&self, session: Option<&Arc<Session>>) -> Vec<Route> {
-        let client = self.client.as_ref().filter(|_| self.lease.is_some()).and_then(Weak::upgrade);
-        let client = client.filter(|client| session.is_some() || self.is_in_use(client));
-        let of_client = client.into_iter().flat_map(|client| client.connections());
-        let mut routes: Vec<Route> = of_client.filter_map(|connection| self.by_client(connection)).collect();
-        if let Some(session) = session {
-            let last = self.connection.lock().upgrade().filter(|last| session.is_channel(last.id));
-            let seals = session.sealing.is_some() && (self.sealed || session.encrypts());
-            let with = |connection| (connection, seals.then(|| Arc::clone(session)));
-            routes.extend(last.into_iter().chain(session.connections()).map(with));
+    /// Where to tell, for each who is to be told the best first; nothing where nobody is there. A lease all of whose opens
+    /// wait for the client is told of when one is taken up: until then it has none to write back by.
+    fn routes(&self, last: &[ConnectionId]) -> Vec<Vec<Route>> {
+        let mut all: Vec<Vec<Route>> = match &self.lease {
+            Some(lease) => {
+                let client = self.client.as_ref().and_then(Weak::upgrade);
+                let connections = client.map(|client| client.connections()).unwrap_or_default();
+                let to = |holder: &Holder| connections.iter().filter_map(|by| route(by, holder)).collect();
+                lease.there().iter().map(to).collect()
+            }
+            None => self.session().map(|session| self.within(&session, last)).into_iter().collect(),
+        };
+        for routes in &mut all {
+            routes.sort_by_key(|(connection, _)| connection.delivery.is_stuck());
         }
-        routes.sort_by_key(|(connection, _)| connection.delivery.is_stuck());
-        routes
+        all
     }
 
-    /// Whether a session of the client has an open of the lease.
-    fn is_in_use(&self, client: &Client) -> bool {
-        self.lease.as_ref().is_some_and(|(id, _)| has_lease(&self.user, client, *id))
+    /// The session that the open is in.
+    fn session(&self) -> Option<Arc<Session>> {
+        self.session.upgrade().filter(|session| !session.is_gone() && self.file.strong_count() > 0)
     }
 
-    /// Whether a connection of the client will do, encrypted by a session that the user has there.
-    fn by_client(&self, connection: Arc<Connection>) -> Option<Route> {
-        let mut sessions = connection.sessions();
-        sessions.retain(|session| session.is_of(&self.user));
-        let seals = self.sealed || sessions.iter().any(|session| session.encrypts());
-        match seals {
-            true => sessions
-                .into_iter()
-                .find(|session| session.sealing.is_some())
-                .map(|by| (connection, Some(by))),
-            false => sessions.first().map(|_| (connection, None)),
+    /// The channels of the session, the one first where the last break went, or where the open was made.
+    fn within(&self, session: &Arc<Session>, last: &[ConnectionId]) -> Vec<Route> {
+        let seals = session.sealing.is_some() && (self.sealed || session.encrypts());
+        let mut connections = session.connections();
+        let first = last.first().copied().or_else(|| self.made_on.upgrade().map(|made_on| made_on.id));
+        connections.sort_by_key(|connection| Some(connection.id) != first);
+        connections.into_iter().map(|by| (by, seals.then(|| Arc::clone(session)))).collect()
+    }
+
+    /// Sends it, unless the connection is gone.
+    fn is_sent(&self, (connection, sealing): &Route, what: Break) -> bool {
+        let sent = self.frame(what, sealing.as_deref()).and_then(|frame| {
+            connection
+                .outbox
+                .push_notice(frame)
+                .then_some(())
+                .ok_or_else(|| "the connection is gone".to_owned())
+        });
+        match &sent {
+            Ok(()) if what.acknowledge => connection.delivery.sent(Instant::now()),
+            Ok(()) => {}
+            Err(why) => tracing::warn!(peer = %connection.peer, why, "telling of a break"),
         }
+        sent.is_ok()
     }
 
-    fn send(&self, (connection, sealing): &Route, what: Break) -> Result<(), String> {
+    fn frame(&self, what: Break, sealing: Option<&Session>) -> Result<Outgoing, String> {
         let header = Header::request(Command::OplockBreak, UNSOLICITED).reply(NtStatus::SUCCESS, 0);
         let answer = match &self.lease {
             None => {
                 let notification = OplockBreak { oplock_level: level(what.left), file_id: self.file_id };
                 Answer::ok(|body| notification.encode(body))
             }
-            Some((id, _)) => {
+            Some(lease) => {
                 let notification = LeaseBreakNotification {
                     new_epoch: what.epoch,
                     ack_required: what.acknowledge,
-                    lease_key: LeaseKey(id.key.to_le_bytes()),
+                    lease_key: lease.key(),
                     current_state: lease_state(what.held),
                     new_state: lease_state(what.left),
                 };
@@ -225,50 +246,40 @@ impl Way {
         };
         // Never signed: no request has given it a nonce (MS-SMB2 3.3.4.1.1).
         let reply = Reply { header, answer, signer: None };
-        if !connection.outbox.push_notice(reply::frame(vec![reply], sealing.as_deref(), None)?) {
-            return Err("the connection is gone".to_owned());
-        }
-        if what.acknowledge {
-            connection.delivery.sent(Instant::now());
-        }
-        *self.connection.lock() = Arc::downgrade(connection);
-        Ok(())
+        reply::frame(vec![reply], sealing, None)
     }
 
     /// Whether the last break went by this connection, and another would do.
     fn may_go_elsewhere(&self, connection: ConnectionId) -> bool {
-        let went_by = self.connection.lock().upgrade().is_none_or(|last| last.id == connection);
-        went_by && self.routes(self.session().as_ref()).iter().any(|(other, _)| other.id != connection)
+        let went_by = self.went_by().lock();
+        let others = || self.routes(&went_by).into_iter().flatten().any(|(other, _)| other.id != connection);
+        went_by.contains(&connection) && others()
     }
 }
 
-/// Whether a session may answer for a lease: its user's with this client, or, of a guest, its own.
-pub(crate) fn may_acknowledge(session: &Session, client: &Client, id: LeaseId) -> bool {
-    if session.is_guest() { has_open_of(session, id) } else { has_lease(&session.user, client, id) }
+/// Whether a connection of the client leads to one who has an open of a lease, encrypted by a session that he has there.
+fn route(connection: &Arc<Connection>, holder: &Holder) -> Option<Route> {
+    let mut sessions = connection.sessions();
+    sessions.retain(|session| holder.is(session));
+    let seals = holder.sealed || sessions.iter().any(|session| session.encrypts());
+    let by = sessions.into_iter().find(|session| session.sealing.is_some() || !seals)?;
+    Some((Arc::clone(connection), seals.then_some(by)))
 }
 
-/// Whether a user has an open of a lease in a session with this client.
-fn has_lease(user: &str, client: &Client, id: LeaseId) -> bool {
-    let sessions = client.connections().into_iter().flat_map(|connection| connection.sessions());
-    let mut users = sessions.filter(|session| session.is_of(user));
-    users.any(|session| has_open_of(&session, id))
-}
-
-fn has_open_of(session: &Session, id: LeaseId) -> bool {
-    session.has_open(|open| open.file().is_ok_and(|file| file.lease.is_some_and(|lease| lease.id == id)))
-}
-
-/// A channel of a session is gone or stuck: breaks that went by it and were not answered are told on another, once for
-/// each lease.
-pub(crate) fn tell_again(session: &Session, lost: ConnectionId) {
-    let mut leases = HashSet::new();
-    for open in session.all_opens() {
+/// A connection is gone or stuck: breaks that went by it and were not answered are told to the client on another, once
+/// for each lease.
+pub(crate) fn tell_again(lost: &Connection) {
+    let others = lost.client().map(|client| client.connections()).unwrap_or_default();
+    let (mut seen, mut leases) = (HashSet::new(), HashSet::new());
+    let sessions = others.iter().filter(|other| other.id != lost.id).flat_map(|other| other.sessions());
+    let sessions = sessions.filter(|session| seen.insert(session.id));
+    for open in sessions.flat_map(|session| session.all_opens()) {
         let Ok(file) = open.file() else { continue };
-        if file.lease.is_some_and(|lease| !leases.insert(lease.id)) {
+        if file.lease().is_some_and(|lease| !leases.insert(Arc::as_ptr(lease))) {
             continue;
         }
-        let elsewhere = || file.way.lock().as_ref().is_some_and(|way| way.may_go_elsewhere(lost));
-        if file.vfs.granted().breaking && elsewhere() {
+        let way = file.way.lock().clone();
+        if way.is_some_and(|way| way.may_go_elsewhere(lost.id)) && file.vfs.granted().breaking {
             file.vfs.break_again();
         }
     }

@@ -158,7 +158,7 @@ impl Connection {
             Found::Arrived => Ok(()),
             Found::Away => Err(Disconnect("the client does not take a break".to_owned())),
             Found::Stuck => {
-                self.sessions().iter().for_each(|session| breaks::tell_again(session, self.id));
+                breaks::tell_again(self);
                 Ok(())
             }
         }
@@ -241,9 +241,9 @@ impl Connection {
                 left.ended.push(channel.session);
             } else {
                 left.others_go_on = true;
-                breaks::tell_again(&channel.session, self.id);
             }
         }
+        breaks::tell_again(self);
         left
     }
 

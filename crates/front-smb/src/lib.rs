@@ -12,7 +12,7 @@
 //! * `commands`: one file per command, which turns it into calls of [`vfs`];
 //! * `compression`: messages that come or go compressed;
 //! * `client`, `session`: clients, their users with tree connects and opens, over one connection or several;
-//! * `breaks`: what clients cache is wanted back;
+//! * `leases`: which opens share what their client caches; `breaks`: it is wanted back;
 //! * `kept`: opens that outlive their client's connections, `persistent`: and this process; `order`: what a lost channel leaves in doubt;
 //! * `interfaces`: which addresses clients may open further channels to;
 //! * `accounts`, `identity`: users and groups, as descriptors and pipes name them;
@@ -38,6 +38,7 @@ mod inbox;
 mod instances;
 mod interfaces;
 mod kept;
+mod leases;
 pub mod limits;
 mod lock_replays;
 mod negotiate;

@@ -3,6 +3,7 @@
 use crate::breaks::Way;
 use crate::change_times::ChangeTimes;
 use crate::kept::Durability;
+use crate::leases::{self, Lease};
 use crate::limits;
 use crate::lock_replays::LockReplays;
 use crate::order::ChannelOrder;
@@ -81,9 +82,8 @@ pub(crate) struct FileOpen {
 }
 
 /// A lease, as its client speaks of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SharedLease {
-    pub(crate) id: vfs::LeaseId,
+    pub(crate) part: leases::Part,
     /// Key of the lease on the directory, where the client named one.
     pub(crate) parent: Option<LeaseKey>,
 }
@@ -119,6 +119,11 @@ impl FileOpen {
     /// Whether it is written down, and changes of it must be.
     pub(crate) fn is_persistent(&self) -> bool {
         self.durability.lock().is_some_and(|durability| durability.persistent)
+    }
+
+    /// The lease that it shares.
+    pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
+        self.lease.as_ref().map(|lease| &lease.part.lease)
     }
 
     /// The attributes as this open's client is to see them.

@@ -13,6 +13,7 @@ use crate::connection::{self, Connection};
 use crate::instances::Instances;
 use crate::interfaces::Interfaces;
 use crate::kept::Kept;
+use crate::leases::Leases;
 use crate::limits;
 use crate::open::{self, FileOpen, Open};
 use crate::persistent::Restorations;
@@ -68,6 +69,7 @@ pub(crate) struct State {
     sessions: RwLock<HashMap<u64, Arc<Session>>>,
     pub(crate) clients: Clients,
     pub(crate) kept: Arc<Kept>,
+    pub(crate) leases: Arc<Leases>,
     pub(crate) restorations: Restorations,
     pub(crate) creates: Creates,
     pub(crate) change_times: Arc<ChangeTimes>,
@@ -285,6 +287,7 @@ impl State {
             sessions: RwLock::default(),
             clients: Clients::default(),
             kept,
+            leases: Arc::default(),
             restorations: Restorations::default(),
             creates: Creates::default(),
             change_times: Arc::default(),

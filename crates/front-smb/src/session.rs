@@ -256,10 +256,6 @@ impl Session {
         channels.is_empty()
     }
 
-    pub(crate) fn is_channel(&self, connection: ConnectionId) -> bool {
-        self.channels.lock().iter().any(|(id, _)| *id == connection)
-    }
-
     /// The connections on which the client can be told something, oldest first.
     pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
         self.channels.lock().iter().filter_map(|(_, connection)| connection.upgrade()).collect()

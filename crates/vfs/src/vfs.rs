@@ -181,6 +181,13 @@ impl Vfs {
     }
 }
 
+/// Whether it is the same registry of opens.
+impl PartialEq for Vfs {
+    fn eq(&self, other: &Vfs) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl std::fmt::Debug for Vfs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Vfs").field("opens", &self.opens()).finish_non_exhaustive()

@@ -10,7 +10,7 @@ mod check;
 mod durable;
 mod history;
 mod instance;
-pub(in crate::commands) mod lease;
+mod lease;
 pub(in crate::commands) mod name;
 pub(crate) mod replay;
 mod special;
@@ -122,7 +122,7 @@ async fn open_file(
     if deletes && !maximum && !access.contains(AccessMask::DELETE) {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let lease = lease::asked(request, decoded);
+    let lease = lease::asked(request, decoded, &share.vfs)?;
     let mut wanted = wanted(target, access, decoded, Owner(request.session()?.id))?;
     lease::put(request, lease.as_ref(), decoded, &mut wanted);
     if let Some(mode) = posix {
@@ -402,9 +402,8 @@ fn answer(
     let caches = file.lease.is_some() || !granted.caching.is_empty();
     let announce = match caches {
         true => {
-            let share = request.disk()?;
             let session = Arc::clone(request.session()?);
-            Some(Announcement { session, open: Arc::clone(open), vfs: share.vfs.clone(), back })
+            Some(Announcement { session, open: Arc::clone(open), back })
         }
         false => None,
     };

@@ -1,10 +1,8 @@
 //! OPLOCK_BREAK: a client gives back what it was asked for (MS-SMB2 3.3.5.22.1, 3.3.5.22.2).
 
 use crate::breaks;
-use crate::commands::create::lease;
 use crate::reply::Answer;
 use crate::request::Request;
-use crate::session::Target;
 use smb_wire::NtStatus;
 use smb_wire::create::OplockLevel;
 use smb_wire::oplock_break::{BreakAcknowledgement, LeaseBreak, OplockBreak};
@@ -33,23 +31,19 @@ fn oplock(request: &Request, asked: OplockBreak) -> Result<Answer, NtStatus> {
     Ok(Answer::ok(|body| response.encode(body)))
 }
 
-/// A lease is the client's, whichever of its sessions speaks whose user has it; it lies on the volume of one of the
-/// shares.
+/// A lease is the client's, whichever of its sessions speaks whose user has it.
 fn lease(request: &Request, asked: LeaseBreak) -> Result<Answer, NtStatus> {
-    let client = request.connection.client().ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    let id = lease::id(request, asked.lease_key).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    if !breaks::may_acknowledge(request.session()?, &client, id) {
-        return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+    let leases = request.connection.server.leases.answered_by(request.session()?, asked.lease_key);
+    let keeps = breaks::of_lease(asked.state);
+    let mut outcome = Err(AckRefused::Closed);
+    for lease in leases {
+        outcome = lease.vfs.acknowledge_lease(lease.id, keeps);
+        // Of several of this name one that was asked back is meant.
+        if !matches!(outcome, Err(AckRefused::Closed | AckRefused::NotBreaking)) {
+            break;
+        }
     }
-    let trees = request.session()?.all_trees();
-    let of_session = trees.iter().filter_map(|tree| match &tree.target {
-        Target::Disk(share) => Some(share.clone()),
-        Target::Pipes => None,
-    });
-    let shares: Vec<_> = of_session.chain(request.connection.server.shares()).collect();
-    let outcomes = shares.iter().map(|share| share.vfs.acknowledge_lease(id, breaks::of_lease(asked.state)));
-    let outcome = outcomes.into_iter().find(|outcome| *outcome != Err(AckRefused::Closed));
-    match outcome.unwrap_or(Err(AckRefused::Closed)) {
+    match outcome {
         Ok(kept) => {
             let response = LeaseBreak { lease_key: asked.lease_key, state: breaks::lease_state(kept) };
             Ok(Answer::ok(|body| response.encode(body)))

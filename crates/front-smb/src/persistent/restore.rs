@@ -143,7 +143,7 @@ async fn restore_one(
     let open = reopen(records, share, &record).await?;
     let request = &record.former.request;
     let lease = request.lease.map(|lease| SharedLease {
-        id: lease.id,
+        part: state.leases.come_back(lease.id, &share.vfs, &record.user),
         parent: request.parent_lease.map(|key| LeaseKey(key.to_le_bytes())),
     });
     let mut file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));

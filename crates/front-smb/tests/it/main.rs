@@ -15,6 +15,7 @@ mod leases;
 mod listing;
 mod locks;
 mod machine;
+mod multiuser;
 mod notify;
 mod persistent;
 mod pipes;

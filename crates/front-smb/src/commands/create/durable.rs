@@ -13,14 +13,14 @@ use crate::session::Tree;
 use crate::status::failed;
 use smb_core::names::same_user;
 use smb_wire::create::context::DurableFlags;
-use smb_wire::create::{CreateAction, CreateContext, CreateRequest, CreateResponseContext};
+use smb_wire::create::{CreateAction, CreateContext, CreateRequest, CreateResponseContext, LeaseKey};
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::{Capabilities, Dialect};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use vfs::{LeaseId, OpenRequest};
+use vfs::OpenRequest;
 use volume::Attr;
 
 /// Between two looks whether a client's former connection has ended.
@@ -180,14 +180,14 @@ pub(super) async fn reconnect(
         return Err(NtStatus::FILE_NOT_AVAILABLE);
     }
     until_left(request, id).await?;
-    let lease = lease::of_reconnect(request, decoded);
+    let lease = lease::key_of_reconnect(request, decoded);
     let check = |kept: &KeptOpen| {
         // An open of the first form has no name: zeros.
         let named = wanted.create_guid.filter(|guid| *guid != Guid::default());
         if named != kept.durability.create_guid.filter(|_| wanted.create_guid.is_some()) {
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
-        may_take(request, share, decoded, kept, lease.map(|lease| lease.id))
+        may_take(request, share, decoded, kept, lease)
     };
     let (open, attr) = take_up(request, tree, id, check).await?;
     tell(request, &open, &attr, CreateAction::Opened, Vec::new())
@@ -216,8 +216,8 @@ pub(super) async fn replayed(
     let server = &request.connection.server;
     let client = request.connection.client().map(|client| client.id()).unwrap_or_default();
     let Some(id) = server.kept.persistent_named(client, create_guid) else { return Ok(None) };
-    let lease = lease::asked(request, decoded);
-    let check = |kept: &KeptOpen| may_take(request, share, decoded, kept, lease.map(|lease| lease.id));
+    let lease = lease::key(request, decoded);
+    let check = |kept: &KeptOpen| may_take(request, share, decoded, kept, lease);
     let (open, attr) = take_up(request, tree, id, check).await?;
     let file = open.file()?;
     let (action, durability) = (file.action, *file.durability.lock());
@@ -230,10 +230,10 @@ fn may_take(
     share: &Share,
     decoded: &CreateRequest,
     kept: &KeptOpen,
-    lease: Option<LeaseId>,
+    lease: Option<LeaseKey>,
 ) -> Result<(), NtStatus> {
     let client = request.connection.client().map(|client| client.id());
-    let leased = kept.file.lease.map(|lease| lease.id);
+    let leased = kept.file.lease().map(|lease| lease.key());
     // The client is known by its lease alone; an oplock goes to whoever knows the open's name.
     let other_client = leased.is_some() && client != Some(kept.durability.client);
     if other_client || leased != lease || kept.share.to_lowercase() != share.name.to_lowercase() {

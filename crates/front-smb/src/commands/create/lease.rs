@@ -3,10 +3,11 @@
 use crate::breaks;
 use crate::open::SharedLease;
 use crate::request::Request;
+use smb_wire::NtStatus;
 use smb_wire::create::lease::LeaseVersion2;
 use smb_wire::create::{CreateContext, CreateRequest, LeaseContext, LeaseFlags, LeaseKey, OplockLevel};
 use smb_wire::negotiate::{Capabilities, Dialect};
-use vfs::{Granted, Lease, LeaseId, OpenRequest};
+use vfs::{Granted, Lease, OpenRequest, Vfs};
 
 /// The context, where the client asks for a lease instead of an oplock.
 fn context(decoded: &CreateRequest) -> Option<&LeaseContext> {
@@ -20,33 +21,35 @@ fn named(decoded: &CreateRequest) -> Option<&LeaseContext> {
     })
 }
 
-/// The lease that a request asks for, where the connection has leases.
-pub(super) fn asked(request: &Request, decoded: &CreateRequest) -> Option<SharedLease> {
-    shared(request, context(decoded)?)
-}
-
-/// The lease that a request names which takes an open up again: whatever oplock level it says.
-pub(super) fn of_reconnect(request: &Request, decoded: &CreateRequest) -> Option<SharedLease> {
-    shared(request, named(decoded)?)
-}
-
-fn shared(request: &Request, lease: &LeaseContext) -> Option<SharedLease> {
-    let agreement = request.connection.negotiated.get()?;
-    if !agreement.capabilities.contains(Capabilities::LEASING) {
-        return None;
-    }
-    let version2 = lease.version2.filter(|_| agreement.dialect >= Dialect::SMB_3_0);
+/// A part in the lease that a request asks for.
+pub(super) fn asked(
+    request: &Request,
+    decoded: &CreateRequest,
+    vfs: &Vfs,
+) -> Result<Option<SharedLease>, NtStatus> {
+    let Some(lease) = context(decoded).filter(|_| has_leases(request)) else { return Ok(None) };
+    let session = request.session()?;
+    let part = request.connection.server.leases.join(session, lease.key, vfs);
+    let version2 = lease.version2.filter(|_| request.dialect() >= Dialect::SMB_3_0);
     let names_parent = lease.flags.contains(LeaseFlags::PARENT_LEASE_KEY_SET);
     // That of another would not hear of what a guest changes.
-    let parent = version2.filter(|_| names_parent && !request.session().is_ok_and(|it| it.is_guest()));
-    Some(SharedLease { id: id(request, lease.key)?, parent: parent.map(|version2| version2.parent_key) })
+    let parent = version2.filter(|_| names_parent && !session.is_guest());
+    Ok(Some(SharedLease { part, parent: parent.map(|version2| version2.parent_key) }))
 }
 
-/// Which lease the client means by a key. A guest may say that he is any client, so his leases are his session's alone.
-pub(in crate::commands) fn id(request: &Request, LeaseKey(key): LeaseKey) -> Option<LeaseId> {
-    let session = request.session().ok()?;
-    let client = if session.is_guest() { session.id.into() } else { request.connection.client()?.id() };
-    Some(LeaseId { client, key: u128::from_le_bytes(key) })
+/// The key of the lease that a request asks for.
+pub(super) fn key(request: &Request, decoded: &CreateRequest) -> Option<LeaseKey> {
+    context(decoded).filter(|_| has_leases(request)).map(|lease| lease.key)
+}
+
+/// The key of the one that a request names which takes an open up again: whatever oplock level it says.
+pub(super) fn key_of_reconnect(request: &Request, decoded: &CreateRequest) -> Option<LeaseKey> {
+    named(decoded).filter(|_| has_leases(request)).map(|lease| lease.key)
+}
+
+fn has_leases(request: &Request) -> bool {
+    let agreement = request.connection.negotiated.get();
+    agreement.is_some_and(|it| it.capabilities.contains(Capabilities::LEASING))
 }
 
 /// Puts what is asked for into the request to `vfs`.
@@ -63,7 +66,8 @@ pub(super) fn put(
     // The second form came with dialect 3.0.
     let version2 = asked.version2.filter(|_| agreement.is_some_and(|it| it.dialect >= Dialect::SMB_3_0));
     let epoch = version2.map(|version2| version2.epoch);
-    wanted.lease = Some(Lease { id: lease.id, epoch, dirs: epoch.is_some() && leases_directories });
+    wanted.lease =
+        Some(Lease { id: lease.part.lease.id, epoch, dirs: epoch.is_some() && leases_directories });
     wanted.parent_lease = lease.parent.map(|LeaseKey(key)| u128::from_le_bytes(key));
     wanted.caching = breaks::of_lease(asked.state);
 }
@@ -75,7 +79,7 @@ pub(super) fn answer(lease: &SharedLease, granted: Granted) -> LeaseContext {
     flags.set(LeaseFlags::PARENT_LEASE_KEY_SET, lease.parent.is_some() && granted.epoch.is_some());
     let parent_key = lease.parent.unwrap_or_default();
     LeaseContext {
-        key: LeaseKey(lease.id.key.to_le_bytes()),
+        key: lease.part.lease.key(),
         state: breaks::lease_state(granted.caching),
         flags,
         version2: granted.epoch.map(|epoch| LeaseVersion2 { parent_key, epoch }),

@@ -135,8 +135,7 @@ fn is_used(open: &Weak<Open>) -> bool {
 
 async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> Result<Answer, NtStatus> {
     let file = open.file()?;
-    let lease = lease::asked(request, decoded).map(|lease| lease.id);
-    if lease != file.lease.map(|lease| lease.id) {
+    if lease::key(request, decoded) != file.lease().map(|lease| lease.key()) {
         return Err(NtStatus::ACCESS_DENIED);
     }
     // As with Windows an oplock is answered as it is asked for now, and durable only where that would be.

@@ -364,13 +364,19 @@ async fn a_guest_who_names_anothers_client_and_lease_has_a_lease_of_his_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_gives_back_what_he_caches() {
-    let site = site().await;
-    let mut mallory = guest(&site).await;
-    mallory.lease(leased("file", key(1), RWH, None)).await;
-    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
-    let opening = tokio::spawn(async move { alice.lease(leased("file", key(1), RWH, None)).await });
-    assert_eq!(mallory.told().await.expect("he keeps writes back").new_state, RH);
-    assert!(!opening.is_finished());
-    assert_eq!(mallory.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
-    assert_eq!(opening.await.unwrap().1.state, RH);
+    for opened_again in [false, true] {
+        let site = site().await;
+        let mut mallory = guest(&site).await;
+        mallory.lease(leased("file", key(1), RWH, None)).await;
+        if opened_again {
+            let (again, _) = mallory.lease(leased("file", key(1), RWH, None)).await;
+            assert_eq!(mallory.status(&requests::close(again)).await, NtStatus::SUCCESS);
+        }
+        let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+        let opening = tokio::spawn(async move { alice.lease(leased("file", key(1), RWH, None)).await });
+        assert_eq!(mallory.told().await.expect("he keeps writes back").new_state, RH);
+        assert!(!opening.is_finished());
+        assert_eq!(mallory.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+        assert_eq!(opening.await.unwrap().1.state, RH);
+    }
 }
