@@ -28,7 +28,7 @@ pub(crate) async fn restore(connection: &Arc<Connection>, message: &Bytes) -> Re
     let agreed = connection.compression().ok_or(not_agreed)?.clone();
     let compressed = Compressed::read(message, connection.restored_limit())?;
     let bytes = compressed.restored_len();
-    let room = connection.restored_room(bytes).await?;
+    let room = connection.rooms.restored(bytes).await?;
     let message = aside(bytes, move || compressed.restore(&agreed)).await??;
     Ok(Restored { message, room })
 }

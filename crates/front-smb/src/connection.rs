@@ -18,6 +18,7 @@ use crate::dispatch;
 use crate::inbox::{Inbox, Next};
 use crate::limits;
 use crate::outbox::{Outbox, Outgoing};
+use crate::rooms::Rooms;
 use crate::server::{Ending, State};
 use crate::session::{Channel, ConnectionId, Session};
 use crate::transport::{Kind, Transport};
@@ -39,7 +40,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 /// Why a connection is closed by us.
@@ -51,11 +52,6 @@ impl<E: fmt::Display> From<E> for Disconnect {
         Disconnect(why.to_string())
     }
 }
-
-/// How finely room is counted.
-const ROOM_UNIT_BYTES: u32 = 64 * 1024;
-/// Finer, as requests that only wait take up room too.
-const RESTORED_UNIT_BYTES: u32 = 4 * 1024;
 
 /// What all requests of one connection share.
 pub(crate) struct Connection {
@@ -80,10 +76,7 @@ pub(crate) struct Connection {
     pub(crate) waiting: Waiting,
     /// Of breaks.
     pub(crate) delivery: Delivery,
-    /// Room for what was read and is not sent, in units of [`ROOM_UNIT_BYTES`].
-    room: Arc<Semaphore>,
-    /// Room for what was restored and is not answered, in units of [`RESTORED_UNIT_BYTES`].
-    restored_room: Arc<Semaphore>,
+    pub(crate) rooms: Rooms,
     /// A user has logged in.
     known: AtomicBool,
     /// A user or a guest has logged in.
@@ -115,10 +108,7 @@ impl Connection {
             channels: RwLock::default(),
             waiting: Waiting::default(),
             delivery: Delivery::default(),
-            room: Arc::new(Semaphore::new((limits::READ_ROOM_BYTES / ROOM_UNIT_BYTES) as usize)),
-            restored_room: Arc::new(Semaphore::new(
-                (limits::RESTORED_ROOM_BYTES / RESTORED_UNIT_BYTES) as usize,
-            )),
+            rooms: Rooms::default(),
             known: AtomicBool::new(false),
             may_open_files: AtomicBool::new(false),
             read_padding: AtomicU8::new(0),
@@ -195,28 +185,10 @@ impl Connection {
         }
     }
 
-    /// Room for a payload of `bytes`, kept until it is sent. Waits for it, unless the request stands in a chain:
-    /// that may itself hold what it would wait for.
-    pub(crate) async fn room(&self, bytes: u32, in_chain: bool) -> Option<OwnedSemaphorePermit> {
-        let units = bytes.div_ceil(ROOM_UNIT_BYTES).max(1);
-        let room = Arc::clone(&self.room);
-        match room.clone().try_acquire_many_owned(units) {
-            Err(_) if !in_chain => room.acquire_many_owned(units).await.ok(),
-            taken => taken.ok(),
-        }
-    }
-
     /// The longest message that a compressed one may become, bytes.
     pub(crate) fn restored_limit(&self) -> usize {
         let payload_max = self.negotiated.get().map_or(0, |agreement| agreement.max_transfer_bytes as usize);
         self.message_limit().min(payload_max + limits::RESTORED_OVERHEAD_MAX_BYTES)
-    }
-
-    /// Room for a compressed message of `bytes` at most [`Connection::restored_limit`], kept until it is answered.
-    /// Waits for it: what holds it does not wait for more.
-    pub(crate) async fn restored_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Disconnect> {
-        let units = bytes.div_ceil(RESTORED_UNIT_BYTES as usize).max(1);
-        Ok(Arc::clone(&self.restored_room).acquire_many_owned(u32::try_from(units)?).await?)
     }
 
     /// Sessions that have not ended.

@@ -143,7 +143,16 @@ impl Exchange<'_> {
         }
         let signer = self.signs.as_ref().filter(|_| answer.sign).map(|channel| Arc::clone(&channel.signer));
         self.replies.push(Reply { header: reply_header, answer: answer.answer, signer });
+        // Even with the longest answer behind it that fits into one frame.
+        if !place.last && self.held_bytes() >= limits::CHAIN_TOGETHER_BYTES {
+            self.send_replies().await?;
+        }
         Ok(())
+    }
+
+    /// How long the answers are that are not sent yet.
+    fn held_bytes(&self) -> usize {
+        self.replies.iter().map(|reply| reply.answer.body.len() + reply.answer.payload.len()).sum()
     }
 
     /// A CANCEL is never answered; one that is not protected as its session demands is passed over
@@ -306,6 +315,9 @@ impl Exchange<'_> {
         if request.only_waits() && !last {
             // Only a request at the end of its chain may wait (MS-SMB2 3.3.5.2.7).
             return Ok(answered(Answer::error(NtStatus::INTERNAL_ERROR), None));
+        }
+        if request.wants_room() && self.replies.iter().any(|reply| reply.answer.room.is_some()) {
+            self.send_replies().await?;
         }
         let mut place = connection.waiting.enter(request.header.session_id, header.message_id);
         if !request.only_waits() {

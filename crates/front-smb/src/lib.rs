@@ -53,6 +53,7 @@ mod places;
 mod reply;
 mod request;
 mod rights;
+mod rooms;
 mod server;
 mod session;
 mod snapshots;

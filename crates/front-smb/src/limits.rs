@@ -89,6 +89,11 @@ pub const OUTBOX_HIGH_BYTES: usize = 32 * 1024 * 1024;
 pub const SEND_AT_ONCE_BYTES: usize = 256 * 1024;
 /// Bytes of READ payloads that one connection may have read and not yet sent; further READs wait.
 pub const READ_ROOM_BYTES: u32 = 16 * 1024 * 1024;
+/// Bytes that other answers than those of READs may take up on one connection until they are sent; further requests for
+/// such wait.
+pub const ANSWER_ROOM_BYTES: u32 = 16 * 1024 * 1024;
+/// When the answers of a chain are so long together, they are sent before the rest of it is looked at, bytes.
+pub const CHAIN_TOGETHER_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of requests under way on one connection; no further ones are taken from its socket beyond.
 pub const AT_WORK_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of compressed messages that one connection may have restored and not yet answered; further ones wait.

@@ -26,7 +26,7 @@ pub(crate) struct Answer {
     pub(crate) status: NtStatus,
     pub(crate) body: Vec<u8>,
     pub(crate) payload: Bytes,
-    /// Room that the payload takes up until it is sent.
+    /// Room that it takes up until it is sent.
     pub(crate) room: Option<OwnedSemaphorePermit>,
     /// The client would like it compressed.
     pub(crate) compress: bool,

@@ -6,6 +6,7 @@ use crate::limits;
 use crate::open::Open;
 use crate::order::{Counted, Overtaken};
 use crate::reply::Answer;
+use crate::rooms::AnswerRoom;
 use crate::session::{Channel, Session, Tree};
 use bytes::Bytes;
 use smb_wire::error_response::ErrorResponse;
@@ -37,6 +38,8 @@ pub(crate) struct Request {
     committed: AtomicBool,
     /// It reads a pipe.
     reads_pipe: AtomicBool,
+    /// It has not found room for its answer at once.
+    wants_room: AtomicBool,
     /// What the error response says besides its status.
     explanation: OnceLock<ErrorResponse>,
     /// Counted among the requests of its open.
@@ -69,6 +72,7 @@ impl Request {
             waits: Notify::new(),
             committed: AtomicBool::new(false),
             reads_pipe: AtomicBool::new(false),
+            wants_room: AtomicBool::new(false),
             explanation: OnceLock::new(),
             under_way: OnceLock::new(),
         }
@@ -194,13 +198,31 @@ impl Request {
         (may_wait || self.reads_pipe.load(Ordering::Relaxed)) && !self.committed.load(Ordering::Relaxed)
     }
 
-    /// Room for a payload that the answer will carry.
+    /// Room for the payload that the answer to a READ will carry.
     ///
     /// # Errors
     /// `INSUFFICIENT_RESOURCES` when a chain asks for more than there is.
     pub(crate) async fn room(&self, bytes: u32) -> Result<OwnedSemaphorePermit, NtStatus> {
         let in_chain = self.header.next_command != 0 || self.header.flags.contains(Flags::RELATED);
-        self.connection.room(bytes, in_chain).await.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+        self.connection.rooms.read(bytes, in_chain).await.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+    }
+
+    /// Room for an answer of at most `bytes` other than a READ's. It is the first that a request waits for.
+    pub(crate) async fn answer_room(&self, bytes: u32) -> Result<AnswerRoom, NtStatus> {
+        let rooms = &self.connection.rooms;
+        let room = match rooms.try_answer(bytes) {
+            Some(room) => Some(room),
+            None => {
+                self.wants_room.store(true, Ordering::Relaxed);
+                rooms.answer(bytes).await
+            }
+        };
+        room.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+    }
+
+    /// Whether it has come to wait for room, which what is answered before it in its chain may hold.
+    pub(crate) fn wants_room(&self) -> bool {
+        self.wants_room.load(Ordering::Relaxed)
     }
 
     /// Whether the credits charged cover a payload of `bytes` (MS-SMB2 3.3.5.2.5).

@@ -36,6 +36,7 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     }
     request.check_charge(decoded.output_buffer_length)?;
     open.needs_any(AccessMask::LIST_DIRECTORY)?;
+    let room = request.answer_room(decoded.output_buffer_length).await?;
     let class = Class::of(decoded.information_class, file)?;
     if decoded.pattern.is_empty() && file.walk.lock().await.is_none() {
         return Err(NtStatus::OBJECT_NAME_INVALID);
@@ -58,7 +59,7 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     };
     let data = fill(&cx, walk, page, &how).await?;
     let response = QueryDirectoryResponse { data: data.into() };
-    Ok(Answer::ok(|body| response.encode(body)))
+    Ok(room.with(Answer::ok(|body| response.encode(body))))
 }
 
 /// How a client wants the entries.

@@ -41,13 +41,16 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
             break events.into_iter().map(entry).collect();
         }
     };
-    match encode_notify_entries(&entries, room as usize) {
+    // These changes are told once: from here on it is not given up.
+    request.commit();
+    let answer_room = request.answer_room(room).await?;
+    Ok(answer_room.with(match encode_notify_entries(&entries, room as usize) {
         Some(buffer) if !buffer.is_empty() => {
             let response = ChangeNotifyResponse { data: buffer.into() };
-            Ok(Answer::ok(|body| response.encode(body)))
+            Answer::ok(|body| response.encode(body))
         }
-        _ => Ok(Answer::with(NtStatus::NOTIFY_ENUM_DIR, |body| empty().encode(body))),
-    }
+        _ => Answer::with(NtStatus::NOTIFY_ENUM_DIR, |body| empty().encode(body)),
+    }))
 }
 
 fn empty() -> ChangeNotifyResponse {

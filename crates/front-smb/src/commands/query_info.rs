@@ -60,19 +60,24 @@ pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
     }
     request.check_charge(decoded.output_buffer_length.max(decoded.input.len() as u32))?;
     let open = request.open(decoded.file_id)?;
+    let room = request.answer_room(decoded.output_buffer_length).await?;
+    Ok(room.with(answer_of(request, &open, &decoded).await?))
+}
+
+async fn answer_of(request: &Request, open: &Open, decoded: &QueryInfoRequest) -> Result<Answer, NtStatus> {
     let room = decoded.output_buffer_length as usize;
     let value = match decoded.info_type {
         InfoType::FILE if FileClass(decoded.information_class) == FileClass::FULL_EA => {
-            let (bytes, cut) = extended::query(&request.cx(), &open, open.file()?, &decoded).await?;
+            let (bytes, cut) = extended::query(&request.cx(), open, open.file()?, decoded).await?;
             return Ok(answer(bytes, cut));
         }
-        InfoType::FILE => file_value(request, &open, FileClass(decoded.information_class)).await?,
+        InfoType::FILE => file_value(request, open, FileClass(decoded.information_class)).await?,
         InfoType::FILE_SYSTEM => {
-            file_system_value(request, &open, FileSystemClass(decoded.information_class)).await?
+            file_system_value(request, open, FileSystemClass(decoded.information_class)).await?
         }
         InfoType::SECURITY => {
             let asked = SecurityInformation::from_bits_retain(decoded.additional_information);
-            let bytes = security::query(request, &open, asked).await?;
+            let bytes = security::query(request, open, asked).await?;
             if bytes.len() > room {
                 return Ok(too_small(request, bytes.len() as u32));
             }

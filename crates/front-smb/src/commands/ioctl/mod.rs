@@ -59,11 +59,13 @@ pub(super) async fn ioctl(request: &Request) -> Result<Result<Answer, NtStatus>,
     if decoded.ctl_code == Fsctl::VALIDATE_NEGOTIATE_INFO {
         return validate_negotiate(request, &decoded).map(Ok);
     }
-    let output = match check(request, &decoded) {
-        Ok(()) => run(request, &decoded).await,
-        Err(status) => Err(status),
-    };
-    Ok(output.map(|output| answer(&decoded, output)))
+    Ok(answered(request, &decoded).await)
+}
+
+async fn answered(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStatus> {
+    check(request, decoded)?;
+    let room = request.answer_room(decoded.max_output_response).await?;
+    Ok(room.with(answer(decoded, run(request, decoded).await?)))
 }
 
 /// A client of 3.0 asks whether its NEGOTIATE arrived as it was sent; if not, someone edits what passes, and

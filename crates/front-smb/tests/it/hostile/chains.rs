@@ -9,7 +9,7 @@ use smb_wire::{FileId, NtStatus, Request};
 
 impl User {
     /// A message of this user, numbered.
-    fn message(&mut self, request: &Request) -> Message {
+    pub(super) fn message(&mut self, request: &Request) -> Message {
         let mut message = Message::of(request).session(self.session.id).tree(self.tree);
         self.client.number(&mut message);
         message
@@ -30,7 +30,7 @@ impl User {
     }
 
     /// Enough credits for a long chain.
-    async fn save_up(&mut self) {
+    pub(super) async fn save_up(&mut self) {
         while self.client.credits < 8000 {
             let mut message = Message::of(&requests::echo()).session(self.session.id);
             message.header.credits = 4000;

@@ -19,4 +19,5 @@ mod logon;
 mod middle;
 mod offsets;
 mod protection;
+mod rooms;
 mod turns;
