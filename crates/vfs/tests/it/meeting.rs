@@ -36,7 +36,7 @@ async fn do_it(site: &Site, other: &Open, what: &str) {
         "hide" => drop(other.set_attr(&cx(), &hidden).await.unwrap()),
         "date" => drop(other.set_attr(&cx(), &dated).await.unwrap()),
         "link" => other.link(&cx(), &p("second"), RenameHow::default()).await.unwrap(),
-        "rename" => other.rename(&cx(), &p("renamed"), RenameHow::default()).await.unwrap(),
+        "rename" => drop(other.rename(&cx(), &p("renamed"), RenameHow::default()).await.unwrap()),
         "attribute" => {
             let value = Some(Bytes::from_static(b"value"));
             other.set_named(&cx(), &Named::extended("name"), value).await.unwrap();
