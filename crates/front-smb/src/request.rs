@@ -7,8 +7,9 @@ use crate::open::Open;
 use crate::order::{Counted, Overtaken};
 use crate::reply::Answer;
 use crate::rooms::AnswerRoom;
-use crate::session::{Channel, Session, Tree};
+use crate::session::{Channel, Coming, Session, Tree};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use smb_wire::error_response::ErrorResponse;
 use smb_wire::fscc::reparse::Symlink;
 use smb_wire::negotiate::Dialect;
@@ -44,6 +45,8 @@ pub(crate) struct Request {
     explanation: OnceLock<ErrorResponse>,
     /// Counted among the requests of its open.
     under_way: OnceLock<UnderWay>,
+    /// Room for the open that it will make.
+    coming: Mutex<Option<Coming>>,
 }
 
 /// A request of an open, until it is answered.
@@ -75,6 +78,7 @@ impl Request {
             wants_room: AtomicBool::new(false),
             explanation: OnceLock::new(),
             under_way: OnceLock::new(),
+            coming: Mutex::default(),
         }
     }
 
@@ -137,6 +141,21 @@ impl Request {
         // Nothing was there: looked at above.
         let _first = self.under_way.set(UnderWay { open: Arc::clone(open), counted });
         Ok(())
+    }
+
+    /// Takes room for an open in the session, until that enters it or the request ends.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES` where the session has too many, or would have with those on their way.
+    pub(crate) fn take_room_for_open(&self) -> Result<(), NtStatus> {
+        let coming = self.session()?.take_room().ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        *self.coming.lock() = Some(coming);
+        Ok(())
+    }
+
+    /// The room that was taken.
+    pub(crate) fn give_room(&self) -> Option<Coming> {
+        self.coming.lock().take()
     }
 
     /// The id that is meant.

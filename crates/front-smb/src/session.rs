@@ -78,6 +78,8 @@ pub(crate) struct Session {
     apple: AtomicU64,
     trees: RwLock<HashMap<u32, Arc<Tree>>>,
     opens: RwLock<HashMap<u64, Arc<Open>>>,
+    /// Opens that are on their way in.
+    coming: AtomicUsize,
     /// What its pipes keep.
     pub(crate) pipe_bytes: Arc<AtomicUsize>,
     channels: Mutex<Vec<(ConnectionId, Weak<Connection>)>>,
@@ -130,6 +132,15 @@ pub(crate) struct NewSession {
     pub(crate) expires: Option<FileTime>,
 }
 
+/// Room for an open that is on its way into its session.
+pub(crate) struct Coming(Arc<Session>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Tree {
     /// Of `IPC$` none.
     pub(crate) fn share(&self) -> Option<&Arc<Share>> {
@@ -158,6 +169,7 @@ impl Session {
             apple: AtomicU64::new(0),
             trees: RwLock::default(),
             opens: RwLock::default(),
+            coming: AtomicUsize::new(0),
             pipe_bytes: Arc::default(),
             channels: Mutex::new(vec![(new.connection.id, Arc::downgrade(&new.connection))]),
             next_tree: AtomicU32::new(1),
@@ -313,10 +325,14 @@ impl Session {
         Some(taken)
     }
 
-    /// Whether one more open fits.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Takes room for one more open, if it fits.
+    pub(crate) fn take_room(self: &Arc<Self>) -> Option<Coming> {
         let most = [limits::OPENS_PER_SESSION_MAX, limits::GUEST_OPENS_MAX, limits::ANONYMOUS_OPENS_MAX];
-        self.opens.read().len() < self.most(most)
+        // Nobody enters one meanwhile; of those who take room the next sees it.
+        let opens = self.opens.read();
+        let fits = |coming| (opens.len() + coming < self.most(most)).then_some(coming + 1);
+        self.coming.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        Some(Coming(Arc::clone(self)))
     }
 
     /// The limit that holds here, of those for users, guests and nobody.
@@ -328,13 +344,16 @@ impl Session {
         }
     }
 
-    /// Enters an open; false when the session or the tree connect has ended meanwhile.
-    pub(crate) fn add_open(&self, open: Arc<Open>) -> bool {
+    /// Enters an open, into the room that was taken for it unless it replaces another; false when the session or the
+    /// tree connect has ended meanwhile.
+    pub(crate) fn add_open(&self, open: Arc<Open>, room: Option<Coming>) -> bool {
         let mut opens = self.opens.write();
         if self.is_gone() || !self.trees.read().contains_key(&open.tree_id) {
             return false;
         }
         opens.insert(open.id.volatile, open);
+        // Before anybody looks again: it counts once.
+        drop(room);
         true
     }
 
@@ -373,9 +392,12 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::open::Kind;
+    use crate::order::ChannelOrder;
     use smb_core::access::Privileges;
     use smb_core::signing::Role;
     use smb_wire::sid::Sid;
+    use std::iter;
 
     fn session() -> Session {
         let signing = SigningAlgorithm::AesCmac;
@@ -394,6 +416,7 @@ mod tests {
             sealing: None,
             trees: RwLock::default(),
             opens: RwLock::default(),
+            coming: AtomicUsize::new(0),
             pipe_bytes: Arc::default(),
             channels: Mutex::new(vec![(ConnectionId(1), Weak::new())]),
             next_tree: AtomicU32::new(1),
@@ -426,6 +449,31 @@ mod tests {
         let nobodys = Session { nobodys: true, user: "".into(), ..session };
         nobodys.renew(None);
         assert!(nobodys.is_anonymous() && !nobodys.is_of("") && !nobodys.is_of("alice"));
+    }
+
+    #[test]
+    fn room_for_an_open_is_one_opens_from_when_it_is_taken_on() {
+        let session = Arc::new(session());
+        let tree = session.add_tree(Target::Pipes, AccessMask::FILE_ALL).unwrap();
+        let mut coming: Vec<_> = iter::from_fn(|| session.take_room()).collect();
+        assert_eq!(coming.len(), limits::OPENS_PER_SESSION_MAX);
+        let open = |volatile, tree_id| {
+            Arc::new(Open {
+                id: smb_wire::FileId { persistent: volatile, volatile },
+                tree_id,
+                granted: AccessMask::empty(),
+                kind: Kind::Quota,
+                order: Mutex::new(ChannelOrder::new(0)),
+                unused: AtomicBool::new(false),
+            })
+        };
+        assert!(session.add_open(open(1, tree.id), coming.pop()) && session.take_room().is_none());
+        assert!(!session.add_open(open(2, tree.id + 1), coming.pop()));
+        let again = session.take_room();
+        assert!(again.is_some() && session.take_room().is_none());
+        drop((coming, again));
+        let rest: Vec<_> = iter::from_fn(|| session.take_room()).collect();
+        assert_eq!(rest.len(), limits::OPENS_PER_SESSION_MAX - 1);
     }
 
     #[test]

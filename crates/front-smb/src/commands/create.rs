@@ -49,9 +49,7 @@ const MODE_OPTIONS: u32 = 0x0000_103E;
 
 pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = CreateRequest::decode(&request.message).map_err(|error| error.status())?;
-    if !request.session()?.has_room() {
-        return Err(NtStatus::INSUFFICIENT_RESOURCES);
-    }
+    request.take_room_for_open()?;
     let tree = request.tree()?;
     let Target::Disk(share) = &tree.target else { return special::open_pipe(request, tree, &decoded) };
     if request.session()?.is_anonymous() {
@@ -351,7 +349,7 @@ pub(crate) fn enter_as(
     let order = Mutex::new(ChannelOrder::new(request.header.channel_sequence()));
     let unused = AtomicBool::new(true);
     let open = Arc::new(Open { id, tree_id: tree.id, granted, kind, order, unused });
-    if !request.session()?.add_open(Arc::clone(&open)) {
+    if !request.session()?.add_open(Arc::clone(&open), request.give_room()) {
         return Err(NtStatus::USER_SESSION_DELETED);
     }
     request.use_file(id);

@@ -3,6 +3,7 @@
 
 use super::anonymous::{IPC, connect, log_in, offer_311, pipe};
 use crate::leases::{RH, RWH, key, leased, log_in_as};
+use crate::persistent::begin;
 use crate::site::{ALICE, BOB, Site, User, user};
 use front_smb::{Encryption, KnownUser, ServerConfig, Share, Signing, Users, limits};
 use smb_core::ntlm::{NtHash, nt_hash};
@@ -16,7 +17,7 @@ use smb_wire::session_setup::{SessionFlags, SessionSetupResponse};
 use smb_wire::{NtStatus, Request};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use testkit::MemVolume;
+use testkit::{FaultVolume, MemVolume, Op};
 
 const MALLORY: ntlm::Client = user("mallory", "whatever");
 const DENIED: NtStatus = NtStatus::ACCESS_DENIED;
@@ -378,5 +379,37 @@ async fn a_guest_gives_back_what_he_caches() {
         assert!(!opening.is_finished());
         assert_eq!(mallory.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
         assert_eq!(opening.await.unwrap().1.state, RH);
+    }
+}
+
+/// All at a time, before any is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_opens_no_more_side_by_side_than_one_after_the_other() {
+    let volume = FaultVolume::new(MemVolume::new());
+    let vfs = vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default());
+    let signing = |config: &mut ServerConfig| config.signing = Signing::Enabled;
+    let site = Site::made(vfs, signing, |share| share.guests = true).await;
+    let mut mallory = guest(&site).await;
+    mallory.file("file", b"").await;
+    let most = limits::GUEST_OPENS_MAX;
+    while mallory.client.credits < (most + 8) as i64 {
+        let mut echo = Message::of(&requests::echo()).session(mallory.session.id);
+        echo.header.credits = 512;
+        let guard = mallory.session.guard();
+        assert_eq!(mallory.client.exchange(echo, guard).await.unwrap().status(), NtStatus::SUCCESS);
+    }
+    let gate = volume.gate(Op::Open);
+    let mut sent = Vec::new();
+    for _ in 0..most + 8 {
+        sent.push(begin(&mut mallory, &requests::open("file")).await);
+    }
+    let mut statuses = Vec::new();
+    for request in sent.split_off(most - 1) {
+        statuses.push(mallory.client.reply_to(request).await.unwrap().status());
+    }
+    assert_eq!(statuses, [NtStatus::INSUFFICIENT_RESOURCES; 9]);
+    gate.release();
+    for request in sent {
+        assert_eq!(mallory.client.reply_to(request).await.unwrap().status(), NtStatus::SUCCESS);
     }
 }
