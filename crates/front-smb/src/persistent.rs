@@ -144,6 +144,18 @@ impl OpenRecords {
         let sql = "DELETE FROM open WHERE share = ?1";
         self.store.write(move |db| db.execute(sql, [share]).map(drop)).await
     }
+
+    /// Forgets what was open in all shares but these, by their lower-case names; how many opens that were.
+    async fn clear_others(&self, shares: Vec<String>) -> Result<usize, StoreError> {
+        let job = move |db: &Connection| {
+            let mut select = db.prepare("SELECT DISTINCT share FROM open")?;
+            let all = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            let others = all.into_iter().filter(|share| !shares.contains(share));
+            let mut delete = db.prepare("DELETE FROM open WHERE share = ?1")?;
+            others.map(|share| delete.execute([share])).sum()
+        };
+        self.store.write(job).await
+    }
 }
 
 /// The shares over one volume whose opens are written down.
@@ -394,9 +406,13 @@ mod tests {
         let records = OpenRecords::open(&dir.path().join("opens.db")).unwrap();
         put(&records, record(5, "a")).await;
         put(&records, Record { share: "other".into(), ..record(6, "a") }).await;
+        put(&records, Record { share: "third".into(), ..record(7, "a") }).await;
         records.clear("Share").await.unwrap();
         assert!(records.former("share").await.unwrap().is_empty());
         assert_eq!(records.former("other").await.unwrap().len(), 1);
+        assert_eq!(records.clear_others(vec!["other".into(), "fourth".into()]).await.unwrap(), 1);
+        assert_eq!(records.former("other").await.unwrap().len(), 1);
+        assert_eq!(records.clear_others(Vec::new()).await.unwrap(), 1);
     }
 
     #[tokio::test]

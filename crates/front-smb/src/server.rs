@@ -131,6 +131,9 @@ impl Server {
             State::new(config, bound, shares, first_open, Kept::new(Weak::clone(state)))
         });
         state.restore_shares();
+        if let Some(records) = &state.config.records {
+            state.restorations.forget_others(&state, records);
+        }
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for listener in tcp {

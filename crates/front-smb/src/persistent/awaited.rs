@@ -18,6 +18,7 @@ use super::OpenRecords;
 use super::record::Record;
 use super::restore::restore;
 use crate::config::Share;
+use crate::limits;
 use crate::server::State;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 use vfs::names::fold;
 use volume::VPath;
 
@@ -34,6 +36,8 @@ pub(crate) struct Restorations {
     all: Mutex<HashMap<String, (Arc<Restoration>, AbortHandle)>>,
     /// Those that have not come to their end. With none nobody looks further.
     under_way: AtomicUsize,
+    /// Waits until nobody can come for what no share brings back.
+    forgetting: Mutex<Option<AbortHandle>>,
 }
 
 impl Restorations {
@@ -51,6 +55,23 @@ impl Restorations {
             });
             (restoration, task.abort_handle())
         });
+    }
+
+    /// Forgets what was open in shares that do not bring it back, as they are not continuously available any more, or
+    /// not there: when no client can come for it, should one of them be so again.
+    pub(crate) fn forget_others(&self, state: &Arc<State>, records: &OpenRecords) {
+        let (state, records) = (Arc::downgrade(state), records.clone());
+        let task = tokio::spawn(async move {
+            sleep(limits::DURABLE_TIMEOUT_MAX).await;
+            let Some(state) = state.upgrade() else { return };
+            let begun = state.restorations.all.lock().keys().cloned().collect();
+            match records.clear_others(begun).await {
+                Ok(0) => {}
+                Ok(opens) => tracing::warn!(opens, "persistent opens of shares that have none are forgotten"),
+                Err(error) => tracing::warn!(%error, "forgetting persistent opens of shares that have none"),
+            }
+        });
+        *self.forgetting.lock() = Some(task.abort_handle());
     }
 
     /// The one of a share, unless all have come to their end.
@@ -93,6 +114,7 @@ impl Restorations {
     /// The server ends. What is not back stays written down.
     pub(crate) fn stop(&self) {
         self.all.lock().values().for_each(|(_, task)| task.abort());
+        self.forgetting.lock().iter().for_each(AbortHandle::abort);
     }
 }
 

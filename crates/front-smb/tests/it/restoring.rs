@@ -2,7 +2,7 @@
 
 use crate::durable::{create, durability, log_in_for_good, reconnect};
 use crate::site::{BOB, Site, User};
-use front_smb::{OpenRecords, Server, Share};
+use front_smb::{OpenRecords, Server, Share, limits};
 use smb_raw::requests;
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::{CreateRequest, ShareAccess};
@@ -37,10 +37,15 @@ pub fn persistent(number: u8) -> CreateRequest {
 
 pub async fn start(volume: &Arc<FaultVolume>, state: &Path, patience: Duration) -> Site {
     let vfs = vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default());
+    start_over(vfs, state, patience, true).await
+}
+
+/// One whose share is continuously available, or not.
+async fn start_over(vfs: vfs::Vfs, state: &Path, patience: Duration, available: bool) -> Site {
     let mut config = Site::config();
     config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
     config.restore_patience = patience;
-    let share = Share { continuously_available: true, ..Share::new("share", vfs) };
+    let share = Share { continuously_available: available, ..Share::new("share", vfs) };
     let server = Server::start(config, vec![share]).await.unwrap();
     let address = server.local_addrs()[0];
     Site { server, address }
@@ -160,4 +165,43 @@ async fn while_records_cannot_be_read_nothing_is_promised() {
     }
     outcome.unwrap();
     assert!(durability(&create(&mut alice, persistent(2)).await.unwrap()).is_some());
+}
+
+/// What is written down of a share that is not continuously available any more, after `time`.
+async fn switched_off(state: &Path, vfs: vfs::Vfs, time: Duration) -> Site {
+    let site = start_over(vfs, state, Duration::from_secs(60), false).await;
+    tokio::task::yield_now().await;
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+    site
+}
+
+#[tokio::test]
+async fn what_no_share_brings_back_is_forgotten_when_nobody_can_come_for_it() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    left_open(&volume, state.path(), 2).await;
+    let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
+    let _site = switched_off(state.path(), vfs, limits::DURABLE_TIMEOUT_MAX).await;
+    let records = records(state.path());
+    for _ in 0..1000 {
+        let opens: u32 = records.query_row("SELECT count(*) FROM open", [], |row| row.get(0)).unwrap();
+        if opens == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it is still written down");
+}
+
+#[tokio::test]
+async fn a_share_that_is_continuously_available_again_in_time_brings_back_what_was_open() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 1).await;
+    let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
+    let less = limits::DURABLE_TIMEOUT_MAX - Duration::from_secs(60);
+    let site = switched_off(state.path(), vfs.clone(), less).await;
+    site.server.set_shares(vec![Share { continuously_available: true, ..Share::new("share", vfs) }]);
+    let mut alice = log_in_for_good(&site).await;
+    back(&mut alice, ids[0], 0).await.unwrap();
 }
