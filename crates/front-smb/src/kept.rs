@@ -19,6 +19,7 @@ use crate::limits;
 use crate::open::{self, FileOpen, Kind, Open};
 use crate::server::State;
 use crate::session::Tree;
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use smb_core::names::folded_user;
 use smb_wire::ids::Guid;
@@ -275,15 +276,15 @@ impl Kept {
         self.table.lock().stays.len()
     }
 
-    /// Closes all: the server ends. What is persistent leaves its name in peace, and its record.
+    /// Closes all, many at a time: the server ends. What is persistent leaves its name in peace, and its record.
     pub(crate) async fn close_all(&self) {
         let all = std::mem::take(&mut *self.table.lock());
-        for Stay { open, .. } in all.stays.into_values() {
-            match open.durability.persistent {
-                true => open::leave_file(&open.file).await,
-                false => open::close_file(&open.file).await,
-            }
-        }
+        let close = async |Stay { open, .. }: Stay| match open.durability.persistent {
+            true => open::leave_file(&open.file).await,
+            false => open::close_file(&open.file).await,
+        };
+        let stays = futures_util::stream::iter(all.stays.into_values());
+        stays.for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opens that outlive the connections of their client, and the server.
 
 use crate::leases::{leased, log_in_as};
+use crate::restoring::{persistent, start};
 use crate::site::{ALICE, BOB, Site, User};
 use front_smb::{OpenRecords, Server, Share};
 use origin_local::{LocalConfig, LocalVolume};
@@ -400,4 +401,24 @@ async fn an_open_whose_origin_does_not_answer_stays_kept() {
     volume.heal(Op::Attr);
     let back = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await.unwrap();
     assert_eq!(back.file_id.persistent, id.persistent);
+}
+
+/// Each may take a round trip to the origin.
+#[tokio::test]
+async fn a_stop_ends_what_is_kept_many_at_a_time() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let site = start(&volume, state.path(), Duration::from_secs(10)).await;
+    let mut alice = log_in_for_good(&site).await;
+    for number in 0..20 {
+        create(&mut alice, persistent(number)).await.unwrap();
+    }
+    drop(alice);
+    kept(&site, 20).await;
+    let gate = volume.gate(Op::Close);
+    let all_at_once = async {
+        tokio::time::timeout(Duration::from_secs(5), gate.arrived(20)).await.expect("one after the other");
+        gate.release();
+    };
+    let (stopped, ()) = tokio::join!(site.server.shutdown(), all_at_once);
+    assert!(stopped);
 }
