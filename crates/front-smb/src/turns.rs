@@ -29,8 +29,11 @@ impl Turns {
     /// Waits for the turn of `address`'s place, in the order of asking.
     pub(crate) async fn take(&self, address: IpAddr) -> Turn<'_> {
         let place = place_of(address);
-        let turn = Arc::clone(self.0.lock().entry(place).or_default());
-        Turn { turns: self, place, guard: Some(turn.lock_owned().await) }
+        let next = Arc::clone(self.0.lock().entry(place).or_default());
+        // There before it waits: given up, it leaves nothing behind.
+        let mut turn = Turn { turns: self, place, guard: None };
+        turn.guard = Some(next.lock_owned().await);
+        turn
     }
 }
 
@@ -59,6 +62,18 @@ mod tests {
         assert!(turns.take(at("192.0.2.1")).now_or_never().is_some());
         drop(first);
         assert!(turns.take(at("2001:db8::2")).now_or_never().is_some());
+        assert!(turns.0.lock().is_empty());
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_nothing_behind() {
+        let turns = Turns::default();
+        let at = "192.0.2.1".parse().unwrap();
+        let first = turns.take(at).now_or_never().unwrap();
+        let mut second = Box::pin(turns.take(at));
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        drop(second);
         assert!(turns.0.lock().is_empty());
     }
 }
