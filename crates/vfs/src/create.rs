@@ -162,7 +162,10 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
     if empties {
         check_room(core, cx, request, &place.path, attr.allocated).await?;
     }
-    let _changing = empties.then(|| core.changing(&[&place.path]));
+    let _changing = empties.then(|| {
+        place.node.content.lock().changes();
+        core.changing(&[&place.path])
+    });
     let how = OpenHow { expect: Some(attr.id), truncate: empties, ..how(request, Create::Never) };
     let opened = match core.volume.open(cx, &place.path, how).await {
         Ok(opened) => opened,

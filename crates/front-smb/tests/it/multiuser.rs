@@ -59,7 +59,11 @@ async fn a_user_is_told_though_another_of_the_machine_has_opened_later_and_left(
         assert!(machine.user.told().await.expect("the machine has an old copy").new_state.is_empty());
         assert_eq!(machine.user.told().await, None, "once");
         assert_eq!(machine.turn().acknowledge(key(1), RH).await, NtStatus::REQUEST_NOT_ACCEPTED);
-        assert_eq!(machine.user.acknowledge(key(1), LeaseState::empty()).await, NtStatus::SUCCESS, "alice has it");
+        assert_eq!(
+            machine.user.acknowledge(key(1), LeaseState::empty()).await,
+            NtStatus::SUCCESS,
+            "alice has it"
+        );
     }
 }
 

@@ -136,3 +136,16 @@ async fn who_works_alone_on_a_file_keeps_what_he_caches_and_nobody_looks_oftener
     assert!(counts.of(Op::Attr) <= 2, "once after each write: {}", counts.of(Op::Attr));
     assert!(counts.of(Op::Stat) <= 2, "for the rename and the open: {}", counts.of(Op::Stat));
 }
+
+/// Emptying is a change of content: what it leads to is no foreign doing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_empties_a_file_keeps_what_he_gets() {
+    let (_dir, _counted, site) = local().await;
+    let reads = hold(&site, "file", R, |_| {}).await;
+    reads.open.write(&cx(), 0, Bytes::from_static(b"content")).await.unwrap();
+    site.open("file", READ).await.close(&cx()).await.unwrap();
+    let empties = hold(&site, "file", R, |request| request.disposition = Disposition::Overwrite).await;
+    assert_eq!(empties.got, R);
+    all_is_told().await;
+    assert!(empties.told().is_empty());
+}
