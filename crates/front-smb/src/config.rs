@@ -132,6 +132,20 @@ pub struct ServerConfig {
     pub administrators: People,
     /// Groups of users that descriptors may name.
     pub groups: Vec<Group>,
+    pub per_user: PerUser,
+}
+
+/// What one user may have at a time, so that he leaves room to others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PerUser {
+    pub connections: usize,
+    pub sessions: usize,
+}
+
+impl Default for PerUser {
+    fn default() -> PerUser {
+        PerUser { connections: limits::CONNECTIONS_PER_USER_MAX, sessions: limits::SESSIONS_PER_USER_MAX }
+    }
 }
 
 impl ServerConfig {
@@ -159,6 +173,7 @@ impl ServerConfig {
             sid: None,
             administrators: People::default(),
             groups: Vec::new(),
+            per_user: PerUser::default(),
         }
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Connection {
     /// Of breaks.
     pub(crate) delivery: Delivery,
     pub(crate) rooms: Rooms,
+    /// Of its first user, see [`Session::account`].
+    pub(crate) account: OnceLock<Arc<str>>,
     /// A user has logged in.
     known: AtomicBool,
     /// A user or a guest has logged in.
@@ -109,6 +111,7 @@ impl Connection {
             waiting: Waiting::default(),
             delivery: Delivery::default(),
             rooms: Rooms::default(),
+            account: OnceLock::new(),
             known: AtomicBool::new(false),
             may_open_files: AtomicBool::new(false),
             read_padding: AtomicU8::new(0),
@@ -181,7 +184,7 @@ impl Connection {
             self.credits.lock().set_limit(limits::CREDITS_MAX);
         }
         if is_known && !self.known.swap(true, Ordering::Relaxed) {
-            self.server.strangers.leave(self.peer.ip());
+            self.server.crowd.make_known(self.peer.ip());
         }
     }
 

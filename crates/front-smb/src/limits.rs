@@ -16,6 +16,11 @@ pub const LOGON_PATIENCE: Duration = Duration::from_secs(20);
 pub const ANONYMOUS_LOGONS_MAX: usize = 16;
 /// Connections at a time.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Connections of one user at a time, over all listening addresses: half of what one takes, so that others always find
+/// room. One account may work on every node of a large farm, by several channels each. All guests are one user.
+pub const CONNECTIONS_PER_USER_MAX: usize = CONNECTIONS_MAX / 2;
+/// Sessions of one user at a time.
+pub const SESSIONS_PER_USER_MAX: usize = CONNECTIONS_MAX / 2;
 /// Connections at a time on which nobody has logged in yet, from one address.
 pub const ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 /// Connections of one session (MS-SMB2 3.3.5.5.2 suggests 32).

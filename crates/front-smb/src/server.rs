@@ -10,6 +10,7 @@ use crate::client::Clients;
 use crate::commands::create::replay::Creates;
 use crate::config::{Encryption, Group, ServerConfig, Signing};
 use crate::connection::{self, Connection};
+use crate::crowd::Crowd;
 use crate::instances::Instances;
 use crate::interfaces::Interfaces;
 use crate::kept::Kept;
@@ -17,7 +18,6 @@ use crate::leases::Leases;
 use crate::limits;
 use crate::open::{self, FileOpen, Open};
 use crate::persistent::Restorations;
-use crate::places::Places;
 use crate::session::{ConnectionId, Session};
 use crate::tickets::TicketDesk;
 use crate::transport::quic::{Certificate, Identity, Quic};
@@ -29,6 +29,7 @@ use smb_core::compression::Compression;
 use smb_core::kerberos::Keytab;
 use smb_core::negotiate::{EncryptionPolicy, Policy};
 use smb_core::throttle::{Throttle, ThrottlePolicy};
+use smb_wire::NtStatus;
 use smb_wire::negotiate::{Capabilities, Dialect};
 use std::collections::HashMap;
 use std::io;
@@ -81,10 +82,7 @@ pub(crate) struct State {
     pub(crate) turns: Turns,
     /// Log-in by Kerberos, if it is offered.
     pub(crate) tickets: Option<TicketDesk>,
-    /// Connections on which no user has logged in.
-    pub(crate) strangers: Places,
-    /// Sessions of guests.
-    guests: Places,
+    pub(crate) crowd: Crowd,
     pub(crate) counters: Counters,
     last_open: AtomicU64,
     pub(crate) started: Instant,
@@ -234,7 +232,7 @@ fn admit<T: Transport + 'static>(
     connections: &mut JoinSet<()>,
 ) {
     let Arrived { transport, peer, local } = client;
-    if connections.len() >= limits::CONNECTIONS_MAX || !state.strangers.enter(peer.ip()) {
+    if connections.len() >= limits::CONNECTIONS_MAX || !state.crowd.arrive(peer.ip()) {
         tracing::warn!(%peer, "too many connections");
         return;
     }
@@ -246,9 +244,7 @@ fn admit<T: Transport + 'static>(
         state.counters.connections.fetch_add(1, Ordering::Relaxed);
         connection::serve(Arc::clone(&connection), transport, stop).await;
         state.counters.connections.fetch_sub(1, Ordering::Relaxed);
-        if !connection.was_known() {
-            state.strangers.leave(peer.ip());
-        }
+        state.crowd.depart(&connection);
     });
 }
 
@@ -281,6 +277,7 @@ impl State {
         State {
             accounts: Accounts::new(&config),
             tickets: config.kerberos.as_ref().map(TicketDesk::new),
+            crowd: Crowd::new(config.per_user),
             config,
             quic_policy: Policy { min_dialect: Dialect::SMB_3_1_1, ..policy.clone() },
             tcp_policy: policy,
@@ -306,8 +303,6 @@ impl State {
                 ..ThrottlePolicy::default()
             })),
             turns: Turns::default(),
-            strangers: Places::new(limits::ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX),
-            guests: Places::new(limits::GUEST_SESSIONS_PER_ADDRESS_MAX),
             counters: Counters::default(),
             last_open: AtomicU64::new(first_open),
             started: Instant::now(),
@@ -390,13 +385,18 @@ impl State {
         }
     }
 
-    /// Enters a session; false when there are too many guests from its place.
-    pub(crate) fn add_session(&self, session: &Arc<Session>) -> bool {
-        if session.guest_from.is_some_and(|place| !self.guests.enter(place)) {
-            return false;
-        }
+    /// Enters a session that somebody has made on a connection.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES` when there are too many of his.
+    pub(crate) fn add_session(
+        &self,
+        session: &Arc<Session>,
+        connection: &Connection,
+    ) -> Result<(), NtStatus> {
+        self.crowd.enter(session, connection)?;
         self.sessions.write().insert(session.id, Arc::clone(session));
-        true
+        Ok(())
     }
 
     /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
@@ -408,8 +408,8 @@ impl State {
         }
         // Not before: a client that is back already finds its opens here or there.
         let was_there = self.sessions.write().remove(&session.id).is_some();
-        if let Some(place) = session.guest_from.filter(|_| was_there) {
-            self.guests.leave(place);
+        if was_there {
+            self.crowd.leave(session);
         }
         open::close_all(self, opens).await;
     }

@@ -19,7 +19,7 @@ use crate::server::Share;
 use parking_lot::{Mutex, RwLock};
 use smb_core::access::Token;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
-use smb_core::names::same_user;
+use smb_core::names::{folded_user, same_user};
 use smb_core::sealing::{Opener, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::create::apple::AppleServerCapabilities;
@@ -56,6 +56,8 @@ pub(crate) struct Session {
     pub(crate) id: u64,
     /// Empty where it is nobody's; all guests have one name.
     pub(crate) user: Arc<str>,
+    /// The same in the form that tells users apart: on whose account opens and sessions are. Nobody's are on none.
+    pub(crate) account: Option<Arc<str>>,
     /// Who that is to security descriptors.
     pub(crate) token: Arc<Token>,
     /// It was a ticket that said so.
@@ -151,10 +153,16 @@ impl Tree {
     }
 }
 
+/// On whose account a session is.
+fn account_of(user: &str, nobodys: bool) -> Option<Arc<str>> {
+    (!nobodys).then(|| folded_user(user).into())
+}
+
 impl Session {
     pub(crate) fn new(new: NewSession) -> Arc<Session> {
         Arc::new(Session {
             id: new.id,
+            account: account_of(&new.user, new.nobodys && new.guest_from.is_none()),
             user: new.user,
             token: Arc::new(new.token),
             by_ticket: new.by_ticket,
@@ -404,6 +412,7 @@ mod tests {
         Session {
             id: 1,
             user: "alice".into(),
+            account: None,
             token: Arc::new(Token::authenticated(Sid::everyone(), Vec::new(), Privileges::empty())),
             by_ticket: false,
             nobodys: false,

@@ -49,7 +49,7 @@ impl Core {
         let limits = &config.limits;
         Core {
             caps,
-            registry: Mutex::new(Registry::new(limits.opens, limits.locks_per_file)),
+            registry: Mutex::new(Registry::new(limits)),
             settled: Notify::new(),
             names: Arc::default(),
             indexes: Mutex::new(DirIndexes::new(limits.index_names)),
@@ -80,10 +80,20 @@ impl Core {
 
     /// Begins work on a path; waits while a directory above it is being moved.
     pub(crate) async fn enter(self: &Arc<Self>, cx: &Cx, path: &VPath) -> Result<Entered> {
+        self.enter_to_open(cx, path, None).await
+    }
+
+    /// The same, for an open on this account.
+    pub(crate) async fn enter_to_open(
+        self: &Arc<Self>,
+        cx: &Cx,
+        path: &VPath,
+        account: Option<&Arc<str>>,
+    ) -> Result<Entered> {
         let waiting = async {
             loop {
                 let settled = self.settled.notified();
-                if let Some(entry) = self.registry.lock().enter(path)? {
+                if let Some(entry) = self.registry.lock().enter(path, account)? {
                     return Ok(Entered { core: self.clone(), entry });
                 }
                 settled.await;

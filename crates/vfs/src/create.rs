@@ -43,7 +43,7 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
         rights: request.rights.as_deref(),
     };
     for _ in 0..OPEN_TRIES {
-        let entered = core.enter(cx, &request.path).await?;
+        let entered = core.enter_to_open(cx, &request.path, request.account.as_ref()).await?;
         let alone = request.disposition != Disposition::Open;
         let name = core.hold(cx, &request.path, alone).await?;
         let found = core.resolve(cx, &request.path, how).await?;
@@ -335,6 +335,7 @@ impl Place {
         let record = Record {
             id,
             owner: request.owner,
+            account: request.account.clone(),
             access: request.access,
             share: request.share,
             path: path.clone(),

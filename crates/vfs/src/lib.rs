@@ -11,7 +11,7 @@
 //! | `share` | share modes (plain functions) |
 //! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
 //! | `caching`, `leases` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
-//! | `registry` | opens by file, doomed names, moves of directories (plain state) |
+//! | `registry`, `accounts` | opens by file and by account, doomed names, moves of directories (plain state) |
 //! | `index`, `echo`, `own_writes` | names of directories; which notices are news (plain state) |
 //! | `content` | foreign changes that one of ours has met before they were told |
 //! | `notify` | what each watcher is told |
@@ -51,6 +51,7 @@
 
 pub mod names;
 
+mod accounts;
 mod attributes;
 mod caching;
 mod carry;

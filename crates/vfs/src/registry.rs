@@ -9,13 +9,14 @@
 //! before it asks the volume, and waits while a directory above is moved; a move is refused while somebody
 //! has entered below. So no open ever comes to stand under a path that is not its own.
 
+use crate::accounts::Accounts;
 use crate::caching::{Beside, Caching, CachingTable, Granted, Holder, LeaseId, Told, Wish};
 use crate::content::Content;
 use crate::leases::Leases;
 use crate::lock_wait::RangeLocks;
 use crate::own_writes::OwnWrites;
 use crate::streams::slots::Streams;
-use crate::{Access, Error, OpenId, OpenInfo, OpenRequest, Owner, Result, Share, names};
+use crate::{Access, Error, Limits, OpenId, OpenInfo, OpenRequest, Owner, Result, Share, names};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -65,6 +66,8 @@ impl Node {
 pub(crate) struct Record {
     pub id: OpenId,
     pub owner: Owner,
+    /// See [`OpenRequest::account`].
+    pub account: Option<Arc<str>>,
     pub access: Access,
     pub share: Share,
     pub path: VPath,
@@ -154,12 +157,14 @@ pub(crate) struct Registry {
     dirs: HashSet<FileId>,
     pub(crate) leases: Leases,
     pub(crate) streams: Streams,
-    /// Folded paths being worked on.
-    entered: HashMap<Entry, String>,
+    /// Folded paths being worked on, and on whose account something is to be opened there.
+    entered: HashMap<Entry, (String, Option<Arc<str>>)>,
     last_entry: Entry,
     /// Folded paths of directories being moved.
     moving: Vec<String>,
     opens: usize,
+    /// Opens by account, those that are being made among them.
+    accounts: Accounts,
     /// Names that are to go away, over all slots.
     doomed: usize,
     opens_limit: usize,
@@ -167,7 +172,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(opens_limit: usize, locks_limit: usize) -> Registry {
+    pub(crate) fn new(limits: &Limits) -> Registry {
         Registry {
             slots: HashMap::new(),
             dirs: HashSet::new(),
@@ -177,14 +182,16 @@ impl Registry {
             last_entry: 0,
             moving: Vec::new(),
             opens: 0,
+            accounts: Accounts::new(limits.opens_per_account),
             doomed: 0,
-            opens_limit,
-            locks_limit,
+            opens_limit: limits.opens,
+            locks_limit: limits.locks_per_file,
         }
     }
 
-    /// Begins work on a path, and keeps room for an open. `None`: a directory above is being moved, wait.
-    pub(crate) fn enter(&mut self, path: &VPath) -> Result<Option<Entry>> {
+    /// Begins work on a path, and keeps room for an open, on this account where there is one. `None`: a directory above
+    /// is being moved, wait.
+    pub(crate) fn enter(&mut self, path: &VPath, account: Option<&Arc<str>>) -> Result<Option<Entry>> {
         let folded = names::fold(path.as_str()).into_owned();
         if self.moving.iter().any(|moving| is_within(&folded, moving)) {
             return Ok(None);
@@ -192,13 +199,19 @@ impl Registry {
         if self.opens + self.entered.len() >= self.opens_limit {
             return Err(Error::LimitReached("opens"));
         }
+        if account.is_some_and(|account| !self.accounts.has_room(account)) {
+            return Err(Error::LimitReached("opens of one account"));
+        }
+        account.into_iter().for_each(|account| self.accounts.add(account));
         self.last_entry += 1;
-        self.entered.insert(self.last_entry, folded);
+        self.entered.insert(self.last_entry, (folded, account.cloned()));
         Ok(Some(self.last_entry))
     }
 
     pub(crate) fn exit(&mut self, entry: Entry) {
-        self.entered.remove(&entry);
+        if let Some((_, Some(account))) = self.entered.remove(&entry) {
+            self.accounts.remove(&account);
+        }
     }
 
     /// Adds an open of `file` if the opens that are there allow it, or will when they have answered.
@@ -246,6 +259,7 @@ impl Registry {
         };
         slot.note_caching();
         self.leases.opened(&record, file, dir);
+        record.account.iter().for_each(|account| self.accounts.add(account));
         slot.records.push(record);
         self.opens += 1;
         Ok(Admission::In(slot.node.clone(), granted))
@@ -258,6 +272,7 @@ impl Registry {
         let at = slot.records.iter().position(|record| record.id == open)?;
         let record = slot.records.swap_remove(at);
         self.opens -= 1;
+        record.account.iter().for_each(|account| self.accounts.remove(account));
         slot.caching.release(record.holder());
         slot.settled();
         self.leases.left(&record, file, &slot.caching);
@@ -373,7 +388,7 @@ impl Registry {
     /// Begins to move a directory. False: somebody works below it just now.
     pub(crate) fn begin_move(&mut self, dir: &VPath) -> bool {
         let dir = names::fold(dir.as_str()).into_owned();
-        if self.entered.values().any(|path| is_below(path, &dir)) {
+        if self.entered.values().any(|(path, _)| is_below(path, &dir)) {
             return false;
         }
         self.moving.push(dir);
@@ -475,11 +490,16 @@ mod tests {
         VPath::parse(text).unwrap()
     }
 
+    fn registry(opens: usize) -> Registry {
+        Registry::new(&Limits { opens, ..Limits::default() })
+    }
+
     fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool) -> Record {
         let owner = Owner(1);
         let (lease, parent_lease) = (None, None);
         let (id, path) = (OpenId(id), path(at));
-        Record { id, owner, access, share, path, delete_on_close, lease, parent_lease, for_stream: false }
+        let (account, for_stream) = (None, false);
+        Record { id, owner, account, access, share, path, delete_on_close, lease, parent_lease, for_stream }
     }
 
     fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {
@@ -494,7 +514,7 @@ mod tests {
 
     #[test]
     fn a_name_goes_with_its_last_open_and_not_with_that_of_another_name() {
-        let mut registry = Registry::new(10, 10);
+        let mut registry = registry(10);
         admit(&mut registry, 1, "a", true).unwrap();
         admit(&mut registry, 2, "A", false).unwrap();
         admit(&mut registry, 3, "hard-link", false).unwrap();
@@ -515,7 +535,7 @@ mod tests {
 
     #[test]
     fn doom_is_taken_back_and_a_withdrawn_open_dooms_nothing() {
-        let mut registry = Registry::new(10, 10);
+        let mut registry = registry(10);
         admit(&mut registry, 1, "a", false).unwrap();
         registry.set_doomed(FILE, OpenId(1), true).unwrap();
         registry.set_doomed(FILE, OpenId(1), false).unwrap();
@@ -527,20 +547,20 @@ mod tests {
 
     #[test]
     fn moving_a_directory_and_working_below_it_exclude_each_other() {
-        let mut registry = Registry::new(10, 10);
-        let below = registry.enter(&path("Dir/file")).unwrap().unwrap();
-        let beside = registry.enter(&path("dir2/file")).unwrap();
+        let mut registry = registry(10);
+        let below = registry.enter(&path("Dir/file"), None).unwrap().unwrap();
+        let beside = registry.enter(&path("dir2/file"), None).unwrap();
         assert!(beside.is_some() && !registry.begin_move(&path("dir")));
         registry.exit(below);
         assert!(registry.begin_move(&path("dir")));
-        assert!(registry.enter(&path("DIR/file")).unwrap().is_none());
+        assert!(registry.enter(&path("DIR/file"), None).unwrap().is_none());
         registry.end_move(&path("dir"));
-        assert!(registry.enter(&path("DIR/file")).unwrap().is_some());
+        assert!(registry.enter(&path("DIR/file"), None).unwrap().is_some());
     }
 
     #[test]
     fn opens_follow_a_move_and_so_do_doomed_names() {
-        let mut registry = Registry::new(10, 10);
+        let mut registry = registry(10);
         admit(&mut registry, 1, "a/b/c", true).unwrap();
         admit(&mut registry, 2, "a/b/c", false).unwrap();
         assert_eq!(registry.leave(FILE, OpenId(1)), None);
@@ -551,7 +571,7 @@ mod tests {
 
     #[test]
     fn an_open_directory_is_found_where_it_is() {
-        let mut registry = Registry::new(10, 10);
+        let mut registry = registry(10);
         admit(&mut registry, 1, "a", false).unwrap();
         let dir = FileId { hi: 0, lo: 8 };
         let ask =
@@ -567,11 +587,11 @@ mod tests {
 
     #[test]
     fn the_limit_counts_opens_and_those_on_their_way() {
-        let mut registry = Registry::new(2, 10);
+        let mut registry = registry(2);
         admit(&mut registry, 1, "a", false).unwrap();
-        let entry = registry.enter(&path("b")).unwrap().unwrap();
-        assert!(matches!(registry.enter(&path("c")), Err(Error::LimitReached("opens"))));
+        let entry = registry.enter(&path("b"), None).unwrap().unwrap();
+        assert!(matches!(registry.enter(&path("c"), None), Err(Error::LimitReached("opens"))));
         registry.exit(entry);
-        assert!(registry.enter(&path("c")).is_ok());
+        assert!(registry.enter(&path("c"), None).is_ok());
     }
 }

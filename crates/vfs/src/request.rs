@@ -168,6 +168,9 @@ pub struct OpenRequest {
     /// [`Opened::maximal`] is wanted.
     pub tell_maximal: bool,
     pub owner: Owner,
+    /// Of whose share of all opens of the volume it is: all with one name have [`crate::Limits::opens_per_account`].
+    /// Without it that does not count.
+    pub account: Option<Arc<str>>,
 }
 
 impl OpenRequest {
@@ -195,6 +198,7 @@ impl OpenRequest {
             maximum: false,
             tell_maximal: false,
             owner,
+            account: None,
         }
     }
 }

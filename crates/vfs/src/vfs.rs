@@ -18,6 +18,8 @@ pub const SYMLINKS_MAX: usize = 40;
 pub struct Limits {
     /// Opens of the volume, over all front ends.
     pub opens: usize,
+    /// Those of one account ([`OpenRequest::account`]): others always find room.
+    pub opens_per_account: usize,
     /// Byte-range locks of one file, held and waiting together.
     pub locks_per_file: usize,
     /// Events kept for one watcher between two requests.
@@ -28,7 +30,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { opens: 262_144, locks_per_file: 16_384, notify_events: 4_096, index_names: 500_000 }
+        Limits {
+            opens: 262_144,
+            opens_per_account: 131_072,
+            locks_per_file: 16_384,
+            notify_events: 4_096,
+            index_names: 500_000,
+        }
     }
 }
 

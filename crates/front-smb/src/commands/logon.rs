@@ -310,10 +310,7 @@ async fn establish(
     let channel = match logon.purpose {
         Purpose::New => {
             let session = new_session(request, decoded, agreement, id, &established, keys, &signer)?;
-            if !connection.server.add_session(&session) {
-                tracing::warn!(peer = %connection.peer, "too many guests");
-                return Err(NtStatus::INSUFFICIENT_RESOURCES);
-            }
+            connection.server.add_session(&session, connection)?;
             let guest = session.is_guest();
             tracing::info!(peer = %connection.peer, user, guest, dialect = %agreement.dialect, "logged in");
             Channel { session, signer }
@@ -326,6 +323,7 @@ async fn establish(
             if !established.is_proved() || session.is_strangers() || !session.is_of(user) {
                 return Err(NtStatus::ACCESS_DENIED);
             }
+            connection.server.crowd.join(&session, connection)?;
             session.join(connection.id, Arc::downgrade(connection))?;
             tracing::info!(peer = %connection.peer, user, "a further channel");
             Channel { session, signer }

@@ -22,6 +22,7 @@ use crate::open::{FileOpen, SharedLease};
 use crate::rights::Caller;
 use crate::server::State;
 use futures_util::StreamExt;
+use smb_core::names::folded_user;
 use smb_wire::create::LeaseKey;
 use std::pin::pin;
 use std::sync::Arc;
@@ -140,6 +141,7 @@ async fn restore_one(
     record.former.request.rights =
         Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
     record.former.request.owner = share.vfs.new_owner();
+    record.former.request.account = Some(folded_user(&record.user).into());
     let open = reopen(records, share, &record).await?;
     let request = &record.former.request;
     let lease = request.lease.map(|lease| SharedLease {

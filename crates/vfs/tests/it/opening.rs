@@ -3,7 +3,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use testkit::ease::{cx, get, mkdir, p, put};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
-use vfs::{Access, Action, Disposition, Limits, Owner, Share, Vfs, VfsConfig, Want};
+use vfs::{Access, Action, Disposition, Limits, OpenRequest, Owner, Share, Vfs, VfsConfig, Want};
 use volume::{DosAttributes, ErrorKind, SetAttr, SyncKind};
 
 #[tokio::test]
@@ -136,6 +136,33 @@ async fn read_only_files_volumes_and_links_to_them() {
     assert_eq!(open("new", READ, Disposition::OpenIf).await, "ReadOnly");
     assert_eq!(open("file", WRITE, Disposition::Open).await, "ReadOnly");
     assert_eq!(open("file", DELETE, Disposition::Open).await, "ReadOnly");
+}
+
+#[tokio::test]
+async fn no_account_takes_all_opens_of_a_volume() {
+    let limits = Limits { opens: 4, opens_per_account: 2, ..Limits::default() };
+    let mem = MemVolume::new();
+    let vfs = Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() });
+    let site = Site { vfs, mem };
+    let open = async |name: &str, account: Option<&str>| {
+        let disposition = Disposition::OpenIf;
+        let of = |r: &mut OpenRequest| (r.disposition, r.account) = (disposition, account.map(Arc::from));
+        site.try_open(name, READ, of).await
+    };
+    let first = open("a", Some("one")).await.unwrap().open;
+    let second = open("b", Some("one")).await.unwrap();
+    assert_eq!(word(open("c", Some("one")).await), "LimitReached(\"opens of one account\")");
+    assert!(!testkit::ease::exists(&*site.mem, "c").await);
+    let _others = (open("c", Some("two")).await.unwrap(), open("a", None).await.unwrap());
+    assert_eq!(word(open("a", Some("two")).await), "LimitReached(\"opens\")");
+    // What is closed, and what could not be opened, does not count.
+    first.close(&cx()).await.unwrap();
+    second.open.close(&cx()).await.unwrap();
+    for _ in 0..3 {
+        let missing = site.try_open("none", READ, |r| r.account = Some("one".into())).await;
+        assert_eq!(word(missing), "NotFound");
+    }
+    open("a", Some("one")).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod binding;
 mod bombs;
 mod chains;
 mod credits;
+mod crowd;
 mod downgrade;
 mod flood;
 mod foreign;
