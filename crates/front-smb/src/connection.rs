@@ -199,12 +199,21 @@ impl Connection {
         self.channels.read().values().filter(|channel| !channel.session.is_gone()).count()
     }
 
+    /// Whether a user or a guest has logged in.
+    fn is_let_in(&self) -> bool {
+        self.may_open_files.load(Ordering::Relaxed)
+    }
+
     fn message_limit(&self) -> usize {
-        if self.may_open_files.load(Ordering::Relaxed) {
-            limits::PAYLOAD_MAX_BYTES as usize + limits::MESSAGE_OVERHEAD_MAX_BYTES
-        } else {
-            limits::ANONYMOUS_MESSAGE_MAX_BYTES
+        match self.is_let_in() {
+            true => limits::PAYLOAD_MAX_BYTES as usize + limits::MESSAGE_OVERHEAD_MAX_BYTES,
+            false => limits::ANONYMOUS_MESSAGE_MAX_BYTES,
         }
+    }
+
+    /// How much may wait to be sent while requests are read.
+    fn outbox_limit(&self) -> usize {
+        if self.is_let_in() { limits::OUTBOX_HIGH_BYTES } else { limits::ANONYMOUS_OUTBOX_HIGH_BYTES }
     }
 
     /// Takes the connection out of its sessions.
@@ -302,7 +311,7 @@ async fn run<T: Transport>(
     loop {
         while may_read(connection, work.len(), at_work_bytes) && !stopping {
             inbox.set_limit(connection.message_limit());
-            if connection.may_open_files.load(Ordering::Relaxed) {
+            if connection.is_let_in() {
                 transport.let_in();
             }
             match inbox.next()? {
@@ -359,10 +368,7 @@ async fn run<T: Transport>(
                 return Err(Disconnect("the client takes no answers".to_owned()));
             }
             () = until(nobody_since.map(|since| since + limits::LOGON_PATIENCE)) => {
-                return match connection.may_open_files.load(Ordering::Relaxed) {
-                    true => Ok(()),
-                    false => Err(Disconnect("nobody logged in in time".to_owned())),
-                };
+                return if connection.is_let_in() { Ok(()) } else { Err("nobody logged in in time".into()) };
             }
         }
     }
@@ -400,7 +406,7 @@ async fn answer(connection: Arc<Connection>, message: BytesMut) -> Result<usize,
 fn may_read(connection: &Connection, at_work: usize, at_work_bytes: usize) -> bool {
     at_work < limits::REQUESTS_AT_WORK_MAX
         && at_work_bytes < limits::AT_WORK_MAX_BYTES
-        && connection.outbox.waiting_bytes() < limits::OUTBOX_HIGH_BYTES
+        && connection.outbox.waiting_bytes() < connection.outbox_limit()
 }
 
 /// Reads what has arrived; false at the end of the stream.

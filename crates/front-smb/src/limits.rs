@@ -89,6 +89,8 @@ pub const STEPS_AT_ONCE: usize = 4096;
 pub const LOCK_ELEMENT_STEPS: usize = 128;
 /// No further requests are read from a connection while this much waits to be sent to it, bytes.
 pub const OUTBOX_HIGH_BYTES: usize = 32 * 1024 * 1024;
+/// The same before anybody logged in.
+pub const ANONYMOUS_OUTBOX_HIGH_BYTES: usize = 256 * 1024;
 /// So much is sent before the next request is looked at: it is still in the processor's cache, and the client has
 /// something to do. Less waits for the answers of other requests that have come, bytes.
 pub const SEND_AT_ONCE_BYTES: usize = 256 * 1024;

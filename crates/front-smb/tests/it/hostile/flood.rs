@@ -10,7 +10,7 @@ use smb_wire::NtStatus;
 use smb_wire::negotiate::Dialect;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 fn offer_311() -> smb_wire::negotiate::NegotiateRequest {
     offer(&[Dialect::SMB_3_1_1])
@@ -177,4 +177,34 @@ async fn only_so_many_requests_wait() {
     }
     assert_eq!(refused, 50);
     user.is_well().await;
+}
+
+/// A stranger asks on and takes no answer: he is not heard any more before much waits for him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn little_waits_for_a_stranger_who_takes_no_answers() {
+    /// What the kernel keeps of the requests, and of the answers; more of them as they are longer.
+    const KERNEL_MAX_BYTES: usize = 12 * 1024 * 1024;
+    let site = Site::new().await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut client = Client::new(socket.connect(site.address).await.unwrap());
+    client.negotiate(offer_311()).await.unwrap();
+    let mut sent = 0;
+    let gives_up = loop {
+        let mut frames = Vec::new();
+        for _ in 0..1000 {
+            let mut message = smb_raw::Message::of(&requests::echo());
+            client.number(&mut message);
+            let message = message.bytes();
+            frames.extend_from_slice(&(message.len() as u32).to_be_bytes());
+            frames.extend_from_slice(&message);
+        }
+        match timeout(Duration::from_secs(1), client.send_bytes(&frames)).await {
+            Ok(Ok(())) => sent += frames.len(),
+            Ok(Err(fault)) => panic!("{fault:?}"),
+            Err(_) => break sent,
+        }
+    };
+    assert!(gives_up < KERNEL_MAX_BYTES, "{gives_up} bytes of requests were taken");
+    site.log_in(&ALICE).await.is_well().await;
 }
