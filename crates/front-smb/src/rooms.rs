@@ -4,7 +4,7 @@
 //! | room | taken for | given back when |
 //! |---|---|---|
 //! | reads | a READ's payload, as much as is asked for | it is sent |
-//! | answers | what other requests ask for: listings, information, changes, the outputs of FSCTLs | what is not needed when the answer is there, the rest when it is sent |
+//! | answers | what other requests ask for: listings, information, changes, the outputs of FSCTLs, but not what comes out of pipes | what is not needed when the answer is there, the rest when it is sent |
 //! | restored | a compressed message, as long as it becomes | it is answered |
 //!
 //! Whoever waits for room holds none of the same kind that is not on its way to the client: a READ in a chain is refused

@@ -11,6 +11,8 @@ use smb_wire::read::ReadResponse;
 use smb_wire::rpc::MAX_FRAGMENT_LEN;
 use smb_wire::sid::Sid;
 use smb_wire::{Command, FileId, Flags, NtStatus, Request};
+use std::time::Duration;
+use tokio::time::timeout;
 
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
@@ -251,7 +253,11 @@ async fn who_waits_for_a_pipe_is_told_whether_it_is_there() {
 
 /// A request that has to wait, and is told so: its message id and its async id.
 async fn begin(user: &mut User, request: &Request) -> (u64, u64) {
-    let mut message = Message::of(request).session(user.session.id).tree(user.tree);
+    begin_message(user, Message::of(request)).await
+}
+
+async fn begin_message(user: &mut User, message: Message) -> (u64, u64) {
+    let mut message = message.session(user.session.id).tree(user.tree);
     user.client.number(&mut message);
     user.client.send(&[message.clone()], user.session.guard()).await.unwrap();
     let interim = user.client.replies().await.unwrap().remove(0).header;
@@ -305,6 +311,28 @@ async fn a_transaction_waits_for_an_answer() {
     let reply = alice.client.reply_to(waits).await.unwrap();
     assert_eq!(reply.status(), NtStatus::SUCCESS);
     assert_eq!(IoctlResponse::decode(&reply.message).unwrap().output[2], RESPONSE);
+}
+
+/// Others get the room for their answers, however much the one that waits has asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_waits_holds_no_room() {
+    const MUCH: u32 = limits::PAYLOAD_MAX_BYTES;
+    let site = Site::new().await;
+    let mut alice = caller(&site).await;
+    let asking_much = |code, pipe, input: &[u8]| {
+        let Request::Ioctl(mut asked) = requests::ioctl(pipe, code, input) else { unreachable!() };
+        asked.max_output_response = MUCH;
+        Message::of(&Request::Ioctl(asked)).charge((MUCH / 65_536) as u16)
+    };
+    let mut last = FileId::default();
+    for _ in 0..limits::ANSWER_ROOM_BYTES / MUCH {
+        last = alice.open(&requests::open("srvsvc")).await;
+        let head = fragment(FIRST, SERVER_GET_INFO, &[0; 4]);
+        begin_message(&mut alice, asking_much(Fsctl::PIPE_TRANSCEIVE, last, &head)).await;
+    }
+    let look = asking_much(Fsctl::PIPE_PEEK, last, &[]).session(alice.session.id).tree(alice.tree);
+    let looked = timeout(Duration::from_secs(10), alice.client.exchange(look, alice.session.guard())).await;
+    assert_eq!(looked.unwrap().unwrap().status(), NtStatus::SUCCESS);
 }
 
 /// A read that was given up takes no message.

@@ -64,7 +64,9 @@ pub(super) async fn ioctl(request: &Request) -> Result<Result<Answer, NtStatus>,
 
 async fn answered(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStatus> {
     check(request, decoded)?;
-    let room = request.answer_room(decoded.max_output_response).await?;
+    // A message of a pipe has the pipe's own room, and may be long in coming.
+    let wanted = if decoded.ctl_code == Fsctl::PIPE_TRANSCEIVE { 0 } else { decoded.max_output_response };
+    let room = request.answer_room(wanted).await?;
     Ok(room.with(answer(decoded, run(request, decoded).await?)))
 }
 
