@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
-use volume::{Attr, Freshness, Result, Space, VPath, Volume};
+use volume::{Attr, Freshness, Result, Space, Time, VPath, Volume};
 
 /// The state behind a cache. Locks: the tree, the siblings and the walk are each held for moments, never
 /// together and never over a wait.
@@ -107,16 +107,19 @@ impl Cache {
         self.blocks.observe(&attr, asked.clock);
     }
 
-    /// Whether the content is what the origin has, by a promise of notices: the ground for keeping it over a
-    /// change of our own.
-    pub(crate) fn is_known(&self, content: &Content) -> bool {
+    /// When the content was last written, if it is what the origin has, by a promise of notices: the ground for
+    /// keeping it over a change of our own.
+    pub(crate) fn known_since(&self, content: &Content) -> Option<Time> {
         let (path, version) = {
             let state = content.state.lock();
             (state.path.clone(), state.version)
         };
         let notified = matches!(*self.promise.borrow(), Freshness::Notified | Freshness::Leased);
         let same = |attr: Attr| attr.id == content.id && attr.version == version;
-        notified && matches!(self.lookup(&path), Lookup::Believed(attr) if same(attr))
+        match self.lookup(&path) {
+            Lookup::Believed(attr) if notified && same(attr) => Some(attr.mtime),
+            Lookup::Believed(_) | Lookup::Doubtful(_) | Lookup::Absent | Lookup::Unknown => None,
+        }
     }
 
     /// Largest read-ahead window now: enough to keep the link busy, with room for what is not measured well.

@@ -18,7 +18,7 @@
 mod ranges;
 
 use crate::ahead::stream::Stream;
-use crate::blocks::{Content, OwnChange, Source};
+use crate::blocks::{Content, OwnChange, Sets, Source};
 use crate::cache::Cache;
 use crate::meta::tree::{Lookup, Promise, Stamp};
 use crate::origin::is_out_of_reach;
@@ -242,18 +242,18 @@ impl CachedFile {
         }
     }
 
-    /// A change of attributes at the origin, of the size if `size` says so.
+    /// A change of attributes at the origin.
     async fn change_attributes(
         &self,
-        size: Option<u64>,
+        sets: Sets,
         change: impl Future<Output = Result<Attr>>,
     ) -> Result<Attr> {
         let content = self.content();
-        let own = self.cache.begin_own_change(&content, size);
+        let own = self.cache.begin_own_change(&content, sets.size);
         let asked = self.cache.ask();
         let attr = self.cache.origin.transfer(change).await?;
         self.learn_own(attr, asked);
-        self.cache.end_change_of(own, &content, size, &attr).await;
+        self.cache.end_change_of(own, &content, sets, &attr).await;
         self.now.lock().wrote = content.state.lock().size != attr.size;
         Ok(attr)
     }
@@ -326,7 +326,7 @@ impl File for CachedFile {
             self.now.lock().attr = attr;
             return Ok(attr);
         };
-        self.change_attributes(set.size, inner.set_attr(cx, set)).await
+        self.change_attributes(Sets::of(set), inner.set_attr(cx, set)).await
     }
 
     async fn read_at(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
@@ -351,8 +351,8 @@ impl File for CachedFile {
         let too_large = || Error::new(ErrorKind::FileTooLarge, "write", self.path());
         let end = offset.checked_add(data.len() as u64).ok_or_else(too_large)?;
         let content = self.content();
-        let known = self.cache.is_known(&content);
-        let own: OwnChange = self.cache.blocks.begin_change(&content, offset..end, known);
+        let written = self.cache.known_since(&content);
+        let own: OwnChange = self.cache.blocks.begin_change(&content, offset..end, written);
         self.cache.origin.transfer(inner.write_at(cx, offset, data.clone())).await?;
         own.wrote(data).await;
         self.note_own_write(&content);
@@ -382,7 +382,9 @@ impl File for CachedFile {
 
     async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {
         let inner = self.writable("allocate")?;
-        self.change_attributes(None, inner.allocate(cx, size)).await
+        // Reserving room counts as writing with some file systems.
+        let sets = Sets { size: None, dated: true };
+        self.change_attributes(sets, inner.allocate(cx, size)).await
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {

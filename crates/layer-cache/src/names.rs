@@ -1,6 +1,6 @@
 //! Names: attributes, listings and changes of the namespace, through what is known in memory.
 
-use crate::blocks::OwnChange;
+use crate::blocks::{OwnChange, Sets};
 use crate::cache::Cache;
 use crate::meta::tree::{Lookup, Page};
 use crate::origin::is_out_of_reach;
@@ -8,7 +8,7 @@ use crate::{DIRECTORY_ENTRIES_MAX, LIST_AHEAD_ENTRIES, LIST_PAGE_ENTRIES};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{Applied, Attr, Change, Cx, Entry, Error, ErrorKind, ListHow, Listing, Result, SetAttr, VPath};
+use volume::{Applied, Attr, Change, Cx, Entry, Error, ErrorKind, ListHow, Listing, Result, VPath};
 
 /// Kinds of cursor: behind a name of a listing in memory, or the origin's own.
 const BEHIND_NAME: u8 = b'n';
@@ -209,7 +209,7 @@ impl Cache {
             | Change::SetNamed { .. } => {}
         }
         if let (Some((own, content)), Some(attr)) = (touched, applied.attr) {
-            self.end_change_of(own, &content, size_set(change), &attr).await;
+            self.end_change_of(own, &content, sets(change), &attr).await;
         }
         Ok(applied)
     }
@@ -223,7 +223,7 @@ impl Cache {
         };
         let id = self.tree.lock().peek(path).filter(|attr| attr.is_file())?.id;
         let content = self.blocks.find(id)?;
-        Some((self.begin_own_change(&content, size_set(change)), content))
+        Some((self.begin_own_change(&content, sets(change).size), content))
     }
 
     /// A change of attributes begins, of the size if `size` says so.
@@ -232,10 +232,10 @@ impl Cache {
         content: &Arc<crate::blocks::Content>,
         size: Option<u64>,
     ) -> OwnChange {
-        let known = self.is_known(content);
+        let written = self.known_since(content);
         let present = content.state.lock().size;
         let bytes = size.map_or(0..0, |size| size.min(present)..size.max(present));
-        self.blocks.begin_change(content, bytes, known)
+        self.blocks.begin_change(content, bytes, written)
     }
 
     /// The origin answered to a change of attributes.
@@ -243,13 +243,13 @@ impl Cache {
         &self,
         own: OwnChange,
         content: &Arc<crate::blocks::Content>,
-        size: Option<u64>,
+        sets: Sets,
         attr: &Attr,
     ) {
         let alone = own.alone();
-        match size {
+        match sets.size {
             Some(size) => own.resized(size).await,
-            None => own.unchanged(),
+            None => own.unchanged(sets.dated),
         }
         OwnChange::settle(&self.blocks, content, alone, attr);
     }
@@ -289,15 +289,15 @@ fn losing_their_name(change: &Change) -> impl Iterator<Item = &VPath> {
     path.into_iter()
 }
 
-fn size_set(change: &Change) -> Option<u64> {
+fn sets(change: &Change) -> Sets {
     match change {
-        Change::SetAttr { set: SetAttr { size, .. }, .. } => *size,
+        Change::SetAttr { set, .. } => Sets::of(set),
         Change::MakeDir { .. }
         | Change::Remove { .. }
         | Change::Rename { .. }
         | Change::Link { .. }
         | Change::Symlink { .. }
-        | Change::SetNamed { .. } => None,
+        | Change::SetNamed { .. } => Sets::default(),
     }
 }
 

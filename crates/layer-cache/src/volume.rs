@@ -1,6 +1,7 @@
 //! The shell: the volume that callers see.
 
 use crate::CacheConfig;
+use crate::blocks::Sets;
 use crate::cache::Cache;
 use crate::file::CachedFile;
 use crate::notices;
@@ -83,7 +84,8 @@ impl CacheVolume {
         if let (Some(change), Some(content)) = (emptying, emptied)
             && content.id == opened.attr.id
         {
-            cache.end_change_of(change, &content, Some(0), &opened.attr).await;
+            let sets = Sets { size: Some(0), dated: false };
+            cache.end_change_of(change, &content, sets, &opened.attr).await;
         }
         let content = cache.blocks.acquire(path, &opened.attr, asked.clock);
         if access.contains(Access::WRITE) {

@@ -19,7 +19,7 @@ mod write;
 
 pub(crate) use content::Content;
 pub(crate) use source::Source;
-pub(crate) use write::OwnChange;
+pub(crate) use write::{OwnChange, Sets};
 
 use crate::CacheConfig;
 use crate::ahead::pace::Pace;
@@ -29,7 +29,7 @@ use content::State;
 use health::Health;
 use index::Opened;
 use map::BlockMap;
-use own::{OwnChanges, Verdict};
+use own::{OwnChanges, Told, Verdict};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
-use volume::{Attr, Error, ErrorKind, FileId, Result, VPath};
+use volume::{Attr, Error, ErrorKind, FileId, Result, Time, VPath};
 
 /// The cached content of a volume.
 pub(crate) struct Blocks {
@@ -217,10 +217,10 @@ impl Blocks {
     /// Whether `content` is the content that `attr` describes, or will be by own changes under way.
     fn agrees(&self, content: &Arc<Content>, attr: &Attr, asked: u64) -> bool {
         let mut state = content.state.lock();
-        let fits = attr.size == state.size;
-        let same = attr.version == state.version && fits;
+        let told = state.beside(attr);
+        let same = told.is_same && told.size_fits;
         let verdict = match &mut state.own {
-            Some(own) if !own.is_settled() => own.settle(asked, attr.version, fits),
+            Some(own) if !own.is_settled() => own.settle(asked, told),
             Some(own) if own.is_in_doubt() => Verdict::Drop,
             Some(_) | None if same => {
                 // An answer asked for before the doubt arose takes nothing of it back.
@@ -383,11 +383,17 @@ impl State {
     }
 
     /// The record of own changes, begun anew after the last ones were settled.
-    fn own_changes(&mut self, known: bool) -> &mut OwnChanges {
+    fn own_changes(&mut self, written: Option<Time>) -> &mut OwnChanges {
         if let Some(own) = self.own.take_if(|own| own.is_settled()) {
-            self.own = Some(Box::new(own.next(known)));
+            self.own = Some(Box::new(own.next(written)));
         }
-        self.own.get_or_insert_with(|| Box::new(OwnChanges::new(known)))
+        self.own.get_or_insert_with(|| Box::new(OwnChanges::new(written)))
+    }
+
+    /// What the origin told, beside what is here.
+    fn beside(&self, attr: &Attr) -> Told {
+        let Attr { version, size, mtime, .. } = *attr;
+        Told { version, is_same: version == self.version, size_fits: size == self.size, written: mtime }
     }
 }
 

@@ -8,22 +8,25 @@
 //! * it was known to be current when the first change began, by a promise of notices (a polled origin cannot
 //!   tell us what happened in between, so there it is always dropped),
 //! * no own change failed or overlapped another in time and place without order,
-//! * the size is what our changes make it, and
+//! * the size is what our changes make it, and so is the time of the last write: changes that are not of content leave
+//!   it as it was, and
 //! * notices named no more versions than we made changes. Late notices are counted too, so that a foreign
 //!   write that fell between our write and our look is found when its notice comes.
 //!
 //! Notices that are coalesced name fewer versions than there were, so a foreign write close to ours may go
 //! uncounted. After own *writes*, therefore, only those blocks stay that our writes have put there whole; the
-//! rest is fetched anew when somebody reads it.
+//! rest is fetched anew when somebody reads it. The same holds after a change of ours that has set the time of the last
+//! write, which then says nothing of others; what we wrote more than [`OWN_ECHO`] before goes too.
 //!
-//! What this cannot see: a foreign write into a block that we write at the same moment, and one at the moment
-//! of an own change of attributes. Versions before and after each write, told by the origin, would end it.
+//! What this cannot see: a foreign write into a block that we write at the same moment, or have written in the last
+//! seconds before we set that time. Versions before and after each write, told by the origin, would end it.
 
 use super::map::blocks_of;
-use crate::BLOCK_BYTES;
+use crate::{BLOCK_BYTES, OWN_ECHO};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use volume::Version;
+use std::time::Instant;
+use volume::{Time, Version};
 
 /// Versions told by notices that are remembered; at more the content is in doubt.
 const VERSIONS_MAX: usize = 64;
@@ -41,10 +44,26 @@ pub(crate) struct OwnChanges {
     last: u64,
     /// `settle` said `Keep`; late notices are still counted until the next change.
     settled: bool,
+    /// When content was last written before the first change.
+    written: Option<Time>,
     /// Some change was of content.
     wrote: bool,
+    /// Some change has set the time of the last write.
+    dated: bool,
+    /// When we last wrote.
+    wrote_at: Option<Instant>,
     /// Bytes from the start of each block that our writes have put there without a gap.
     covered: BTreeMap<u64, u64>,
+}
+
+/// What the origin answers, beside what is here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub version: Version,
+    /// It is the version from before our changes.
+    pub is_same: bool,
+    pub size_fits: bool,
+    pub written: Time,
 }
 
 /// What an answer says about the content.
@@ -59,30 +78,36 @@ pub(crate) enum Verdict {
 }
 
 impl OwnChanges {
-    /// Before the first change. `known` says that the content is current and notices are promised.
-    pub(crate) fn new(known: bool) -> OwnChanges {
+    /// Before the first change. `written` is when it was last written, if the content is known to be current and
+    /// notices are promised.
+    pub(crate) fn new(written: Option<Time>) -> OwnChanges {
         OwnChanges {
             begun: 0,
             in_flight: 0,
             versions: Vec::new(),
-            doubt: !known,
+            doubt: written.is_none(),
             last: 0,
             settled: false,
+            written,
             wrote: false,
+            dated: false,
+            wrote_at: None,
             covered: BTreeMap::new(),
         }
     }
 
     /// The record of the next changes, after these were settled: what we have put there stays ours while the
     /// content is known to be current.
-    pub(crate) fn next(self, known: bool) -> OwnChanges {
-        let covered = if known && !self.doubt { self.covered } else { BTreeMap::new() };
-        OwnChanges { covered, ..OwnChanges::new(known) }
+    pub(crate) fn next(self, written: Option<Time>) -> OwnChanges {
+        match written.is_some() && !self.doubt {
+            true => OwnChanges { covered: self.covered, wrote_at: self.wrote_at, ..OwnChanges::new(written) },
+            false => OwnChanges::new(written),
+        }
     }
 
     /// The origin has our bytes there now.
-    pub(crate) fn wrote(&mut self, bytes: &Range<u64>) {
-        self.wrote = true;
+    pub(crate) fn wrote(&mut self, bytes: &Range<u64>, now: Instant) {
+        (self.wrote, self.wrote_at) = (true, Some(now));
         for block in blocks_of(bytes.clone()) {
             let start = block * BLOCK_BYTES;
             let from = bytes.start.saturating_sub(start);
@@ -107,9 +132,17 @@ impl OwnChanges {
         self.covered.split_off(&(size / BLOCK_BYTES));
     }
 
-    /// Whether the changes were of content, so that only what [`OwnChanges::keeps`] stays.
+    /// The time of its last write may have been set.
+    pub(crate) fn dated(&mut self, now: Instant) {
+        self.dated = true;
+        if self.wrote_at.is_none_or(|at| now.saturating_duration_since(at) > OWN_ECHO) {
+            self.covered.clear();
+        }
+    }
+
+    /// Whether the changes were of content, or may hide one of others, so that only what [`OwnChanges::keeps`] stays.
     pub(crate) fn is_of_content(&self) -> bool {
-        self.wrote
+        self.wrote || self.dated
     }
 
     /// Whether all of a block of `length` bytes is ours.
@@ -151,11 +184,14 @@ impl OwnChanges {
     }
 
     /// Judges an answer that was asked for at `asked` (the clock of the metadata tree).
-    pub(crate) fn settle(&mut self, asked: u64, version: Version, size_fits: bool) -> Verdict {
+    pub(crate) fn settle(&mut self, asked: u64, told: Told) -> Verdict {
         if self.in_flight > 0 || asked < self.last {
             return Verdict::Later;
         }
-        if !self.named(version) || !size_fits {
+        // A version stays where only attributes are others.
+        self.dated &= !told.is_same;
+        let as_written = self.is_of_content() || told.is_same || self.written == Some(told.written);
+        if !self.named(told.version) || !told.size_fits || !as_written {
             return Verdict::Drop;
         }
         self.settled = true;
@@ -163,16 +199,11 @@ impl OwnChanges {
     }
 
     /// Judges the answer to an own change itself, which tells the state right after it.
-    pub(crate) fn settle_with_own_answer(
-        &mut self,
-        begun: usize,
-        version: Version,
-        size_fits: bool,
-    ) -> Verdict {
+    pub(crate) fn settle_with_own_answer(&mut self, begun: usize, told: Told) -> Verdict {
         if self.begun != begun {
             return Verdict::Later;
         }
-        self.settle(u64::MAX, version, size_fits)
+        self.settle(u64::MAX, told)
     }
 
     /// For [`OwnChanges::settle_with_own_answer`]: `None` when other changes are under way.
@@ -185,63 +216,110 @@ impl OwnChanges {
 mod tests {
     use super::*;
 
+    /// When the content was last written before.
+    const BEFORE: Option<Time> = Some(Time(1));
+
     fn v(lo: u64) -> Version {
         Version { hi: 0, lo }
     }
 
-    fn one_write(known: bool) -> OwnChanges {
-        let mut own = OwnChanges::new(known);
+    fn told(lo: u64) -> Told {
+        Told { version: v(lo), is_same: false, size_fits: true, written: Time(lo) }
+    }
+
+    fn one_write(written: Option<Time>) -> OwnChanges {
+        let mut own = OwnChanges::new(written);
         own.begin(10);
+        own.wrote(&(0..1), Instant::now());
         own.end(11, true);
         own
     }
 
     #[test]
     fn our_only_write_is_kept() {
-        let mut own = one_write(true);
-        assert_eq!(own.settle(12, v(2), true), Verdict::Keep);
+        let mut own = one_write(BEFORE);
+        assert_eq!(own.settle(12, told(2)), Verdict::Keep);
         assert!(own.named(v(2)), "its own notice comes late");
     }
 
     #[test]
     fn what_is_in_doubt_goes() {
-        assert_eq!(one_write(false).settle(12, v(2), true), Verdict::Drop, "a polled origin");
-        assert_eq!(one_write(true).settle(12, v(2), false), Verdict::Drop, "another size");
-        let mut failed = OwnChanges::new(true);
+        assert_eq!(one_write(None).settle(12, told(2)), Verdict::Drop, "a polled origin");
+        assert_eq!(
+            one_write(BEFORE).settle(12, Told { size_fits: false, ..told(2) }),
+            Verdict::Drop,
+            "another size"
+        );
+        let mut failed = OwnChanges::new(BEFORE);
         failed.begin(1);
         failed.end(2, false);
-        assert_eq!(failed.settle(3, v(2), true), Verdict::Drop);
+        assert_eq!(failed.settle(3, told(2)), Verdict::Drop);
     }
 
     #[test]
     fn a_foreign_write_shows_as_one_version_too_many() {
-        let mut before = one_write(true);
+        let mut before = one_write(BEFORE);
         before.named(v(2));
-        assert_eq!(before.settle(12, v(3), true), Verdict::Drop);
-        let mut late = one_write(true);
-        assert_eq!(late.settle(12, v(3), true), Verdict::Keep);
+        assert_eq!(before.settle(12, told(3)), Verdict::Drop);
+        let mut late = one_write(BEFORE);
+        assert_eq!(late.settle(12, told(3)), Verdict::Keep);
         assert!(!late.named(v(2)), "the notice of our own write comes after we adopted a foreign one");
     }
 
     #[test]
     fn an_answer_older_than_a_change_says_nothing() {
-        let mut own = one_write(true);
-        assert_eq!(own.settle(9, v(2), true), Verdict::Later);
+        let mut own = one_write(BEFORE);
+        assert_eq!(own.settle(9, told(2)), Verdict::Later);
         own.begin(20);
-        assert_eq!(own.settle(21, v(2), true), Verdict::Later);
+        assert_eq!(own.settle(21, told(2)), Verdict::Later);
         own.end(22, true);
-        assert_eq!(own.settle(23, v(3), true), Verdict::Keep);
+        assert_eq!(own.settle(23, told(3)), Verdict::Keep);
     }
 
     #[test]
     fn the_answer_of_a_change_settles_when_it_was_alone() {
-        let mut own = OwnChanges::new(true);
+        let mut own = OwnChanges::new(BEFORE);
         own.begin(1);
         let alone = own.alone().unwrap();
         own.end(2, true);
-        assert_eq!(own.settle_with_own_answer(alone, v(2), true), Verdict::Keep);
+        assert_eq!(own.settle_with_own_answer(alone, told(1)), Verdict::Keep);
         own.begin(3);
         own.begin(4);
         assert_eq!(own.alone(), None);
+    }
+
+    /// A change of ours that is none of content, with an answer to it.
+    fn attributes(mut own: OwnChanges, dated: Option<Instant>, answer: Told) -> (Verdict, OwnChanges) {
+        own.begin(20);
+        if let Some(now) = dated {
+            own.dated(now);
+        }
+        own.end(21, true);
+        (own.settle(22, answer), own)
+    }
+
+    #[test]
+    fn a_foreign_write_shows_by_its_time() {
+        let (verdict, own) = attributes(OwnChanges::new(BEFORE), None, Told { written: Time(1), ..told(2) });
+        assert!(verdict == Verdict::Keep && !own.is_of_content());
+        assert_eq!(attributes(OwnChanges::new(BEFORE), None, told(2)).0, Verdict::Drop);
+        let same = Told { is_same: true, ..told(2) };
+        let (verdict, own) = attributes(OwnChanges::new(BEFORE), Some(Instant::now()), same);
+        assert!(verdict == Verdict::Keep && !own.is_of_content(), "the version says that nobody wrote");
+    }
+
+    #[test]
+    fn after_its_time_was_set_what_we_wrote_just_before_stays() {
+        let now = Instant::now();
+        for (later, keeps) in [(OWN_ECHO, true), (OWN_ECHO * 2, false)] {
+            let mut own = OwnChanges::new(BEFORE);
+            own.begin(10);
+            own.wrote(&(0..5), now);
+            own.end(11, true);
+            assert_eq!(own.settle(12, told(2)), Verdict::Keep);
+            let (verdict, own) = attributes(own.next(Some(Time(2))), Some(now + later), told(3));
+            assert!(verdict == Verdict::Keep && own.is_of_content());
+            assert_eq!(own.keeps(0, 5), keeps);
+        }
     }
 }

@@ -18,7 +18,8 @@ use bytes::Bytes;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use volume::Attr;
+use std::time::Instant;
+use volume::{Attr, SetAttr, Time};
 
 /// A change of ours that is under way.
 pub(crate) struct OwnChange {
@@ -32,6 +33,20 @@ pub(crate) struct OwnChange {
     ended: bool,
 }
 
+/// What a change of attributes sets of those that tell of content.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sets {
+    pub size: Option<u64>,
+    /// The time of the last write.
+    pub dated: bool,
+}
+
+impl Sets {
+    pub(crate) fn of(set: &SetAttr) -> Sets {
+        Sets { size: set.size, dated: set.mtime.is_some() }
+    }
+}
+
 /// A block to be written: where its old bytes count, and what comes over them.
 struct Patch {
     block: u64,
@@ -39,19 +54,19 @@ struct Patch {
 }
 
 impl Blocks {
-    /// A change of `bytes` begins (empty for attributes alone). `known`: the content is current now and
-    /// notices are promised.
+    /// A change of `bytes` begins (empty for attributes alone). `written`: when it was last written, if the content is
+    /// current now and notices are promised.
     pub(crate) fn begin_change(
         self: &Arc<Self>,
         content: &Arc<Content>,
         bytes: Range<u64>,
-        known: bool,
+        written: Option<Time>,
     ) -> OwnChange {
         let number = self.tick();
         let mut state = content.state.lock();
         let touched = affected(&bytes, state.size);
         state.spoil(&touched);
-        let own = state.own_changes(known);
+        let own = state.own_changes(written);
         own.begin(number);
         let alone = own.alone();
         let mut contested = false;
@@ -69,7 +84,7 @@ impl Blocks {
         if let Some(present) = self.find(content.id) {
             let mut state = present.state.lock();
             state.recheck = true;
-            state.own_changes(false).doubt();
+            state.own_changes(None).doubt();
         }
     }
 
@@ -158,8 +173,11 @@ impl OwnChange {
         self.finish(move |change| async move { change.take_replaced(end).await }).await;
     }
 
-    /// Only attributes changed.
-    pub(crate) fn unchanged(mut self) {
+    /// Only attributes changed; `dated` where the time of the last write may be one of them.
+    pub(crate) fn unchanged(mut self, dated: bool) {
+        if let Some(own) = self.content.state.lock().own.as_mut().filter(|_| dated) {
+            own.dated(Instant::now());
+        }
         self.end(true);
     }
 
@@ -167,9 +185,9 @@ impl OwnChange {
     /// nothing else happened. Returns whether the content stays.
     pub(crate) fn settle(blocks: &Blocks, content: &Arc<Content>, alone: Option<usize>, attr: &Attr) -> bool {
         let mut state = content.state.lock();
-        let fits = attr.size == state.size;
+        let told = state.beside(attr);
         let verdict = match (&mut state.own, alone) {
-            (Some(own), Some(begun)) => own.settle_with_own_answer(begun, attr.version, fits),
+            (Some(own), Some(begun)) => own.settle_with_own_answer(begun, told),
             (Some(_), None) | (None, _) => Verdict::Later,
         };
         if blocks.judge(content, &mut state, attr, verdict) {
@@ -209,7 +227,7 @@ impl OwnChange {
         state.spoil(&affected(&self.bytes, old_size));
         state.size = new_size;
         if let Some(own) = &mut state.own {
-            own.wrote(&self.bytes);
+            own.wrote(&self.bytes, Instant::now());
         }
         let contested =
             state.writes.iter().any(|(number, _, contested)| *number == self.number && *contested);

@@ -31,9 +31,9 @@ impl CachedFile {
     pub(super) async fn zero_there(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
         let inner = self.writable("zero")?;
         let content = self.content();
-        let known = self.cache.is_known(&content);
+        let written = self.cache.known_since(&content);
         let end = offset.saturating_add(length).min(content.state.lock().size);
-        let own = self.cache.blocks.begin_change(&content, offset.min(end)..end, known);
+        let own = self.cache.blocks.begin_change(&content, offset.min(end)..end, written);
         self.cache.origin.transfer(inner.zero(cx, offset, length)).await?;
         own.replaced(0).await;
         self.note_own_write(&content);
@@ -58,12 +58,12 @@ impl CachedFile {
         }
         let source = own.at_origin(cx).await?;
         let content = self.content();
-        let known = self.cache.is_known(&content);
-        let change = self.cache.blocks.begin_change(&content, offset..offset.saturating_add(length), known);
+        let written = self.cache.known_since(&content);
+        let change = self.cache.blocks.begin_change(&content, offset..offset.saturating_add(length), written);
         let copied = inner.copy_from(cx, offset, &source, source_offset, length, how);
         let copied = self.cache.origin.transfer(copied).await?;
         match copied {
-            0 => change.unchanged(),
+            0 => change.unchanged(false),
             _ => {
                 change.replaced(offset.saturating_add(copied)).await;
                 self.note_own_write(&content);

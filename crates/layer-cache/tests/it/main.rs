@@ -2,6 +2,7 @@
 
 mod contract;
 mod disk;
+mod meeting;
 mod metadata;
 mod offline;
 mod prefetch;
