@@ -1,8 +1,11 @@
 //! Named pipes of IPC$: DCE/RPC over a pipe, answered at once (MS-RPCE, MS-SRVS, MS-WKST, MS-LSAT, MS-SAMR).
 //!
 //! A pipe holds what was answered and not read yet, a message for each PDU, and what has come of a request that is not
-//! whole. Requests are answered from the lists of shares and accounts; there is no server behind. Strangers (an anonymous session, a guest's) are told of shares and the server, never
-//! of users.
+//! whole. Requests are answered from the lists of shares and accounts; there is no server behind. Strangers (an anonymous
+//! session, a guest's) are told of shares and the server, never of users.
+//!
+//! Who reads waits for a message, until he gives up or the open is closed. Messages go to readers in the order in which
+//! these came. Lock order: the reader's turn, then the talk.
 
 use crate::limits;
 use crate::server::State;
@@ -42,7 +45,7 @@ struct Talk {
     unread: usize,
     /// Bytes of what is here of a request, and of the answers.
     kept: Kept,
-    /// Nobody can write any more.
+    /// The open is closed.
     ended: bool,
 }
 
