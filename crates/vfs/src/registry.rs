@@ -365,6 +365,11 @@ impl Registry {
         self.slots.get(&file).is_some_and(|slot| !slot.records.is_empty())
     }
 
+    /// Whether a file is open under this very name.
+    pub(crate) fn is_open_at(&self, file: FileId, path: &VPath) -> bool {
+        self.slots.get(&file).is_some_and(|slot| slot.records.iter().any(|record| record.path == *path))
+    }
+
     /// The node of a file, if an open that is there may have written, and something was written.
     pub(crate) fn being_written(&self, file: FileId) -> Option<Arc<Node>> {
         let slot = self.slots.get(&file)?;

@@ -187,14 +187,20 @@ impl Core {
             Some(attr) => attr,
         };
         self.decide(|registry, told| registry.contend_foreign_streams(attr.id, told));
-        if attr.is_file() && self.explained_by_writing(attr) {
+        let explained = attr.is_file() && self.explained_by_writing(attr);
+        if explained && self.registry.lock().is_open_at(attr.id, path) {
             return;
         }
-        self.content_is_told(attr);
+        // Of a file that is written here under another name alone: this name may be news.
+        if !explained {
+            self.content_is_told(attr);
+        }
         self.decide(|registry, told| {
             registry.contend_listing(path, None, told);
             registry.contend_replaced(path, attr.id, told);
-            drop(registry.contend(attr.id, None, Contest::Foreign, told));
+            if !explained {
+                drop(registry.contend(attr.id, None, Contest::Foreign, told));
+            }
         });
         let new = self.is_new(path, attr);
         let mut indexes = self.indexes.lock();
@@ -206,12 +212,12 @@ impl Core {
         if attr.is_dir() {
             self.descriptors.lock().forget_below(path);
         }
-        match new {
-            true => self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path),
-            false => {
-                let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
-                self.hub.event(NotifyAction::Modified, what, path);
-            }
+        if new.unwrap_or(attr.is_file() && attr.links > 1) {
+            self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path);
+        }
+        if new != Some(true) {
+            let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
+            self.hub.event(NotifyAction::Modified, what, path);
         }
     }
 
@@ -259,18 +265,18 @@ impl Core {
     }
 
     /// Whether a name that was reported as changed has come to be. Known where it is ours, and from the directory's
-    /// index, else guessed from its age.
-    fn is_new(&self, path: &VPath, attr: &Attr) -> bool {
+    /// index, else guessed from its age. `None` for what is not young: a name may be younger than its file.
+    fn is_new(&self, path: &VPath, attr: &Attr) -> Option<bool> {
         if self.echoes.lock().is_placed(path, attr) {
-            return false;
+            return Some(false);
         }
         let known = path.parent().and_then(|dir| {
             let trust = self.trust();
             self.indexes.lock().find(&dir, path.name(), Instant::now(), trust)
         });
         match known {
-            Some(found) => found.as_deref() != Some(path.name()),
-            None => attr.ctime.0.abs_diff(attr.btime.0) <= NEWBORN_NS,
+            Some(found) => Some(found.as_deref() != Some(path.name())),
+            None => (attr.ctime.0.abs_diff(attr.btime.0) <= NEWBORN_NS).then_some(true),
         }
     }
 

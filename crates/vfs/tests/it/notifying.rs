@@ -1,13 +1,17 @@
-use crate::caching::watched;
+use crate::caching::{hold, watched};
 use crate::tools::{DELETE, READ, Site, WRITE, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, mkdir, p, put, within};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
-use vfs::{Access, Disposition, Filter, Limits, NotifyBatch, Open, RenameHow, Vfs, VfsConfig};
-use volume::{Change, DosAttributes, Freshness, SetAttr};
+use vfs::{
+    Access, Caching, Disposition, Filter, Lease, LeaseId, Limits, NotifyBatch, Open, OpenRequest, RenameHow,
+    Vfs, VfsConfig, Want,
+};
+use volume::{Change, DosAttributes, Freshness, SetAttr, Time};
 
+const BROKEN: [(Caching, bool); 1] = [(Caching::empty(), false)];
 const KEEP: RenameHow = RenameHow { replace: false, posix: false };
 
 /// A volume that does not tell of changes: only our own operations are heard.
@@ -144,6 +148,37 @@ async fn a_removal_of_ours_that_is_never_told_hides_none_of_others() {
         let expect: &[&str] =
             if taken { &["RenamedOldName file", "RenamedNewName taken"] } else { &["Removed file"] };
         assert_eq!(all[3..], *expect);
+    }
+}
+
+#[tokio::test]
+async fn a_further_name_of_a_file_that_is_written_here_is_told() {
+    for replaced in [false, true] {
+        let site = watched().await;
+        mkdir(&*site.mem, "dir").await;
+        if replaced {
+            put(&*site.mem, "dir/name", "another").await;
+        }
+        let writer = hold(&site, "file", Caching::all(), |_| {}).await;
+        let old = SetAttr { btime: Some(Time(1)), ..SetAttr::default() };
+        writer.open.set_attr(&cx(), &old).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let watcher = watch(&site, "dir", Filter::FILE_NAME, false).await;
+        let listing = hold(&site, "dir", Caching::READ, |request| {
+            (request.access, request.disposition, request.want) = (READ, Disposition::Open, Want::Dir);
+            request.lease = Some(Lease { id: LeaseId { client: 1, key: 1 }, epoch: None, dirs: true });
+        })
+        .await;
+        let reads = |request: &mut OpenRequest| request.access = READ;
+        let there = if replaced { Some(hold(&site, "dir/name", Caching::READ, reads).await) } else { None };
+        writer.open.write(&cx(), 0, Bytes::from_static(b"ours")).await.unwrap();
+        let link = Change::Link { from: p("file"), to: p("dir/name"), replace: replaced, expect: None };
+        apply(&*site.mem.other(), link).await;
+        let event = within(Duration::from_secs(10), "the new name", told(&watcher)).await;
+        assert!(event.contains(&"Added name".to_owned()), "{event:?}");
+        assert_eq!(listing.told(), BROKEN);
+        assert!(there.is_none_or(|there| there.told() == BROKEN), "another file has its name");
+        assert!(writer.told().is_empty(), "who writes it has most likely heard of his own");
     }
 }
 
