@@ -7,11 +7,11 @@
 //! can name it. A client hears of a break only after it was told of the open ([`Announcement::made`] comes when the
 //! answer is on its way).
 //!
-//! When a channel dies or is stuck ([`crate::delivery`]), what was told on it and not acknowledged is told again on
-//! another ([`tell_again`]). Who cannot be told at all loses what he caches; an open that is kept for a client which is
+//! When a channel dies or is stuck ([`crate::delivery`]), what was told on it is told again on another ([`tell_again`]),
+//! unless the client has answered, or where nothing is to be answered its machine has taken the message. Who cannot be told at all loses what he caches; an open that is kept for a client which is
 //! away ends.
 //!
-//! Lock order: where a break went, then the opens of its lease.
+//! Lock order: what was told, then the opens of its lease.
 
 use crate::client::Client;
 use crate::connection::Connection;
@@ -90,7 +90,7 @@ impl Announcement {
             file_id: self.open.id,
             lease: file.lease().cloned(),
             sealed,
-            went_by: Mutex::default(),
+            told: Mutex::default(),
         });
         *file.way.lock() = Some(Arc::clone(&way));
         let (file, breaking) = (Arc::clone(file), file.vfs.granted().breaking);
@@ -124,8 +124,15 @@ pub(crate) struct Way {
     lease: Option<Arc<Lease>>,
     /// The open was asked for in an encrypted message.
     sealed: bool,
-    /// Where the last break of an oplock went; that of a lease it knows itself.
-    went_by: Mutex<Vec<ConnectionId>>,
+    /// The last break of an oplock; that of a lease it knows itself.
+    told: Mutex<Option<Told>>,
+}
+
+/// A break that was told.
+pub(crate) struct Told {
+    what: Break,
+    /// The connections that it went by, with its number among the notices there.
+    by: Vec<(ConnectionId, u64)>,
 }
 
 /// A connection, and the session that encrypts what goes there.
@@ -134,21 +141,25 @@ type Route = (Arc<Connection>, Option<Arc<Session>>);
 impl Way {
     fn tell(&self, what: Break) {
         tracing::debug!(open = ?self.file_id, lease = ?self.lease.as_ref().map(|lease| lease.id), ?what, "break");
-        let mut went_by = self.went_by().lock();
-        let routes = self.routes(&went_by);
-        went_by.clear();
+        let mut told = self.told().lock();
+        let routes = self.routes(told.as_ref());
+        let mut by: Vec<(ConnectionId, u64)> = Vec::new();
         for routes in &routes {
             // Two users may be reached by one connection.
-            let told = |route: &&Route| went_by.contains(&route.0.id) || self.is_sent(route, what);
-            if let Some((connection, _)) = routes.iter().find(told) {
-                went_by.push(connection.id);
-            }
+            let sent = routes.iter().find_map(|route| {
+                let before = by.iter().find(|(connection, _)| *connection == route.0.id);
+                before.copied().or_else(|| self.send(route, what))
+            });
+            by.extend(sent);
         }
-        match (went_by.is_empty(), routes.is_empty()) {
-            (false, _) => {}
-            (true, false) => self.give_up(),
+        let is_told = !by.is_empty();
+        *told = Some(Told { what, by });
+        drop(told);
+        match (is_told, routes.is_empty()) {
+            (true, _) => {}
+            (false, false) => self.give_up(),
             // What was kept for the client ends. What is just being kept will be found breaking, and is closed.
-            (true, true) => {
+            (false, true) => {
                 let kept = self.kept.upgrade();
                 if kept.is_some_and(|kept| kept.purge(|file| self.is_of(file))) {
                     self.give_up();
@@ -157,8 +168,8 @@ impl Way {
         }
     }
 
-    fn went_by(&self) -> &Mutex<Vec<ConnectionId>> {
-        self.lease.as_ref().map_or(&self.went_by, |lease| &lease.went_by)
+    fn told(&self) -> &Mutex<Option<Told>> {
+        self.lease.as_ref().map_or(&self.told, |lease| &lease.told)
     }
 
     fn is_of(&self, file: &Arc<FileOpen>) -> bool {
@@ -179,7 +190,7 @@ impl Way {
 
     /// Where to tell, for each who is to be told the best first; nothing where nobody is there. A lease all of whose opens
     /// wait for the client is told of when one is taken up: until then it has none to write back by.
-    fn routes(&self, last: &[ConnectionId]) -> Vec<Vec<Route>> {
+    fn routes(&self, last: Option<&Told>) -> Vec<Vec<Route>> {
         let mut all: Vec<Vec<Route>> = match &self.lease {
             Some(lease) => {
                 let client = self.client.as_ref().and_then(Weak::upgrade);
@@ -201,29 +212,26 @@ impl Way {
     }
 
     /// The channels of the session, the one first where the last break went, or where the open was made.
-    fn within(&self, session: &Arc<Session>, last: &[ConnectionId]) -> Vec<Route> {
+    fn within(&self, session: &Arc<Session>, last: Option<&Told>) -> Vec<Route> {
         let seals = session.sealing.is_some() && (self.sealed || session.encrypts());
         let mut connections = session.connections();
-        let first = last.first().copied().or_else(|| self.made_on.upgrade().map(|made_on| made_on.id));
+        let last = last.and_then(|told| told.by.first()).map(|(connection, _)| *connection);
+        let first = last.or_else(|| self.made_on.upgrade().map(|made_on| made_on.id));
         connections.sort_by_key(|connection| Some(connection.id) != first);
         connections.into_iter().map(|by| (by, seals.then(|| Arc::clone(session)))).collect()
     }
 
-    /// Sends it, unless the connection is gone.
-    fn is_sent(&self, (connection, sealing): &Route, what: Break) -> bool {
-        let sent = self.frame(what, sealing.as_deref()).and_then(|frame| {
-            connection
-                .outbox
-                .push_notice(frame)
-                .then_some(())
-                .ok_or_else(|| "the connection is gone".to_owned())
+    /// Sends it, unless the connection is gone; where it went then.
+    fn send(&self, (connection, sealing): &Route, what: Break) -> Option<(ConnectionId, u64)> {
+        let pushed = self.frame(what, sealing.as_deref()).and_then(|frame| {
+            connection.outbox.push_notice(frame).ok_or_else(|| "the connection is gone".to_owned())
         });
-        match &sent {
-            Ok(()) if what.acknowledge => connection.delivery.sent(Instant::now()),
-            Ok(()) => {}
-            Err(why) => tracing::warn!(peer = %connection.peer, why, "telling of a break"),
+        if let Err(why) = &pushed {
+            tracing::warn!(peer = %connection.peer, why, "telling of a break");
         }
-        sent.is_ok()
+        let notice = pushed.ok()?;
+        connection.delivery.sent(Instant::now());
+        Some((connection.id, notice))
     }
 
     fn frame(&self, what: Break, sealing: Option<&Session>) -> Result<Outgoing, String> {
@@ -249,11 +257,28 @@ impl Way {
         reply::frame(vec![reply], sealing, None)
     }
 
-    /// Whether the last break went by this connection, and another would do.
-    fn may_go_elsewhere(&self, connection: ConnectionId) -> bool {
-        let went_by = self.went_by().lock();
-        let others = || self.routes(&went_by).into_iter().flatten().any(|(other, _)| other.id != connection);
-        went_by.contains(&connection) && others()
+    /// The last break, if it went by a connection that is lost and another would do; and whether it has arrived there.
+    fn lost_with(&self, lost: &Connection) -> Option<(Break, bool)> {
+        let told = self.told().lock();
+        let last = told.as_ref()?;
+        let (_, notice) = last.by.iter().find(|(connection, _)| *connection == lost.id)?;
+        let mut routes = self.routes(Some(last)).into_iter().flatten();
+        let others = routes.any(|(other, _)| other.id != lost.id);
+        others.then(|| (last.what, lost.delivery.has_arrived(*notice)))
+    }
+
+    /// Tells the last break again, if it went by a connection that is lost. One that is to be answered until it is. Of one that
+    /// is not, nothing comes back: it is told again unless it has arrived, or its client has been told of another state
+    /// since. Twice does no harm.
+    fn tell_again(&self, file: &FileOpen, lost: &Connection) {
+        let Some((what, arrived)) = self.lost_with(lost) else { return };
+        let granted = file.vfs.granted();
+        let stands = granted.caching == what.left && granted.epoch.unwrap_or_default() == what.epoch;
+        match what.acknowledge {
+            true if granted.breaking => file.vfs.break_again(),
+            false if stands && !granted.breaking && !arrived => self.tell(what),
+            true | false => {}
+        }
     }
 }
 
@@ -266,8 +291,7 @@ fn route(connection: &Arc<Connection>, holder: &Holder) -> Option<Route> {
     Some((Arc::clone(connection), seals.then_some(by)))
 }
 
-/// A connection is gone or stuck: breaks that went by it and were not answered are told to the client on another, once
-/// for each lease.
+/// A connection is gone or stuck: breaks that went by it are told to the client on another, once for each lease.
 pub(crate) fn tell_again(lost: &Connection) {
     let others = lost.client().map(|client| client.connections()).unwrap_or_default();
     let (mut seen, mut leases) = (HashSet::new(), HashSet::new());
@@ -279,8 +303,8 @@ pub(crate) fn tell_again(lost: &Connection) {
             continue;
         }
         let way = file.way.lock().clone();
-        if way.is_some_and(|way| way.may_go_elsewhere(lost.id)) && file.vfs.granted().breaking {
-            file.vfs.break_again();
+        if let Some(way) = way {
+            way.tell_again(file, lost);
         }
     }
 }

@@ -147,7 +147,7 @@ impl Connection {
     fn look_after_breaks(&self, transport: &impl Transport) -> Result<(), Disconnect> {
         let unacknowledged = transport.unacknowledged_bytes() as u64;
         let acknowledged = self.outbox.written_bytes().saturating_sub(unacknowledged);
-        match self.delivery.look(acknowledged, self.outbox.notices_end(), std::time::Instant::now()) {
+        match self.delivery.look(acknowledged, self.outbox.notices(), std::time::Instant::now()) {
             Found::Arrived => Ok(()),
             Found::Away => Err(Disconnect("the client does not take a break".to_owned())),
             Found::Stuck => {

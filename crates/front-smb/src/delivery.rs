@@ -8,7 +8,7 @@
 
 use crate::limits;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant as MachineInstant;
 use tokio::time::Instant;
 
@@ -17,6 +17,8 @@ pub(crate) struct Delivery {
     /// As long as there is a break to look after.
     watch: Mutex<Option<Watch>>,
     stuck: AtomicBool,
+    /// Notices up to this one have arrived.
+    arrived: AtomicU64,
     /// Nothing counts as acknowledged any more, for tests of what follows from that.
     nothing_arrives: AtomicBool,
 }
@@ -56,10 +58,15 @@ impl Delivery {
         self.stuck.load(Ordering::Relaxed)
     }
 
+    /// Whether the notice of this number is known to have reached the client.
+    pub(crate) fn has_arrived(&self, notice: u64) -> bool {
+        notice <= self.arrived.load(Ordering::Relaxed)
+    }
+
     /// Something came from the client.
     pub(crate) fn heard(&self) {
         if self.is_stuck() && !self.nothing_arrives.load(Ordering::Relaxed) {
-            self.arrived(&mut self.watch.lock());
+            self.is_well(&mut self.watch.lock());
         }
     }
 
@@ -68,12 +75,15 @@ impl Delivery {
         self.nothing_arrives.store(true, Ordering::Relaxed);
     }
 
-    /// `acknowledged_bytes`: of all that was ever sent; `end_bytes`: as many are when the break has arrived.
-    pub(crate) fn look(&self, acknowledged_bytes: u64, end_bytes: u64, now: MachineInstant) -> Found {
+    /// `acknowledged_bytes`: of all that was ever sent; `notices`: the last one's number, and as many bytes are acknowledged
+    /// when it has arrived.
+    pub(crate) fn look(&self, acknowledged_bytes: u64, notices: (u64, u64), now: MachineInstant) -> Found {
+        let (last, end_bytes) = notices;
         let mut watch = self.watch.lock();
         let forced = self.nothing_arrives.load(Ordering::Relaxed);
         let Some(told) = watch.as_mut().filter(|_| forced || acknowledged_bytes < end_bytes) else {
-            self.arrived(&mut watch);
+            self.arrived.store(last, Ordering::Relaxed);
+            self.is_well(&mut watch);
             return Found::Arrived;
         };
         if !forced && acknowledged_bytes > told.acknowledged_bytes {
@@ -85,7 +95,7 @@ impl Delivery {
         if now >= told.since + limits::BREAK_PATIENCE { Found::Away } else { Found::Stuck }
     }
 
-    fn arrived(&self, watch: &mut Option<Watch>) {
+    fn is_well(&self, watch: &mut Option<Watch>) {
         *watch = None;
         self.stuck.store(false, Ordering::Relaxed);
     }
@@ -108,7 +118,8 @@ mod tests {
         let mut after = Duration::ZERO;
         while found == Found::Stuck && after < Duration::from_secs(60) {
             after = delivery.look_at().expect("a break is looked after") - begin;
-            found = delivery.look(acknowledged_bytes(after), end_bytes, machine_begin + after);
+            found = delivery.look(acknowledged_bytes(after), (1, end_bytes), machine_begin + after);
+            assert_eq!(delivery.has_arrived(1), found == Found::Arrived);
             assert_eq!(delivery.is_stuck(), found != Found::Arrived);
         }
         (found, after)
@@ -140,9 +151,12 @@ mod tests {
     fn who_is_heard_of_is_not_stuck() {
         let delivery = Delivery::default();
         delivery.sent(Instant::now());
-        assert_eq!(delivery.look(100, 172, MachineInstant::now()), Found::Stuck);
+        assert_eq!(delivery.look(100, (1, 172), MachineInstant::now()), Found::Stuck);
         delivery.heard();
-        assert!(!delivery.is_stuck());
+        assert!(
+            !delivery.is_stuck() && !delivery.has_arrived(1),
+            "that it was heard of says nothing of the break"
+        );
         assert_eq!(delivery.look_at(), None);
     }
 

@@ -6,7 +6,8 @@
 //!
 //! Lock order: the table, then the opens of one lease.
 
-use crate::session::{ConnectionId, Session};
+use crate::breaks::Told;
+use crate::session::Session;
 use parking_lot::Mutex;
 use smb_wire::create::LeaseKey;
 use smb_wire::ids::Guid;
@@ -37,8 +38,8 @@ pub(crate) struct Lease {
     name: Name,
     /// Who has opens of it, by the number of their part.
     holders: Mutex<BTreeMap<u64, Holder>>,
-    /// Where its last break went.
-    pub(crate) went_by: Mutex<Vec<ConnectionId>>,
+    /// Its last break.
+    pub(crate) told: Mutex<Option<Told>>,
 }
 
 /// Who has an open of a lease.
@@ -127,7 +128,7 @@ impl Leases {
                     vfs: vfs.clone(),
                     name,
                     holders: Mutex::default(),
-                    went_by: Mutex::default(),
+                    told: Mutex::default(),
                 });
                 there.push(Arc::clone(&new));
                 new

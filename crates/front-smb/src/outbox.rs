@@ -36,6 +36,8 @@ struct Queue {
     written: u64,
     /// As many will have been when the last of the notices in `frames` is.
     notices_end: u64,
+    /// Notices that were ever pushed.
+    notices_pushed: u64,
     /// The transport is gone: what comes is dropped.
     closed: bool,
 }
@@ -65,17 +67,19 @@ impl Outbox {
     }
 
     /// The same for what nobody asked for. It comes after the answer of a request on this connection that caused it.
-    /// False when the transport is gone.
-    pub(crate) fn push_notice(&self, frame: Outgoing) -> bool {
+    /// Its number among its like; `None` when the transport is gone.
+    pub(crate) fn push_notice(&self, frame: Outgoing) -> Option<u64> {
         let mut queue = self.queue.lock();
         if queue.closed {
-            return false;
+            return None;
         }
+        queue.notices_pushed += 1;
+        let number = queue.notices_pushed;
         queue.bytes += frame.head.len() + frame.payload.len();
         queue.notices.push(frame);
         drop(queue);
         self.pushed.notify_one();
-        true
+        Some(number)
     }
 
     /// Bytes that wait.
@@ -88,10 +92,11 @@ impl Outbox {
         self.queue.lock().written
     }
 
-    /// How many will have been when all that nobody asked for is sent.
-    pub(crate) fn notices_end(&self) -> u64 {
+    /// What nobody asked for: the number of the last, and how many bytes will have been handed to the transport when all is
+    /// sent.
+    pub(crate) fn notices(&self) -> (u64, u64) {
         let queue = self.queue.lock();
-        if queue.notices.is_empty() { queue.notices_end } else { u64::MAX }
+        (queue.notices_pushed, if queue.notices.is_empty() { queue.notices_end } else { u64::MAX })
     }
 
     /// Returns when something was pushed since the last call, or the last [`Outbox::flush`].
@@ -222,14 +227,16 @@ mod tests {
         let outbox = Outbox::default();
         let frame = |head: &str| Outgoing { head: head.into(), ..Outgoing::default() };
         let write = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
-        assert_eq!(outbox.notices_end(), 0);
+        assert_eq!(outbox.notices(), (0, 0));
         outbox.push(frame("answer"));
-        outbox.push_notice(frame("notice"));
+        assert_eq!(outbox.push_notice(frame("notice")), Some(1));
         outbox.push(frame("another"));
-        assert_eq!(outbox.notices_end(), u64::MAX);
+        assert_eq!(outbox.notices(), (1, u64::MAX));
         outbox.flush(write).unwrap();
         outbox.push(frame("later"));
         outbox.flush(write).unwrap();
-        assert_eq!((outbox.notices_end(), outbox.written_bytes()), (19, 24));
+        assert_eq!((outbox.notices(), outbox.written_bytes()), ((1, 19), 24));
+        outbox.close();
+        assert_eq!(outbox.push_notice(frame("notice")), None);
     }
 }

@@ -165,15 +165,20 @@ async fn a_lease_is_of_one_file_and_ends_with_its_last_open() {
     assert_eq!((lease.state, lease.version2.unwrap().epoch), (R, 1));
 }
 
-#[tokio::test]
-async fn a_break_reaches_another_channel_when_the_first_is_gone() {
-    let site = Site::new().await;
-    let (mut alice, mut bob) = two(&site).await;
+/// A further channel of Alice's.
+async fn two_channels(site: &Site, alice: &User) -> User {
     let mut hello = offer(&[Dialect::SMB_3_1_1]);
     hello.client_guid = *b"alice's machine ";
     let mut second = site.greet(hello).await;
     let session = second.bind(&ALICE, &alice.session).await.unwrap();
-    let mut second = User { client: second, session, tree: alice.tree };
+    User { client: second, session, tree: alice.tree }
+}
+
+#[tokio::test]
+async fn a_break_reaches_another_channel_when_the_first_is_gone() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = two(&site).await;
+    let mut second = two_channels(&site, &alice).await;
     alice.lease(leased("file", key(1), RWH, None)).await;
 
     // Told on the first channel, and not answered there: it dies.
@@ -184,6 +189,49 @@ async fn a_break_reaches_another_channel_when_the_first_is_gone() {
     assert_eq!((again.new_state, again.ack_required), (RH, true));
     assert_eq!(second.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
     assert_eq!(opens.await.unwrap().1.state, R);
+}
+
+/// The same where nothing is to be answered, and so nothing tells that it was heard.
+#[tokio::test]
+async fn a_break_that_is_not_answered_reaches_another_channel_too() {
+    let site = Site::new().await;
+    for (name, leases) in [("leased", true), ("oplocked", false)] {
+        let (mut alice, mut bob) = two(&site).await;
+        let mut second = two_channels(&site, &alice).await;
+        let level = OplockLevel::LEVEL_II;
+        match leases {
+            true => drop(alice.lease(leased(name, key(1), R, None)).await),
+            false => drop(
+                alice
+                    .open(&Request::Create(CreateRequest { oplock_level: level, ..requests::create(name) }))
+                    .await,
+            ),
+        }
+        let file = bob.open(&requests::open(name)).await;
+        assert_eq!(bob.status(&requests::write(file, 0, b"new")).await, NtStatus::SUCCESS);
+        assert!(second.client.others.is_empty(), "{name}: it went by the other channel");
+        drop(alice);
+        match leases {
+            true => {
+                let again = second.told().await.expect("told again");
+                assert_eq!((again.new_state, again.ack_required), (NONE, false));
+            }
+            false => assert!(second.broken().await.is_some(), "told again"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_break_that_has_arrived_and_is_not_to_be_answered_is_told_once() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = two(&site).await;
+    let mut second = two_channels(&site, &alice).await;
+    alice.lease(leased("file", key(1), R, None)).await;
+    let file = bob.open(&requests::open("file")).await;
+    assert_eq!(bob.status(&requests::write(file, 0, b"new")).await, NtStatus::SUCCESS);
+    tokio::time::sleep(limits::BREAK_DELIVERY + Duration::from_millis(300)).await;
+    drop(alice);
+    assert_eq!(second.told().await, None);
 }
 
 #[tokio::test]
