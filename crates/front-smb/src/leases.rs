@@ -1,8 +1,14 @@
 //! Leases as the server knows them: which opens share one, and so who is told of it and answers for it (MS-SMB2 3.3.1.11,
 //! 3.3.1.12). What a lease allows is for `vfs` to say.
 //!
-//! A client names a lease by its ClientGuid and a key. Both go over the wire in the clear: naming them proves nothing. A
-//! lease is told of to those alone who have opens of it, and answered for by them.
+//! A client names a lease by its ClientGuid and a key. Both go over the wire in the clear: naming them proves nothing. Who
+//! names one that is there has a part in it when he is of the machine that it is cached on, and that shows in two ways
+//! alone: he has proved to be a user who has it already, or he comes over a connection on which such a user is logged in.
+//! The second is how the users of a `multiuser` mount of Linux come, whose machine has one cache and one key for a file,
+//! whoever opens it; nobody else can log in there. Any other one, and a guest anywhere but in the session that has it, gets
+//! a lease of his own, which stands against the first like that of another client.
+//!
+//! A lease is told of to those alone who have opens of it, and answered for by those of its machine.
 //!
 //! Lock order: the table, then the opens of one lease.
 
@@ -19,16 +25,17 @@ use vfs::{LeaseId, Vfs};
 type Name = (Guid, LeaseKey);
 
 /// All that somebody has an open of.
-#[derive(Default)]
 pub(crate) struct Leases {
     table: Mutex<Table>,
+    /// So that no ClientGuid is like the number that stands for one where another has that.
+    secret: u64,
 }
 
 #[derive(Default)]
 struct Table {
-    /// Several of one name: of guests, and on different volumes.
+    /// Several of one name: of guests and strangers, and on different volumes.
     named: HashMap<Name, Vec<Arc<Lease>>>,
-    last_part: u64,
+    last: u64,
 }
 
 pub(crate) struct Lease {
@@ -72,8 +79,15 @@ impl Holder {
         }
     }
 
-    fn is_there(&self) -> bool {
-        self.session.upgrade().is_some_and(|session| !session.is_gone())
+    /// The session, unless it has ended.
+    fn there(&self) -> Option<Arc<Session>> {
+        self.session.upgrade().filter(|session| !session.is_gone())
+    }
+
+    /// Whether a session is on a connection of this one's. A guest is beside nobody.
+    fn is_beside(&self, session: &Session) -> bool {
+        let users = self.guest.is_none() && !session.is_guest();
+        users && self.there().is_some_and(|its| its.shares_connection(session))
     }
 }
 
@@ -82,13 +96,20 @@ impl Lease {
         self.name.1
     }
 
+    fn has(&self, is_meant: impl Fn(&Holder) -> bool) -> bool {
+        self.holders.lock().values().any(is_meant)
+    }
+
+    /// Whether it is the client's by its name alone. One of a stranger's or a guest's is known by a number of this process.
+    pub(crate) fn is_clients(&self) -> bool {
+        self.id.client == u128::from_le_bytes(self.name.0)
+    }
+
     /// Those who have opens of it in sessions, each user once.
     pub(crate) fn there(&self) -> Vec<Holder> {
         let mut there: Vec<Holder> = Vec::new();
         for holder in self.holders.lock().values() {
-            let Some(session) = holder.session.upgrade().filter(|session| !session.is_gone()) else {
-                continue;
-            };
+            let Some(session) = holder.there() else { continue };
             match there.iter_mut().find(|other| other.is(&session)) {
                 Some(other) => other.sealed |= holder.sealed,
                 None => there.push(holder.clone()),
@@ -99,41 +120,40 @@ impl Lease {
 }
 
 impl Leases {
+    pub(crate) fn new(secret: u64) -> Arc<Leases> {
+        Arc::new(Leases { table: Mutex::default(), secret })
+    }
+
     /// Gives an open its part in the lease that a session means by `key`, which begins with the first.
     pub(crate) fn join(self: &Arc<Self>, session: &Arc<Session>, key: LeaseKey, vfs: &Vfs) -> Part {
         let name = (session.terms.client, key);
-        // A guest may say that he is any client.
-        let client = if session.is_guest() { session.id.into() } else { u128::from_le_bytes(name.0) };
-        self.enter(name, client, vfs, Holder::new(session, false))
+        let client = u128::from_le_bytes(name.0);
+        let mut table = self.table.lock();
+        let named = || table.named.get(&name).into_iter().flatten().filter(|lease| lease.vfs == *vfs);
+        // By the connection first: a user may be on two machines that call themselves the same.
+        let lease = named().find(|lease| lease.has(|holder| holder.is_beside(session)));
+        let lease = lease.or_else(|| named().find(|lease| lease.has(|holder| holder.is(session)))).cloned();
+        let is_taken = session.is_guest() || named().any(|lease| lease.id.client == client);
+        let lease = lease.unwrap_or_else(|| {
+            let stranger = (u128::from(self.secret) << u64::BITS) | u128::from(table.next());
+            table.begin(name, if is_taken { stranger } else { client }, vfs)
+        });
+        self.enter(&mut table, lease, Holder::new(session, false))
     }
 
     /// The same for an open that comes back after a start, before its client does.
     pub(crate) fn come_back(self: &Arc<Self>, id: LeaseId, vfs: &Vfs, user: &str) -> Part {
         let name = (id.client.to_le_bytes(), LeaseKey(id.key.to_le_bytes()));
+        let mut table = self.table.lock();
+        let mut named = table.named.get(&name).into_iter().flatten();
+        let lease = named.find(|lease| lease.id == id && lease.vfs == *vfs).cloned();
+        let lease = lease.unwrap_or_else(|| table.begin(name, id.client, vfs));
         let holder = Holder { user: user.into(), guest: None, session: Weak::new(), sealed: false };
-        self.enter(name, id.client, vfs, holder)
+        self.enter(&mut table, lease, holder)
     }
 
-    fn enter(self: &Arc<Self>, name: Name, client: u128, vfs: &Vfs, holder: Holder) -> Part {
-        let mut table = self.table.lock();
-        table.last_part += 1;
-        let number = table.last_part;
-        let id = LeaseId { client, key: u128::from_le_bytes(name.1.0) };
-        let there = table.named.entry(name).or_default();
-        let lease = match there.iter().find(|lease| lease.id == id && lease.vfs == *vfs) {
-            Some(lease) => Arc::clone(lease),
-            None => {
-                let new = Arc::new(Lease {
-                    id,
-                    vfs: vfs.clone(),
-                    name,
-                    holders: Mutex::default(),
-                    told: Mutex::default(),
-                });
-                there.push(Arc::clone(&new));
-                new
-            }
-        };
+    fn enter(self: &Arc<Self>, table: &mut Table, lease: Arc<Lease>, holder: Holder) -> Part {
+        let number = table.next();
         lease.holders.lock().insert(number, holder);
         Part { leases: Arc::clone(self), lease, number }
     }
@@ -142,10 +162,24 @@ impl Leases {
     pub(crate) fn answered_by(&self, session: &Session, key: LeaseKey) -> Vec<Arc<Lease>> {
         let table = self.table.lock();
         let named = table.named.get(&(session.terms.client, key)).into_iter().flatten();
-        let answers = |lease: &Lease| {
-            lease.holders.lock().values().any(|holder| holder.is(session) && holder.is_there())
-        };
-        named.filter(|lease| answers(lease)).cloned().collect()
+        let is_one =
+            |holder: &Holder| (holder.is(session) && holder.there().is_some()) || holder.is_beside(session);
+        named.filter(|lease| lease.has(is_one)).cloned().collect()
+    }
+}
+
+impl Table {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    fn begin(&mut self, name: Name, client: u128, vfs: &Vfs) -> Arc<Lease> {
+        let id = LeaseId { client, key: u128::from_le_bytes(name.1.0) };
+        let (holders, told) = (Mutex::default(), Mutex::default());
+        let new = Arc::new(Lease { id, vfs: vfs.clone(), name, holders, told });
+        self.named.entry(name).or_default().push(Arc::clone(&new));
+        new
     }
 }
 

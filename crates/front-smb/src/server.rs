@@ -125,8 +125,9 @@ impl Server {
         };
         // Ids of opens outlive the process at their clients: those of two starts are far apart.
         let first_open = getrandom::u64().map_err(io::Error::other)? >> 1;
+        let leases = Leases::new(getrandom::u64().map_err(io::Error::other)?);
         let state = Arc::new_cyclic(|state| {
-            State::new(config, bound, shares, first_open, Kept::new(Weak::clone(state)))
+            State::new(config, bound, shares, first_open, leases, Kept::new(Weak::clone(state)))
         });
         state.restore_shares();
         if let Some(records) = &state.config.records {
@@ -254,6 +255,7 @@ impl State {
         bound: Bound,
         shares: Vec<Share>,
         first_open: u64,
+        leases: Arc<Leases>,
         kept: Arc<Kept>,
     ) -> State {
         let mut capabilities =
@@ -287,7 +289,7 @@ impl State {
             sessions: RwLock::default(),
             clients: Clients::default(),
             kept,
-            leases: Arc::default(),
+            leases,
             restorations: Restorations::default(),
             creates: Creates::default(),
             change_times: Arc::default(),

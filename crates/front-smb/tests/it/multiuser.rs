@@ -1,15 +1,27 @@
 //! Whose a lease is where several users, or several sessions, come from one client.
 
+use crate::durable::{available, create, durability, hello_for_good, kept, log_in_for_good, reconnect};
 use crate::leases::{RH, RWH, key, leased, log_in_as};
 use crate::site::{ALICE, BOB, Site, User};
 use smb_raw::{Session, ntlm, requests};
-use smb_wire::create::LeaseState;
+use smb_wire::create::context::{CreateContext, DurableFlags};
+use smb_wire::create::{CreateRequest, LeaseState};
 use smb_wire::ids::Guid;
 use smb_wire::{FileId, NtStatus, Request};
 use std::mem::swap;
 
 const MACHINE: Guid = *b"a shared machine";
 const ELSEWHERE: Guid = *b"another machine ";
+
+const IN_MEMORY: DurableFlags = DurableFlags::empty();
+const PERSISTENT: DurableFlags = DurableFlags::PERSISTENT;
+
+/// A CREATE for a durable open with a lease.
+fn durable(state: LeaseState, create_guid: Guid, flags: DurableFlags) -> CreateRequest {
+    let mut request = leased("file", key(1), state, None);
+    request.contexts.push(CreateContext::DurableRequestV2 { timeout_ms: 30_000, flags, create_guid });
+    request
+}
 
 /// Two users over one connection, as a `multiuser` mount of Linux has them: one ClientGuid, one key for a file.
 struct Shared {
@@ -80,4 +92,65 @@ async fn a_break_reaches_the_session_that_has_the_open_when_the_other_one_is_gon
     assert_eq!(alice.told().await.expect("told again").new_state, RH);
     assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
     assert_eq!(opening.await.unwrap().state, RH);
+}
+
+#[tokio::test]
+async fn the_users_of_a_machine_share_a_lease_on_whatever_connection_it_comes_back() {
+    let site = Site::new().await;
+    let mut machine = Shared::by(&site, &ALICE, &BOB).await;
+    let (of_alice, lease) = machine.user.lease(durable(RWH, [1; 16], IN_MEMORY)).await;
+    assert_eq!(lease.state, RWH);
+    let (_, lease) = machine.turn().lease(durable(RWH, [2; 16], IN_MEMORY)).await;
+    assert_eq!(lease.state, RWH, "one cache, one lease");
+    drop(machine);
+    kept(&site, 2).await;
+
+    let mut machine = Shared::by(&site, &ALICE, &BOB).await;
+    let mut back = leased("file", key(1), RWH, None);
+    back.contexts.extend(reconnect(of_alice, [1; 16], IN_MEMORY).contexts);
+    assert_eq!(machine.user.lease(back).await.1.state, RWH);
+    assert_eq!(machine.turn().lease(leased("file", key(1), RWH, None)).await.1.state, RWH);
+    assert_eq!(machine.user.told().await, None);
+}
+
+/// Her ClientGuid and her key go over the wire in the clear: with them another user is no part of what she caches.
+#[tokio::test]
+async fn another_user_who_names_a_lease_from_elsewhere_has_one_of_his_own() {
+    let site = Site::new().await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    alice.lease(leased("file", key(1), RWH, None)).await;
+    let mut bob = log_in_as(&site, &BOB, MACHINE).await;
+    let opening = tokio::spawn(async move {
+        let got = bob.lease(leased("file", key(1), RWH, None)).await;
+        (bob, got)
+    });
+    assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
+    assert!(!opening.is_finished());
+    assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    let (mut bob, (file, lease)) = opening.await.unwrap();
+    assert_eq!(lease.state, RH);
+    assert_eq!(bob.status(&requests::write(file, 0, b"new")).await, NtStatus::SUCCESS);
+    assert!(alice.told().await.expect("her copy is old").new_state.is_empty());
+    assert_eq!(bob.told().await, None);
+    assert_eq!(bob.acknowledge(key(1), LeaseState::empty()).await, NtStatus::UNSUCCESSFUL, "his is whole");
+    assert_eq!(alice.acknowledge(key(1), LeaseState::empty()).await, NtStatus::SUCCESS, "and hers hers");
+    // Both go on by the one name, each with what is his.
+    let (again, lease) = alice.lease(leased("file", key(1), RH, None)).await;
+    assert_eq!(lease.state, RH);
+    assert_eq!(alice.status(&requests::write(again, 0, b"newer")).await, NtStatus::SUCCESS);
+    assert!(bob.told().await.expect("so is his").new_state.is_empty());
+    assert_eq!(alice.told().await, None);
+}
+
+#[tokio::test]
+async fn a_lease_beside_another_of_its_name_is_not_written_down() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&site).await;
+    alice.lease(leased("file", key(1), RH, None)).await;
+    let mut bob = site.log_in_by(&BOB, hello_for_good()).await;
+    for (user, create_guid, expect) in [(&mut bob, [1; 16], IN_MEMORY), (&mut alice, [2; 16], PERSISTENT)] {
+        let got = create(user, durable(RH, create_guid, PERSISTENT)).await.unwrap();
+        assert_eq!(durability(&got).unwrap().1, expect);
+    }
 }

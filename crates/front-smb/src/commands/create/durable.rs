@@ -106,8 +106,10 @@ pub(super) async fn grant(
         Wants::DurableV2 { timeout, create_guid, persistent } => (timeout, Some(create_guid), persistent),
     };
     let durability = Durability { timeout, create_guid, client, persistent: false, resilient: false };
-    // What is written down does not say how the client spells names, nor that it only reads.
-    if wants_persistent && !file.posix && !file.in_snapshot {
+    // What is written down does not say how the client spells names, nor that it only reads, nor whose a lease is that
+    // somebody else has under the same name.
+    let is_clients = file.lease().is_none_or(|lease| lease.is_clients());
+    if wants_persistent && !file.posix && !file.in_snapshot && is_clients {
         let persistent = Durability { persistent: true, ..durability };
         // So that the record goes with the open, should the client be gone before it is written.
         *file.durability.lock() = Some(persistent);
