@@ -7,9 +7,10 @@
 use crate::error::Outcome;
 use crate::name;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 use std::borrow::Cow;
+use std::ffi::CString;
 use std::path::Path;
 use volume::{ErrorKind, VPath};
 
@@ -125,6 +126,11 @@ impl ProcPath {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }
+}
+
+/// Where the kernel sees the object of a descriptor now.
+pub(crate) fn link_of(fd: &OwnedFd) -> Result<CString, Errno> {
+    readlinkat(CWD, ProcPath::of(fd).bytes(), Vec::new())
 }
 
 /// Opens the object of a handle.

@@ -1,7 +1,7 @@
 //! Changes of the namespace: blocking, each on names in directories held by descriptor.
 
 use crate::attributes::{self, PERMISSIONS};
-use crate::beneath::{Patience, Place, ProcPath, reopen};
+use crate::beneath::{Patience, Place, link_of, reopen};
 use crate::error::{Failure, Outcome};
 use crate::name;
 use crate::volume::Disk;
@@ -222,11 +222,7 @@ fn link_over(source: &Place<'_>, target: &Place<'_>) -> Outcome<()> {
 
 /// The present path of an open file, as text below the root; `None` when it is gone or elsewhere.
 pub(crate) fn path_now(root: &OwnedFd, file: &OwnedFd) -> Option<VPath> {
-    let link = |fd: &OwnedFd| {
-        let path = ProcPath::of(fd);
-        rustix::fs::readlinkat(rustix::fs::CWD, path.bytes(), Vec::new()).ok()
-    };
-    let (root, file) = (link(root)?, link(file)?);
+    let (root, file) = (link_of(root).ok()?, link_of(file).ok()?);
     let below = file.to_bytes().strip_prefix(root.to_bytes())?;
     let below = match root.to_bytes() {
         b"/" => below,

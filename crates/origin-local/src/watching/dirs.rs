@@ -13,6 +13,7 @@ pub(super) type Wd = i32;
 #[derive(Default)]
 pub(super) struct Dirs {
     nodes: HashMap<Wd, Node>,
+    root: Option<Wd>,
 }
 
 struct Node {
@@ -30,6 +31,9 @@ impl Dirs {
     /// A directory is watched, at this place.
     pub(super) fn add(&mut self, wd: Wd, id: FileId, place: Option<(Wd, &[u8])>) {
         self.nodes.entry(wd).or_insert(Node { id, place: None, children: HashMap::new() });
+        if place.is_none() {
+            self.root = Some(wd);
+        }
         self.put(wd, place);
     }
 
@@ -58,6 +62,11 @@ impl Dirs {
 
     pub(super) fn child(&self, parent: Wd, name: &[u8]) -> Option<Wd> {
         self.nodes.get(&parent)?.children.get(name).copied()
+    }
+
+    /// The directory that is known to be at a path.
+    pub(super) fn at(&self, path: &VPath) -> Option<Wd> {
+        path.components().try_fold(self.root?, |wd, name| self.child(wd, &name::to_disk(name).ok()?))
     }
 
     pub(super) fn id(&self, wd: Wd) -> Option<FileId> {
@@ -124,6 +133,8 @@ mod tests {
         assert_eq!((path(&dirs, 1), path(&dirs, 3)), ("f".to_owned(), "a/b/f".to_owned()));
         dirs.put(2, Some((4, b"new")));
         assert_eq!(path(&dirs, 3), "z/new/b/f");
+        let at = |path: &str| dirs.at(&VPath::parse(path).unwrap());
+        assert_eq!((at(""), at("z/new/b"), at("a/b")), (Some(1), Some(3), None));
         assert_eq!((dirs.child(1, b"a"), dirs.child(4, b"new")), (None, Some(2)));
         assert_eq!((dirs.id(3), dirs.place(3)), (Some(id(3)), Some((2, Box::from(&b"b"[..])))));
         assert!(dirs.is_within(3, 4));

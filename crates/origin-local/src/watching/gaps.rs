@@ -12,6 +12,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Gaps {
     /// There are more directories than can be watched, or the root is gone: until all is looked at anew.
     pub(super) lasting: bool,
+    /// Something is mounted whose changes are not all noticed.
+    pub(super) mounted: bool,
     /// Names that are a directory or may be one; `None` is the root.
     closed: HashMap<Option<Key>, Mend>,
     tried: Option<Instant>,
@@ -30,7 +32,7 @@ pub(super) enum Mend {
 
 impl Gaps {
     pub(super) fn are_none(&self) -> bool {
-        !self.lasting && self.closed.is_empty()
+        !self.lasting && !self.mounted && self.closed.is_empty()
     }
 
     pub(super) fn add(&mut self, key: Option<Key>, mend: Mend) {
@@ -49,7 +51,7 @@ impl Gaps {
         self.closed.retain(|key, _| key.as_ref().is_none_or(|key| dirs.id(key.0).is_some()));
     }
 
-    /// All is looked at anew.
+    /// All is looked at anew; what is mounted stays so.
     pub(super) fn forget_all(&mut self) {
         self.lasting = false;
         self.closed.clear();
@@ -92,7 +94,10 @@ mod tests {
         assert!(!gaps.are_none());
         gaps.remove(&key(1, b"b"));
         assert!(gaps.are_none());
-        gaps.lasting = true;
-        assert!(!gaps.are_none());
+        (gaps.lasting, gaps.mounted) = (true, true);
+        gaps.forget_all();
+        assert!(!gaps.are_none(), "what is mounted stays mounted");
+        gaps.mounted = false;
+        assert!(gaps.are_none());
     }
 }

@@ -3,8 +3,9 @@
 //! One inotify instance on one thread serves all subscribers. It starts with the first, watches each
 //! directory by descriptor, and ends when the last subscriber or the volume is gone. The promise is
 //! `Freshness::Direct` while directories are still being added, and `Notified` from then on; it falls back to
-//! `Direct` while the kernel has lost events, while there is a directory that cannot be watched ([`gaps`]), and for
-//! good when there are more than can be.
+//! `Direct` while the kernel has lost events, while there is a directory that cannot be watched ([`gaps`]) or
+//! something mounted in which not everything is noticed ([`mounts`]), and for good when there are more directories
+//! than can be watched.
 //!
 //! One notice is sent for each name that changed; that the times of its directory change with it goes without
 //! saying. Changes of content and attributes wait until a name is quiet for [`COALESCE_QUIET`], at most for
@@ -14,6 +15,8 @@
 mod dirs;
 mod gaps;
 mod look;
+mod mounted;
+mod mounts;
 mod pending;
 mod subscribers;
 mod thread;

@@ -10,6 +10,8 @@
 use super::dirs::{Dirs, Wd};
 use super::gaps::{Gaps, Mend};
 use super::look::{ASTRAY_AT_MOST, Looked};
+use super::mounted::Table;
+use super::mounts::Mounts;
 use super::pending::{Key, Pending};
 use super::subscribers::Subscribers;
 use crate::error::{Failure, Outcome};
@@ -42,8 +44,10 @@ pub(super) struct Watcher {
     pub(super) vacated: HashSet<Key>,
     held: Option<HeldMove>,
     pub(super) gaps: Gaps,
+    pub(super) table: Table,
+    pub(super) mounts: Mounts,
     /// Why all that is watched must be looked up again.
-    anew: Option<&'static str>,
+    pub(super) anew: Option<&'static str>,
 }
 
 /// The first half of a move.
@@ -77,12 +81,16 @@ impl Watcher {
             vacated: HashSet::new(),
             held: None,
             gaps: Gaps::default(),
+            table: Table::open()?,
+            mounts: Mounts::default(),
             anew: None,
         })
     }
 
     /// Works until nobody listens any more.
     pub(super) fn run(mut self) {
+        self.look_at_mounts();
+        self.anew = None;
         self.add_tree(None);
         let mut buffer = Vec::with_capacity(BUFFER_BYTES);
         while !self.subscribers.all_gone() {
@@ -99,15 +107,14 @@ impl Watcher {
                 self.handle(event);
             }
             self.tell_due(idle);
+            self.look_at_mounts();
             self.try_gaps();
             match self.anew.take() {
                 Some(why) => self.start_anew(why),
                 None if self.gaps.are_none() => self.promise_all(),
                 None => {}
             }
-            if idle {
-                self.wait();
-            }
+            self.wait(idle);
         }
     }
 
@@ -147,15 +154,23 @@ impl Watcher {
         }
     }
 
-    fn wait(&self) {
+    /// Waits for something to do; not at all when there may be more events.
+    fn wait(&mut self, idle: bool) {
         let held = self.held.as_ref().map(|held| held.until);
-        let due = [self.pending.due(), self.astray.due(), held].into_iter().flatten().min();
+        let due =
+            [self.pending.due(), self.astray.due(), held, Some(self.table.due)].into_iter().flatten().min();
         let pause = due.map_or(IDLE_TICK, |due| due.saturating_duration_since(Instant::now()).min(IDLE_TICK));
+        let pause = if idle { pause } else { Duration::ZERO };
         let timeout = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
-        // Whatever ends the wait, the loop looks at everything again.
         let [events, ended] =
             [&self.inotify, self.subscribers.ended()].map(|fd| PollFd::new(fd, PollFlags::IN));
-        let _ = poll(&mut [events, ended], Some(&timeout));
+        let table = self.table.fd();
+        let mut polled = [events, ended, PollFd::new(&table, PollFlags::PRI)];
+        // Whatever ends the wait, the loop looks at everything again, but at the table of mounts only when it is time to.
+        let _ = poll(&mut polled, Some(&timeout));
+        if polled[2].revents().intersects(PollFlags::PRI | PollFlags::ERR) {
+            self.table.has_changed();
+        }
     }
 
     pub(super) fn tell(&self, notice: Notice) {
@@ -273,9 +288,10 @@ impl Watcher {
     }
 
     /// An event of a watched directory itself. Its parent's watch tells the same under its name, so it
-    /// matters only for the root, and for the end of a watch.
+    /// matters only for the root, for what is mounted, and for the end of a watch.
     fn handle_dir_itself(&mut self, wd: Wd, flags: ReadFlags) {
-        let is_root = self.dirs.path(wd, None).is_some_and(|path| path.is_root());
+        let path = self.dirs.path(wd, None);
+        let is_root = path.as_ref().is_some_and(VPath::is_root);
         if flags.contains(ReadFlags::IGNORED) {
             let place = self.dirs.place(wd);
             self.dirs.remove(wd);
@@ -286,8 +302,13 @@ impl Watcher {
             self.gaps.lasting = true;
             self.subscribers.promise(Freshness::Direct);
             self.tell(Notice::Unknown { below: VPath::root() });
-        } else if flags.contains(ReadFlags::ATTRIB) && is_root {
-            self.pending.add((wd, Box::default()), Instant::now());
+        } else if flags.contains(ReadFlags::ATTRIB) {
+            let is_mounted = path.is_some_and(|path| self.mounts.below.contains_key(&path));
+            match self.dirs.place(wd) {
+                Some(key) if is_mounted => self.news(key),
+                None if is_root => self.pending.add((wd, Box::default()), Instant::now()),
+                Some(_) | None => {}
+            }
         }
     }
 

@@ -49,6 +49,9 @@ impl Watcher {
             && !self.subscribers.is_over()
         {
             key.iter().for_each(|key| self.gaps.remove(key));
+            if key.as_ref().is_some_and(|key| self.keeps_out(key)) {
+                continue;
+            }
             match self.add_dir(key.as_ref()) {
                 Ok(Added { wd, names }) => {
                     let dirs = names.iter().filter(|found| found.is_dir);
@@ -135,6 +138,10 @@ impl Watcher {
         };
         let id = attributes::id_of(&attributes::look(&dir)?);
         let wd = inotify::add_watch(&self.inotify, ProcPath::of(&dir).bytes(), wanted())?;
+        if key.is_some_and(|(parent, _)| self.dirs.is_within(*parent, wd)) {
+            // Something that shows the directory it is in was mounted a moment ago.
+            return Err(ErrorKind::Loop.into());
+        }
         self.dirs.add(wd, id, key.map(|(parent, name)| (*parent, &**name)));
         let names = list(&dir).inspect_err(|_| self.unwatch(wd))?;
         Ok(Added { wd, names })

@@ -5,6 +5,8 @@ mod disk;
 mod escape;
 mod handles;
 mod mirror;
+mod mounting;
+mod mounts;
 mod ranges;
 mod watch;
 

@@ -1,13 +1,13 @@
 //! Holes, copies and room on real file systems.
 
 use crate::fresh;
+use crate::mounting::{Mount, run};
 use bytes::Bytes;
 use origin_local::{COPY_MAX_BYTES, LocalConfig, LocalVolume};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
 use testkit::ease::{self, cx, fails, p};
 use testkit::{contract, model};
@@ -93,9 +93,10 @@ async fn one_call_copies_so_much_and_the_next_goes_on() {
     fails(foreign.copy_from(&cx(), 0, &source, 0, 5, Copying::Any).await, ErrorKind::Unsupported);
 }
 
-/// A file system in a file, mounted for one test.
+/// A file system in a file.
 struct Loop {
-    dir: TempDir,
+    mount: Mount,
+    _dir: TempDir,
 }
 
 impl Loop {
@@ -105,16 +106,11 @@ impl Loop {
         let (image, at) = (dir.path().join("image"), dir.path().join("at"));
         std::fs::File::create(&image).unwrap().set_len(512 << 20).unwrap();
         std::fs::create_dir(&at).unwrap();
-        let run = |command: &mut Command| match command.output() {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-            Err(why) => Err(why.to_string()),
-        };
         let made = run(Command::new(format!("mkfs.{kind}")).args(options).arg(&image));
         let mounted =
-            made.and_then(|()| run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&at)));
+            made.and_then(|()| Mount::by(Command::new("mount").args(["-o", "loop"]).arg(&image), &at));
         match mounted {
-            Ok(()) => Some(Loop { dir }),
+            Ok(mount) => Some(Loop { mount, _dir: dir }),
             Err(why) => {
                 eprintln!("skipped: no {kind} here: {why}");
                 None
@@ -122,24 +118,8 @@ impl Loop {
         }
     }
 
-    fn at(&self) -> PathBuf {
-        self.dir.path().join("at")
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        // A volume's watching thread lets go of it a moment after the volume is gone.
-        let unmounted =
-            || Command::new("umount").arg(self.at()).status().is_ok_and(|status| status.success());
-        let pause = Duration::from_millis(50);
-        let done = (0..100).any(|_| {
-            unmounted() || {
-                std::thread::sleep(pause);
-                false
-            }
-        });
-        assert!(done, "{} stays mounted", self.at().display());
+    fn at(&self) -> &Path {
+        self.mount.at()
     }
 }
 
@@ -163,7 +143,7 @@ async fn volumes_keep_their_word(base: &Path) {
 
 async fn on(kind: &str, options: &[&str]) {
     let Some(mounted) = Loop::of(kind, options) else { return };
-    let volume = LocalVolume::open(&mounted.at(), LocalConfig::default()).unwrap();
+    let volume = LocalVolume::open(mounted.at(), LocalConfig::default()).unwrap();
     assert!(volume.caps().clones && volume.caps().holes && volume.caps().named, "{:?}", volume.caps());
     ease::put(&*volume, "source", vec![5; 64 << 20]).await;
     let (source, target) = (open(&volume, "source").await, open(&volume, "target").await);
@@ -177,7 +157,7 @@ async fn on(kind: &str, options: &[&str]) {
     let ragged = target.copy_from(&cx(), 1, &source, 0, 10, Copying::Clone).await;
     fails(ragged, ErrorKind::InvalidArgument);
     drop((source, target, volume));
-    volumes_keep_their_word(&mounted.at()).await;
+    volumes_keep_their_word(mounted.at()).await;
 }
 
 #[tokio::test]
@@ -199,7 +179,7 @@ async fn taken(volume: &LocalVolume, name: &str) -> u64 {
 #[ignore = "needs root, a loop device and mkfs.btrfs"]
 async fn a_compressed_file_takes_less_room_on_btrfs() {
     let Some(mounted) = Loop::of("btrfs", &[]) else { return };
-    let volume = LocalVolume::open(&mounted.at(), LocalConfig::default()).unwrap();
+    let volume = LocalVolume::open(mounted.at(), LocalConfig::default()).unwrap();
     assert!(volume.caps().compression);
     let plain = taken(&volume, "plain").await;
     let set = SetAttr { compressed: Some(true), ..SetAttr::default() };

@@ -7,14 +7,14 @@ use std::time::Duration;
 use testkit::{contract, ease};
 use volume::{Freshness, Notice, Volume, Watch};
 
-async fn watching(volume: &LocalVolume) -> Watch {
+pub async fn watching(volume: &LocalVolume) -> Watch {
     let mut watch = volume.watch(&ease::cx()).await.expect("watch");
     promises(&mut watch, Freshness::Notified).await;
     watch
 }
 
 /// Everything that is told until nothing came for a while.
-async fn told(watch: &mut Watch) -> Vec<Notice> {
+pub async fn told(watch: &mut Watch) -> Vec<Notice> {
     let mut notices = Vec::new();
     let patience = COALESCE_AT_MOST * 3;
     while let Ok(Some(notice)) = tokio::time::timeout(patience, watch.notices.recv()).await {
@@ -23,7 +23,7 @@ async fn told(watch: &mut Watch) -> Vec<Notice> {
     notices
 }
 
-fn summary(notices: &[Notice]) -> Vec<String> {
+pub fn summary(notices: &[Notice]) -> Vec<String> {
     let line = |notice: &Notice| match notice {
         Notice::Changed { path, attr: Some(attr) } => format!("{path} {}", attr.size),
         Notice::Changed { path, attr: None } => format!("{path} gone"),
@@ -33,7 +33,7 @@ fn summary(notices: &[Notice]) -> Vec<String> {
     notices.iter().map(line).collect()
 }
 
-fn write(path: &Path, content: &str) {
+pub fn write(path: &Path, content: &str) {
     std::fs::write(path, content).unwrap();
 }
 
@@ -225,7 +225,7 @@ async fn more_directories_than_can_be_watched_take_the_promise_away() {
     assert!(summary(&told(&mut watch).await).contains(&"f 1".to_owned()), "what is watched is still told");
 }
 
-fn chmod(path: &Path, mode: u32) {
+pub fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
@@ -250,7 +250,7 @@ fn of_a_name_that_cannot_be_looked_at_its_directory_is_told() {
     });
 }
 
-async fn promises(watch: &mut Watch, freshness: Freshness) {
+pub async fn promises(watch: &mut Watch, freshness: Freshness) {
     let promised = watch.freshness.wait_for(|f| *f == freshness);
     ease::within(Duration::from_secs(10), &format!("{freshness:?}"), promised)
         .await

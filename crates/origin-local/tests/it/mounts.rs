@@ -1,0 +1,177 @@
+//! What is mounted below the root while it is watched: only what is noticed is promised.
+
+use crate::fresh;
+use crate::mounting::Mount;
+use crate::watch::{chmod, promises, summary, told, watching, write};
+use origin_local::{LocalConfig, LocalVolume};
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use tempfile::TempDir;
+use testkit::ease;
+use volume::{Freshness, Volume, Watch};
+
+/// A volume with a directory `d` in it that is watched, and a file `d/f` and a directory `e`.
+async fn site() -> (TempDir, Arc<LocalVolume>, PathBuf, Watch) {
+    let (dir, volume) = fresh();
+    let at = dir.path().join("d");
+    std::fs::create_dir(&at).unwrap();
+    std::fs::create_dir(dir.path().join("e")).unwrap();
+    write(&at.join("f"), "below");
+    let watch = watching(&volume).await;
+    (dir, volume, at, watch)
+}
+
+/// What is told of a file that somebody else writes.
+async fn tells(watch: &mut Watch, path: &Path) -> bool {
+    told(watch).await;
+    write(path, "by others");
+    let name = path.file_name().unwrap().display();
+    summary(&told(watch).await).iter().any(|line| line.ends_with(&format!("/{name} 9")))
+}
+
+fn now(watch: &Watch) -> Freshness {
+    *watch.freshness.borrow()
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_is_mounted_below_is_watched_and_so_is_what_comes_to_light_again() {
+    let (_dir, _volume, at, mut watch) = site().await;
+    let mount = Mount::new(&["-t", "tmpfs", "none"], &at);
+    assert!(summary(&told(&mut watch).await).contains(&"/ unknown".to_owned()));
+    assert!(tells(&mut watch, &at.join("mounted")).await);
+    assert_eq!(now(&watch), Freshness::Notified);
+    chmod(&at, 0o700);
+    assert!(summary(&told(&mut watch).await)[0].starts_with("d "), "of its own attributes, too");
+    drop(mount);
+    assert!(tells(&mut watch, &at.join("f")).await);
+    assert_eq!(now(&watch), Freshness::Notified);
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn where_not_all_is_noticed_nothing_is_promised_while_it_is_mounted() {
+    let (dir, _volume, at, mut watch) = site().await;
+    let mount = Mount::new(&["-t", "mqueue", "none"], &at);
+    promises(&mut watch, Freshness::Direct).await;
+    assert!(summary(&told(&mut watch).await).contains(&"d unknown".to_owned()));
+    assert!(tells(&mut watch, &dir.path().join("e/beside")).await, "what is noticed is told all the same");
+    let late = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+    let mut late = late.watch(&ease::cx()).await.unwrap();
+    assert!(tells(&mut late, &dir.path().join("e/beside")).await);
+    assert_eq!((now(&watch), now(&late)), (Freshness::Direct, Freshness::Direct));
+    drop(mount);
+    promises(&mut watch, Freshness::Notified).await;
+    assert!(tells(&mut watch, &at.join("f")).await);
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_root_where_not_all_is_noticed_promises_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mount = Mount::new(&["-t", "mqueue", "none"], dir.path());
+    let volume = LocalVolume::open(mount.at(), LocalConfig::default()).unwrap();
+    let mut watch = volume.watch(&ease::cx()).await.unwrap();
+    // All that is found in the beginning has been told by then.
+    assert_eq!(summary(&told(&mut watch).await), [""; 0]);
+    write(&mount.at().join("q"), "");
+    assert!(!told(&mut watch).await.is_empty());
+    assert_eq!(now(&watch), Freshness::Direct);
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_file_system_that_does_not_answer_holds_up_nothing() {
+    let (dir, _volume, at, mut watch) = site().await;
+    // Nobody serves it: whoever touches it waits.
+    let device = match File::options().read(true).write(true).open("/dev/fuse") {
+        Ok(device) => device,
+        Err(why) => return eprintln!("skipped: no FUSE here: {why}"),
+    };
+    let stdin = Stdio::from(device.try_clone().unwrap());
+    let words = ["-i", "-t", "fuse", "none", "-o", "fd=0,rootmode=40000,user_id=0,group_id=0"];
+    let mount = match Mount::by(Command::new("mount").stdin(stdin).args(words), &at) {
+        Ok(mount) => mount,
+        Err(why) => return eprintln!("skipped: no FUSE here: {why}"),
+    };
+    // In this order, also when the test fails: `umount` would wait as well.
+    let silent = (device, mount);
+    promises(&mut watch, Freshness::Direct).await;
+    assert!(tells(&mut watch, &dir.path().join("e/beside")).await);
+    let late = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+    let mut late = late.watch(&ease::cx()).await.unwrap();
+    assert!(tells(&mut late, &dir.path().join("e/beside")).await, "nor one who begins now");
+    drop(silent);
+    promises(&mut watch, Freshness::Notified).await;
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_mounts_when_it_is_touched_is_not_touched() {
+    let (dir, _volume, at, mut watch) = site().await;
+    let (requests, pipe) = std::io::pipe().unwrap();
+    // Of another process group than ours, so that a touch of ours would be a request.
+    let mut daemon = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+    let options = format!("fd=0,pgrp={},minproto=5,maxproto=5,direct", daemon.id());
+    let words = ["-i", "-t", "autofs", "none", "-o", &options];
+    let mounted = Mount::by(Command::new("mount").stdin(Stdio::from(pipe)).args(words), &at);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let mount = match mounted {
+        Ok(mount) => mount,
+        Err(why) => return eprintln!("skipped: no autofs here: {why}"),
+    };
+    // In this order, also when the test fails: `umount` would ask, too.
+    let silent = (requests, mount);
+    promises(&mut watch, Freshness::Direct).await;
+    let late = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+    let mut late = late.watch(&ease::cx()).await.unwrap();
+    for watch in [&mut watch, &mut late] {
+        assert!(tells(watch, &dir.path().join("e/beside")).await);
+    }
+    assert_eq!(rustix::io::ioctl_fionread(&silent.0).unwrap(), 0, "nobody was asked to mount anything");
+    drop(silent);
+    promises(&mut watch, Freshness::Notified).await;
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_directory_seen_at_two_places_takes_the_promise_away() {
+    let (dir, _volume, at, mut watch) = site().await;
+    for source in [at.as_path(), dir.path()] {
+        let other = dir.path().join("e");
+        let mount = Mount::new(&["--bind", source.to_str().unwrap()], &other);
+        promises(&mut watch, Freshness::Direct).await;
+        assert!(tells(&mut watch, &at.join("f")).await);
+        drop(mount);
+        promises(&mut watch, Freshness::Notified).await;
+        assert!(tells(&mut watch, &at.join("f")).await && tells(&mut watch, &other.join("f")).await);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_mounted_file_takes_the_promise_away() {
+    let (dir, _volume, at, mut watch) = site().await;
+    let source = tempfile::NamedTempFile::new_in(dir.path().parent().unwrap()).unwrap();
+    let mount = Mount::new(&["--bind", source.path().to_str().unwrap()], &at.join("f"));
+    promises(&mut watch, Freshness::Direct).await;
+    drop(mount);
+    promises(&mut watch, Freshness::Notified).await;
+    assert!(tells(&mut watch, &at.join("f")).await);
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_nobody_can_write_to_takes_nothing_away_and_is_told() {
+    let (_dir, _volume, at, mut watch) = site().await;
+    let mount = Mount::new(&["-t", "tmpfs", "-o", "ro", "none"], &at);
+    assert_eq!(summary(&told(&mut watch).await), ["d unknown"]);
+    drop(mount);
+    let lines = summary(&told(&mut watch).await);
+    assert!(lines[0] == "d unknown" && !watch.freshness.has_changed().unwrap(), "{lines:?}");
+    assert!(tells(&mut watch, &at.join("f")).await);
+}
