@@ -79,6 +79,8 @@ struct Table {
     /// How many a user has, by folded name.
     of_users: HashMap<String, usize>,
     last_stay: u64,
+    /// The server ends: nothing comes in any more.
+    closed: bool,
 }
 
 impl Table {
@@ -177,7 +179,13 @@ impl Kept {
     /// Keeps an open that came back after a start.
     pub(crate) fn put(&self, id: u64, kept: KeptOpen) {
         let time = kept.durability.timeout;
-        let (stay, over) = self.table.lock().insert(id, kept);
+        let mut table = self.table.lock();
+        if table.closed {
+            tokio::spawn(async move { open::leave_file(&kept.file).await });
+            return;
+        }
+        let (stay, over) = table.insert(id, kept);
+        drop(table);
         self.end_in_time(id, stay, over, time);
     }
 
@@ -278,7 +286,7 @@ impl Kept {
 
     /// Closes all, many at a time: the server ends. What is persistent leaves its name in peace, and its record.
     pub(crate) async fn close_all(&self) {
-        let all = std::mem::take(&mut *self.table.lock());
+        let all = std::mem::replace(&mut *self.table.lock(), Table { closed: true, ..Table::default() });
         let close = async |Stay { open, .. }: Stay| match open.durability.persistent {
             true => open::leave_file(&open.file).await,
             false => open::close_file(&open.file).await,

@@ -27,7 +27,7 @@ use smb_wire::create::LeaseKey;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use volume::{Cx, ErrorKind, Priority};
+use volume::{Cx, ErrorKind, Priority, VPath};
 
 pub(super) async fn restore(state: &State, records: &OpenRecords, share: &Share, restoration: &Restoration) {
     let begun = Instant::now();
@@ -142,7 +142,7 @@ async fn restore_one(
         Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
     record.former.request.owner = share.vfs.new_owner();
     record.former.request.account = Some(folded_user(&record.user).into());
-    let open = reopen(records, share, &record).await?;
+    let open = reopen(records, share, &record).await?.stays();
     let request = &record.former.request;
     let lease = request.lease.map(|lease| SharedLease {
         part: state.leases.come_back(lease.id, &share.vfs, &record.user),
@@ -166,13 +166,12 @@ async fn restore_one(
 
 /// Opens what an open was of. Another share may have renamed that since the record was read, when nobody could tell the
 /// open: then it is tried again where it is by now.
-async fn reopen(records: &OpenRecords, share: &Share, record: &Record) -> vfs::Result<Arc<vfs::Open>> {
+async fn reopen(records: &OpenRecords, share: &Share, record: &Record) -> vfs::Result<Returning> {
     let cx = Cx::system(Priority::Interactive).within(limits::RESTORE_ONE_PATIENCE);
     let path = &record.former.request.path;
-    let restored = share.vfs.restore(&cx, &record.former).await;
+    let restored = share.vfs.restore(&cx, &record.former).await.map(|open| Returning(Some(open)));
     // Renamed after it was back it has followed.
-    let follows = |open: &Arc<vfs::Open>| open.path().is_ok_and(|at| at != *path);
-    if restored.as_ref().is_ok_and(follows) {
+    if restored.as_ref().is_ok_and(|returning| returning.is_elsewhere_than(path)) {
         return restored;
     }
     match records.path(record.id).await {
@@ -180,8 +179,64 @@ async fn reopen(records: &OpenRecords, share: &Share, record: &Record) -> vfs::R
         Ok(_) => {}
         Err(error) => tracing::error!(share = share.name, %error, "where a persistent open is"),
     }
-    if let Ok(open) = restored {
-        open.leave(&cx).await?;
+    if let Ok(returning) = restored {
+        returning.stays().leave(&cx).await?;
     }
     Err(vfs::Error::SharingViolation)
+}
+
+/// An open that is back, and that nothing keeps yet. Dropped so, as where the server stops meanwhile, it leaves its name
+/// in peace: it is to come back at the next start.
+struct Returning(Option<Arc<vfs::Open>>);
+
+impl Returning {
+    fn is_elsewhere_than(&self, path: &VPath) -> bool {
+        self.0.as_ref().is_some_and(|open| open.path().is_ok_and(|at| at != *path))
+    }
+
+    fn stays(mut self) -> Arc<vfs::Open> {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take() {
+            tokio::spawn(async move { open.leave(&Cx::system(Priority::Interactive)).await });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use testkit::MemVolume;
+    use testkit::ease;
+    use vfs::{Access, OpenRequest, Vfs, VfsConfig};
+    use volume::Volume;
+
+    #[tokio::test]
+    async fn one_that_nothing_keeps_yet_leaves_its_name_in_peace() {
+        let (mem, path) = (MemVolume::new(), ease::p("file"));
+        ease::put(&*mem, "file", "content").await;
+        let vfs = Vfs::new(mem.clone(), VfsConfig::default());
+        for (is_back, stays) in [(true, true), (false, false)] {
+            let mut request = OpenRequest::new(path.clone(), Access::DELETE, vfs.new_owner());
+            request.delete_on_close = true;
+            let open = vfs.open(&ease::cx(), request).await.unwrap().open;
+            match is_back {
+                true => drop(Returning(Some(open))),
+                false => drop(open),
+            }
+            let closed = async {
+                while vfs.opens().opens > 0 || mem.stat(&ease::cx(), &path).await.is_ok() != stays {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            ease::within(Duration::from_secs(10), "the end of the open", closed).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(mem.stat(&ease::cx(), &path).await.is_ok(), stays);
+        }
+    }
 }
