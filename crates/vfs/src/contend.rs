@@ -144,6 +144,17 @@ impl Registry {
         wait.map(|_| slot.node.clone())
     }
 
+    /// A file was emptied for an open, which has had what stood against that broken before: again, for who came in
+    /// meanwhile.
+    pub(crate) fn contend_emptied(&mut self, file: FileId, by: OpenId, told: &mut Vec<Told>) {
+        let own = self.record(file, by).map(Record::holder);
+        if let (Some(own), Some(slot)) = (own, self.slots.get_mut(&file)) {
+            // Nobody waits: it has happened.
+            let _until = slot.caching.contend_newer(own, Contest::Empty, Instant::now(), told);
+            slot.note_caching();
+        }
+    }
+
     /// Somebody may have changed a file at the origin while we did.
     pub(crate) fn doubt(&mut self, file: FileId, told: &mut Vec<Told>) {
         let Some(slot) = self.slots.get_mut(&file) else { return };

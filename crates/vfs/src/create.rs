@@ -176,6 +176,7 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
     };
     let mut attr = opened.attr;
     if empties {
+        place.has_emptied();
         core.echoes.lock().outcome(&place.path, &attr);
         let dos = request.dos | DosAttributes::ARCHIVE;
         if core.caps.dos_attributes && attr.dos - DosAttributes::COMPRESSED != dos {
@@ -370,6 +371,13 @@ impl Place {
             }),
             Admission::Wait(file, node) => Taken::Wait(Breaking::new(core, node, file)),
         })
+    }
+
+    /// The file was emptied for this open: who has found it by another name meanwhile, and may have read what was
+    /// there, is told.
+    fn has_emptied(&self) {
+        self.node.content.lock().changes();
+        self.core.decide(|registry, told| registry.contend_emptied(self.file, self.id, told));
     }
 
     pub(crate) fn opened(
