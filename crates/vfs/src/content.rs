@@ -99,6 +99,10 @@ impl Core {
     /// A change of ours that is none of content has led to this state; `dated` where it has set the write time. What
     /// others have changed besides is told.
     pub(crate) fn meets(&self, path: &VPath, attr: &Attr, dated: bool) {
+        if attr.is_dir() {
+            // The same of what it passes on, which nothing in its state tells.
+            return self.descriptors.lock().forget_below(path);
+        }
         let node = self.registry.lock().node(attr.id);
         if let Some(node) = node {
             self.meets_in(&node, path, attr, dated);

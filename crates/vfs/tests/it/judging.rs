@@ -9,7 +9,7 @@ use vfs::{
     Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, Newborn, OpenRequest,
     RenameHow, Rights, Vfs, VfsConfig, Want,
 };
-use volume::{Attr, Carries, Change, ErrorKind, Kind, Named, Volume};
+use volume::{Attr, Carries, Change, DosAttributes, ErrorKind, Kind, Named, SetAttr, Volume};
 
 const REPLACE: RenameHow = RenameHow { replace: true, posix: false };
 
@@ -227,6 +227,23 @@ async fn nobody_is_asked_twice() {
         "each open looks at its own name: {:?}",
         site.mem.counts()
     );
+}
+
+/// Its notice is the same as that of what we did.
+#[tokio::test]
+async fn what_others_make_a_directory_pass_on_just_before_a_change_of_ours_counts() {
+    let site = watched().await;
+    mkdir(&*site.mem, "dir").await;
+    give(&*site.mem, "dir", descriptor(Access::all(), Some(READ))).await;
+    put(&*site.mem, "dir/file", "content").await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(site.judged("dir/file", READ).await, "Ok");
+    let dir = site.open("dir", Access::WRITE_ATTRIBUTES).await;
+    site.mem.mute(true);
+    give(&*site.mem.other(), "dir", descriptor(Access::all(), Some(LOOK))).await;
+    let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    dir.set_attr(&cx(), &hidden).await.unwrap();
+    assert_eq!(site.judged("dir/file", READ).await, "AccessDenied");
 }
 
 impl Site {
