@@ -142,6 +142,18 @@ impl Echoes {
         gone.push_back((self.changes, now));
     }
 
+    /// What was to be told at and below a path was told by this: removals of ours explain none of others any more.
+    pub(crate) fn unknown(&mut self, below: &VPath) {
+        let below = key(below);
+        let is_below = |key: &str| {
+            let rest = key.strip_prefix(&*below);
+            below.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let told: Vec<String> =
+            self.gone.iter().map(|(key, _)| key).filter(|key| is_below(key)).cloned().collect();
+        told.iter().for_each(|key| drop(self.gone.pop(key)));
+    }
+
     /// Whether a notice about this name tells nothing new.
     pub(crate) fn is_ours(&mut self, path: &VPath, attr: Option<&Attr>, now: Instant) -> bool {
         let key = key(path);
@@ -228,6 +240,18 @@ mod tests {
             !echoes.is_ours(&path, None, later),
             "the removal before was never told: this is somebody else's"
         );
+    }
+
+    #[test]
+    fn a_removal_that_was_told_as_unknown_explains_nothing_any_more() {
+        let (mut echoes, now) = (Echoes::new(), Instant::now());
+        let paths = ["dir/a", "DIR/b", "dirt", "dir"].map(|path| VPath::parse(path).unwrap());
+        paths.iter().for_each(|path| echoes.gone(path, now));
+        echoes.unknown(&VPath::parse("dir").unwrap());
+        assert_eq!(paths.each_ref().map(|path| echoes.is_ours(path, None, now)), [false, false, true, false]);
+        paths.iter().for_each(|path| echoes.gone(path, now));
+        echoes.unknown(&VPath::root());
+        assert!(paths.iter().all(|path| !echoes.is_ours(path, None, now)));
     }
 
     #[test]

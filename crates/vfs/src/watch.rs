@@ -80,6 +80,7 @@ async fn follow(core: &Weak<Core>, mut watch: Watch) {
 
 impl Core {
     fn unknown(&self, below: &VPath) {
+        self.echoes.lock().unknown(below);
         self.forget_below(below);
         self.break_below(below);
     }

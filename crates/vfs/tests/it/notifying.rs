@@ -152,6 +152,30 @@ async fn a_removal_of_ours_that_is_never_told_hides_none_of_others() {
 }
 
 #[tokio::test]
+async fn a_removal_of_ours_that_is_unknown_instead_hides_none_of_others() {
+    let site = watched().await;
+    let watcher = watch(&site, "", Filter::FILE_NAME, true).await;
+    let file = site.create("file").await;
+    file.set_delete_on_close(&cx(), true).await.unwrap();
+    site.mem.mute(true);
+    file.close(&cx()).await.unwrap();
+    site.mem.mute(false);
+    assert_eq!(told(&watcher).await, ["Added file", "Removed file"]);
+    site.mem.lose_events(p(""));
+    let theirs = async {
+        assert_eq!(told(&watcher).await, ["overflow"]);
+        let other = site.mem.other();
+        put(&*other, "file", "theirs").await;
+        testkit::ease::remove(&*other, "file").await;
+        let mut all = Vec::new();
+        while all.last().is_none_or(|last| last != "Removed file") {
+            all.extend(told(&watcher).await);
+        }
+    };
+    within(Duration::from_secs(10), "the removal of others", theirs).await;
+}
+
+#[tokio::test]
 async fn a_further_name_of_a_file_that_is_written_here_is_told() {
     for replaced in [false, true] {
         let site = watched().await;
