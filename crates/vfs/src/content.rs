@@ -97,8 +97,14 @@ impl Core {
     }
 
     /// A change of ours that is none of content has led to this state; `dated` where it has set the write time. What
-    /// others have changed besides is told.
+    /// others have changed besides is told. Nothing in the state tells of streams.
     pub(crate) fn meets(&self, path: &VPath, attr: &Attr, dated: bool) {
+        self.meets_beside_streams(path, attr, dated);
+        self.decide(|registry, told| registry.contend_foreign_streams(attr.id, told));
+    }
+
+    /// The same, where the change was one of a stream.
+    pub(crate) fn meets_beside_streams(&self, path: &VPath, attr: &Attr, dated: bool) {
         if attr.is_dir() {
             // The same of what it passes on, which nothing in its state tells.
             return self.descriptors.lock().forget_below(path);

@@ -194,7 +194,7 @@ impl Core {
     ) {
         self.listing_changes(path, by);
         self.echoes.lock().outcome(path, attr);
-        self.meets(path, attr, false);
+        self.meets_beside_streams(path, attr, false);
         self.hub.stream_event(action, what, path, stream);
     }
 

@@ -4,7 +4,8 @@ use crate::caching::watched;
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, ask, site};
 use bytes::Bytes;
 use std::sync::Arc;
-use testkit::ease::{cx, p};
+use std::time::Duration;
+use testkit::ease::{cx, p, within};
 use vfs::{
     Access, Action, Caching, Disposition, Filter, Lease, LeaseId, NotifyAction, NotifyBatch, Open,
     OpenRequest, Opened, Range, RenameHow, Result, Share, Tried, Want,
@@ -327,19 +328,28 @@ async fn a_directory_above_takes_streams_along() {
 
 #[tokio::test]
 async fn what_others_write_into_an_open_stream_is_seen_and_breaks_caches() {
-    let site = watched().await;
-    site.stream("file", "s").await.close(&cx()).await.unwrap();
-    let cached = |r: &mut OpenRequest| r.caching = Caching::all();
-    let opened = site.try_stream("file", "s", READ, cached).await.unwrap();
-    assert_eq!(opened.granted.caching, Caching::all());
-    let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    opened.open.listen(Arc::new(move |what| told.send(what).unwrap()));
-    let value = Some(Bytes::from_static(b"foreign"));
-    let change = Change::SetNamed { path: p("file"), name: Named::stream("s"), value, expect: None };
-    site.mem.apply(&cx(), &change).await.unwrap();
-    assert!(hears.recv().await.is_some());
-    opened.open.acknowledge(Caching::empty()).unwrap();
-    assert_eq!(content(&opened.open).await, "foreign");
+    for met in [false, true] {
+        let site = watched().await;
+        site.stream("file", "s").await.close(&cx()).await.unwrap();
+        let cached = |r: &mut OpenRequest| r.caching = Caching::all();
+        let opened = site.try_stream("file", "s", READ, cached).await.unwrap();
+        assert_eq!(opened.granted.caching, Caching::all());
+        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        opened.open.listen(Arc::new(move |what| told.send(what).unwrap()));
+        // As if the notice were the one of a change of ours that has met it.
+        site.mem.mute(met);
+        let value = Some(Bytes::from_static(b"foreign"));
+        let change = Change::SetNamed { path: p("file"), name: Named::stream("s"), value, expect: None };
+        site.mem.apply(&cx(), &change).await.unwrap();
+        if met {
+            let file = site.open("file", Access::WRITE_ATTRIBUTES).await;
+            let set = SetAttr { atime: Some(Time(1)), ..SetAttr::default() };
+            file.set_attr(&cx(), &set).await.unwrap();
+        }
+        within(Duration::from_secs(10), "the break", hears.recv()).await.unwrap();
+        opened.open.acknowledge(Caching::empty()).unwrap();
+        assert_eq!(content(&opened.open).await, "foreign");
+    }
 }
 
 #[tokio::test]
