@@ -12,7 +12,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicU64, Ordering};
-use volume::{Attr, Change, ErrorKind, FileId, Kind, SetAttr, Time, VPath};
+use volume::{Attr, Change, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Time, VPath};
 
 /// Begins the name that a link has for a moment before it replaces another file. One that stays behind
 /// after a power cut may be removed by hand.
@@ -28,11 +28,7 @@ impl Disk {
             Change::MakeDir { path, mode, dos } => {
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
                 mkdirat(&place.dir, &*place.name, Mode::from_bits_truncate(mode & PERMISSIONS))?;
-                if self.keeps.extras && !dos.is_empty() {
-                    let made = handle_at(&place)?;
-                    self.set(&made, &SetAttr { dos: Some(*dos), ..SetAttr::default() })?;
-                }
-                self.named(&place).map(Some)
+                self.endow_dir(&place, *dos).map(Some).inspect_err(|_| take_back_dir(&place))
             }
             Change::Remove { path, dir, expect } => self.remove(path, *dir, *expect).map(|()| None),
             Change::Rename { from, to, replace, expect } => {
@@ -68,6 +64,14 @@ impl Disk {
                 self.set_carried(path, name, value.as_ref(), *expect).map(Some)
             }
         }
+    }
+
+    /// All that a new directory has beside its name.
+    fn endow_dir(&self, place: &Place<'_>, dos: DosAttributes) -> Outcome<Attr> {
+        if self.keeps.extras && !dos.is_empty() {
+            self.set(&handle_at(place)?, &SetAttr { dos: Some(dos), ..SetAttr::default() })?;
+        }
+        self.named(place)
     }
 
     /// Sets everything but the size, one change of extras at a time.
@@ -168,6 +172,30 @@ fn handle_at(place: &Place<'_>) -> Result<OwnedFd, Errno> {
 /// Brings the names in a directory to the medium; `dir` may be a mere handle.
 pub(crate) fn sync_dir(dir: &OwnedFd) -> Outcome<()> {
     Ok(fsync(reopen(dir, OFlags::RDONLY | OFlags::DIRECTORY)?)?)
+}
+
+/// Removes a new file that could not be finished: who made it hears of a failure, and may try again.
+pub(crate) fn take_back(place: &Place<'_>, file: &OwnedFd) {
+    let remove = || {
+        let there = attributes::look_at(&place.dir, &place.name)?;
+        match attributes::id_of(&there) == attributes::id_of(&attributes::look(file)?) {
+            true => unlinkat(&place.dir, &*place.name, AtFlags::empty()),
+            false => Ok(()),
+        }
+    };
+    taken_back(place, remove());
+}
+
+/// The same of a new directory, as long as it is empty.
+fn take_back_dir(place: &Place<'_>) {
+    taken_back(place, unlinkat(&place.dir, &*place.name, AtFlags::REMOVEDIR));
+}
+
+fn taken_back(place: &Place<'_>, done: Result<(), Errno>) {
+    if let Err(errno) = done {
+        let name = name::from_disk(&place.name);
+        tracing::warn!(%name, %errno, "what could not be finished when it was made stays behind");
+    }
 }
 
 pub(crate) fn resize(file: &OwnedFd, size: u64) -> Outcome<()> {

@@ -1,9 +1,10 @@
 //! [`LocalVolume`]: the calls, and what runs where.
 
 use crate::attributes::{self, Keeps};
-use crate::beneath::{Patience, Root, reopen};
+use crate::beneath::{Patience, Place, Root, reopen};
 use crate::brisk::Brisk;
 use crate::carried;
+use crate::changes::{sync_dir, take_back};
 use crate::compression;
 use crate::config::LocalConfig;
 use crate::error::{Failure, Outcome};
@@ -22,8 +23,9 @@ use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
 use volume::{
-    Access, Applied, Attr, Caps, Change, Create, Cx, Error, ErrorKind, FileId, Kind, ListHow, Listing, Named,
-    NamedEntry, Namespace, OpenHow, Opened, Result, SetAttr, Space, Ticket, VPath, Volume, Watch,
+    Access, Applied, Attr, Caps, Change, Create, Cx, DosAttributes, Error, ErrorKind, FileId, Kind, ListHow,
+    Listing, Named, NamedEntry, Namespace, OpenHow, Opened, Result, SetAttr, Space, Ticket, VPath, Volume,
+    Watch,
 };
 
 /// Largest single request, bytes.
@@ -207,14 +209,19 @@ impl Disk {
         let flags = flags(how.access) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_bits_truncate(how.mode & attributes::PERMISSIONS);
         let fd = openat(&place.dir, &*place.name, flags, mode)?;
-        if self.keeps.extras && !how.dos.is_empty() {
-            self.set(&fd, &SetAttr { dos: Some(how.dos), ..SetAttr::default() })?;
+        let attr = self.endow(&fd, &place, how.dos).inspect_err(|_| take_back(&place, &fd))?;
+        Ok(Found { fd, attr, created_in: Some(place.dir) })
+    }
+
+    /// All that a new file has beside its name.
+    fn endow(&self, fd: &OwnedFd, place: &Place<'_>, dos: DosAttributes) -> Outcome<Attr> {
+        if self.keeps.extras && !dos.is_empty() {
+            self.set(fd, &SetAttr { dos: Some(dos), ..SetAttr::default() })?;
         }
         if self.config.sync_changes {
-            crate::changes::sync_dir(&place.dir)?;
+            sync_dir(&place.dir)?;
         }
-        let attr = attributes::attr_of(&fd, self.keeps)?;
-        Ok(Found { fd, attr, created_in: Some(place.dir) })
+        attributes::attr_of(fd, self.keeps)
     }
 
     fn reopen(&self, path: &VPath, stamp: Stamp, access: Access) -> Outcome<Found> {

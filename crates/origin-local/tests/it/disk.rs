@@ -1,3 +1,4 @@
+use crate::mounting::Mount;
 use crate::{fresh, fresh_with};
 use bytes::Bytes;
 use origin_local::{LocalConfig, LocalVolume};
@@ -6,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
+use testkit::ease::{cx, fails, p};
 use testkit::{contract, ease, model};
 use volume::{
     Change, Create, DosAttributes, ErrorKind, Kind, ListHow, OpenHow, SetAttr, SyncKind, Time, Volume,
@@ -212,4 +214,22 @@ async fn only_directories_are_served() {
     let config = LocalConfig::default;
     ease::fails(LocalVolume::open(&dir.path().join("f"), config()), ErrorKind::NotADirectory);
     ease::fails(LocalVolume::open(&dir.path().join("none"), config()), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_cannot_be_finished_when_it_is_made_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    // Room for the root and one more, and none for an extended attribute of it.
+    let mount = Mount::new(&["-t", "tmpfs", "-o", "nr_inodes=2", "none"], dir.path());
+    let volume = LocalVolume::open(mount.at(), LocalConfig::default()).unwrap();
+    if !volume.caps().dos_attributes {
+        return eprintln!("skipped: tmpfs has no extended attributes of users here");
+    }
+    let dos = DosAttributes::HIDDEN;
+    let how = OpenHow { dos, ..OpenHow::create(Create::New) };
+    fails(volume.open(&cx(), &p("f"), how).await, ErrorKind::NoSpace);
+    let change = Change::MakeDir { path: p("d"), mode: 0o700, dos };
+    fails(volume.apply(&cx(), &change).await, ErrorKind::NoSpace);
+    assert_eq!(std::fs::read_dir(mount.at()).unwrap().count(), 0);
 }
