@@ -250,13 +250,19 @@ async fn make(
     core.echoes.lock().outcome(&path, &attr);
     let attr = core.endow(&cx, &path, attr, newborn).await?;
     core.made(&path, &attr, request.parent_lease);
-    match Place::take(&core, &request, path, &attr, request.access, Coming::Opens)? {
-        Taken::Place(place) => {
+    match Place::take(&core, &request, path.clone(), &attr, request.access, Coming::Opens) {
+        Ok(Taken::Place(place)) => {
             let opened = place.opened(&request, file, Action::Created, attr, None);
             Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
         }
         // Somebody opened it by another name, as quick as it was made.
-        Taken::Wait(_) => Err(Error::SharingViolation),
+        Ok(Taken::Wait(_)) => Err(Error::SharingViolation),
+        Err(error) => {
+            if core.unmake(&cx, &path, &attr).await {
+                core.gone(&path, attr.is_dir(), request.parent_lease);
+            }
+            Err(error)
+        }
     }
 }
 

@@ -274,12 +274,21 @@ impl Core {
         match self.volume.apply(cx, &set).await {
             Ok(applied) => Ok(applied.attr.unwrap_or(attr)),
             Err(error) => {
-                let remove = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect };
-                if let Err(error) = self.volume.apply(cx, &remove).await {
-                    tracing::warn!(%path, %error, "what could not be given its descriptor stays without");
-                }
+                self.unmake(cx, &path, &attr).await;
                 Err(error.into())
             }
         }
+    }
+
+    /// Removes what was just made, and is of no use to who made it; whether it is gone. What somebody else has opened by
+    /// another name meanwhile stays.
+    pub(crate) async fn unmake(&self, cx: &Cx, path: &VPath, attr: &Attr) -> bool {
+        if self.registry.lock().is_open(attr.id) {
+            return false;
+        }
+        let remove = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect: Some(attr.id) };
+        let done = self.volume.apply(cx, &remove).await;
+        done.inspect_err(|error| tracing::warn!(%path, %error, "what could not be finished stays behind"))
+            .is_ok()
     }
 }

@@ -1,7 +1,7 @@
 //! Leases on directories: whoever caches a listing hears when it changes, whatever else is or was open under that name.
 
 use crate::caching::{Holder, hold, watched};
-use crate::tools::{DELETE, READ, Site};
+use crate::tools::{DELETE, LOOK, READ, Site, word};
 use std::time::Duration;
 use testkit::ease::{cx, mkdir, p, put, rmdir};
 use vfs::{Caching, Disposition, Lease, LeaseId, OpenRequest, RenameHow, Want};
@@ -81,4 +81,19 @@ async fn a_lease_moves_with_its_directory() {
     assert!(dir.told().is_empty());
     site.create("moved/new").await;
     assert_eq!(dir.told(), [(Caching::empty(), false)]);
+}
+
+#[tokio::test]
+async fn what_is_made_under_the_lease_of_another_file_does_not_stay() {
+    let site = watched().await;
+    site.create("a").await.close(&cx()).await.unwrap();
+    let _held = site.try_open("a", READ, leased(7, Want::File)).await.unwrap();
+    for want in [Want::File, Want::Dir] {
+        let made = site.try_open("b", READ, |request| {
+            leased(7, want)(request);
+            request.disposition = Disposition::Create;
+        });
+        assert_eq!(word(made.await), "InvalidArgument(\"the lease is of another file\")");
+        assert_eq!(word(site.try_open("b", LOOK, |_| {}).await), "NotFound", "{want:?}");
+    }
 }
