@@ -262,6 +262,10 @@ pub(crate) fn path_now(root: &OwnedFd, file: &OwnedFd) -> Option<VPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{LocalConfig, LocalVolume};
+    use std::sync::mpsc;
+    use std::time::Duration;
+    use volume::{Create, Cx, OpenHow, Priority, Volume};
 
     #[test]
     fn links_that_could_lead_out() {
@@ -278,5 +282,37 @@ mod tests {
         {
             check(path, target, true);
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_on_the_spot_for_who_sets_extras() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+        if !volume.caps().dos_attributes {
+            return eprintln!("skipped: {} keeps no extras", dir.path().display());
+        }
+        let (disk, (held, is_held)) = (volume.disk.clone(), mpsc::channel());
+        let (done, is_done) = mpsc::channel();
+        let slow = std::thread::spawn(move || {
+            let _held = disk.setting_extras.lock();
+            held.send(()).unwrap();
+            // No longer, so that the test ends also when somebody waits for this.
+            let _ = is_done.recv_timeout(Duration::from_secs(5));
+        });
+        is_held.recv().unwrap();
+        let cx = Cx::system(Priority::Interactive);
+        let (file, below) = (VPath::parse("f").unwrap(), VPath::parse("d").unwrap());
+        let how = OpenHow { dos: DosAttributes::HIDDEN, ..OpenHow::create(Create::New) };
+        let change = Change::MakeDir { path: below, mode: 0o700, dos: DosAttributes::HIDDEN };
+        let (open, make) = (volume.open(&cx, &file, how), volume.apply(&cx, &change));
+        let work = async { tokio::join!(open, make) };
+        tokio::pin!(work);
+        let waits =
+            std::future::poll_fn(|context| std::task::Poll::Ready(work.as_mut().poll(context).is_pending()));
+        assert!(waits.await, "it waits, and its thread does not");
+        done.send(()).unwrap();
+        let (opened, made) = work.await;
+        assert!(opened.unwrap().created && made.is_ok());
+        slow.join().unwrap();
     }
 }

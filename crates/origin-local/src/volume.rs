@@ -16,7 +16,7 @@ use crate::ranges::Abilities;
 use crate::watching::Watching;
 use async_trait::async_trait;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, ftruncate, openat, readlinkat};
 use rustix::io::Errno;
@@ -50,8 +50,9 @@ pub(crate) struct Disk {
     pub(crate) config: LocalConfig,
     pub(crate) keeps: Keeps,
     pub(crate) abilities: Abilities,
-    /// Held while an extended attribute is read, changed and written.
-    pub(crate) setting_extras: Mutex<()>,
+    /// Held while an extended attribute is read, changed and written; by who works on the spot before that, see
+    /// [`Disk::on_the_spot`].
+    pub(crate) setting_extras: ReentrantMutex<()>,
     pub(crate) pool: Pool,
     pub(crate) brisk: Brisk,
 }
@@ -110,7 +111,7 @@ impl LocalVolume {
             config,
             keeps,
             abilities,
-            setting_extras: Mutex::new(()),
+            setting_extras: ReentrantMutex::new(()),
             pool: Pool::new(),
             brisk: Brisk::default(),
         });
@@ -266,6 +267,16 @@ impl Disk {
         }
     }
 
+    /// Does `work` on the spot, or not at all; neither where it sets `extras` and would wait for somebody else who does,
+    /// however slow the disk is for that one.
+    fn on_the_spot<T>(&self, extras: bool, work: impl FnOnce(&Disk) -> T) -> Option<T> {
+        let _one_at_a_time = match extras && self.keeps.extras {
+            true => Some(self.setting_extras.try_lock()?),
+            false => None,
+        };
+        self.brisk.attempt(|| work(self))
+    }
+
     fn read_link(&self, path: &VPath) -> Outcome<String> {
         let handle = self.root.handle(path, Patience::Disk)?;
         match attributes::kind(&handle)? {
@@ -334,7 +345,8 @@ impl Volume for LocalVolume {
         if how.create != Create::Never
             && !how.truncate
             && !self.disk.config.sync_changes
-            && let Some(found) = self.disk.brisk.attempt(|| self.disk.open(path, &how, Patience::Disk))
+            && let Some(found) =
+                self.disk.on_the_spot(!how.dos.is_empty(), |disk| disk.open(path, &how, Patience::Disk))
         {
             let found = found.map_err(|failure| failure.told("open", path))?;
             return Ok(self.opened(found, access));
@@ -359,7 +371,8 @@ impl Volume for LocalVolume {
     async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
         let op = change.name();
         let brief = if self.disk.is_brief(change) {
-            self.disk.brisk.attempt(|| self.disk.apply(change))
+            let extras = matches!(change, Change::MakeDir { dos, .. } if !dos.is_empty());
+            self.disk.on_the_spot(extras, |disk| disk.apply(change))
         } else {
             None
         };
