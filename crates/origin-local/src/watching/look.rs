@@ -135,6 +135,7 @@ impl Watcher {
     pub(super) fn find_out(&mut self) {
         let mut unknown = HashSet::new();
         for key in self.astray.take() {
+            self.gaps.remove(&key);
             match self.look(&key) {
                 Looked::Found(..) => self.tell_now(key),
                 Looked::Missing if self.vacated.contains(&key) => {}

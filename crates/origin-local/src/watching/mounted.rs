@@ -81,8 +81,9 @@ impl Watcher {
         let changed: BTreeSet<VPath> = paths.filter(other).cloned().collect();
         for path in changed {
             self.tell(Notice::Unknown { below: path.clone() });
-            if !self.mounts.below.contains_key(&path) {
-                self.uncovered(&path);
+            match self.mounts.keep_out(&path) {
+                true => self.covered(&path),
+                false => self.uncovered(&path),
             }
         }
     }
@@ -129,6 +130,14 @@ impl Watcher {
                 ?heard,
                 "changes by others are not all noticed in what is mounted there, so nothing is promised while it is"
             );
+        }
+    }
+
+    /// A directory is not seen any more. What changes in it all the same, by who had it open, would be looked for in what
+    /// is mounted over it.
+    fn covered(&mut self, path: &VPath) {
+        if let Some(dir) = self.dirs.at(path) {
+            self.unwatch(dir);
         }
     }
 

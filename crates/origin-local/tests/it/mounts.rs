@@ -5,6 +5,7 @@ use crate::mounting::Mount;
 use crate::watch::{chmod, promises, summary, told, watching, write};
 use origin_local::{LocalConfig, LocalVolume};
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,6 +87,7 @@ async fn a_root_where_not_all_is_noticed_promises_nothing() {
 #[ignore = "needs root"]
 async fn a_file_system_that_does_not_answer_holds_up_nothing() {
     let (dir, _volume, at, mut watch) = site().await;
+    let mut covered = File::options().append(true).open(at.join("f")).unwrap();
     // Nobody serves it: whoever touches it waits.
     let device = match File::options().read(true).write(true).open("/dev/fuse") {
         Ok(device) => device,
@@ -100,6 +102,8 @@ async fn a_file_system_that_does_not_answer_holds_up_nothing() {
     // In this order, also when the test fails: `umount` would wait as well.
     let silent = (device, mount);
     promises(&mut watch, Freshness::Direct).await;
+    told(&mut watch).await;
+    covered.write_all(b"unseen").unwrap();
     assert!(tells(&mut watch, &dir.path().join("e/beside")).await);
     let late = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
     let mut late = late.watch(&ease::cx()).await.unwrap();
