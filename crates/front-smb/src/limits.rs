@@ -82,6 +82,9 @@ pub const ASYNC_MAX: usize = 511;
 pub const INTERIM_AFTER: Duration = Duration::from_millis(1000);
 /// How long one request may take at the volume before it fails.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(45);
+/// Different names among the changes that one CHANGE_NOTIFY tells where a share hides what a user may not read: each is
+/// looked at. For more the client lists again.
+pub const CHANGES_JUDGED_MAX: usize = 64;
 /// Steps of work without a wait, before others on the thread have their turn. Holding a name of a directory against one
 /// unit of a pattern is one.
 pub const STEPS_AT_ONCE: usize = 4096;

@@ -1,13 +1,12 @@
 //! A walk through a directory.
 
 use crate::open::Open;
-use crate::resolve::Lookup;
 use crate::rights::Listed;
-use crate::{Access, Error, Result};
+use crate::{Access, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, Named, NamedEntry, VPath};
+use volume::{Attr, Carries, Cx, Entry, ErrorKind, ListHow, Named, NamedEntry, VPath};
 
 /// Entries that are judged together: a far volume answers the questions for all of them in one round trip.
 const JUDGED_AT_ONCE: usize = 64;
@@ -255,7 +254,16 @@ impl DirCursor {
     }
 
     async fn add(&mut self, cx: &Cx, entry: Entry) -> Result<()> {
-        let led_to = self.led_to(cx, &entry).await?;
+        let led_to = match self.links {
+            Links::Followed | Links::Marked => {
+                let path = self.open.path()?.join(&entry.name)?;
+                self.open
+                    .core
+                    .led_to(cx, &path, &entry.attr, self.open.rights().map(|rights| &**rights))
+                    .await?
+            }
+            Links::Shown => None,
+        };
         let leads_to_dir = led_to.as_ref().is_some_and(|(_, attr)| attr.is_dir());
         let followed = led_to.filter(|_| self.links == Links::Followed);
         let attr = followed.as_ref().map_or(entry.attr, |(_, attr)| *attr);
@@ -263,21 +271,6 @@ impl DirCursor {
         let entry = DirEntry { name: entry.name, attr, leads_to_dir };
         self.ready.push_back(Ready { entry, leads_to, allowed: None });
         Ok(())
-    }
-
-    /// What a link leads to; `None` when it is none, or leads nowhere.
-    async fn led_to(&self, cx: &Cx, entry: &Entry) -> Result<Option<(VPath, Attr)>> {
-        if entry.attr.kind != Kind::Symlink || self.links == Links::Shown {
-            return Ok(None);
-        }
-        let path = self.open.path()?.join(&entry.name)?;
-        let rights = self.open.rights().map(|rights| &**rights);
-        let how = Lookup { case_sensitive: false, follow: true, stop: false, rights };
-        match self.open.core.resolve(cx, &path, how).await.and_then(|found| found.found()) {
-            Ok(found) => Ok(Some(found)),
-            Err(Error::Volume(error)) => Err(Error::Volume(error)),
-            Err(_) => Ok(None),
-        }
     }
 }
 

@@ -159,7 +159,7 @@ impl Watcher {
         }
     }
 
-    fn with(&self, f: impl FnOnce(&mut Queue)) {
+    pub(crate) fn with(&self, f: impl FnOnce(&mut Queue)) {
         f(&mut self.queue.lock());
         self.news.notify_one();
     }

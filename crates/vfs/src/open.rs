@@ -9,6 +9,7 @@
 
 mod caching;
 mod locking;
+mod showing;
 
 use crate::attributes;
 use crate::caching::Contest;

@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// One look at a whole path; `None` when it leads nowhere as it is spelled.
-    async fn look(&self, cx: &Cx, path: &VPath) -> Result<Option<Attr>> {
+    pub(crate) async fn look(&self, cx: &Cx, path: &VPath) -> Result<Option<Attr>> {
         match self.volume.stat(cx, path).await {
             Ok(attr) => Ok(Some(attr)),
             // A link on the way may be one that the origin does not follow.
@@ -239,6 +239,25 @@ impl Core {
                 Some(next) => how.cursor = Some(next),
                 None => return Ok(names),
             }
+        }
+    }
+
+    /// What a link in a directory leads to; `None` when it is none, or leads nowhere.
+    pub(crate) async fn led_to(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        attr: &Attr,
+        rights: Option<&dyn Rights>,
+    ) -> Result<Option<(VPath, Attr)>> {
+        if attr.kind != Kind::Symlink {
+            return Ok(None);
+        }
+        let how = Lookup { case_sensitive: false, follow: true, stop: false, rights };
+        match self.resolve(cx, path, how).await.and_then(|found| found.found()) {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::Volume(error)) => Err(Error::Volume(error)),
+            Err(_) => Ok(None),
         }
     }
 

@@ -21,7 +21,7 @@ use vfs::{Access, DirCursor, DirEntry, Links};
 use volume::{Attr, Carries, Cx};
 
 /// What a user needs on an entry to see it where a share hides what is not readable: all that reading is.
-const READABLE: Access =
+pub(super) const READABLE: Access =
     Access::READ_DATA.union(Access::READ_EA).union(Access::READ_ATTRIBUTES).union(Access::READ_CONTROL);
 
 pub(super) async fn query(request: &Request) -> Result<Answer, NtStatus> {
@@ -156,7 +156,7 @@ struct Shown<'a> {
 }
 
 /// What this client is told of links.
-fn links(request: &Request, file: &FileOpen) -> Result<Links, NtStatus> {
+pub(super) fn links(request: &Request, file: &FileOpen) -> Result<Links, NtStatus> {
     match &request.tree()?.target {
         Target::Disk(_) if file.posix => Ok(Links::Shown),
         Target::Disk(share) => Ok(match share.symlinks {

@@ -1,5 +1,7 @@
 //! CHANGE_NOTIFY (MS-SMB2 3.3.5.19).
 
+use crate::commands::directory;
+use crate::limits;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
@@ -7,7 +9,9 @@ use smb_wire::change_notify::{
     ChangeNotifyRequest, ChangeNotifyResponse, NotifyAction, NotifyEntry, encode_notify_entries,
 };
 use smb_wire::{AccessMask, NtStatus};
-use vfs::{Filter, NotifyBatch};
+use std::collections::HashMap;
+use vfs::{Filter, Links, NotifyBatch, NotifyEvent};
+use volume::Cx;
 
 pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = ChangeNotifyRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -25,7 +29,8 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
     let room = decoded.output_buffer_length;
     let room = room.min(*file.notify_room.get_or_init(|| room));
     let filter = Filter::from_bits_truncate(decoded.completion_filter.bits());
-    let veto = request.tree()?.share().map(|share| &share.veto);
+    let share = request.disk()?;
+    let links = directory::links(request, file)?;
     let entries = loop {
         let batch = match file.vfs.notify(filter, decoded.watch_tree).await {
             Ok(batch) => batch,
@@ -35,7 +40,14 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
             Err(error) => return Err(failed(error)),
         };
         let NotifyBatch::Events(mut events) = batch else { break Vec::new() };
-        events.retain(|event| !veto.is_some_and(|veto| veto.has_within(&event.name)));
+        events.retain(|event| !share.veto.has_within(&event.name));
+        if share.hide_unreadable {
+            let untold = Untold(&file.vfs);
+            let shown = shown(&request.cx(), &file.vfs, links, events).await;
+            std::mem::forget(untold);
+            let Some(shown) = shown else { break Vec::new() };
+            events = shown;
+        }
         // Changes of names that are not there are no changes.
         if !events.is_empty() {
             break events.into_iter().map(entry).collect();
@@ -53,11 +65,53 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
     }))
 }
 
+/// Changes on their way to a client. Dropped, they have not come there, and it is to list the directory again.
+struct Untold<'a>(&'a vfs::Open);
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.0.lose_changes();
+    }
+}
+
+/// What of these changes a user may know where a share hides what is not readable to him, as listings do. `None`: that
+/// cannot be said of all of them, and he is to list again. What is gone nobody can judge any more.
+async fn shown(
+    cx: &Cx,
+    dir: &vfs::Open,
+    links: Links,
+    mut events: Vec<NotifyEvent>,
+) -> Option<Vec<NotifyEvent>> {
+    let mut judged: HashMap<String, bool> = HashMap::new();
+    let mut shown = Vec::with_capacity(events.len());
+    for at in 0..events.len() {
+        // A name that was changed for another is judged by that: it is the same file.
+        let next = events.get(at + 1).filter(|next| next.action == vfs::NotifyAction::RenamedNewName);
+        let renamed = next.filter(|_| events[at].action == vfs::NotifyAction::RenamedOldName);
+        let name = &renamed.unwrap_or(&events[at]).name;
+        let is_shown = match judged.get(name) {
+            Some(is_shown) => *is_shown,
+            None if judged.len() >= limits::CHANGES_JUDGED_MAX => return None,
+            None => {
+                let allows = dir.allows_below(cx, name, directory::READABLE, links).await;
+                let is_shown =
+                    allows.inspect_err(|error| tracing::debug!(%error, "judging a change")).ok().flatten()?;
+                judged.insert(name.clone(), is_shown);
+                is_shown
+            }
+        };
+        shown.push(is_shown);
+    }
+    let mut shown = shown.into_iter();
+    events.retain(|_| shown.next().unwrap_or(false));
+    Some(events)
+}
+
 fn empty() -> ChangeNotifyResponse {
     ChangeNotifyResponse { data: bytes::Bytes::new() }
 }
 
-fn entry(event: vfs::NotifyEvent) -> NotifyEntry {
+fn entry(event: NotifyEvent) -> NotifyEntry {
     let action = match event.action {
         vfs::NotifyAction::Added => NotifyAction::Added,
         vfs::NotifyAction::Removed => NotifyAction::Removed,

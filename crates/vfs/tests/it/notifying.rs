@@ -258,6 +258,11 @@ async fn too_much_and_lost_events_mean_list_again() {
     assert_eq!(told(&watcher).await, ["Added after"]);
     site.mem.lose_events(p(""));
     assert_eq!(told(&watcher).await, ["overflow"]);
+    // What was asked for and did not get there.
+    site.create("another").await;
+    assert_eq!(told(&watcher).await, ["Added another"]);
+    watcher.lose_changes();
+    assert_eq!(told(&watcher).await, ["overflow"]);
 }
 
 #[tokio::test]
