@@ -13,6 +13,7 @@ use crate::negotiate;
 use crate::reply::{self, Answer, Reply};
 use crate::request::{Chain, Request};
 use crate::session::Channel;
+use crate::waiting::{self, CancelledBy};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
 use smb_wire::frame::{FRAME_HEADER_LEN, Protocol};
@@ -404,11 +405,13 @@ fn says_no_key(status: NtStatus) -> bool {
     )
 }
 
-async fn cancelled(place: &crate::waiting::Place<'_>, request: &Request) {
-    place.cancelled().await;
-    if !request.only_waits() {
+async fn cancelled(place: &waiting::Place<'_>, request: &Request) {
+    match place.cancelled().await {
+        _ if request.only_waits() => {}
+        // It ends when it waits next and nothing has happened, if it ever does.
+        CancelledBy::Client => request.holds_back().await,
         // What changes files runs to its end: its client learns what became of it.
-        std::future::pending::<()>().await;
+        CancelledBy::End => std::future::pending().await,
     }
 }
 

@@ -35,6 +35,10 @@ pub(crate) struct Request {
     used_file: OnceLock<FileId>,
     /// Told when the request waits for somebody, and its client is to know.
     waits: Notify,
+    /// It waits before it does anything, see [`Request::hold_back`].
+    held_back: AtomicBool,
+    /// Told when it begins to.
+    holding_back: Notify,
     /// It has done something, and goes on to its end.
     committed: AtomicBool,
     /// It reads a pipe.
@@ -73,6 +77,8 @@ impl Request {
             chain_file: None,
             used_file: OnceLock::new(),
             waits: Notify::new(),
+            held_back: AtomicBool::new(false),
+            holding_back: Notify::new(),
             committed: AtomicBool::new(false),
             reads_pipe: AtomicBool::new(false),
             wants_room: AtomicBool::new(false),
@@ -192,9 +198,22 @@ impl Request {
         }
     }
 
-    /// The request waits for another client: its own is told so at once.
-    pub(crate) fn wait_for_others(&self) {
+    /// Waits for what another client has to do first. Its own is told so at once, and may give it up
+    /// meanwhile: nothing has happened so far.
+    pub(crate) async fn hold_back<T>(&self, wait: impl Future<Output = T>) -> T {
+        self.held_back.store(true, Ordering::Relaxed);
         self.waits.notify_one();
+        self.holding_back.notify_one();
+        let outcome = wait.await;
+        self.held_back.store(false, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Returns when it waits so.
+    pub(crate) async fn holds_back(&self) {
+        while !self.held_back.load(Ordering::Relaxed) {
+            self.holding_back.notified().await;
+        }
     }
 
     pub(crate) async fn waits_for_others(&self) {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// By MessageId, with the session that asked.
-    requests: Mutex<HashMap<u64, (u64, Arc<Notify>)>>,
+    requests: Mutex<HashMap<u64, (u64, Arc<Cancel>)>>,
     /// AsyncId to MessageId.
     interim: Mutex<HashMap<u64, u64>>,
     last_async_id: AtomicU64,
@@ -27,14 +27,28 @@ pub(crate) struct Place<'a> {
     waiting: &'a Waiting,
     message_id: u64,
     async_id: Option<u64>,
-    cancel: Arc<Notify>,
+    cancel: Arc<Cancel>,
+}
+
+/// Who wants an end of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CancelledBy {
+    Client,
+    /// The connection or the server ends, and not by its client's wish.
+    End,
+}
+
+#[derive(Default)]
+struct Cancel {
+    told: Notify,
+    by_client: AtomicBool,
 }
 
 impl Waiting {
     pub(crate) fn enter(&self, session_id: u64, message_id: u64) -> Place<'_> {
-        let cancel = Arc::new(Notify::new());
+        let cancel = Arc::new(Cancel::default());
         if self.stopping.load(Ordering::Relaxed) {
-            cancel.notify_one();
+            cancel.told.notify_one();
         }
         self.requests.lock().insert(message_id, (session_id, Arc::clone(&cancel)));
         Place { waiting: self, message_id, async_id: None, cancel }
@@ -53,14 +67,15 @@ impl Waiting {
         if let Some((asked_by, cancel)) = self.requests.lock().get(&message_id)
             && *asked_by == session_id
         {
-            cancel.notify_one();
+            cancel.by_client.store(true, Ordering::Relaxed);
+            cancel.told.notify_one();
         }
     }
 
     /// Cancels all that wait, now and later.
     pub(crate) fn cancel_all(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.requests.lock().values().for_each(|(_, cancel)| cancel.notify_one());
+        self.requests.lock().values().for_each(|(_, cancel)| cancel.told.notify_one());
     }
 }
 
@@ -77,8 +92,12 @@ impl Place<'_> {
         self.async_id
     }
 
-    pub(crate) async fn cancelled(&self) {
-        self.cancel.notified().await;
+    pub(crate) async fn cancelled(&self) -> CancelledBy {
+        self.cancel.told.notified().await;
+        match self.cancel.by_client.load(Ordering::Relaxed) {
+            true => CancelledBy::Client,
+            false => CancelledBy::End,
+        }
     }
 }
 
@@ -94,6 +113,18 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn all_are_cancelled_at_the_end_and_not_by_their_client() {
+        let waiting = Waiting::default();
+        let before = waiting.enter(1, 7);
+        waiting.cancel_all();
+        let after = waiting.enter(1, 8);
+        for place in [before, after] {
+            assert_eq!(place.cancelled().now_or_never(), Some(CancelledBy::End));
+        }
+    }
 
     #[test]
     fn cancel_reaches_by_either_id_and_only_once_here() {
@@ -101,13 +132,13 @@ mod tests {
         let mut place = waiting.enter(1, 7);
         let async_id = place.go_async().unwrap();
         waiting.cancel(2, 7, None);
-        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_none(), "another session's");
+        assert!(place.cancelled().now_or_never().is_none(), "another session's");
         waiting.cancel(1, 99, Some(async_id));
-        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_some());
+        assert_eq!(place.cancelled().now_or_never(), Some(CancelledBy::Client));
         waiting.cancel(1, 8, None);
-        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_none());
+        assert!(place.cancelled().now_or_never().is_none());
         waiting.cancel(1, 7, None);
-        assert!(futures_util::FutureExt::now_or_never(place.cancelled()).is_some());
+        assert!(place.cancelled().now_or_never().is_some());
         drop(place);
         waiting.cancel(1, 7, Some(async_id));
         assert!(waiting.requests.lock().is_empty() && waiting.interim.lock().is_empty());

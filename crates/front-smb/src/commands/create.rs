@@ -239,8 +239,7 @@ async fn open_or_wait(request: &Request, vfs: &vfs::Vfs, wanted: &OpenRequest) -
         match vfs.try_open(&request.cx(), wanted).await {
             Ok(Tried::Opened(opened)) => return Ok(opened),
             Ok(Tried::Breaking(breaking)) => {
-                request.wait_for_others();
-                breaking.settled(&request.cx()).await?;
+                request.hold_back(breaking.settled(&request.cx())).await?;
             }
             Err(vfs::Error::Stopped(stop)) => {
                 reparse::tell_of(request, &stop);

@@ -2,7 +2,7 @@
 
 use crate::site::{ALICE, BOB, Site, User};
 use front_smb::limits;
-use smb_raw::{Fault, Reply, offer, requests};
+use smb_raw::{Fault, Message, Reply, offer, requests};
 use smb_wire::create::context::CreateContext;
 use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState, LeaseVersion2};
 use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse, CreateResponseContext, OplockLevel};
@@ -300,4 +300,31 @@ async fn a_rename_waits_for_kept_handles_and_its_client_is_told_the_end_alone() 
         assert_eq!(status, NtStatus::SUCCESS, "{to}");
         assert!(bob.client.others.is_empty(), "no interim response: {:?}", bob.client.others);
     }
+}
+
+/// Nothing has happened while an open waits for another client: CANCEL ends it (MS-SMB2 3.3.5.16).
+#[tokio::test]
+async fn an_open_that_waits_for_a_break_is_given_up_by_cancel() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = (site.log_in(&ALICE).await, site.log_in(&BOB).await);
+    alice.lease(leased("file", key(1), RWH, None)).await;
+    for by_async_id in [false, true] {
+        let open = Message::of(&requests::open("file")).session(bob.session.id);
+        let mut open = open.tree(bob.tree);
+        bob.client.number(&mut open);
+        bob.client.send(std::slice::from_ref(&open), bob.session.guard()).await.unwrap();
+        let interim = bob.client.replies().await.unwrap().remove(0);
+        assert_eq!(interim.status(), NtStatus::PENDING);
+        let mut cancel = Message::new(Command::Cancel, vec![4, 0, 0, 0]).session(bob.session.id);
+        cancel.header.message_id = open.header.message_id;
+        cancel.header.async_id = interim.header.async_id.filter(|_| by_async_id);
+        bob.client.send(&[cancel], bob.session.guard()).await.unwrap();
+        let answer = bob.client.reply_to(open.header.message_id).await.unwrap();
+        assert_eq!(answer.status(), NtStatus::CANCELLED);
+        assert_eq!(site.server.status().opens, 1);
+    }
+    // The break stands: the lease has what its client gives back.
+    assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
+    assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    bob.open(&requests::open("file")).await;
 }
