@@ -157,6 +157,8 @@ impl Way {
         drop(told);
         match (is_told, routes.is_empty()) {
             (true, _) => {}
+            // What is persistent is about to be kept: its client hears of it when it is back, and is waited for.
+            (false, false) if self.is_persistent() => {}
             (false, false) => self.give_up(),
             // What was kept for the client ends. What is just being kept will be found breaking, and is closed.
             (false, true) => {
@@ -177,6 +179,16 @@ impl Way {
             Some(lease) => file.lease().is_some_and(|its| Arc::ptr_eq(its, lease)),
             None => Weak::ptr_eq(&self.file, &Arc::downgrade(file)),
         }
+    }
+
+    /// Whether one of the opens outlives its client's connections, whoever wants the file.
+    fn is_persistent(&self) -> bool {
+        let sessions = match &self.lease {
+            Some(lease) => lease.sessions(),
+            None => self.session().into_iter().collect(),
+        };
+        let outlives = |open: &Open| open.file().is_ok_and(|file| file.is_persistent() && self.is_of(file));
+        sessions.iter().any(|session| session.has_open(outlives))
     }
 
     /// Nobody can be told: what the client caches is lost.

@@ -105,6 +105,11 @@ impl Lease {
         self.id.client == u128::from_le_bytes(self.name.0)
     }
 
+    /// The sessions that have opens of it.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        self.holders.lock().values().filter_map(Holder::there).collect()
+    }
+
     /// Those who have opens of it in sessions, each user once.
     pub(crate) fn there(&self) -> Vec<Holder> {
         let mut there: Vec<Holder> = Vec::new();

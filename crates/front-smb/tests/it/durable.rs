@@ -3,7 +3,7 @@
 use crate::leases::{leased, log_in_as};
 use crate::restoring::{persistent, start};
 use crate::site::{ALICE, BOB, Site, User};
-use front_smb::{OpenRecords, Server, Share};
+use front_smb::{OpenRecords, Server, ServerConfig, Share};
 use origin_local::{LocalConfig, LocalVolume};
 use smb_raw::{Message, offer, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
@@ -260,12 +260,23 @@ pub async fn available(dir: &Path, state: &Path) -> Site {
 
 /// One whose share is configured so.
 pub async fn available_as(dir: &Path, state: &Path, change: impl FnOnce(&mut Share)) -> Site {
+    available_with(dir, state, change, |_| {}).await
+}
+
+/// One that is configured so itself.
+pub async fn available_with(
+    dir: &Path,
+    state: &Path,
+    change: impl FnOnce(&mut Share),
+    configure: impl FnOnce(&mut ServerConfig),
+) -> Site {
     let volume = LocalVolume::open(dir, LocalConfig::default()).unwrap();
     let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
     // Before the volume tells of changes nobody gets a lease.
     testkit::ease::changes_are_told(|| vfs.freshness()).await;
     let mut config = Site::config();
     config.records = Some(OpenRecords::open(&state.join("opens.db")).unwrap());
+    configure(&mut config);
     let mut share = Share { continuously_available: true, ..Share::new("share", vfs.clone()) };
     change(&mut share);
     let server = Server::start(config, vec![share, Share::new("plain", vfs)]).await.unwrap();

@@ -1,12 +1,19 @@
 //! The same client as over TCP, carried by QUIC.
 
+use crate::durable::{available_with, hello_for_good, kept, log_in_for_good};
+use crate::leases::{RH, RWH, granted};
+use crate::persistent::{answer, back, begin, waits, with_lease};
+use crate::site::{ALICE, BOB};
 use crate::{Client, One, volume};
 use async_trait::async_trait;
-use front_smb::{Certificate, QuicConfig, Server, ServerConfig, Share};
+use front_smb::{Certificate, QuicConfig, Server, ServerConfig, Share, limits};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ConnectionError, Endpoint, RecvStream, SendStream};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
+use smb_raw::requests;
+use smb_wire::create::LeaseKey;
+use smb_wire::{FileId, NtStatus};
 use smb2::client::{Connection, Session};
 use smb2::transport::{TransportReceive, TransportSend};
 use smb2::types::Dialect;
@@ -217,4 +224,52 @@ async fn only_the_newest_dialect_goes_over_quic() {
     receive.read_exact(&mut answer).await.unwrap();
     let status = u32::from_le_bytes(answer[12..16].try_into().unwrap());
     assert_eq!(status, smb_wire::NtStatus::NOT_SUPPORTED.0);
+}
+
+/// Opens for good, ends the stream, and takes in nothing from then on for as long as a connection may take to end.
+fn open_and_fall_silent(server: SocketAddr, root: &CertificateDer<'static>) -> FileId {
+    let (tell, told) = std::sync::mpsc::channel();
+    let root = root.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let endpoint = endpoint(&root, b"smb");
+            let quic = endpoint.connect(server, NAME).unwrap().await.unwrap();
+            let (send, receive) = quic.open_bi().await.unwrap();
+            let mut client = smb_raw::Client::new(tokio::io::join(receive, send));
+            client.negotiate(hello_for_good()).await.unwrap();
+            let session = client.log_in(&ALICE).await.unwrap();
+            let tree = client.call(&session, 0, &requests::tree_connect("share")).await.unwrap();
+            let create = smb_wire::Request::Create(with_lease(RWH));
+            let reply = client.call(&session, tree.header.tree_id, &create).await.unwrap();
+            let (_receive, mut send) = client.stream.into_inner();
+            send.finish().unwrap();
+            // The end goes out, and nothing comes in after it: this thread does nothing else meanwhile.
+            tokio::task::yield_now().await;
+            tell.send(granted(&reply).0).unwrap();
+            std::thread::sleep(limits::QUIC_END_PATIENCE);
+        });
+    });
+    told.recv().unwrap()
+}
+
+/// Its last channel takes nothing more, and its session has not ended yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_a_persistent_open_whose_connection_is_ending_waits_for_its_client() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (root, certificate) = certificate();
+    let listen = vec![([127, 0, 0, 1], 0).into()];
+    let quic = |config: &mut ServerConfig| config.quic = Some(QuicConfig { listen, certificate });
+    let site = available_with(dir.path(), state.path(), |_| {}, quic).await;
+    let mut bob = site.log_in(&BOB).await;
+    let id = open_and_fall_silent(site.server.quic_addrs()[0], &root);
+    tokio::time::sleep(limits::QUIC_END_PATIENCE / 4).await;
+    let opens = begin(&mut bob, &requests::open("file")).await;
+    kept(&site, 1).await;
+    waits(&mut bob).await;
+    let mut alice = log_in_for_good(&site).await;
+    back(&mut alice, id).await;
+    assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
+    assert_eq!(alice.acknowledge(LeaseKey([5; 16]), RH).await, NtStatus::SUCCESS);
+    assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
 }
