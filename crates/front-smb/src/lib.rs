@@ -18,6 +18,7 @@
 //! * `accounts`, `identity`: users and groups, as descriptors and pipes name them;
 //! * `discovery`: announcing the server by multicast DNS and WS-Discovery;
 //! * `tickets`, `people`: log-in by Kerberos, and who is meant by a name or a SID;
+//! * `crowd`, `rooms`: what one user, and what one connection, may have of all there is; `pace`: long work gives way;
 //! * `veto`: names that a share does not have.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
