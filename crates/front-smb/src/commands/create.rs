@@ -66,7 +66,13 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     if decoded.name.eq_ignore_ascii_case(special::QUOTA_FILE) {
         return special::open_quota(request, tree, &decoded);
     }
-    request.connection.server.restorations.let_in(share).await;
+    let restorations = &request.connection.server.restorations;
+    restorations.let_in(share).await;
+    let place = place(request, share, &decoded)?;
+    // Asked before it is looked for what is kept: there is found what comes back meanwhile.
+    if restorations.await_one_at(share, &place.target.path) {
+        return Err(NtStatus::FILE_NOT_AVAILABLE);
+    }
     let named = match replay::begin(request, tree, share, &decoded, &wants).await? {
         replay::Begun::Again(answer) => return Ok(*answer),
         replay::Begun::First(named) => named,
@@ -75,7 +81,7 @@ pub(super) async fn create(request: &Request) -> Result<Answer, NtStatus> {
     if let Some(instance) = &instance {
         instance::end_others(request, instance, &share.vfs, &decoded).await?;
     }
-    let (open, answer) = open_file(request, tree, share, &decoded, &wants).await?;
+    let (open, answer) = open_file(request, tree, share, &decoded, place, &wants).await?;
     if let Some(instance) = instance {
         instance.note(request, &open)?;
     }
@@ -95,13 +101,15 @@ fn named_rights(desired: AccessMask, maximal: AccessMask, token: &Token) -> Resu
     if maximal.contains(named - system) { Ok(named) } else { Err(NtStatus::ACCESS_DENIED) }
 }
 
-async fn open_file(
-    request: &Request,
-    tree: &Arc<Tree>,
-    share: &Share,
-    decoded: &CreateRequest,
-    wants: &durable::Wants,
-) -> Result<(Arc<Open>, Answer), NtStatus> {
+/// Where a request wants something.
+struct Place {
+    target: name::Target,
+    in_snapshot: bool,
+    /// The permissions of what it makes, where its client spells names as POSIX does.
+    posix: Option<u32>,
+}
+
+fn place(request: &Request, share: &Share, decoded: &CreateRequest) -> Result<Place, NtStatus> {
     let posix = posix::asked(request, decoded);
     let parse = match posix {
         Some(_) => |name: &str| posix::path(name).map(name::Target::of),
@@ -109,9 +117,17 @@ async fn open_file(
         None => name::Target::parse_whole,
     };
     let (target, in_snapshot) = history::place(share, decoded, parse)?;
-    if request.connection.server.restorations.await_one_at(share, &target.path) {
-        return Err(NtStatus::FILE_NOT_AVAILABLE);
-    }
+    Ok(Place { target, in_snapshot, posix })
+}
+
+async fn open_file(
+    request: &Request,
+    tree: &Arc<Tree>,
+    share: &Share,
+    decoded: &CreateRequest,
+    Place { target, in_snapshot, posix }: Place,
+    wants: &durable::Wants,
+) -> Result<(Arc<Open>, Answer), NtStatus> {
     let extended = extended::asked(decoded, &share.vfs.caps())?;
     let token = &request.session()?.token;
     let access = named_rights(decoded.desired_access, tree.maximal_access, token)?;

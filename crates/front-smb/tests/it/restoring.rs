@@ -1,13 +1,14 @@
 //! Persistent opens after a start whose origin is not there yet, slow, or has other files by now.
 
-use crate::durable::{create, durability, log_in_for_good, reconnect};
+use crate::durable::{create, durability, kept, log_in_for_good, reconnect};
+use crate::leases::log_in_as;
 use crate::site::{BOB, Site, User};
 use front_smb::{OpenRecords, Server, Share, limits};
-use smb_raw::requests;
+use smb_raw::{Message, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
-use smb_wire::create::{CreateRequest, ShareAccess};
+use smb_wire::create::{CreateRequest, CreateResponse, ShareAccess};
 use smb_wire::ids::Guid;
-use smb_wire::{FileId, NtStatus};
+use smb_wire::{FileId, Flags, NtStatus, Request};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,4 +205,40 @@ async fn a_share_that_is_continuously_available_again_in_time_brings_back_what_w
     site.server.set_shares(vec![Share { continuously_available: true, ..Share::new("share", vfs) }]);
     let mut alice = log_in_for_good(&site).await;
     back(&mut alice, ids[0], 0).await.unwrap();
+}
+
+/// Of an application that is elsewhere too it is looked first which file is meant: an open that comes back meanwhile is the
+/// one that the request means, and is not opened beside.
+#[tokio::test]
+async fn a_create_sent_again_while_its_open_comes_back_opens_nothing_beside() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 1).await;
+    volume.fail_always(Op::Reopen, ErrorKind::Offline);
+    let site = start(&volume, state.path(), Duration::from_millis(200)).await;
+    let of_application = |number| {
+        let mut request = persistent(number);
+        request.contexts.push(CreateContext::AppInstanceId(*b"an application. "));
+        request
+    };
+    let mut elsewhere = log_in_as(&site, &BOB, *b"another machine ").await;
+    create(&mut elsewhere, of_application(1)).await.unwrap();
+
+    let mut alice = log_in_for_good(&site).await;
+    let gate = volume.gate(Op::Stat);
+    let request = Request::Create(of_application(0));
+    let mut again = Message::of(&request).session(alice.session.id).tree(alice.tree);
+    again.header.flags |= Flags::REPLAY;
+    let mut first = again.clone();
+    alice.client.number(&mut first);
+    alice.client.send(&[first.clone()], alice.session.guard()).await.unwrap();
+    let looking = tokio::time::timeout(Duration::from_millis(300), gate.arrived(1)).await;
+    volume.heal(Op::Reopen);
+    kept(&site, 1).await;
+    gate.release();
+    let reply = alice.client.reply_to(first.header.message_id).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::FILE_NOT_AVAILABLE, "looking: {looking:?}");
+    let reply = alice.client.exchange(again, alice.session.guard()).await.unwrap();
+    assert_eq!(reply.status(), NtStatus::SUCCESS);
+    let there = CreateResponse::decode(&reply.message).unwrap().file_id;
+    assert_eq!(there.persistent, ids[0].persistent);
 }
