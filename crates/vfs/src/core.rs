@@ -54,7 +54,7 @@ impl Core {
             names: Arc::default(),
             indexes: Mutex::new(DirIndexes::new(limits.index_names)),
             descriptors: Mutex::new(Descriptors::new()),
-            echoes: Mutex::new(Echoes::new()),
+            echoes: Mutex::new(Echoes::new(caps.case_sensitive)),
             hub: Hub::default(),
             freshness: Mutex::new(None),
             watching: OnceLock::new(),

@@ -38,6 +38,8 @@ struct Marked {
 
 #[derive(Debug)]
 pub(crate) struct Echoes {
+    /// Names that differ by case alone are two.
+    case_sensitive: bool,
     changing: HashMap<String, Marked>,
     /// With the number of the change.
     outcomes: LruCache<(String, State), u64>,
@@ -52,8 +54,9 @@ pub(crate) struct Echoes {
 }
 
 impl Echoes {
-    pub(crate) fn new() -> Echoes {
+    pub(crate) fn new(case_sensitive: bool) -> Echoes {
         Echoes {
+            case_sensitive,
             changing: HashMap::new(),
             outcomes: LruCache::new(OUTCOMES_MAX),
             made: LruCache::new(OUTCOMES_MAX),
@@ -63,14 +66,23 @@ impl Echoes {
         }
     }
 
+    /// What stands for a name: names are those of the volume.
+    fn key(&self, path: &VPath) -> String {
+        match self.case_sensitive {
+            true => path.as_str().to_owned(),
+            false => names::fold(path.as_str()).into_owned(),
+        }
+    }
+
     /// We begin to change this name.
     pub(crate) fn begin(&mut self, path: &VPath) {
-        self.changing.entry(key(path)).or_default().by += 1;
+        let key = self.key(path);
+        self.changing.entry(key).or_default().by += 1;
     }
 
     /// We have changed it, or failed to. The notices that waited for that, once nobody changes it any more.
     pub(crate) fn end(&mut self, path: &VPath) -> VecDeque<Notice> {
-        let key = key(path);
+        let key = self.key(path);
         let Some(marked) = self.changing.get_mut(&key) else { return VecDeque::new() };
         marked.by -= 1;
         match marked.by {
@@ -81,15 +93,14 @@ impl Echoes {
 
     /// Keeps a notice about a name that we change just now until [`Echoes::end`]; false when it is about none.
     pub(crate) fn waits(&mut self, notice: &Notice) -> bool {
-        let marked = match notice {
-            Notice::Changed { path, .. } => self.changing.get_mut(&key(path)),
+        let at = match notice {
+            Notice::Changed { path, .. } => Some(self.key(path)),
             Notice::Moved { from, to, .. } => {
-                let at = [from, to].map(key).into_iter().find(|key| self.changing.contains_key(key));
-                at.and_then(|key| self.changing.get_mut(&key))
+                [from, to].map(|path| self.key(path)).into_iter().find(|key| self.changing.contains_key(key))
             }
             Notice::Unknown { .. } => None,
         };
-        let Some(marked) = marked else { return false };
+        let Some(marked) = at.and_then(|key| self.changing.get_mut(&key)) else { return false };
         if marked.waiting.len() == WAITING_MAX {
             marked.waiting.clear();
             marked.waiting.push_back(Notice::Unknown { below: VPath::root() });
@@ -100,42 +111,43 @@ impl Echoes {
 
     /// We made the name.
     pub(crate) fn made(&mut self, path: &VPath, attr: &Attr, now: Instant) {
-        self.made.put(key(path), (attr.ctime, now));
+        self.made.put(self.key(path), (attr.ctime, now));
         self.placed(path, attr);
     }
 
     /// We put something under the name.
     pub(crate) fn placed(&mut self, path: &VPath, attr: &Attr) {
-        self.placed.put(key(path), attr.id);
+        self.placed.put(self.key(path), attr.id);
         self.outcome(path, attr);
     }
 
     /// Somebody else took the name away.
     pub(crate) fn taken(&mut self, path: &VPath) {
-        self.placed.pop(&key(path));
+        self.placed.pop(&self.key(path));
     }
 
     /// Whether we put this under the name, which is known since then.
     pub(crate) fn is_placed(&self, path: &VPath, attr: &Attr) -> bool {
-        self.placed.peek(&key(path)) == Some(&attr.id)
+        self.placed.peek(&self.key(path)) == Some(&attr.id)
     }
 
     /// What we put under the name and have not taken away.
     pub(crate) fn standing(&self, path: &VPath) -> Option<FileId> {
-        self.placed.peek(&key(path)).copied()
+        self.placed.peek(&self.key(path)).copied()
     }
 
     /// What came of it.
     pub(crate) fn outcome(&mut self, path: &VPath, attr: &Attr) {
         self.changes += 1;
-        self.outcomes.put((key(path), state(attr)), self.changes);
+        self.outcomes.put((self.key(path), state(attr)), self.changes);
     }
 
     /// We took the name away.
     pub(crate) fn gone(&mut self, path: &VPath, now: Instant) {
         self.changes += 1;
-        self.placed.pop(&key(path));
-        let gone = self.gone.get_or_insert_mut(key(path), VecDeque::new);
+        let key = self.key(path);
+        self.placed.pop(&key);
+        let gone = self.gone.get_or_insert_mut(key, VecDeque::new);
         if gone.len() == GONE_MAX {
             gone.pop_front();
         }
@@ -144,7 +156,7 @@ impl Echoes {
 
     /// What was to be told at and below a path was told by this: removals of ours explain none of others any more.
     pub(crate) fn unknown(&mut self, below: &VPath) {
-        let below = key(below);
+        let below = self.key(below);
         let is_below = |key: &str| {
             let rest = key.strip_prefix(&*below);
             below.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -156,7 +168,7 @@ impl Echoes {
 
     /// Whether a notice about this name tells nothing new.
     pub(crate) fn is_ours(&mut self, path: &VPath, attr: Option<&Attr>, now: Instant) -> bool {
-        let key = key(path);
+        let key = self.key(path);
         let Some(attr) = attr else {
             return self.gone.get_mut(&key).and_then(VecDeque::pop_front).is_some();
         };
@@ -174,10 +186,6 @@ impl Echoes {
         }
         ours.is_some()
     }
-}
-
-fn key(path: &VPath) -> String {
-    names::fold(path.as_str()).into_owned()
 }
 
 fn state(attr: &Attr) -> (FileId, Version, Time) {
@@ -212,7 +220,7 @@ mod tests {
 
     #[test]
     fn late_echoes_of_each_step_are_ours_and_nothing_else_is() {
-        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
         echoes.outcome(&path, &attr(1));
         echoes.gone(&path, now);
         assert!(echoes.is_ours(&path, Some(&attr(1)), now));
@@ -224,7 +232,7 @@ mod tests {
 
     #[test]
     fn each_removal_explains_one_notice_and_none_that_comes_long_after_what_followed_it() {
-        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
         echoes.gone(&path, now);
         echoes.gone(&path, now);
         echoes.outcome(&path, &attr(3));
@@ -243,8 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn names_are_those_of_the_volume() {
+        let now = Instant::now();
+        let (a, upper) = (VPath::parse("a").unwrap(), VPath::parse("A").unwrap());
+        for case_sensitive in [false, true] {
+            let mut echoes = Echoes::new(case_sensitive);
+            echoes.gone(&a, now);
+            assert_eq!(echoes.is_ours(&upper, None, now), !case_sensitive);
+            echoes.made(&a, &attr(5), now);
+            assert_eq!(echoes.is_ours(&upper, Some(&attr(4)), now), !case_sensitive);
+            echoes.begin(&a);
+            assert_eq!(echoes.waits(&Notice::Changed { path: upper.clone(), attr: None }), !case_sensitive);
+        }
+    }
+
+    #[test]
     fn a_removal_that_was_told_as_unknown_explains_nothing_any_more() {
-        let (mut echoes, now) = (Echoes::new(), Instant::now());
+        let (mut echoes, now) = (Echoes::new(false), Instant::now());
         let paths = ["dir/a", "DIR/b", "dirt", "dir"].map(|path| VPath::parse(path).unwrap());
         paths.iter().for_each(|path| echoes.gone(path, now));
         echoes.unknown(&VPath::parse("dir").unwrap());
@@ -256,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_notice_may_tell_of_a_later_state_than_its_own() {
-        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
         echoes.made(&path, &attr(1), now);
         echoes.gone(&path, now);
         echoes.made(&path, &attr(2), now);
@@ -267,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_what_we_made_is_of_what_stood_there_before() {
-        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
         echoes.made(&path, &attr(5), now);
         assert!(echoes.is_ours(&path, Some(&attr(4)), now) && echoes.is_ours(&path, Some(&attr(5)), now));
         assert!(!echoes.is_ours(&path, Some(&attr(6)), now));
@@ -276,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_we_put_there_is_known_in_every_state_until_it_is_taken_away() {
-        let (mut echoes, path, now) = (Echoes::new(), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
         echoes.made(&path, &attr(1), now);
         assert!(echoes.is_placed(&path, &attr(2)));
         echoes.taken(&path);
@@ -288,7 +311,7 @@ mod tests {
 
     #[test]
     fn while_we_change_a_name_its_notices_wait() {
-        let (mut echoes, path) = (Echoes::new(), VPath::parse("a").unwrap());
+        let (mut echoes, path) = (Echoes::new(false), VPath::parse("a").unwrap());
         let changed = |name: &str| Notice::Changed { path: VPath::parse(name).unwrap(), attr: None };
         let moved = Notice::Moved { from: VPath::parse("b").unwrap(), to: path.clone(), attr: None };
         echoes.begin(&path);
