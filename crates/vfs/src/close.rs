@@ -57,11 +57,7 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
                     let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
                     core.modified(&path, attr, what, false, parent_lease);
                 }
-                // The origin may tell that it was closed, and of what others have written as well.
-                Ok(attr) if writes && !is_stream => {
-                    core.echoes.lock().outcome(&path, attr);
-                    core.meets(&path, attr, false);
-                }
+                Ok(attr) if writes && !is_stream => core.closed_unwritten(&path, attr),
                 Ok(_) | Err(_) => {}
             }
             closed.map(Some)

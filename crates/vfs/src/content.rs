@@ -75,6 +75,11 @@ impl Content {
         self.known = Some(State::of(attr));
     }
 
+    /// Whether nobody can have changed anything since it was last looked at.
+    pub(crate) fn is_still(&self, attr: &Attr) -> bool {
+        self.known.is_none_or(|known| known.version == attr.version)
+    }
+
     /// It is in this state now; `dated` where its write time was set.
     pub(crate) fn see(&mut self, attr: &Attr, dated: bool) -> Seen {
         let now = State::of(attr);
@@ -134,6 +139,16 @@ impl Core {
                 self.hub.event(NotifyAction::Modified, what, path);
             }
         }
+    }
+
+    /// An open that might have written, and has not, was closed. The origin may tell of that, which is no news; where
+    /// something is another since it was last looked at, what it tells is.
+    pub(crate) fn closed_unwritten(&self, path: &VPath, attr: &Attr) {
+        let node = self.registry.lock().node(attr.id);
+        if node.is_none_or(|node| node.content.lock().is_still(attr)) {
+            self.echoes.lock().outcome(path, attr);
+        }
+        self.meets_beside_streams(path, attr, false);
     }
 }
 

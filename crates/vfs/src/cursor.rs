@@ -2,11 +2,11 @@
 
 use crate::open::Open;
 use crate::rights::Listed;
-use crate::{Access, Result};
+use crate::{Access, Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use volume::{Attr, Carries, Cx, Entry, ErrorKind, ListHow, Named, NamedEntry, VPath};
+use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, Named, NamedEntry, VPath};
 
 /// Entries that are judged together: a far volume answers the questions for all of them in one round trip.
 const JUDGED_AT_ONCE: usize = 64;
@@ -39,6 +39,8 @@ pub enum Links {
 pub struct DirCursor {
     open: Arc<Open>,
     links: Links,
+    /// Where the directory was when it was last looked at.
+    was_at: Option<VPath>,
     /// The walk is for this name alone, see [`DirCursor::only`].
     only: Option<Box<str>>,
     ready: VecDeque<Ready>,
@@ -72,7 +74,15 @@ impl Ready {
 
 impl DirCursor {
     pub(crate) fn new(open: Arc<Open>, links: Links) -> DirCursor {
-        DirCursor { open, links, only: None, ready: VecDeque::new(), as_of: 0, at: At::Start }
+        DirCursor { open, links, was_at: None, only: None, ready: VecDeque::new(), as_of: 0, at: At::Start }
+    }
+
+    /// Where the directory is. An answer that is under way when the open is closed goes on.
+    fn dir(&self) -> Result<VPath> {
+        match (self.open.path(), &self.was_at) {
+            (Err(Error::Closed), Some(path)) => Ok(path.clone()),
+            (path, _) => path,
+        }
     }
 
     /// Leaves out what was removed since the present page was read, as far as that is remembered: for the beginning of
@@ -81,7 +91,7 @@ impl DirCursor {
         if self.ready.is_empty() {
             return Ok(());
         }
-        let dir = self.open.path()?;
+        let dir = self.dir()?;
         let indexes = self.open.core.indexes.lock();
         let gone = indexes.gone_since(&dir, self.as_of);
         self.as_of = indexes.begin();
@@ -130,7 +140,7 @@ impl DirCursor {
     /// Judges the next entry, and some of those behind it.
     async fn judge(&mut self, cx: &Cx, mut awaited: impl FnMut(&DirEntry) -> bool) -> Result<()> {
         let Some(rights) = self.open.rights().cloned() else { return Ok(()) };
-        let dir = self.open.path()?;
+        let dir = self.dir()?;
         let mut is_due =
             |at: usize, ready: &Ready| at == 0 || ready.allowed.is_none() && awaited(&ready.entry);
         let due = self.ready.iter().enumerate().filter(|(at, ready)| is_due(*at, ready));
@@ -181,7 +191,7 @@ impl DirCursor {
     }
 
     fn path(&self, entry: &DirEntry) -> Result<VPath> {
-        let dir = self.open.path()?;
+        let dir = self.dir()?;
         Ok(match &*entry.name {
             "." => dir,
             ".." => dir.parent().unwrap_or_else(VPath::root),
@@ -197,7 +207,8 @@ impl DirCursor {
                 (At::Page(next), _) => Some(next.clone()),
                 (At::End, _) => return Ok(()),
             };
-            let (first, dir) = (cursor.is_none(), self.open.path()?);
+            let (first, dir) = (cursor.is_none(), self.dir()?);
+            self.was_at = Some(dir.clone());
             let core = self.open.core.clone();
             let how = ListHow { cursor, ahead: core.config.list_ahead };
             self.as_of = core.indexes.lock().begin();
@@ -226,7 +237,8 @@ impl DirCursor {
 
     /// Looks for the one name that is wanted.
     async fn find(&mut self, cx: &Cx, name: &str) -> Result<()> {
-        let dir = self.open.path()?;
+        let dir = self.dir()?;
+        self.was_at = Some(dir.clone());
         self.as_of = self.open.core.indexes.lock().begin();
         match name {
             "." => self.add_dots(".", self.open.attr(cx).await?),
@@ -254,15 +266,13 @@ impl DirCursor {
     }
 
     async fn add(&mut self, cx: &Cx, entry: Entry) -> Result<()> {
-        let led_to = match self.links {
-            Links::Followed | Links::Marked => {
-                let path = self.open.path()?.join(&entry.name)?;
-                self.open
-                    .core
-                    .led_to(cx, &path, &entry.attr, self.open.rights().map(|rights| &**rights))
-                    .await?
+        let led_to = match (self.links, entry.attr.kind) {
+            (Links::Followed | Links::Marked, Kind::Symlink) => {
+                let path = self.dir()?.join(&entry.name)?;
+                let rights = self.open.rights().map(|rights| &**rights);
+                self.open.core.led_to(cx, &path, &entry.attr, rights).await?
             }
-            Links::Shown => None,
+            _ => None,
         };
         let leads_to_dir = led_to.as_ref().is_some_and(|(_, attr)| attr.is_dir());
         let followed = led_to.filter(|_| self.links == Links::Followed);

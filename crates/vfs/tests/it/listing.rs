@@ -30,6 +30,23 @@ async fn pages_are_walked_through_and_walked_again() {
     assert_eq!(rest(&mut cursor).await.len(), 8);
 }
 
+/// Closed by another request of the client, while an answer is made.
+#[tokio::test]
+async fn a_listing_that_is_under_way_when_its_open_is_closed_goes_on() {
+    let mem = MemVolume::with(MemConfig { page_entries: 2, ..MemConfig::default() });
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
+    mkdir(&*site.mem, "dir").await;
+    for name in ["a", "b", "c", "d", "e"] {
+        put(&*site.mem, &format!("dir/{name}"), name).await;
+    }
+    let dir = site.open("dir", READ).await;
+    let mut cursor = dir.list(Links::Followed).unwrap();
+    assert_eq!(&*cursor.next(&cx()).await.unwrap().unwrap().name, ".");
+    dir.close(&cx()).await.unwrap();
+    assert_eq!(rest(&mut cursor).await, ["..", "a", "b", "c", "d", "e"]);
+    assert_eq!(word(dir.list(Links::Followed).map(drop)), "Closed", "there is no other");
+}
+
 #[tokio::test]
 async fn one_name_is_found_in_any_case_and_the_directory_is_not_walked_through() {
     let mem = MemVolume::with(MemConfig { page_entries: 2, ..MemConfig::default() });

@@ -149,3 +149,18 @@ async fn who_empties_a_file_keeps_what_he_gets() {
     all_is_told().await;
     assert!(empties.told().is_empty());
 }
+
+/// Nothing was changed, of the file or of what it carries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_might_have_written_and_has_not_breaks_nothing() {
+    let (_dir, _counted, site) = local().await;
+    site.stream("file", "s").await.close(&cx()).await.unwrap();
+    let caches = |request: &mut OpenRequest| request.caching = RWH;
+    let stream = site.try_stream("file", "s", READ, caches).await.unwrap();
+    let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    stream.open.listen(Arc::new(move |what| told.send(what).unwrap()));
+    let reader = reader(&site).await;
+    site.open("file", WRITE).await.close(&cx()).await.unwrap();
+    all_is_told().await;
+    assert!(hears.try_recv().is_err() && reader.told().is_empty());
+}

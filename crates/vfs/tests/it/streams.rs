@@ -13,7 +13,7 @@ use vfs::{
 use volume::{Carries, Change, Named, SetAttr, SyncKind, Time, Volume};
 
 impl Site {
-    async fn try_stream(
+    pub async fn try_stream(
         &self,
         path: &str,
         stream: &str,
@@ -28,7 +28,7 @@ impl Site {
     }
 
     /// Opens a stream, made when it is not there.
-    async fn stream(&self, path: &str, stream: &str) -> Arc<Open> {
+    pub async fn stream(&self, path: &str, stream: &str) -> Arc<Open> {
         let made = |r: &mut OpenRequest| r.disposition = Disposition::OpenIf;
         let opened = self.try_stream(path, stream, WRITE | DELETE, made).await;
         opened.unwrap_or_else(|e| panic!("open {path}:{stream}: {e}")).open
