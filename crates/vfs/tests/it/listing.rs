@@ -12,14 +12,20 @@ async fn rest(cursor: &mut DirCursor) -> Vec<String> {
     names
 }
 
-#[tokio::test]
-async fn pages_are_walked_through_and_walked_again() {
+/// A volume of two entries a page, with these files in `dir`.
+async fn with_files<const N: usize>(names: [&str; N]) -> Site {
     let mem = MemVolume::with(MemConfig { page_entries: 2, ..MemConfig::default() });
     let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
     mkdir(&*site.mem, "dir").await;
-    for name in ["a", "b", "c", "d", "e"] {
+    for name in names {
         put(&*site.mem, &format!("dir/{name}"), name).await;
     }
+    site
+}
+
+#[tokio::test]
+async fn pages_are_walked_through_and_walked_again() {
+    let site = with_files(["a", "b", "c", "d", "e"]).await;
     let dir = site.open("dir", READ).await;
     let mut cursor = dir.list(Links::Followed).unwrap();
     assert_eq!(&*cursor.peek(&cx()).await.unwrap().unwrap().name, ".");
@@ -33,12 +39,7 @@ async fn pages_are_walked_through_and_walked_again() {
 /// Closed by another request of the client, while an answer is made.
 #[tokio::test]
 async fn a_listing_that_is_under_way_when_its_open_is_closed_goes_on() {
-    let mem = MemVolume::with(MemConfig { page_entries: 2, ..MemConfig::default() });
-    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
-    mkdir(&*site.mem, "dir").await;
-    for name in ["a", "b", "c", "d", "e"] {
-        put(&*site.mem, &format!("dir/{name}"), name).await;
-    }
+    let site = with_files(["a", "b", "c", "d", "e"]).await;
     let dir = site.open("dir", READ).await;
     let mut cursor = dir.list(Links::Followed).unwrap();
     assert_eq!(&*cursor.next(&cx()).await.unwrap().unwrap().name, ".");
@@ -49,12 +50,7 @@ async fn a_listing_that_is_under_way_when_its_open_is_closed_goes_on() {
 
 #[tokio::test]
 async fn one_name_is_found_in_any_case_and_the_directory_is_not_walked_through() {
-    let mem = MemVolume::with(MemConfig { page_entries: 2, ..MemConfig::default() });
-    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
-    mkdir(&*site.mem, "dir").await;
-    for name in ["a", "b", "Name", "a:b", "x", "X"] {
-        put(&*site.mem, &format!("dir/{name}"), name).await;
-    }
+    let site = with_files(["a", "b", "Name", "a:b", "x", "X"]).await;
     let mut cursor = site.open("dir", READ).await.list(Links::Followed).unwrap();
     site.mem.counts().reset();
     let is_there = [(".", "."), ("..", ".."), ("Name", "Name"), ("x", "x"), ("X", "X")];
