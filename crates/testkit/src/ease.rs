@@ -4,8 +4,8 @@ use bytes::Bytes;
 use std::future::Future;
 use std::time::Duration;
 use volume::{
-    Attr, Change, Create, Cx, DosAttributes, Entry, Error, ErrorKind, File, Freshness, ListHow, Notice,
-    OpenHow, Priority, VPath, Volume, Watch,
+    Attr, Carries, Change, Create, Cx, DosAttributes, Entry, Error, ErrorKind, File, FileId, Freshness, Kind,
+    ListHow, Notice, OpenHow, Priority, Time, VPath, Version, Volume, Watch,
 };
 
 /// How long [`notice`] waits before it panics.
@@ -137,6 +137,28 @@ pub async fn notice(watch: &mut Watch, what: &str, wanted: impl Fn(&Notice) -> b
         }
     };
     within(NOTICE_PATIENCE, what, found).await
+}
+
+/// Attributes of nothing that is there: all zero but for one link.
+pub fn blank(kind: Kind) -> Attr {
+    let zero = Time(0);
+    Attr {
+        id: FileId::default(),
+        version: Version::default(),
+        kind,
+        size: 0,
+        allocated: 0,
+        mtime: zero,
+        ctime: zero,
+        atime: zero,
+        btime: zero,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        links: 1,
+        dos: DosAttributes::empty(),
+        carries: Carries::empty(),
+    }
 }
 
 /// Waits until a volume tells of all changes: before that, clients may cache nothing.

@@ -57,7 +57,7 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
                     let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
                     core.modified(&path, attr, what, false, parent_lease);
                 }
-                Ok(attr) if writes && !is_stream => core.closed_unwritten(&path, attr),
+                Ok(attr) if writes && !is_stream => core.closed_unwritten(&node, &path, attr),
                 Ok(_) | Err(_) => {}
             }
             closed.map(Some)

@@ -143,39 +143,23 @@ impl Core {
 
     /// An open that might have written, and has not, was closed. The origin may tell of that, which is no news; where
     /// something is another since it was last looked at, what it tells is.
-    pub(crate) fn closed_unwritten(&self, path: &VPath, attr: &Attr) {
-        let node = self.registry.lock().node(attr.id);
-        if node.is_none_or(|node| node.content.lock().is_still(attr)) {
+    pub(crate) fn closed_unwritten(&self, node: &Node, path: &VPath, attr: &Attr) {
+        if node.content.lock().is_still(attr) {
             self.echoes.lock().outcome(path, attr);
         }
-        self.meets_beside_streams(path, attr, false);
+        self.meets_in(node, path, attr, false);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use volume::{Carries, DosAttributes, FileId, Kind};
+    use testkit::ease;
+    use volume::Kind;
 
     fn attr(version: u64, written: u64, size: u64) -> Attr {
-        let zero = Time(0);
-        Attr {
-            id: FileId::default(),
-            version: Version { hi: 0, lo: version },
-            kind: Kind::File,
-            size,
-            allocated: size,
-            mtime: Time(written),
-            ctime: zero,
-            atime: zero,
-            btime: zero,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            links: 1,
-            dos: DosAttributes::empty(),
-            carries: Carries::empty(),
-        }
+        let version = Version { hi: 0, lo: version };
+        Attr { version, mtime: Time(written), size, allocated: size, ..ease::blank(Kind::File) }
     }
 
     #[test]

@@ -439,27 +439,10 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use crate::Owner;
-    use volume::{Time, Version};
+    use testkit::ease;
 
     fn attr(kind: Kind, dos: DosAttributes) -> Attr {
-        let zero = Time(0);
-        Attr {
-            id: FileId::default(),
-            version: Version::default(),
-            kind,
-            size: 0,
-            allocated: 0,
-            mtime: zero,
-            ctime: zero,
-            atime: zero,
-            btime: zero,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            links: 1,
-            dos,
-            carries: volume::Carries::empty(),
-        }
+        Attr { dos, ..ease::blank(kind) }
     }
 
     /// What opening something that is there answers.

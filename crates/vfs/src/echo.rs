@@ -195,27 +195,13 @@ fn state(attr: &Attr) -> (FileId, Version, Time) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use volume::{DosAttributes, Kind};
+    use testkit::ease;
+    use volume::Kind;
 
     fn attr(version: u64) -> Attr {
         let at = Time(version);
-        Attr {
-            id: FileId { hi: 0, lo: 1 },
-            version: Version { hi: 0, lo: version },
-            kind: Kind::File,
-            size: 0,
-            allocated: 0,
-            mtime: at,
-            ctime: at,
-            atime: at,
-            btime: at,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            links: 1,
-            dos: DosAttributes::empty(),
-            carries: volume::Carries::empty(),
-        }
+        let (id, version) = (FileId { hi: 0, lo: 1 }, Version { hi: 0, lo: version });
+        Attr { id, version, mtime: at, ctime: at, atime: at, btime: at, ..ease::blank(Kind::File) }
     }
 
     #[test]
