@@ -8,6 +8,7 @@ use crate::attributes::{self, Keeps};
 use crate::changes::{path_now, resize, sync_dir};
 use crate::error::{Failure, Outcome};
 use crate::sys;
+use crate::turns::Turns;
 use crate::volume::Disk;
 use async_trait::async_trait;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -43,6 +44,7 @@ pub(crate) struct LocalFile {
     /// A sync has failed: what was written since the last success may be lost, and the kernel tells of it only
     /// once. From then on every sync and the close fail, so that nobody takes it for stored.
     pub(crate) lost: Arc<AtomicBool>,
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl LocalFile {
@@ -194,8 +196,8 @@ impl File for LocalFile {
             return written.map_err(self.told("write"));
         }
         let fd = self.fd.clone();
-        let work = move || write_rest(&fd, &data, offset);
-        self.disk.pool.run(cx, "write", work).await?.map_err(self.told("write"))
+        let write = move |data: &[u8], offset| write_rest(&fd, data, offset);
+        self.turns.take(&self.disk.pool, cx, (offset, data), write).await?.map_err(self.told("write"))
     }
 
     async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
@@ -310,6 +312,7 @@ mod tests {
             access: Access::WRITE,
             made_in: Arc::default(),
             lost: Arc::default(),
+            turns: Arc::default(),
         };
         let cx = Cx::system(Priority::Interactive);
         assert!(file.close(&cx, Close::Commit).await.is_ok());

@@ -31,7 +31,8 @@
 //!
 //! **Threads.** What only touches memory runs at once: lookups with `RESOLVE_CACHED`, reads with
 //! `RWF_NOWAIT`, short writes as long as they are quick. All else goes to a bounded number of blocking threads
-//! ([`BLOCKING_CALLS_MAX`]). See `examples/measure.rs` for the figures behind this.
+//! ([`BLOCKING_CALLS_MAX`]), the long writes of one open file in their turn. See `examples/measure.rs` for the figures
+//! behind this.
 
 mod attributes;
 mod beneath;
@@ -47,6 +48,7 @@ mod name;
 mod pool;
 mod ranges;
 mod sys;
+mod turns;
 mod volume;
 mod watching;
 

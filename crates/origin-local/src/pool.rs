@@ -21,6 +21,23 @@ impl Pool {
         Pool { permits: Arc::new(Semaphore::new(BLOCKING_CALLS_MAX)) }
     }
 
+    /// Has `work` done on a blocking thread, whoever waits for it.
+    pub(crate) fn start(&self, work: impl FnOnce() + Send + 'static) {
+        let begin = |permit| {
+            tokio::task::spawn_blocking(move || {
+                work();
+                drop(permit);
+            })
+        };
+        match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => drop(begin(Ok(permit))),
+            Err(_) => {
+                let turn = self.permits.clone().acquire_owned();
+                tokio::spawn(async move { begin(turn.await) });
+            }
+        }
+    }
+
     /// Runs `work` on a blocking thread.
     pub(crate) async fn run<T: Send + 'static>(
         &self,

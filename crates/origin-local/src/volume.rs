@@ -141,6 +141,7 @@ impl LocalVolume {
             access,
             made_in: Arc::new(Mutex::new(found.created_in)),
             lost: Arc::default(),
+            turns: Arc::default(),
         };
         Opened { file: Arc::new(file), attr: found.attr, created, first: None }
     }
