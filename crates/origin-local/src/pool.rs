@@ -23,18 +23,16 @@ impl Pool {
 
     /// Has `work` done on a blocking thread, whoever waits for it.
     pub(crate) fn start(&self, work: impl FnOnce() + Send + 'static) {
+        let permits = self.permits.clone();
         let begin = |permit| {
             tokio::task::spawn_blocking(move || {
                 work();
                 drop(permit);
-            })
+            });
         };
-        match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => drop(begin(Ok(permit))),
-            Err(_) => {
-                let turn = self.permits.clone().acquire_owned();
-                tokio::spawn(async move { begin(turn.await) });
-            }
+        match permits.clone().try_acquire_owned() {
+            Ok(permit) => begin(Ok(permit)),
+            Err(_) => drop(tokio::spawn(async move { begin(permits.acquire_owned().await) })),
         }
     }
 

@@ -79,7 +79,8 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::future::join_all;
+    use futures_util::StreamExt;
+    use futures_util::stream::FuturesOrdered;
     use std::sync::mpsc;
     use std::time::Duration;
     use volume::Priority;
@@ -100,7 +101,8 @@ mod tests {
             };
             turns.take(&pool, &cx, (number.into(), Bytes::from(vec![number])), write)
         });
-        for (number, result) in join_all(all).await.into_iter().enumerate() {
+        let results: Vec<_> = all.collect::<FuturesOrdered<_>>().collect().await;
+        for (number, result) in results.into_iter().enumerate() {
             let kind = result.unwrap().err().map(|failure| failure.kind());
             assert_eq!(kind, (number == 3).then_some(ErrorKind::NoSpace));
         }
