@@ -17,7 +17,7 @@ use crate::delivery::{Delivery, Found};
 use crate::dispatch;
 use crate::inbox::{Inbox, Next};
 use crate::limits;
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::{Outbox, Outgoing, Piece};
 use crate::rooms::Rooms;
 use crate::server::{Ending, State};
 use crate::session::{Channel, ConnectionId, Session};
@@ -381,7 +381,10 @@ fn send(
     sent_at: &mut Instant,
 ) -> Result<(), Disconnect> {
     let waited = connection.outbox.waiting_bytes();
-    connection.outbox.flush(|slices| transport.try_write(slices))?;
+    connection.outbox.flush(|piece| match piece {
+        Piece::Slices { slices, more } => transport.try_write(slices, more),
+        Piece::Pages(pages) => transport.try_send(pages),
+    })?;
     if waited == 0 || connection.outbox.waiting_bytes() < waited {
         *sent_at = Instant::now();
     }

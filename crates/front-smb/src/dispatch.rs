@@ -117,8 +117,9 @@ impl Exchange<'_> {
         self.connection.credits.lock().charge(header.message_id, charge)?;
         let request = Request::new(self.connection, header, message);
         let mut answer = match self.admit(request, place.follows) {
-            Ok(request) => {
+            Ok(mut request) => {
                 self.check_tree_connect(&request)?;
+                request.ends_plain = place.last && self.sealed.is_none() && !request.sign;
                 self.run(request, place.last).await?
             }
             Err(refused) => {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use volume::Pages;
 
 /// Slices handed to one `writev`.
 const SLICES_MAX: usize = 32;
@@ -20,6 +21,8 @@ pub(crate) struct Outgoing {
     pub(crate) head: Vec<u8>,
     /// What follows it.
     pub(crate) payload: Bytes,
+    /// And in place of that.
+    pub(crate) pages: Option<Pages>,
     /// Room that its content takes up; given back when it is sent and dropped.
     pub(crate) _room: Vec<OwnedSemaphorePermit>,
 }
@@ -29,7 +32,7 @@ struct Queue {
     frames: VecDeque<Outgoing>,
     /// What nobody asked for: goes out after the answers that were ready with it.
     notices: Vec<Outgoing>,
-    /// Bytes of the first frame that are sent already.
+    /// Bytes of the first frame that are sent already, without its pages: they know that themselves.
     sent: usize,
     bytes: usize,
     /// Bytes that were ever handed to the transport.
@@ -40,6 +43,27 @@ struct Queue {
     notices_pushed: u64,
     /// The transport is gone: what comes is dropped.
     closed: bool,
+}
+
+impl Outgoing {
+    /// Bytes that can be gathered.
+    fn gathered_len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+
+    fn len(&self) -> usize {
+        self.gathered_len() + self.pages.as_ref().map_or(0, Pages::len)
+    }
+}
+
+/// What is handed to the transport at once.
+pub(crate) enum Piece<'a> {
+    Slices {
+        slices: &'a [IoSlice<'a>],
+        /// Pages come behind them.
+        more: bool,
+    },
+    Pages(&'a mut Pages),
 }
 
 /// The connection's frames on their way out.
@@ -55,7 +79,7 @@ impl Outbox {
         if queue.closed {
             return;
         }
-        queue.bytes += frame.head.len() + frame.payload.len();
+        queue.bytes += frame.len();
         queue.frames.push_back(frame);
         drop(queue);
         self.pushed.notify_one();
@@ -75,7 +99,7 @@ impl Outbox {
         }
         queue.notices_pushed += 1;
         let number = queue.notices_pushed;
-        queue.bytes += frame.head.len() + frame.payload.len();
+        queue.bytes += frame.len();
         queue.notices.push(frame);
         drop(queue);
         self.pushed.notify_one();
@@ -104,10 +128,10 @@ impl Outbox {
         self.pushed.notified().await;
     }
 
-    /// Writes with `write` (a non-blocking `writev`) until all is sent or it would block.
+    /// Writes with `write`, which does not block, until all is sent or it would.
     pub(crate) fn flush(
         &self,
-        mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
+        mut write: impl FnMut(Piece<'_>) -> std::io::Result<usize>,
     ) -> std::io::Result<()> {
         // What was pushed up to here goes now: the connection's loop need not turn for it once more.
         let _pushed = self.pushed.notified().now_or_never();
@@ -118,68 +142,99 @@ impl Outbox {
             queue.notices_end = queue.written + queue.bytes as u64;
         }
         while !queue.frames.is_empty() {
-            let written = {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let used = gather(&queue.frames, queue.sent, &mut slices);
-                match write(&slices[..used]) {
-                    Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
-                    Ok(written) => written,
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(error),
-                }
-            };
-            queue.advance(written);
+            match queue.write(&mut write) {
+                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(written) => queue.advance(written),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 }
 
 impl Queue {
+    /// Writes what comes next, as much as goes at once.
+    fn write(
+        &mut self,
+        write: &mut impl FnMut(Piece<'_>) -> std::io::Result<usize>,
+    ) -> std::io::Result<usize> {
+        if let Some(first) = self.frames.front_mut()
+            && first.gathered_len() <= self.sent
+            && let Some(pages) = &mut first.pages
+        {
+            return write(Piece::Pages(pages));
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let (used, more) = gather(&self.frames, self.sent, &mut slices);
+        let written = write(Piece::Slices { slices: &slices[..used], more })?;
+        self.sent += written;
+        Ok(written)
+    }
+
     fn advance(&mut self, written: usize) {
         self.bytes -= written;
         self.written += written as u64;
-        self.sent += written;
         while let Some(first) = self.frames.front() {
-            let length = first.head.len() + first.payload.len();
-            if self.sent < length {
+            if self.sent < first.gathered_len() || first.pages.as_ref().is_some_and(|pages| !pages.is_empty())
+            {
                 break;
             }
-            self.sent -= length;
+            self.sent -= first.gathered_len();
             self.frames.pop_front();
         }
     }
 }
 
-/// Fills `slices` with what is not sent yet; returns how many.
-fn gather<'a>(frames: &'a VecDeque<Outgoing>, sent: usize, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+/// Fills `slices` with what is not sent yet up to the next pages; returns how many, and whether pages come behind.
+fn gather<'a>(
+    frames: &'a VecDeque<Outgoing>,
+    sent: usize,
+    slices: &mut [IoSlice<'a>; SLICES_MAX],
+) -> (usize, bool) {
     let mut skip = sent;
     let mut used = 0;
-    for part in frames.iter().flat_map(|frame| [frame.head.as_slice(), &frame.payload]) {
-        let skipped = skip.min(part.len());
-        skip -= skipped;
-        if skipped == part.len() {
-            continue;
+    for frame in frames {
+        for part in [frame.head.as_slice(), &frame.payload] {
+            let skipped = skip.min(part.len());
+            skip -= skipped;
+            if skipped == part.len() {
+                continue;
+            }
+            if used == SLICES_MAX {
+                return (used, false);
+            }
+            slices[used] = IoSlice::new(&part[skipped..]);
+            used += 1;
         }
-        if used == SLICES_MAX {
-            break;
+        if frame.pages.is_some() {
+            return (used, true);
         }
-        slices[used] = IoSlice::new(&part[skipped..]);
-        used += 1;
     }
-    used
+    (used, false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+    use std::os::unix::net::UnixStream;
+
+    fn all(piece: Piece<'_>) -> std::io::Result<usize> {
+        match piece {
+            Piece::Slices { slices, .. } => Ok(slices.iter().map(|slice| slice.len()).sum()),
+            Piece::Pages(_) => unreachable!("there are none"),
+        }
+    }
 
     #[test]
     fn what_was_flushed_wakes_nobody() {
         let outbox = Outbox::default();
         let push = || outbox.push(Outgoing { head: b"head".to_vec(), ..Outgoing::default() });
         push();
-        outbox.flush(|slices| Ok(slices.iter().map(|slice| slice.len()).sum())).unwrap();
+        outbox.flush(all).unwrap();
         assert_eq!(outbox.pushed().now_or_never(), None);
         push();
         assert_eq!(outbox.pushed().now_or_never(), Some(()));
@@ -187,38 +242,46 @@ mod tests {
 
     #[test]
     fn any_split_of_writes_sends_the_same_bytes() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(b"pages", 0).unwrap();
+        let bytes = |head: &str, payload: &'static str| Outgoing {
+            head: head.into(),
+            payload: Bytes::from_static(payload.as_bytes()),
+            ..Outgoing::default()
+        };
         for step in 1..12 {
             let outbox = Outbox::default();
-            outbox.push(Outgoing {
-                head: b"head1".to_vec(),
-                payload: Bytes::from_static(b"payload1"),
-                _room: Vec::new(),
-            });
-            outbox.push(Outgoing { head: b"h2".to_vec(), ..Outgoing::default() });
-            outbox.push(Outgoing {
-                head: b"h3".to_vec(),
-                payload: Bytes::from_static(b"p3"),
-                _room: Vec::new(),
-            });
-            assert_eq!(outbox.waiting_bytes(), 19);
-            let mut sent = Vec::new();
+            outbox.push(bytes("head1", "payload1"));
+            outbox.push(bytes("h2", ""));
+            outbox.push(Outgoing { pages: Pages::of(&file, 0, 5).unwrap(), ..bytes("h3", "") });
+            outbox.push(bytes("h4", "p4"));
+            assert_eq!(outbox.waiting_bytes(), 26);
+            let (mut socket, client) = UnixStream::pair().unwrap();
             while outbox.waiting_bytes() > 0 {
                 let mut calls = 0;
-                outbox
-                    .flush(|slices| {
-                        calls += 1;
-                        if calls > 1 {
-                            return Err(std::io::ErrorKind::WouldBlock.into());
+                let write = |piece: Piece<'_>| {
+                    calls += 1;
+                    if calls > 1 {
+                        return Err(std::io::ErrorKind::WouldBlock.into());
+                    }
+                    match piece {
+                        Piece::Slices { slices, more } => {
+                            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+                            assert_eq!(more, all.ends_with(b"3"), "pages come behind");
+                            socket.write(&all[..step.min(all.len())])
                         }
-                        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
-                        let taken = step.min(all.len());
-                        sent.extend_from_slice(&all[..taken]);
-                        Ok(taken)
-                    })
-                    .unwrap();
+                        Piece::Pages(pages) => pages.send(&socket),
+                    }
+                };
+                outbox.flush(write).unwrap();
             }
-            assert_eq!(outbox.written_bytes(), 19);
-            assert_eq!(sent, b"head1payload1h2h3p3", "in steps of {step}");
+            assert_eq!(outbox.written_bytes(), 26);
+            drop(socket);
+            assert_eq!(
+                std::io::read_to_string(client).unwrap(),
+                "head1payload1h2h3pagesh4p4",
+                "in steps of {step}"
+            );
         }
     }
 
@@ -226,15 +289,14 @@ mod tests {
     fn where_notices_end_is_known_when_they_have_their_place() {
         let outbox = Outbox::default();
         let frame = |head: &str| Outgoing { head: head.into(), ..Outgoing::default() };
-        let write = |slices: &[IoSlice<'_>]| Ok(slices.iter().map(|slice| slice.len()).sum());
         assert_eq!(outbox.notices(), (0, 0));
         outbox.push(frame("answer"));
         assert_eq!(outbox.push_notice(frame("notice")), Some(1));
         outbox.push(frame("another"));
         assert_eq!(outbox.notices(), (1, u64::MAX));
-        outbox.flush(write).unwrap();
+        outbox.flush(all).unwrap();
         outbox.push(frame("later"));
-        outbox.flush(write).unwrap();
+        outbox.flush(all).unwrap();
         assert_eq!((outbox.notices(), outbox.written_bytes()), ((1, 19), 24));
         outbox.close();
         assert_eq!(outbox.push_notice(frame("notice")), None);

@@ -16,6 +16,7 @@ use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
 use smb_wire::{Flags, HEADER_LEN, Header, NtStatus};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
+use volume::Pages;
 
 /// Shorter payloads are joined to their head before they are encrypted: a copy costs less than another piece, bytes.
 const SEALED_APART_MIN_BYTES: usize = 16 * 1024;
@@ -26,6 +27,8 @@ pub(crate) struct Answer {
     pub(crate) status: NtStatus,
     pub(crate) body: Vec<u8>,
     pub(crate) payload: Bytes,
+    /// In place of it: copied here only where the answer is worked on, or does not end its frame.
+    pub(crate) pages: Option<Pages>,
     /// Room that it takes up until it is sent.
     pub(crate) room: Option<OwnedSemaphorePermit>,
     /// The client would like it compressed.
@@ -40,6 +43,10 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn payload_len(&self) -> usize {
+        self.pages.as_ref().map_or(self.payload.len(), Pages::len)
+    }
+
     /// Success with the body that `encode` writes.
     pub(crate) fn ok(encode: impl FnOnce(&mut Vec<u8>)) -> Answer {
         Answer::with(NtStatus::SUCCESS, encode)
@@ -84,28 +91,33 @@ pub(crate) fn frame(
     let start = FRAME_HEADER_LEN + room;
     let mut head = vec![0; start];
     let mut payload = Payload::None;
+    let mut pages = None;
     let mut room = Vec::new();
     let last = replies.len() - 1;
     let padding = if last > 0 { 8 } else { 1 };
     for (index, mut reply) in replies.into_iter().enumerate() {
         let begin = head.len();
         room.extend(reply.answer.room.take());
-        let length = HEADER_LEN + reply.answer.body.len() + reply.answer.payload.len();
+        let length = HEADER_LEN + reply.answer.body.len() + reply.answer.payload_len();
         let padded = length.next_multiple_of(padding);
         reply.header.next_command = if index == last { 0 } else { padded as u32 };
         if index > 0 {
             reply.header.flags |= Flags::RELATED;
         }
+        let ends = index == last && padded == length;
+        let as_it_is = ends && sealing.is_none() && reply.signer.is_none() && compress.is_none();
+        pages = pages_of(&mut reply.answer, as_it_is)?;
         let joined;
-        (payload, joined) = match index == last && padded == length {
+        (payload, joined) = match ends {
             true => Payload::apart(reply.answer.payload, sealing),
             false => (Payload::None, reply.answer.payload),
         };
-        head.reserve(padded - payload.len());
+        let apart = payload.len() + pages.as_ref().map_or(0, Pages::len);
+        head.reserve(padded - apart);
         reply.header.encode_into(&mut head);
         head.extend_from_slice(&reply.answer.body);
         head.extend_from_slice(&joined);
-        head.resize(begin + padded - payload.len(), 0);
+        head.resize(begin + padded - apart, 0);
         if let Some(signer) = reply.signer.filter(|_| sealing.is_none()) {
             signer.sign(&mut head[begin..], &[payload.bytes()]).map_err(|error| error.to_string())?;
         }
@@ -118,10 +130,21 @@ pub(crate) fn frame(
     if let Some(sealing) = sealing {
         payload.seal(&sealing.sealer, &mut head[FRAME_HEADER_LEN..]).map_err(|error| error.to_string())?;
     }
-    let length = head.len() - FRAME_HEADER_LEN + payload.len();
+    let length = head.len() - FRAME_HEADER_LEN + payload.len() + pages.as_ref().map_or(0, Pages::len);
     head[..FRAME_HEADER_LEN]
         .copy_from_slice(&Frame::message_header(length).map_err(|error| error.to_string())?);
-    Ok(Outgoing { head, payload: payload.freeze(), _room: room })
+    Ok(Outgoing { head, payload: payload.freeze(), pages, _room: room })
+}
+
+/// The pages of an answer that goes out `as_it_is`; of another they become its payload.
+fn pages_of(answer: &mut Answer, as_it_is: bool) -> Result<Option<Pages>, String> {
+    match answer.pages.take() {
+        Some(pages) if !as_it_is => {
+            answer.payload = pages.into_bytes().map_err(|error| error.to_string())?;
+            Ok(None)
+        }
+        pages => Ok(pages),
+    }
 }
 
 /// Replies made smaller, if that pays: the payload that stands apart, or all behind the first header.
@@ -187,6 +210,7 @@ impl Payload {
 mod tests {
     use super::*;
     use smb_wire::Command;
+    use std::io::Write;
 
     fn reply(message_id: u64, body: usize) -> Reply {
         let header = Header::request(Command::Echo, message_id).reply(NtStatus::SUCCESS, 1);
@@ -201,6 +225,28 @@ mod tests {
         let parts: Vec<_> = smb_wire::split_compound(message).map(Result::unwrap).collect();
         assert_eq!(parts.iter().map(|(header, _)| header.message_id).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(!parts[0].0.flags.contains(Flags::RELATED) && parts[1].0.flags.contains(Flags::RELATED));
+    }
+
+    #[test]
+    fn pages_go_as_they_are_where_nobody_works_on_them() {
+        let pages = || {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"of a file").unwrap();
+            Pages::of(&file, 0, 100).unwrap()
+        };
+        let framed = |count: u64| {
+            let mut replies: Vec<_> = (1..=count).map(|id| reply(id, 16)).collect();
+            replies.last_mut().unwrap().answer.pages = pages();
+            frame(replies, None, None).unwrap()
+        };
+        let alone = framed(1);
+        assert_eq!(alone.head[..4], [0, 0, 0, 64 + 16 + 9]);
+        assert_eq!(alone.head.len(), 4 + 64 + 16);
+        assert_eq!(alone.pages.unwrap().into_bytes().unwrap(), "of a file");
+        // Behind it there is padding.
+        let second = framed(2);
+        assert!(second.pages.is_none());
+        assert!(second.head.ends_with(b"of a file\0\0\0\0\0\0\0"));
     }
 
     #[test]

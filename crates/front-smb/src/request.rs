@@ -27,6 +27,8 @@ pub(crate) struct Request {
     pub(crate) message: Bytes,
     /// Its answer is signed.
     pub(crate) sign: bool,
+    /// Its answer is neither signed nor sealed, and ends its frame.
+    pub(crate) ends_plain: bool,
     pub(crate) channel: Option<Channel>,
     pub(crate) tree: Option<Arc<Tree>>,
     /// The file of the request before, in a related chain; or why there is none.
@@ -72,6 +74,7 @@ impl Request {
             header,
             message,
             sign: false,
+            ends_plain: false,
             channel: None,
             tree: None,
             chain_file: None,
@@ -243,6 +246,11 @@ impl Request {
     pub(crate) async fn room(&self, bytes: u32) -> Result<OwnedSemaphorePermit, NtStatus> {
         let in_chain = self.header.next_command != 0 || self.header.flags.contains(Flags::RELATED);
         self.connection.rooms.read(bytes, in_chain).await.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+    }
+
+    /// Whether the payload of its answer can go from the file to the client as it is.
+    pub(crate) fn takes_pages(&self) -> bool {
+        self.ends_plain && self.connection.kind.takes_pages()
     }
 
     /// Room for an answer of at most `bytes` other than a READ's. It is the first that a request waits for.

@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
 use volume::{
-    Access, Attr, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Priority, Result,
+    Access, Attr, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Pages, Priority, Result,
     SetAttr, SyncKind, Ticket, Time, VPath,
 };
 
@@ -341,6 +341,10 @@ impl File for CachedFile {
             }
             read => read,
         }
+    }
+
+    async fn pages(&self, _cx: &Cx, _offset: u64, _length: u32) -> Result<Option<Pages>> {
+        Ok(None)
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {

@@ -18,6 +18,12 @@ impl From<Errno> for Failure {
     }
 }
 
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Errno(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+}
+
 impl From<ErrorKind> for Failure {
     fn from(kind: ErrorKind) -> Failure {
         Failure::Kind(kind)

@@ -25,6 +25,36 @@ pub(crate) fn read_nowait(file: impl AsFd, buffer: &mut Vec<u8>, offset: u64) ->
     Ok(came)
 }
 
+/// Whether all of a range is in memory (`cachestat`, Linux 6.5; the same number on all architectures but alpha). False where
+/// that cannot be told: an older kernel, somebody else's file.
+pub(crate) fn is_in_memory(file: impl AsFd, offset: u64, length: u64) -> bool {
+    const SYS_CACHESTAT: libc::c_long = 451;
+    /// `struct cachestat_range` of `linux/mman.h`.
+    #[repr(C)]
+    struct Range {
+        offset: u64,
+        length: u64,
+    }
+    /// `struct cachestat` there, in pages.
+    #[repr(C)]
+    #[derive(Default)]
+    struct State {
+        cached: u64,
+        dirty: u64,
+        being_written: u64,
+        evicted: u64,
+        lately_evicted: u64,
+    }
+    let range = Range { offset, length };
+    let mut state = State::default();
+    let file = file.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads the one structure and writes the other, both of which live through the call.
+    let asked = unsafe { libc::syscall(SYS_CACHESTAT, file, &raw const range, &raw mut state, 0_u32) };
+    let page = rustix::param::page_size() as u64;
+    let pages = (offset + length).div_ceil(page) - offset / page;
+    asked == 0 && state.cached >= pages
+}
+
 /// `FS_IOC_GETVERSION`: the generation of an inode, which tells it from a later one of the same number.
 pub(crate) fn generation(file: impl AsFd) -> Result<u64, Errno> {
     const FS_IOC_GETVERSION: libc::Ioctl = 0x8008_7601_u32 as libc::Ioctl;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::Mutex as AsyncMutex;
 use volume::{
-    Access, Attr, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, OpenHow, Opened, Result,
+    Access, Attr, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, OpenHow, Opened, Pages, Result,
     SetAttr, SyncKind, Ticket, VPath,
 };
 
@@ -224,6 +224,10 @@ impl File for PeerFile {
             }
         }
         Ok(whole.freeze())
+    }
+
+    async fn pages(&self, _cx: &Cx, _offset: u64, _length: u32) -> Result<Option<Pages>> {
+        Ok(None)
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {

@@ -29,7 +29,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use volume::{
-    Access, Attr, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Result, Retry, SetAttr,
+    Access, Attr, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Pages, Result, Retry, SetAttr,
     SyncKind, Ticket, VPath,
 };
 
@@ -363,6 +363,10 @@ impl File for SmbFile {
 
     async fn read_at(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
         within(cx, "read", &self.path, self.read(offset, length)).await
+    }
+
+    async fn pages(&self, _cx: &Cx, _offset: u64, _length: u32) -> Result<Option<Pages>> {
+        Ok(None)
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use volume::{
     Applied, Attr, Caps, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Freshness,
-    ListHow, Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Result, SetAttr, Space,
+    ListHow, Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Pages, Result, SetAttr, Space,
     SyncKind, Ticket, VPath, Volume, Watch,
 };
 
@@ -359,6 +359,12 @@ impl File for FaultFile {
         let bytes = self.faults.call(cx, Op::Read, self.inner.read_at(cx, offset, length)).await?;
         self.faults.counts.read(bytes.len());
         Ok(bytes)
+    }
+
+    async fn pages(&self, cx: &Cx, offset: u64, length: u32) -> Result<Option<Pages>> {
+        let pages = self.faults.call(cx, Op::Read, self.inner.pages(cx, offset, length)).await?;
+        self.faults.counts.read(pages.as_ref().map_or(0, Pages::len));
+        Ok(pages)
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {

@@ -32,7 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OwnedMutexGuard;
-use volume::{Attr, Cx, FileId, Fresh, Kind, SetAttr, SyncKind, Ticket, VPath};
+use volume::{Attr, Cx, File, FileId, Fresh, Kind, Pages, SetAttr, SyncKind, Ticket, VPath};
 
 /// An open file or directory. Dropping it without [`Open::close`] closes it in the background, and an error of
 /// that is only logged.
@@ -194,11 +194,23 @@ impl Open {
     /// Reads up to `length` bytes; shorter only at the end of the file, empty at or behind it. Needs
     /// `READ_DATA` or `EXECUTE`.
     pub async fn read(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
+        let file = self.reading(offset, length)?;
+        Ok(file.read_at(cx, offset, length).await?)
+    }
+
+    /// What a range may be read from.
+    fn reading(&self, offset: u64, length: u32) -> Result<&Arc<dyn File>> {
         self.check(Access::READING)?;
         let file = self.content()?;
         let range = Range::new(offset, u64::from(length));
         self.node.locks.check_io(self.key.id, range, false)?;
-        Ok(file.read_at(cx, offset, length).await?)
+        Ok(file)
+    }
+
+    /// The same for bytes that only go to a socket; `None` where they have to be read. See [`volume::File::pages`].
+    pub async fn pages(&self, cx: &Cx, offset: u64, length: u32) -> Result<Option<Pages>> {
+        let file = self.reading(offset, length)?;
+        Ok(file.pages(cx, offset, length).await?)
     }
 
     /// Writes all of `data`. Needs `WRITE_DATA` or `APPEND_DATA`; that an open with only the latter writes
@@ -451,7 +463,7 @@ impl Open {
         if needs.is_empty() || self.access.intersects(needs) { Ok(()) } else { Err(Error::AccessDenied) }
     }
 
-    pub(crate) fn content(&self) -> Result<&Arc<dyn volume::File>> {
+    pub(crate) fn content(&self) -> Result<&Arc<dyn File>> {
         match &self.file {
             Some(file) => Ok(file),
             None if self.is_dir() => Err(Error::IsADirectory),

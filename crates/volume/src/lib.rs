@@ -23,6 +23,7 @@ mod change;
 mod context;
 mod error;
 mod named;
+mod pages;
 mod path;
 mod traits;
 mod watch;
@@ -33,6 +34,7 @@ pub use change::{Applied, Change};
 pub use context::{Cx, Priority, Who};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use named::{Carries, Named, NamedEntry};
+pub use pages::{PAGE_PIPES_MAX, Pages};
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, PathError, VPath};
 pub use traits::{
     Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,

@@ -1,8 +1,8 @@
 //! `Volume` and `File`: the two traits everything below `vfs` is made of.
 
 use crate::{
-    Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Named, NamedEntry, Result, SetAttr, Space, VPath,
-    Watch,
+    Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Named, NamedEntry, Pages, Result, SetAttr, Space,
+    VPath, Watch,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -71,6 +71,10 @@ pub trait File: Any + Send + Sync + 'static {
 
     /// Reads up to `length` bytes. Shorter only at the end of the file; empty at or behind it.
     async fn read_at(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes>;
+
+    /// The same for bytes that only go to a socket: as pages of the kernel's cache, which are not copied here. `None`
+    /// where that is not possible, at this volume or just now: then they are read.
+    async fn pages(&self, cx: &Cx, offset: u64, length: u32) -> Result<Option<Pages>>;
 
     /// Writes all of `data`. When it returns, later reads through this volume see it; what that means for
     /// durability is said by the volume (see `docs/semantics.md`).

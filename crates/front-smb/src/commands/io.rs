@@ -1,5 +1,6 @@
 //! READ, WRITE and FLUSH (MS-SMB2 3.3.5.12, 3.3.5.13, 3.3.5.11).
 
+use crate::limits;
 use crate::open::Kind;
 use crate::reply::Answer;
 use crate::request::Request;
@@ -11,7 +12,7 @@ use smb_wire::read::{READ_REQUEST_COMPRESSED, ReadRequest, ReadResponse};
 use smb_wire::write::{WriteFlags, WriteRequest, WriteResponse};
 use smb_wire::{AccessMask, NtStatus};
 use std::sync::atomic::Ordering;
-use volume::SyncKind;
+use volume::{Pages, SyncKind};
 
 /// Last byte that a file can have.
 const OFFSET_MAX: u64 = i64::MAX as u64;
@@ -23,8 +24,10 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
     }
     request.check_charge(decoded.length)?;
     let open = request.open(decoded.file_id)?;
+    let compress = decoded.flags & READ_REQUEST_COMPRESSED != 0 && request.connection.compression().is_some();
+    let as_pages = decoded.length >= limits::PAGES_MIN_BYTES && request.takes_pages() && !compress;
     let room;
-    let data = match &open.kind {
+    let mut answer = match &open.kind {
         Kind::Pipe(pipe) => {
             request.read_pipe();
             let (data, more) = pipe.read(decoded.length as usize).await?;
@@ -39,29 +42,40 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
             }
             check_range(decoded.offset, u64::from(decoded.length))?;
             room = request.room(decoded.length).await?;
-            file.vfs.read(&request.cx(), decoded.offset, decoded.length).await.map_err(failed)?
+            let (cx, offset, length) = (request.cx(), decoded.offset, decoded.length);
+            let pages = match as_pages {
+                true => file.vfs.pages(&cx, offset, length).await.map_err(failed)?,
+                false => None,
+            };
+            match pages {
+                Some(pages) => pages_answer(pages),
+                None => data_answer(file.vfs.read(&cx, offset, length).await.map_err(failed)?),
+            }
         }
     };
-    let short = (data.len() as u64) < u64::from(decoded.minimum_count);
-    if short || (data.is_empty() && decoded.length > 0) {
+    let length = answer.payload_len() as u64;
+    if length < u64::from(decoded.minimum_count) || (length == 0 && decoded.length > 0) {
         return Err(NtStatus::END_OF_FILE);
     }
     if let Kind::File(file) = &open.kind {
-        file.position.store(decoded.offset + data.len() as u64, Ordering::Relaxed);
+        file.position.store(decoded.offset + length, Ordering::Relaxed);
     }
-    request.connection.server.counters.read_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-    let mut answer = data_answer(data);
+    request.connection.server.counters.read_bytes.fetch_add(length, Ordering::Relaxed);
     match request.connection.read_padding.load(Ordering::Relaxed) {
         0 => {}
         padding => pad(&mut answer.body, padding),
     }
-    let compress = decoded.flags & READ_REQUEST_COMPRESSED != 0 && request.connection.compression().is_some();
     Ok(Answer { room: Some(room), compress, ..answer })
 }
 
 fn data_answer(data: Bytes) -> Answer {
     let head = ReadResponse::head(data.len() as u32).to_vec();
     Answer { body: head, payload: data, ..Answer::default() }
+}
+
+fn pages_answer(pages: Pages) -> Answer {
+    let head = ReadResponse::head(pages.len() as u32).to_vec();
+    Answer { body: head, pages: Some(pages), ..Answer::default() }
 }
 
 /// Moves the data further back, for tests (MS-SMB2 2.2.20, DataOffset).

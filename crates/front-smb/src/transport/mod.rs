@@ -16,12 +16,20 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
+use volume::Pages;
 
 /// Which transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Tcp,
     Quic,
+}
+
+impl Kind {
+    /// Whether bytes can go from a file to the client without coming here.
+    pub(crate) fn takes_pages(self) -> bool {
+        self == Kind::Tcp
+    }
 }
 
 /// One client's bytes, both ways.
@@ -35,8 +43,11 @@ pub(crate) trait Transport: Send {
     /// Appends what has arrived to `into`, no more than fits: 0 at the end, `WouldBlock` when there is nothing.
     fn try_read(&mut self, into: &mut BytesMut) -> io::Result<usize>;
 
-    /// Takes what it can of `slices`, in their order; `WouldBlock` when that is nothing.
-    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Takes what it can of `slices`, in their order; `WouldBlock` when that is nothing. `more` comes right behind.
+    fn try_write(&mut self, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize>;
+
+    /// The same of pages. `Unsupported` where [`Kind::takes_pages`] is false.
+    fn try_send(&mut self, pages: &mut Pages) -> io::Result<usize>;
 
     /// Bytes that were written and have not reached the client's machine, as far as that can be told.
     fn unacknowledged_bytes(&self) -> usize;

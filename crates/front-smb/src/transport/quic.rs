@@ -33,6 +33,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use volume::Pages;
 
 /// The protocol's name in the handshake.
 const ALPN: &[u8] = b"smb";
@@ -349,7 +350,7 @@ impl Transport for QuicStream {
         0
     }
 
-    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write(&mut self, slices: &[IoSlice<'_>], _more: bool) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
         let mut written = 0;
         for slice in slices {
@@ -367,6 +368,11 @@ impl Transport for QuicStream {
             }
         }
         Ok(written)
+    }
+
+    /// They are encrypted on the way.
+    fn try_send(&mut self, _pages: &mut Pages) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     async fn end(mut self) {

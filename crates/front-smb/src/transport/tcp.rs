@@ -8,7 +8,9 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use volume::Pages;
 
 /// Connections that the kernel keeps for us before we take them.
 const BACKLOG: u32 = 1024;
@@ -74,8 +76,16 @@ impl Transport for TcpStream {
         self.try_read_buf(into)
     }
 
-    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_write_vectored(slices)
+    fn try_write(&mut self, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
+        if !more {
+            return self.try_write_vectored(slices);
+        }
+        let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+        self.try_io(Interest::WRITABLE, || SockRef::from(&*self).send_vectored_with_flags(slices, flags))
+    }
+
+    fn try_send(&mut self, pages: &mut Pages) -> io::Result<usize> {
+        self.try_io(Interest::WRITABLE, || pages.send(&*self))
     }
 
     fn unacknowledged_bytes(&self) -> usize {

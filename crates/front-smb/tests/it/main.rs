@@ -17,6 +17,7 @@ mod locks;
 mod machine;
 mod multiuser;
 mod notify;
+mod pages;
 mod persistent;
 mod pipes;
 mod posix;

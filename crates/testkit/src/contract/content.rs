@@ -42,6 +42,29 @@ pub(super) async fn read_write_and_past_the_end(volume: &dyn Volume) {
     }
 }
 
+pub(super) async fn pages_are_what_is_read(volume: &dyn Volume) {
+    let file = make(volume, "f").await;
+    let content: Vec<u8> = (0..300_000).map(|at| (at / 3 + at / 4096) as u8).collect();
+    write(&*file, 0, &content).await;
+    for (offset, length) in
+        [(0, 0), (0, 1), (0, 65_536), (4095, 131_073), (299_990, 100), (300_000, 1), (1 << 40, 9)]
+    {
+        if let Some(pages) = file.pages(&cx(), offset, length).await.unwrap() {
+            let expected = read(&*file, offset, length).await;
+            assert_eq!(pages.len(), expected.len(), "{length} from {offset}");
+            assert!(pages.into_bytes().unwrap() == expected, "{length} from {offset}");
+        }
+    }
+    if !volume.caps().random_write {
+        return;
+    }
+    // What is written behind a read that has been answered may be in its pages; what was written before it is.
+    write(&*file, 10, "new").await;
+    if let Some(pages) = file.pages(&cx(), 9, 5).await.unwrap() {
+        assert_eq!(pages.into_bytes().unwrap()[1..4], *b"new");
+    }
+}
+
 pub(super) async fn truncate_and_extend(volume: &dyn Volume) {
     let file = make(volume, "f").await;
     write(&*file, 0, "0123456789").await;

@@ -48,8 +48,8 @@ checks! {
     opening: create_modes new_files_take_mode_and_attributes open_of_other_kinds open_expecting_a_file
         access_is_kept first_bytes_along open_survives_rename open_survives_removal open_survives_replacement
         tickets;
-    content: read_write_and_past_the_end truncate_and_extend sparse_writes large_writes versions_follow_content
-        bad_offsets set_attr_by_handle parallel_handles sync_and_close;
+    content: read_write_and_past_the_end pages_are_what_is_read truncate_and_extend sparse_writes large_writes
+        versions_follow_content bad_offsets set_attr_by_handle parallel_handles sync_and_close;
     listing: list_tells_what_stat_tells list_in_pages list_while_changing list_ahead list_of_other_kinds;
     changes: make_dir remove_files_and_dirs remove_expecting rename_files rename_replacing rename_dirs
         rename_expecting rename_errors hard_links hard_link_errors symlinks set_attr_by_name set_attr_errors compression sparseness

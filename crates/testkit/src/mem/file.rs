@@ -9,8 +9,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
 use volume::{
-    Access, Attr, Caps, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Result, SetAttr, SyncKind,
-    Ticket,
+    Access, Attr, Caps, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Pages, Result, SetAttr,
+    SyncKind, Ticket,
 };
 
 pub(super) struct MemFile {
@@ -112,6 +112,10 @@ impl File for MemFile {
             self.counts.read(bytes.len());
             Ok(bytes)
         })
+    }
+
+    async fn pages(&self, _cx: &Cx, _offset: u64, _length: u32) -> Result<Option<Pages>> {
+        Ok(None)
     }
 
     async fn write_at(&self, _cx: &Cx, offset: u64, data: Bytes) -> Result<()> {

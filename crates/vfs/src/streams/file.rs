@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex as AsyncMutex;
 use volume::{
     Access, Attr, Change, Close, Copying, Cx, DosAttributes, Error, ErrorKind, File, FileId, Fresh, Kind,
-    Named, OpenHow, Result, SetAttr, SyncKind, Ticket, VPath,
+    Named, OpenHow, Pages, Result, SetAttr, SyncKind, Ticket, VPath,
 };
 
 pub(crate) struct StreamFile {
@@ -234,6 +234,10 @@ impl File for StreamFile {
         let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(current.len());
         let end = begin.saturating_add(length as usize).min(current.len());
         Ok(current.slice(begin..end))
+    }
+
+    async fn pages(&self, _cx: &Cx, _offset: u64, _length: u32) -> Result<Option<Pages>> {
+        Ok(None)
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
