@@ -4,7 +4,11 @@
 //! that wait are served in the order of asking: one is granted when no held lock is in its way and none of
 //! those that wait longer wants what it wants. A request that does not wait looks at held locks alone.
 
+mod held;
+mod interval_tree;
+
 use crate::{Error, OpenId, Result};
+use held::Held;
 use std::collections::VecDeque;
 
 /// A range of a file: offset and length in bytes. A length of zero is legal: the range lies between two
@@ -26,14 +30,13 @@ impl Range {
         if fits { Ok(self) } else { Err(Error::RangeInvalid) }
     }
 
+    /// One past the last byte, which may be that at 2^64 - 1; an empty range ends where it starts.
+    fn end(self) -> u128 {
+        u128::from(self.offset) + u128::from(self.length)
+    }
+
     fn overlaps(self, other: Range) -> bool {
-        // One past 64 bits: a range may end with the byte at 2^64 - 1, and an empty one ends before it starts.
-        let end = |range: Range| u128::from(range.offset) + u128::from(range.length);
-        let nowhere = Range { offset: 0, length: 0 };
-        self != nowhere
-            && other != nowhere
-            && u128::from(self.offset) < end(other)
-            && u128::from(other.offset) < end(self)
+        u128::from(self.offset) < other.end() && u128::from(other.offset) < self.end()
     }
 }
 
@@ -68,8 +71,7 @@ pub(crate) type Ticket = u64;
 /// granted takes nobody out of another's way.
 #[derive(Debug, Default)]
 pub(crate) struct LockTable {
-    /// In the order of granting.
-    held: Vec<(Ticket, RangeLock)>,
+    held: Held,
     /// In the order of asking.
     waiting: VecDeque<Waiting>,
     last_ticket: Ticket,
@@ -97,9 +99,9 @@ impl LockTable {
         self.held.len()
     }
 
-    /// What an open holds.
-    pub(crate) fn of(&self, owner: OpenId) -> impl Iterator<Item = &RangeLock> {
-        self.held.iter().map(|(_, lock)| lock).filter(move |lock| lock.owner == owner)
+    /// What an open holds, in an order in which it could take them again.
+    pub(crate) fn of(&self, owner: OpenId) -> impl Iterator<Item = RangeLock> {
+        self.held.of(owner).map(|(_, lock)| lock)
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -109,21 +111,16 @@ impl LockTable {
     /// Whether reading or writing there is refused to `owner`: another's exclusive lock refuses both, any
     /// shared lock refuses writing, one's own too (MS-FSA 2.1.4.10).
     pub(crate) fn refuses_io(&self, owner: OpenId, range: Range, write: bool) -> bool {
-        self.held.iter().filter(|(_, lock)| lock.range.overlaps(range)).any(|(_, lock)| {
-            match lock.exclusive {
-                true => lock.owner != owner,
-                false => write,
-            }
-        })
+        self.held.refuses_io(owner, range, write)
     }
 
     /// Locks now or not at all.
     pub(crate) fn try_lock(&mut self, lock: RangeLock) -> Result<()> {
-        if self.held.iter().any(|(_, held)| held.excludes(&lock)) {
+        if self.held.excludes(&lock).is_some() {
             return Err(Error::LockNotGranted);
         }
         let ticket = self.next_ticket();
-        self.held.push((ticket, lock));
+        self.held.insert(ticket, lock);
         Ok(())
     }
 
@@ -131,7 +128,7 @@ impl LockTable {
     pub(crate) fn lock_or_wait(&mut self, lock: RangeLock) -> Result<Option<Ticket>> {
         let Some(behind) = self.in_the_way(self.waiting.len(), &lock) else {
             let ticket = self.next_ticket();
-            self.held.push((ticket, lock));
+            self.held.insert(ticket, lock);
             return Ok(None);
         };
         if self.waiting.len() >= WAITING_LOCKS_PER_FILE_MAX {
@@ -157,25 +154,24 @@ impl LockTable {
     /// Unlocks one lock of exactly this range: an exclusive one if there is, else the last shared one
     /// (MS-FSA 2.1.5.9). Returns which requests are granted by that.
     pub(crate) fn unlock(&mut self, owner: OpenId, range: Range) -> Result<Vec<Ticket>> {
-        let mine = |lock: &RangeLock| lock.owner == owner && lock.range == range;
-        let exclusive = self.held.iter().position(|(_, lock)| mine(lock) && lock.exclusive);
-        let last = || self.held.iter().rposition(|(_, lock)| mine(lock));
-        let at = exclusive.or_else(last).ok_or(Error::RangeNotLocked)?;
-        Ok(self.remove_held(at))
+        let like_it = |exclusive| RangeLock { owner, range, exclusive };
+        let exclusive = self.held.remove_one(&like_it(true));
+        let ticket = exclusive.or_else(|| self.held.remove_one(&like_it(false)));
+        Ok(self.gone(&[ticket.ok_or(Error::RangeNotLocked)?]))
     }
 
     /// Takes back a lock that nobody was told of; returns which requests are granted by that.
     #[must_use]
     pub(crate) fn revoke(&mut self, lock: RangeLock) -> Vec<Ticket> {
-        let at = self.held.iter().rposition(|(_, held)| *held == lock);
-        at.map_or_else(Vec::new, |at| self.remove_held(at))
+        self.held.remove_one(&lock).map_or_else(Vec::new, |ticket| self.gone(&[ticket]))
     }
 
     /// Drops all locks and requests of `owner`.
     pub(crate) fn release(&mut self, owner: OpenId) -> Released {
-        let (mut gone, mut ended) = (Vec::new(), Vec::new());
-        self.held.retain(|(ticket, lock)| keep_or_note(lock.owner != owner, *ticket, &mut gone));
-        self.waiting.retain(|waiting| keep_or_note(waiting.lock.owner != owner, waiting.ticket, &mut ended));
+        let mut gone = self.held.remove_all(owner);
+        let his = |waiting: &&Waiting| waiting.lock.owner == owner;
+        let ended: Vec<Ticket> = self.waiting.iter().filter(his).map(|waiting| waiting.ticket).collect();
+        self.waiting.retain(|waiting| waiting.lock.owner != owner);
         gone.extend(&ended);
         gone.sort_unstable();
         Released { ended, granted: self.gone(&gone) }
@@ -186,16 +182,11 @@ impl LockTable {
         self.last_ticket
     }
 
-    fn remove_held(&mut self, at: usize) -> Vec<Ticket> {
-        let (ticket, _) = self.held.remove(at);
-        self.gone(&[ticket])
-    }
-
     /// One that keeps `lock` from being granted to somebody with `ahead` requests before him.
     fn in_the_way(&self, ahead: usize, lock: &RangeLock) -> Option<Ticket> {
-        let waiting = self.waiting.iter().take(ahead).map(|waiting| (waiting.ticket, &waiting.lock));
-        let held = self.held.iter().map(|(ticket, lock)| (*ticket, lock));
-        waiting.chain(held).find(|(_, other)| other.excludes(lock)).map(|(ticket, _)| ticket)
+        let mut waiting = self.waiting.iter().take(ahead);
+        let waits = waiting.find(|waiting| waiting.lock.excludes(lock)).map(|waiting| waiting.ticket);
+        waits.or_else(|| self.held.excludes(lock))
     }
 
     /// Grants what has become possible since these (sorted) are not there any more.
@@ -210,19 +201,12 @@ impl LockTable {
                 at += 1;
             } else {
                 self.waiting.remove(at);
-                self.held.push((ticket, lock));
+                self.held.insert(ticket, lock);
                 granted.push(ticket);
             }
         }
         granted
     }
-}
-
-fn keep_or_note(keep: bool, ticket: Ticket, gone: &mut Vec<Ticket>) -> bool {
-    if !keep {
-        gone.push(ticket);
-    }
-    keep
 }
 
 #[cfg(test)]

@@ -9,7 +9,14 @@ const B: OpenId = OpenId(2);
 const C: OpenId = OpenId(3);
 
 fn held(table: &LockTable) -> Vec<RangeLock> {
-    table.held.iter().map(|(_, lock)| *lock).collect()
+    (0..8).flat_map(|owner| table.of(OpenId(owner))).collect()
+}
+
+/// In the order in which a table tells them.
+fn sorted(locks: &[RangeLock]) -> Vec<RangeLock> {
+    let mut locks = locks.to_vec();
+    locks.sort_by_key(|lock| (lock.owner, !lock.exclusive, lock.range.offset, lock.range.length));
+    locks
 }
 
 fn waits(table: &mut LockTable, lock: RangeLock) -> Ticket {
@@ -236,7 +243,76 @@ fn any_order_of_steps_grants_what_the_rules_grant() {
                 _ => vec![],
             };
             assert_eq!(granted, naive.grant(), "seed {seed}");
-            assert_eq!(held(&table), naive.held, "seed {seed}");
+            assert_eq!(held(&table), sorted(&naive.held), "seed {seed}");
         }
     }
+}
+
+/// As a walk over all locks finds it, among many of them, at both ends of what can be locked.
+#[test]
+fn any_set_of_locks_is_in_the_way_of_what_a_walk_over_it_says() {
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let base = if rng.one_in(2) { 0 } else { u64::MAX - 99 };
+        let (mut table, mut walk) = (Held::default(), Vec::<(Ticket, RangeLock)>::new());
+        for ticket in 1..300 {
+            let owner = OpenId(1 + rng.below(3));
+            let offset = rng.below(100);
+            let length = if rng.one_in(8) { rng.below(100 - offset) } else { rng.below(3.min(100 - offset)) };
+            let lock = lock(owner, base + offset, length, rng.one_in(2));
+            let mut against = walk.iter().filter(|(_, held)| held.excludes(&lock));
+            match table.excludes(&lock) {
+                Some(found) => assert!(against.any(|(ticket, _)| *ticket == found), "seed {seed}: {lock:?}"),
+                None => assert_eq!(against.next(), None, "seed {seed}: {lock:?}"),
+            }
+            for write in [false, true] {
+                let mut met =
+                    walk.iter().map(|(_, held)| held).filter(|held| held.range.overlaps(lock.range));
+                let refused = met.any(|held| if held.exclusive { held.owner != owner } else { write });
+                assert_eq!(table.refuses_io(owner, lock.range, write), refused, "seed {seed}: {lock:?}");
+            }
+            // Now and then all of one goes, now and then one; what stands against others is never taken.
+            if rng.one_in(60) {
+                let mut gone = table.remove_all(owner);
+                gone.sort_unstable();
+                let his: Vec<_> =
+                    walk.extract_if(.., |(_, held)| held.owner == owner).map(|(t, _)| t).collect();
+                assert_eq!(gone, his, "seed {seed}");
+            } else if rng.one_in(3) && !walk.is_empty() {
+                let like = rng.pick(&walk).1;
+                let at = walk.iter().rposition(|(_, held)| *held == like).unwrap();
+                assert_eq!(table.remove_one(&like), Some(walk.remove(at).0), "seed {seed}");
+                assert_eq!(table.remove_one(&RangeLock { owner: OpenId(9), ..like }), None);
+            } else if !walk.iter().any(|(_, held)| held.excludes(&lock)) {
+                table.insert(ticket, lock);
+                walk.push((ticket, lock));
+            }
+            assert_eq!(table.len(), walk.len());
+        }
+    }
+}
+
+/// A walk over all locks for each of these takes minutes.
+#[test]
+fn one_lock_among_many_costs_little() {
+    const HELD: u64 = 50_000;
+    let began = Instant::now();
+    let mut table = LockTable::default();
+    // Shared ones that reach far, and overlap; exclusive ones in an order that is worst for a tree without balance.
+    for at in 0..HELD / 2 {
+        table.try_lock(lock(A, 10 * HELD + at, HELD, false)).unwrap();
+        table.try_lock(lock(B, at * 10, 5, true)).unwrap();
+    }
+    for at in 0..HELD / 2 {
+        assert!(table.refuses_io(A, Range::new(at * 10, 1), false));
+        assert!(!table.refuses_io(B, Range::new(0, HELD * 10), true));
+        assert!(!table.refuses_io(A, Range::new(at * 10 + 5, 5), true));
+        assert!(table.try_lock(lock(C, 10 * HELD + at, 1, true)).is_err());
+    }
+    for at in 0..HELD / 4 {
+        assert_eq!(table.unlock(B, Range::new(at * 10, 5)).unwrap(), []);
+    }
+    assert_eq!(table.release(A), Released { ended: vec![], granted: vec![] });
+    assert_eq!(table.held() as u64, HELD / 4);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
