@@ -1,29 +1,47 @@
-//! How much of all opens of a volume each account has: none may have so many that nothing is left for others. Plain state.
+//! How many opens there are, over a volume and of each account, those that are being made among them: none may have so
+//! many that nothing is left for others. Plain state.
 
+use crate::{Error, Limits, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Debug)]
 pub(crate) struct Accounts {
+    all: usize,
     counts: HashMap<Arc<str>, usize>,
-    /// Each may have so many.
+    most_of_all: usize,
+    /// Each account may have so many.
     most: usize,
 }
 
 impl Accounts {
-    pub(crate) fn new(most: usize) -> Accounts {
-        Accounts { counts: HashMap::new(), most }
+    pub(crate) fn new(limits: &Limits) -> Accounts {
+        let (most_of_all, most) = (limits.opens, limits.opens_per_account);
+        Accounts { all: 0, counts: HashMap::new(), most_of_all, most }
     }
 
-    pub(crate) fn has_room(&self, account: &str) -> bool {
-        self.counts.get(account).is_none_or(|count| *count < self.most)
+    /// Whether there is room for one more, on this account where there is one.
+    pub(crate) fn check(&self, account: Option<&Arc<str>>) -> Result<()> {
+        if self.all >= self.most_of_all {
+            return Err(Error::LimitReached("opens"));
+        }
+        let has = account.and_then(|account| self.counts.get(account));
+        match has.is_none_or(|count| *count < self.most) {
+            true => Ok(()),
+            false => Err(Error::LimitReached("opens of one account")),
+        }
     }
 
-    pub(crate) fn add(&mut self, account: &Arc<str>) {
-        *self.counts.entry(account.clone()).or_default() += 1;
+    pub(crate) fn add(&mut self, account: Option<&Arc<str>>) {
+        self.all += 1;
+        if let Some(account) = account {
+            *self.counts.entry(account.clone()).or_default() += 1;
+        }
     }
 
-    pub(crate) fn remove(&mut self, account: &str) {
+    pub(crate) fn remove(&mut self, account: Option<&Arc<str>>) {
+        self.all -= 1;
+        let Some(account) = account else { return };
         if let Some(count) = self.counts.get_mut(account) {
             *count -= 1;
             if *count == 0 {

@@ -1,0 +1,134 @@
+//! What the registry knows of one open file: its slot, its opens, and what they share without the registry.
+
+use crate::caching::{Caching, CachingTable, Granted, Holder, LeaseId};
+use crate::content::Content;
+use crate::lock_wait::RangeLocks;
+use crate::own_writes::OwnWrites;
+use crate::{Access, OpenId, OpenRequest, Owner, Share};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+use volume::{FileId, VPath};
+
+/// What the opens of one file share, reachable without the registry.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub locks: RangeLocks,
+    /// Held from finding the end of the file to having written there.
+    pub appending: Arc<AsyncMutex<()>>,
+    /// Held while a value that the file carries is set.
+    pub carrying: Arc<AsyncMutex<()>>,
+    /// Clients that cache reads alone; lets content change without the registry while zero.
+    pub readers: AtomicUsize,
+    /// Whether somebody keeps writes back.
+    pub kept_back: AtomicBool,
+    pub own_writes: Mutex<OwnWrites>,
+    pub content: Mutex<Content>,
+    /// Whether something was written through an open that is there or was.
+    pub written: AtomicBool,
+    /// Told whenever a holder of a caching right has answered a break or is gone.
+    pub settled: Notify,
+}
+
+impl Node {
+    pub(super) fn new(locks_limit: usize) -> Node {
+        Node {
+            locks: RangeLocks::new(locks_limit),
+            appending: Arc::default(),
+            carrying: Arc::default(),
+            readers: AtomicUsize::new(0),
+            kept_back: AtomicBool::new(false),
+            own_writes: Mutex::default(),
+            content: Mutex::default(),
+            written: AtomicBool::new(false),
+            settled: Notify::new(),
+        }
+    }
+}
+
+/// One open, as the registry knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub id: OpenId,
+    pub owner: Owner,
+    /// See [`OpenRequest::account`].
+    pub account: Option<Arc<str>>,
+    pub access: Access,
+    pub share: Share,
+    pub path: VPath,
+    pub delete_on_close: bool,
+    /// The lease that it shares.
+    pub lease: Option<LeaseId>,
+    /// Key of the lease that its client has on the directory: what the open does is no news to that one.
+    pub parent_lease: Option<u128>,
+    /// It only holds the object for an open of one of its streams ([`crate::streams`]).
+    pub for_stream: bool,
+}
+
+impl Record {
+    /// Who holds what its client may cache.
+    pub(crate) fn holder(&self) -> Holder {
+        self.lease.map_or(Holder::Open(self.id), Holder::Lease)
+    }
+}
+
+/// A name that goes away with its last open.
+#[derive(Clone, Debug)]
+pub(super) struct Doomed {
+    pub path: VPath,
+    /// Of the open that doomed it, see [`Record::parent_lease`].
+    pub parent_lease: Option<u128>,
+}
+
+/// A name to be removed at the volume now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Removal {
+    pub path: VPath,
+    pub parent_lease: Option<u128>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub node: Arc<Node>,
+    pub records: Vec<Record>,
+    pub caching: CachingTable,
+    /// Names that go away with their last open.
+    pub(super) doomed: Vec<Doomed>,
+}
+
+/// How an open comes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Coming {
+    Opens,
+    /// It empties the file.
+    Empties,
+    /// It was there before the process ended: that its name is to go away does not keep it out.
+    Returns,
+}
+
+impl Coming {
+    pub(crate) fn of(request: &OpenRequest) -> Coming {
+        if request.disposition.empties() { Coming::Empties } else { Coming::Opens }
+    }
+}
+
+/// What an open asks of the registry besides its record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// The access that share modes are checked with: more than the open keeps when it empties the file.
+    pub needs: Access,
+    pub coming: Coming,
+    /// What it would like to cache, and the epoch of its lease.
+    pub caching: Caching,
+    pub epoch: Option<u16>,
+}
+
+/// Whether an open has come in.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// With what it may cache.
+    In(Arc<Node>, Granted),
+    /// Somebody caches what stands against it, and was told: of this file, or of a stream of it.
+    Wait(FileId, Arc<Node>),
+}

@@ -1,0 +1,115 @@
+//! Opens come, go and move; names that are to go away; who keeps whom from working where.
+
+use super::*;
+use crate::caching::Caching;
+use crate::{Owner, Share};
+
+const FILE: FileId = FileId { hi: 0, lo: 7 };
+
+fn path(text: &str) -> VPath {
+    VPath::parse(text).unwrap()
+}
+
+fn registry(opens: usize) -> Registry {
+    Registry::new(&Limits { opens, ..Limits::default() })
+}
+
+fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool) -> Record {
+    let owner = Owner(1);
+    let (lease, parent_lease) = (None, None);
+    let (id, path) = (OpenId(id), path(at));
+    let (account, for_stream) = (None, false);
+    Record { id, owner, account, access, share, path, delete_on_close, lease, parent_lease, for_stream }
+}
+
+fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {
+    let record = record(id, at, Access::READ_DATA, Share::all(), delete_on_close);
+    admit_as(registry, record, Coming::Opens)
+}
+
+fn admit_as(registry: &mut Registry, record: Record, coming: Coming) -> Result<()> {
+    let ask = Ask { needs: Access::READ_DATA, coming, caching: Caching::empty(), epoch: None };
+    registry.admit(FILE, false, record, ask, &mut Vec::new()).map(drop)
+}
+
+#[test]
+fn a_name_goes_with_its_last_open_and_not_with_that_of_another_name() {
+    let mut registry = registry(10);
+    admit(&mut registry, 1, "a", true).unwrap();
+    admit(&mut registry, 2, "A", false).unwrap();
+    admit(&mut registry, 3, "hard-link", false).unwrap();
+    assert_eq!(registry.leave(FILE, OpenId(1)), None);
+    assert!(registry.is_doomed(FILE, &path("a")) && registry.is_path_doomed(&path("a")));
+    assert!(matches!(admit(&mut registry, 4, "a", false), Err(Error::DeletePending)));
+    admit(&mut registry, 5, "hard-link", false).unwrap();
+    assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("A"));
+    assert!(matches!(admit(&mut registry, 6, "a", false), Err(Error::DeletePending)));
+    let former = record(7, "a", Access::READ_DATA, Share::all(), false);
+    admit_as(&mut registry, former, Coming::Returns).unwrap();
+    assert_eq!(registry.leave(FILE, OpenId(7)).unwrap().path, path("a"), "it was the last again");
+    registry.removed(FILE, &path("A"));
+    assert_eq!(registry.leave(FILE, OpenId(3)), None);
+    assert_eq!(registry.leave(FILE, OpenId(5)), None);
+    assert_eq!(registry.counts(), (0, 0, 0));
+}
+
+#[test]
+fn doom_is_taken_back_and_a_withdrawn_open_dooms_nothing() {
+    let mut registry = registry(10);
+    admit(&mut registry, 1, "a", false).unwrap();
+    registry.set_doomed(FILE, OpenId(1), true).unwrap();
+    registry.set_doomed(FILE, OpenId(1), false).unwrap();
+    admit(&mut registry, 2, "a", true).unwrap();
+    registry.spare(FILE, OpenId(2));
+    assert_eq!(registry.leave(FILE, OpenId(2)), None);
+    assert_eq!(registry.leave(FILE, OpenId(1)), None);
+}
+
+#[test]
+fn moving_a_directory_and_working_below_it_exclude_each_other() {
+    let mut registry = registry(10);
+    let below = registry.enter(&path("Dir/file"), None).unwrap().unwrap();
+    let beside = registry.enter(&path("dir2/file"), None).unwrap();
+    assert!(beside.is_some() && !registry.begin_move(&path("dir")));
+    registry.exit(below);
+    assert!(registry.begin_move(&path("dir")));
+    assert!(registry.enter(&path("DIR/file"), None).unwrap().is_none());
+    registry.end_move(&path("dir"));
+    assert!(registry.enter(&path("DIR/file"), None).unwrap().is_some());
+}
+
+#[test]
+fn opens_follow_a_move_and_so_do_doomed_names() {
+    let mut registry = registry(10);
+    admit(&mut registry, 1, "a/b/c", true).unwrap();
+    admit(&mut registry, 2, "a/b/c", false).unwrap();
+    assert_eq!(registry.leave(FILE, OpenId(1)), None);
+    assert!(registry.has_open_below(&path("A")) && !registry.has_open_below(&path("a/b/c")));
+    registry.moved(None, &path("a"), &path("x/y"));
+    assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("x/y/b/c"));
+}
+
+#[test]
+fn an_open_directory_is_found_where_it_is() {
+    let mut registry = registry(10);
+    admit(&mut registry, 1, "a", false).unwrap();
+    let dir = FileId { hi: 0, lo: 8 };
+    let ask = Ask { needs: Access::READ_DATA, coming: Coming::Opens, caching: Caching::empty(), epoch: None };
+    let open = record(2, "d", Access::READ_DATA, Share::all(), false);
+    registry.admit(dir, true, open, ask, &mut Vec::new()).unwrap();
+    assert_eq!((registry.dirs_at(&path("D")), registry.dirs_at(&path("a"))), (vec![dir], vec![]));
+    registry.moved(None, &path("d"), &path("e"));
+    assert_eq!((registry.dirs_at(&path("d")), registry.dirs_at(&path("e"))), (vec![], vec![dir]));
+    registry.leave(dir, OpenId(2));
+    assert_eq!(registry.dirs_at(&path("e")), []);
+}
+
+#[test]
+fn the_limit_counts_opens_and_those_on_their_way() {
+    let mut registry = registry(2);
+    admit(&mut registry, 1, "a", false).unwrap();
+    let entry = registry.enter(&path("b"), None).unwrap().unwrap();
+    assert!(matches!(registry.enter(&path("c"), None), Err(Error::LimitReached("opens"))));
+    registry.exit(entry);
+    assert!(registry.enter(&path("c"), None).is_ok());
+}
