@@ -4,7 +4,7 @@
 
 use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted, Holder, LeaseId, Told};
 use crate::core::Core;
-use crate::registry::{Ask, Coming, Node, Record, Registry, Slot, lies_below, same};
+use crate::registry::{Ask, Coming, Node, Record, Registry, Slot, lies_below};
 use crate::{Access, Error, OpenId, Result, share};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -199,8 +199,8 @@ impl Registry {
     /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
     pub(crate) fn contend_listing(&mut self, path: &VPath, by: Option<u128>, told: &mut Vec<Told>) {
         let Some(dir) = path.parent() else { return };
-        for dir in self.leases.dirs_at(&dir) {
-            if let Some(slot) = self.slots.get_mut(&dir) {
+        for dir in self.dirs_at(&dir) {
+            if let Some(slot) = self.slots.get_mut(&dir).filter(|slot| !slot.caching.is_empty()) {
                 slot.caching.contend_but(by, Contest::Change, Instant::now(), told);
                 slot.note_caching();
             }
@@ -220,10 +220,11 @@ impl Registry {
         let is_kept =
             |slot: &Slot, record: &Record| slot.caching.held(record.holder()).contains(Caching::HANDLE);
         let (mut stands, mut oldest) = (false, None);
-        for (file, slot) in &self.slots {
+        for file in self.places.below(dir) {
+            let Some(slot) = self.slots.get(&file) else { continue };
             for record in slot.records.iter().filter(|record| below(record)) {
                 match is_kept(slot, record) {
-                    true => oldest = oldest.into_iter().chain([(record.id, *file)]).min(),
+                    true => oldest = oldest.into_iter().chain([(record.id, file)]).min(),
                     false if record.for_stream => {}
                     false if record.id < began => return Err(Error::AccessDenied),
                     false => stands = true,
@@ -241,29 +242,20 @@ impl Registry {
 
     /// Breaks what stands against what became of everything at and below a path at the origin.
     pub(crate) fn contend_below(&mut self, path: &VPath, contest: Contest, told: &mut Vec<Told>) {
-        let now = Instant::now();
-        let below =
-            |record: &Record| same(&record.path, path) || lies_below(record.path.as_str(), path.as_str());
-        for slot in self.slots.values_mut().filter(|slot| !slot.caching.is_empty()) {
-            if slot.records.iter().any(below) {
-                // Nobody waits: it has happened.
-                let _until = slot.caching.contend(None, contest, now, told);
-                slot.note_caching();
-            }
+        for file in self.places.at_and_below(path) {
+            // Nobody waits: it has happened.
+            drop(self.contend(file, None, contest, told));
         }
     }
 
     /// Breaks what stands against another object having come to a path at the origin: what is cached there is of one that
     /// this name does not lead to any more.
     pub(crate) fn contend_replaced(&mut self, path: &VPath, by: FileId, told: &mut Vec<Told>) {
-        let now = Instant::now();
-        for (file, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.caching.is_empty()) {
-            let is_of_it = *file == by || self.streams.with_base(*file).is_some_and(|(base, _)| base == by);
-            if !is_of_it && slot.records.iter().any(|record| same(&record.path, path)) {
-                // Nobody waits: it has happened.
-                let _until = slot.caching.contend(None, Contest::Foreign, now, told);
-                slot.note_caching();
-            }
+        let is_of_it = |file: FileId| file == by || self.streams.base_of(file) == Some(by);
+        let replaced: Vec<FileId> = self.places.at(path).filter(|file| !is_of_it(*file)).collect();
+        for file in replaced {
+            // Nobody waits: it has happened.
+            drop(self.contend(file, None, Contest::Foreign, told));
         }
     }
 

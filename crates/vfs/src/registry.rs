@@ -21,6 +21,7 @@ use crate::streams::slots::Streams;
 use crate::{Access, Error, Limits, OpenId, OpenInfo, Result};
 use entries::Entries;
 pub(crate) use entries::Entry;
+use places::Places;
 pub(crate) use places::{lies_below, same};
 use slot::Doomed;
 pub(crate) use slot::{Admission, Ask, Coming, Node, Record, Removal, Slot};
@@ -37,10 +38,9 @@ pub(crate) struct Registry {
     dirs: HashSet<FileId>,
     pub(crate) leases: Leases,
     pub(crate) streams: Streams,
+    pub(crate) places: Places,
     entries: Entries,
     accounts: Accounts,
-    /// Names that are to go away, over all slots.
-    doomed: usize,
     locks_limit: usize,
 }
 
@@ -51,9 +51,9 @@ impl Registry {
             dirs: HashSet::new(),
             leases: Leases::default(),
             streams: Streams::default(),
+            places: Places::default(),
             entries: Entries::default(),
             accounts: Accounts::new(limits),
-            doomed: 0,
             locks_limit: limits.locks_per_file,
         }
     }
@@ -102,7 +102,8 @@ impl Registry {
             Coming::Opens | Coming::Empties => slot.caching.grant(wish, beside, Instant::now()),
         };
         slot.note_caching();
-        self.leases.opened(&record, file, dir);
+        self.leases.opened(&record, file);
+        self.places.enter(&record.path, file);
         self.accounts.add(record.account.as_ref());
         slot.records.push(record);
         Ok(Admission::In(slot.node.clone(), granted))
@@ -117,11 +118,12 @@ impl Registry {
         self.accounts.remove(record.account.as_ref());
         slot.caching.release(record.holder());
         slot.settled();
-        self.leases.left(&record, file, &slot.caching);
+        self.leases.left(&record, &slot.caching);
+        self.places.leave(&record.path, file);
         let is_doomed = slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path));
         if record.delete_on_close && !is_doomed {
             slot.doomed.push(Doomed { path: record.path.clone(), parent_lease: record.parent_lease });
-            self.doomed += 1;
+            self.places.enter(&record.path, file);
         }
         let last = !slot.records.iter().any(|other| same(&other.path, &record.path));
         let doomed = slot.doomed.iter().find(|doomed| same(&doomed.path, &record.path));

@@ -1,6 +1,6 @@
 //! Names that are to go away with their last open: marked, spared, and removed.
 
-use super::{Doomed, Registry, Slot, same};
+use super::{Doomed, Registry, same};
 use crate::{Error, OpenId, Result};
 use volume::{FileId, VPath};
 
@@ -13,9 +13,8 @@ impl Registry {
 
     fn spare_name(&mut self, file: FileId, path: &VPath) {
         if let Some(slot) = self.slots.get_mut(&file) {
-            let before = slot.doomed.len();
-            slot.doomed.retain(|doomed| !same(&doomed.path, path));
-            self.doomed -= before - slot.doomed.len();
+            let spared = slot.doomed.extract_if(.., |doomed| same(&doomed.path, path));
+            spared.for_each(|doomed| self.places.leave(&doomed.path, file));
         }
     }
 
@@ -33,8 +32,8 @@ impl Registry {
         let doomed = Doomed { path: record.path.clone(), parent_lease: record.parent_lease };
         self.spare_name(file, &doomed.path);
         if on && let Some(slot) = self.slots.get_mut(&file) {
+            self.places.enter(&doomed.path, file);
             slot.doomed.push(doomed);
-            self.doomed += 1;
         }
         Ok(())
     }
@@ -45,8 +44,6 @@ impl Registry {
 
     /// Whether anything is to go away under this very name.
     pub(crate) fn is_path_doomed(&self, path: &VPath) -> bool {
-        let is_doomed = |slot: &Slot| slot.doomed.iter().any(|doomed| same(&doomed.path, path));
-        let itself = |(id, slot): (&FileId, &Slot)| is_doomed(slot) && !self.streams.is_stream(*id);
-        self.doomed > 0 && self.slots.iter().any(itself)
+        self.places.at(path).any(|file| self.is_doomed(file, path) && !self.streams.is_stream(file))
     }
 }

@@ -51,6 +51,7 @@ fn a_name_goes_with_its_last_open_and_not_with_that_of_another_name() {
     assert_eq!(registry.leave(FILE, OpenId(3)), None);
     assert_eq!(registry.leave(FILE, OpenId(5)), None);
     assert_eq!(registry.counts(), (0, 0, 0));
+    assert!(registry.places.at_and_below(&VPath::root()).is_empty());
 }
 
 #[test]
@@ -87,6 +88,9 @@ fn opens_follow_a_move_and_so_do_doomed_names() {
     assert!(registry.has_open_below(&path("A")) && !registry.has_open_below(&path("a/b/c")));
     registry.moved(None, &path("a"), &path("x/y"));
     assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("x/y/b/c"));
+    assert!(registry.is_path_doomed(&path("X/y/b/c")));
+    registry.removed(FILE, &path("x/y/b/c"));
+    assert!(registry.places.at_and_below(&VPath::root()).is_empty());
 }
 
 #[test]
@@ -112,4 +116,54 @@ fn the_limit_counts_opens_and_those_on_their_way() {
     assert!(matches!(registry.enter(&path("c"), None), Err(Error::LimitReached("opens"))));
     registry.exit(entry);
     assert!(registry.enter(&path("c"), None).is_ok());
+}
+
+#[test]
+fn what_stands_at_a_path_and_below_it_is_found_and_nothing_beside_it() {
+    let mut places = Places::default();
+    let all =
+        ["", "d", "dir", "dir 2", "dir-2", "dir/file", "DIR/Sub", "dir/sub/x", "dir0", "dirs/file", "DIR"];
+    let id = |at: usize| FileId { hi: 0, lo: at as u64 };
+    all.iter().enumerate().for_each(|(at, name)| places.enter(&path(name), id(at)));
+    for (at, found_at, below) in [
+        ("", vec![0], (1..all.len()).collect()),
+        ("Dir", vec![2, 10], vec![5, 6, 7]),
+        ("dir/sub", vec![6], vec![7]),
+        ("di", vec![], vec![]),
+        ("dir/sub/x", vec![7], vec![]),
+    ] {
+        let ids = |places: &mut dyn Iterator<Item = FileId>| {
+            let mut ids: Vec<usize> = places.map(|file| file.lo as usize).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(ids(&mut places.at(&path(at))), found_at, "at {at:?}");
+        assert_eq!(ids(&mut places.below(&path(at))), below, "below {at:?}");
+    }
+    places.enter(&path("dir"), id(2));
+    places.leave(&path("DIR"), id(2));
+    assert_eq!(places.at(&path("dir")).count(), 2, "it stands there once more");
+    places.leave(&path("dir"), id(2));
+    assert_eq!(places.at(&path("dir")).collect::<Vec<_>>(), [id(10)]);
+}
+
+/// A walk over all that is cached for each of these takes many seconds.
+#[test]
+fn that_something_was_replaced_costs_little_beside_much_that_is_cached() {
+    const FILES: u64 = 20_000;
+    let began = std::time::Instant::now();
+    let mut registry = registry(FILES as usize);
+    let mut told = Vec::new();
+    let ask = Ask { needs: Access::READ_DATA, coming: Coming::Opens, caching: Caching::READ, epoch: None };
+    let id = |at: u64| FileId { hi: 1, lo: at };
+    for at in 0..FILES {
+        let open = record(at, &format!("dir/{at}"), Access::READ_DATA, Share::all(), false);
+        registry.admit(id(at), false, open, ask, &mut told).unwrap();
+    }
+    for at in 0..FILES {
+        let (name, other) = (path(&format!("dir/{at}")), id(FILES));
+        registry.contend_replaced(&name, if at % 2 == 0 { id(at) } else { other }, &mut told);
+        assert_eq!(registry.granted(id(at), OpenId(at)).caching.is_empty(), at % 2 == 1, "{at}");
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }
