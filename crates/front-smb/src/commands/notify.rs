@@ -42,9 +42,9 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
         let NotifyBatch::Events(mut events) = batch else { break Vec::new() };
         events.retain(|event| !share.veto.has_within(&event.name));
         if share.hide_unreadable {
-            let untold = Untold(&file.vfs);
+            let judging = Judging::begin(&file.vfs);
             let shown = shown(&request.cx(), &file.vfs, links, events).await;
-            std::mem::forget(untold);
+            judging.done();
             let Some(shown) = shown else { break Vec::new() };
             events = shown;
         }
@@ -65,12 +65,28 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
     }))
 }
 
-/// Changes on their way to a client. Dropped, they have not come there, and it is to list the directory again.
-struct Untold<'a>(&'a vfs::Open);
+/// Changes have been taken for a client and are being judged. Given up before that is done they do not come to it, and
+/// it is to list the directory again.
+struct Judging<'a> {
+    dir: &'a vfs::Open,
+    done: bool,
+}
 
-impl Drop for Untold<'_> {
+impl Judging<'_> {
+    fn begin(dir: &vfs::Open) -> Judging<'_> {
+        Judging { dir, done: false }
+    }
+
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Judging<'_> {
     fn drop(&mut self) {
-        self.0.lose_changes();
+        if !self.done {
+            self.dir.lose_changes();
+        }
     }
 }
 
@@ -129,4 +145,31 @@ fn entry(event: NotifyEvent) -> NotifyEntry {
         name.push_str(&stream);
     }
     NotifyEntry { action, name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use testkit::MemVolume;
+    use testkit::ease::{changes_are_told, cx, mkdir, p};
+    use vfs::{Access, OpenRequest, Owner, Vfs, VfsConfig};
+
+    #[tokio::test]
+    async fn changes_are_lost_where_judging_them_is_given_up_and_nowhere_else() {
+        let volume = MemVolume::new();
+        let vfs = Vfs::new(volume.clone(), VfsConfig::default());
+        changes_are_told(|| vfs.freshness()).await;
+        let root = OpenRequest::new(p(""), Access::READ_DATA, Owner(1));
+        let dir = vfs.open(&cx(), root).await.unwrap().open;
+        let next = || tokio::time::timeout(Duration::from_secs(5), dir.notify(Filter::all(), false));
+        // Its watcher begins with the first that asks.
+        drop(tokio::time::timeout(Duration::ZERO, next()).await);
+
+        Judging::begin(&dir).done();
+        mkdir(&*volume.other(), "made").await;
+        assert!(matches!(next().await.unwrap().unwrap(), NotifyBatch::Events(_)));
+        drop(Judging::begin(&dir));
+        assert_eq!(next().await.unwrap().unwrap(), NotifyBatch::Overflow);
+    }
 }
