@@ -33,8 +33,8 @@ pub(crate) struct Leases {
 
 #[derive(Default)]
 struct Table {
-    /// Several of one name: of guests and strangers, and on different volumes.
-    named: HashMap<Name, Vec<Arc<Lease>>>,
+    /// By key. Several of one key: of several clients, of guests and strangers, and on different volumes.
+    leases: HashMap<LeaseKey, Vec<Arc<Lease>>>,
     last: u64,
 }
 
@@ -134,11 +134,9 @@ impl Leases {
         let name = (session.terms.client, key);
         let client = u128::from_le_bytes(name.0);
         let mut table = self.table.lock();
-        let named = || table.named.get(&name).into_iter().flatten().filter(|lease| lease.vfs == *vfs);
-        // By the connection first: a user may be on two machines that call themselves the same.
-        let lease = named().find(|lease| lease.has(|holder| holder.is_beside(session)));
-        let lease = lease.or_else(|| named().find(|lease| lease.has(|holder| holder.is(session)))).cloned();
-        let is_taken = session.is_guest() || named().any(|lease| lease.id.client == client);
+        let lease = table.meant(session, &name, vfs).cloned();
+        let is_clients = |lease: &Arc<Lease>| lease.vfs == *vfs && lease.id.client == client;
+        let is_taken = session.is_guest() || table.named(&name).any(is_clients);
         let lease = lease.unwrap_or_else(|| {
             let stranger = (u128::from(self.secret) << u64::BITS) | u128::from(table.next());
             table.begin(name, if is_taken { stranger } else { client }, vfs)
@@ -146,12 +144,20 @@ impl Leases {
         self.enter(&mut table, lease, Holder::new(session, false))
     }
 
+    /// The lease with this key that a session's machine has, or else its user on another one: what it says of another's
+    /// would keep him from hearing of changes. By the key alone, as with Windows, it would be believed.
+    pub(crate) fn of_parent(&self, session: &Session, key: LeaseKey, vfs: &Vfs) -> Option<LeaseId> {
+        let table = self.table.lock();
+        let own = table.meant(session, &(session.terms.client, key), vfs);
+        let is_users = |lease: &&Arc<Lease>| lease.vfs == *vfs && lease.has(|holder| holder.is(session));
+        own.or_else(|| table.with_key(key).find(is_users)).map(|lease| lease.id)
+    }
+
     /// The same for an open that comes back after a start, before its client does.
     pub(crate) fn come_back(self: &Arc<Self>, id: LeaseId, vfs: &Vfs, user: &str) -> Part {
         let name = (id.client.to_le_bytes(), LeaseKey(id.key.to_le_bytes()));
         let mut table = self.table.lock();
-        let mut named = table.named.get(&name).into_iter().flatten();
-        let lease = named.find(|lease| lease.id == id && lease.vfs == *vfs).cloned();
+        let lease = table.named(&name).find(|lease| lease.id == id && lease.vfs == *vfs).cloned();
         let lease = lease.unwrap_or_else(|| table.begin(name, id.client, vfs));
         let holder = Holder { user: user.into(), guest: None, session: Weak::new(), sealed: false };
         self.enter(&mut table, lease, holder)
@@ -166,10 +172,9 @@ impl Leases {
     /// The leases that a session may answer for by this key.
     pub(crate) fn answered_by(&self, session: &Session, key: LeaseKey) -> Vec<Arc<Lease>> {
         let table = self.table.lock();
-        let named = table.named.get(&(session.terms.client, key)).into_iter().flatten();
         let is_one =
             |holder: &Holder| (holder.is(session) && holder.there().is_some()) || holder.is_beside(session);
-        named.filter(|lease| lease.has(is_one)).cloned().collect()
+        table.named(&(session.terms.client, key)).filter(|lease| lease.has(is_one)).cloned().collect()
     }
 }
 
@@ -179,11 +184,27 @@ impl Table {
         self.last
     }
 
+    fn with_key(&self, key: LeaseKey) -> impl Iterator<Item = &Arc<Lease>> {
+        self.leases.get(&key).into_iter().flatten()
+    }
+
+    fn named(&self, name: &Name) -> impl Iterator<Item = &Arc<Lease>> {
+        let name = *name;
+        self.with_key(name.1).filter(move |lease| lease.name == name)
+    }
+
+    fn meant(&self, session: &Session, name: &Name, vfs: &Vfs) -> Option<&Arc<Lease>> {
+        // By the connection first: a user may be on two machines that call themselves the same.
+        let named = || self.named(name).filter(|lease| lease.vfs == *vfs);
+        let beside = named().find(|lease| lease.has(|holder| holder.is_beside(session)));
+        beside.or_else(|| named().find(|lease| lease.has(|holder| holder.is(session))))
+    }
+
     fn begin(&mut self, name: Name, client: u128, vfs: &Vfs) -> Arc<Lease> {
         let id = LeaseId { client, key: u128::from_le_bytes(name.1.0) };
         let (holders, told) = (Mutex::default(), Mutex::default());
         let new = Arc::new(Lease { id, vfs: vfs.clone(), name, holders, told });
-        self.named.entry(name).or_default().push(Arc::clone(&new));
+        self.leases.entry(name.1).or_default().push(Arc::clone(&new));
         new
     }
 }
@@ -210,10 +231,11 @@ impl Drop for Part {
             holders.remove(&self.number);
             holders.is_empty()
         };
-        if let Some(named) = table.named.get_mut(&self.lease.name).filter(|_| is_last) {
-            named.retain(|lease| !Arc::ptr_eq(lease, &self.lease));
-            if named.is_empty() {
-                table.named.remove(&self.lease.name);
+        let key = self.lease.key();
+        if let Some(leases) = table.leases.get_mut(&key).filter(|_| is_last) {
+            leases.retain(|lease| !Arc::ptr_eq(lease, &self.lease));
+            if leases.is_empty() {
+                table.leases.remove(&key);
             }
         }
     }

@@ -288,7 +288,7 @@ mod tests {
             share: Sharing::READ,
             caching: Caching::READ | Caching::HANDLE,
             lease: Some(Lease { id: LeaseId { client: 7, key: 9 }, epoch: Some(4), dirs: true }),
-            parent_lease: Some(11),
+            parent_lease: Some(LeaseId { client: 7, key: 11 }),
             ..OpenRequest::new(VPath::parse(path).unwrap(), Access::READ_DATA, Owner(0))
         };
         Record {

@@ -334,17 +334,17 @@ impl CachingTable {
         wait
     }
 
-    /// The same, but for a lease with the key `by`, whichever client has it.
+    /// The same, but for the lease `by`.
     pub(crate) fn contend_but(
         &mut self,
-        by: Option<u128>,
+        by: Option<LeaseId>,
         contest: Contest,
         now: Instant,
         told: &mut Vec<Told>,
     ) {
         for grant in &mut self.grants {
             match grant.holder {
-                Holder::Lease(lease) if by == Some(lease.key) => {}
+                Holder::Lease(lease) if by == Some(lease) => {}
                 _ => {
                     // Nobody waits for who caches a listing.
                     let _until = grant.contend(contest, now, told);

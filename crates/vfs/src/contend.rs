@@ -196,8 +196,8 @@ impl Registry {
         if refused { Err(Error::SharingViolation) } else { Ok(None) }
     }
 
-    /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
-    pub(crate) fn contend_listing(&mut self, path: &VPath, by: Option<u128>, told: &mut Vec<Told>) {
+    /// The listing of the directory of `path` changes: who caches it is told, but for the lease `by`.
+    pub(crate) fn contend_listing(&mut self, path: &VPath, by: Option<LeaseId>, told: &mut Vec<Told>) {
         let Some(dir) = path.parent() else { return };
         for dir in self.dirs_at(&dir) {
             if let Some(slot) = self.slots.get_mut(&dir).filter(|slot| !slot.caching.is_empty()) {

@@ -2,6 +2,7 @@
 //!
 //! Every mutex here is a leaf: held for a few instructions, never two at once, never across an await.
 
+use crate::caching::LeaseId;
 use crate::descriptors::Descriptors;
 use crate::echo::Echoes;
 use crate::index::DirIndexes;
@@ -132,20 +133,20 @@ impl Core {
         self.place_of(file, open).map(|(path, _)| path)
     }
 
-    /// The same, and the key of its client's lease on the directory.
-    pub(crate) fn place_of(&self, file: FileId, open: OpenId) -> Result<(VPath, Option<u128>)> {
+    /// The same, and its client's lease on the directory.
+    pub(crate) fn place_of(&self, file: FileId, open: OpenId) -> Result<(VPath, Option<LeaseId>)> {
         let registry = self.registry.lock();
         let record = registry.record(file, open).ok_or(Error::Closed)?;
         Ok((record.path.clone(), record.parent_lease))
     }
 
-    /// The listing of the directory of `path` changes: who caches it is told, but for the lease with the key `by`.
-    fn listing_changes(&self, path: &VPath, by: Option<u128>) {
+    /// The listing of the directory of `path` changes: who caches it is told, but for the lease `by`.
+    fn listing_changes(&self, path: &VPath, by: Option<LeaseId>) {
         self.decide(|registry, told| registry.contend_listing(path, by, told));
     }
 
-    /// We made a name. `by`, here and below: the key of the lease on the directory that knows of it already.
-    pub(crate) fn made(&self, path: &VPath, attr: &Attr, by: Option<u128>) {
+    /// We made a name. `by`, here and below: the lease on the directory whose client knows of it already.
+    pub(crate) fn made(&self, path: &VPath, attr: &Attr, by: Option<LeaseId>) {
         self.listing_changes(path, by);
         self.indexes.lock().added(path);
         self.echoes.lock().made(path, attr, Instant::now());
@@ -153,7 +154,7 @@ impl Core {
     }
 
     /// We removed a name.
-    pub(crate) fn gone(&self, path: &VPath, dir: bool, by: Option<u128>) {
+    pub(crate) fn gone(&self, path: &VPath, dir: bool, by: Option<LeaseId>) {
         self.listing_changes(path, by);
         let mut indexes = self.indexes.lock();
         indexes.removed(path);
@@ -169,7 +170,7 @@ impl Core {
     }
 
     /// We changed what a name stands for; `dated` where that has set the time of its last write.
-    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter, dated: bool, by: Option<u128>) {
+    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter, dated: bool, by: Option<LeaseId>) {
         self.listing_changes(path, by);
         self.echoes.lock().outcome(path, attr);
         self.meets(path, attr, dated);
@@ -177,7 +178,7 @@ impl Core {
     }
 
     /// Something of what a name stands for is shown differently, and the volume has it as it was.
-    pub(crate) fn shown_differently(&self, path: &VPath, what: Filter, by: Option<u128>) {
+    pub(crate) fn shown_differently(&self, path: &VPath, what: Filter, by: Option<LeaseId>) {
         self.listing_changes(path, by);
         self.hub.event(NotifyAction::Modified, what, path);
     }
@@ -190,7 +191,7 @@ impl Core {
         action: NotifyAction,
         stream: &str,
         what: Filter,
-        by: Option<u128>,
+        by: Option<LeaseId>,
     ) {
         self.listing_changes(path, by);
         self.echoes.lock().outcome(path, attr);
@@ -199,7 +200,14 @@ impl Core {
     }
 
     /// We moved a name.
-    pub(crate) fn renamed(&self, from: &VPath, to: &VPath, attr: Option<&Attr>, dir: bool, by: Option<u128>) {
+    pub(crate) fn renamed(
+        &self,
+        from: &VPath,
+        to: &VPath,
+        attr: Option<&Attr>,
+        dir: bool,
+        by: Option<LeaseId>,
+    ) {
         self.listing_changes(from, by);
         if from.parent() != to.parent() {
             self.listing_changes(to, by);

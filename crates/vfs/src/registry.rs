@@ -15,7 +15,7 @@ mod places;
 mod slot;
 
 use crate::accounts::Accounts;
-use crate::caching::{Beside, CachingTable, Told, Wish};
+use crate::caching::{Beside, CachingTable, LeaseId, Told, Wish};
 use crate::leases::Leases;
 use crate::streams::slots::Streams;
 use crate::{Access, Error, Limits, OpenId, OpenInfo, Result};
@@ -129,7 +129,7 @@ impl Registry {
         let doomed = slot.doomed.iter().find(|doomed| same(&doomed.path, &record.path));
         if let Some(doomed) = doomed.filter(|_| last) {
             // Only where who doomed it and who leaves last speak for the same client does that one know of it.
-            let parent_lease = doomed.parent_lease.filter(|key| record.parent_lease == Some(*key));
+            let parent_lease = doomed.parent_lease.filter(|lease| record.parent_lease == Some(*lease));
             return Some(Removal { path: record.path, parent_lease });
         }
         self.drop_if_empty(file);
@@ -148,11 +148,11 @@ impl Registry {
         self.slots.get(&file)?.records.iter().find(|record| record.id == open)
     }
 
-    /// The key of the lease on the directory that all who have a file open name.
-    pub(crate) fn parent_lease_of_all(&self, file: FileId) -> Option<u128> {
-        let mut keys = self.slots.get(&file)?.records.iter().map(|record| record.parent_lease);
-        let first = keys.next()?;
-        first.filter(|_| keys.all(|key| key == first))
+    /// The lease on the directory that all who have a file open name.
+    pub(crate) fn parent_lease_of_all(&self, file: FileId) -> Option<LeaseId> {
+        let mut leases = self.slots.get(&file)?.records.iter().map(|record| record.parent_lease);
+        let first = leases.next()?;
+        first.filter(|_| leases.all(|lease| lease == first))
     }
 
     /// What the opens of a file share, if there are any.

@@ -3,7 +3,7 @@
 //! Both names are held alone, from finding what they stand for until the registry says so too; a directory is
 //! marked as moving besides, see [`crate::registry`]. Callers carry these futures to their end.
 
-use crate::caching::Contest;
+use crate::caching::{Contest, LeaseId};
 use crate::contend::Breaking;
 use crate::core::{Core, Moving};
 use crate::name_lock::NameGuard;
@@ -243,7 +243,7 @@ struct Target {
     /// What gives way there.
     existing: Option<Attr>,
     /// Of who renames, see [`crate::OpenRequest::parent_lease`].
-    parent_lease: Option<u128>,
+    parent_lease: Option<LeaseId>,
     _names: (NameGuard, Option<NameGuard>),
     _entered: crate::core::Entered,
 }

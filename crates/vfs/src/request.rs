@@ -159,8 +159,8 @@ pub struct OpenRequest {
     pub caching: Caching,
     /// The lease that the open is to share.
     pub lease: Option<Lease>,
-    /// Key of the client's lease on the directory of the file: what is done through this open breaks all others.
-    pub parent_lease: Option<u128>,
+    /// The client's lease on the directory of the file: what is done through this open breaks all others.
+    pub parent_lease: Option<LeaseId>,
     /// By what the open is judged; without it gets what it asks for.
     pub rights: Option<Arc<dyn Rights>>,
     /// Besides `access` all that the caller may have (MAXIMUM_ALLOWED), as `rights` say.

@@ -139,7 +139,7 @@ async fn open_file(
     let lease = lease::asked(request, decoded, &share.vfs)?;
     let mut wanted = wanted(target, access, decoded, Owner(request.session()?.id))?;
     wanted.account.clone_from(&request.session()?.account);
-    lease::put(request, lease.as_ref(), decoded, &mut wanted);
+    lease::put(request, lease.as_ref(), decoded, &share.vfs, &mut wanted)?;
     if let Some(mode) = posix {
         wanted.case_sensitive = true;
         wanted.mode = mode;

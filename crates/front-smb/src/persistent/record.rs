@@ -125,6 +125,8 @@ impl Record {
     pub(super) fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
         let request = &self.former.request;
         let lease = request.lease;
+        // A guest's or a stranger's is known by a number of this process.
+        let parent_lease = request.parent_lease.filter(|lease| lease.client == self.durability.client);
         db.prepare_cached(
             "INSERT OR REPLACE INTO open VALUES
              (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)",
@@ -147,7 +149,7 @@ impl Record {
             self.durability.create_guid,
             self.durability.timeout.as_millis() as i64,
             lease.map(|lease| lease.id.key.to_le_bytes()),
-            request.parent_lease.map(u128::to_le_bytes),
+            parent_lease.map(|lease| lease.key.to_le_bytes()),
             request.caching.bits(),
             lease.and_then(|lease| lease.epoch),
             encode_locks(&self.former.locks),
@@ -207,7 +209,7 @@ impl Record {
                     delete_on_close: row.get("delete_on_close")?,
                     caching: Caching::from_bits_truncate(row.get("caching")?),
                     lease: lease_key.map(|key| Lease { id: id(key), epoch, dirs: true }),
-                    parent_lease: parent_key.map(u128::from_le_bytes),
+                    parent_lease: parent_key.map(id),
                     ..OpenRequest::new(path, access, Owner(0))
                 },
                 file: decode_file(row.get("file")?),

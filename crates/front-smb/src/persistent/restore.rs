@@ -146,7 +146,7 @@ async fn restore_one(
     let request = &record.former.request;
     let lease = request.lease.map(|lease| SharedLease {
         part: state.leases.come_back(lease.id, &share.vfs, &record.user),
-        parent: request.parent_lease.map(|key| LeaseKey(key.to_le_bytes())),
+        parent: request.parent_lease.map(|lease| LeaseKey(lease.key.to_le_bytes())),
     });
     let mut file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));
     file.lock_replays = LockReplays::of(record.lock_names);

@@ -254,6 +254,41 @@ async fn a_listing_is_cached_until_somebody_else_changes_the_directory() {
     assert_eq!(alice.acknowledge(key(9), NONE).await, NtStatus::SUCCESS);
 }
 
+/// The key that an open names as its parent's counts where its user has that lease, and nowhere else.
+#[tokio::test]
+async fn a_listing_hears_of_changes_whose_client_only_names_its_key() {
+    let site = Site::new().await;
+    let (mut alice, mut bob) = two(&site).await;
+    // By alice's ClientGuid, from a connection of his own.
+    let mut spy = log_in_as(&site, &BOB, *b"alice's machine ").await;
+    let directory = || CreateRequest {
+        create_options: CreateOptions::DIRECTORY_FILE,
+        ..leased("dir", key(9), RWH, None)
+    };
+    let mut alices = alice.lease(directory()).await.0;
+    assert_eq!(alice.status(&requests::close(alices)).await, NtStatus::SUCCESS);
+    let (early, _) = spy.lease(leased(r"dir\early", key(4), R, Some(key(9)))).await;
+    alices = alice.lease(directory()).await.0;
+    for (number, other) in [&mut bob, &mut spy].into_iter().enumerate() {
+        let name = format!(r"dir\{number}");
+        let (_, lease) = other.lease(leased(&name, key(5), R, Some(key(9)))).await;
+        let echoed = lease.version2.map(|version2| version2.parent_key);
+        assert_eq!(echoed, Some(key(9)), "that it is not believed nobody is told");
+        assert_eq!(alice.told().await.expect("her listing is old").lease_key, key(9));
+        assert_eq!(alice.acknowledge(key(9), NONE).await, NtStatus::SUCCESS);
+        assert_eq!(alice.status(&requests::close(alices)).await, NtStatus::SUCCESS);
+        alices = alice.lease(directory()).await.0;
+    }
+    // By the key alone, as Windows has it, but only from herself.
+    let mut elsewhere = log_in_as(&site, &ALICE, *b"another machine ").await;
+    elsewhere.lease(leased(r"dir\hers", key(6), R, Some(key(9)))).await;
+    assert_eq!(alice.told().await, None);
+    // Named before anybody had it, it counts for nothing.
+    assert_eq!(spy.status(&requests::write(early, 0, b"new")).await, NtStatus::SUCCESS);
+    assert_eq!(spy.status(&requests::close(early)).await, NtStatus::SUCCESS);
+    assert_eq!(alice.told().await.expect("her listing is old").lease_key, key(9));
+}
+
 #[tokio::test]
 async fn an_oplock_and_a_lease_stand_beside_each_other_only_for_reading() {
     let site = Site::new().await;

@@ -60,8 +60,8 @@ pub(crate) struct Record {
     pub delete_on_close: bool,
     /// The lease that it shares.
     pub lease: Option<LeaseId>,
-    /// Key of the lease that its client has on the directory: what the open does is no news to that one.
-    pub parent_lease: Option<u128>,
+    /// The lease that its client has on the directory: what the open does is no news to that one.
+    pub parent_lease: Option<LeaseId>,
     /// It only holds the object for an open of one of its streams ([`crate::streams`]).
     pub for_stream: bool,
 }
@@ -78,14 +78,14 @@ impl Record {
 pub(super) struct Doomed {
     pub path: VPath,
     /// Of the open that doomed it, see [`Record::parent_lease`].
-    pub parent_lease: Option<u128>,
+    pub parent_lease: Option<LeaseId>,
 }
 
 /// A name to be removed at the volume now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Removal {
     pub path: VPath,
-    pub parent_lease: Option<u128>,
+    pub parent_lease: Option<LeaseId>,
 }
 
 #[derive(Debug)]

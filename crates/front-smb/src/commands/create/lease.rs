@@ -32,9 +32,8 @@ pub(super) fn asked(
     let part = request.connection.server.leases.join(session, lease.key, vfs);
     let version2 = lease.version2.filter(|_| request.dialect() >= Dialect::SMB_3_0);
     let names_parent = lease.flags.contains(LeaseFlags::PARENT_LEASE_KEY_SET);
-    // That of another would not hear of what a guest changes.
-    let parent = version2.filter(|_| names_parent && !session.is_guest());
-    Ok(Some(SharedLease { part, parent: parent.map(|version2| version2.parent_key) }))
+    let parent = version2.filter(|_| names_parent).map(|version2| version2.parent_key);
+    Ok(Some(SharedLease { part, parent }))
 }
 
 /// The key of the lease that a request asks for.
@@ -57,9 +56,10 @@ pub(super) fn put(
     request: &Request,
     lease: Option<&SharedLease>,
     decoded: &CreateRequest,
+    vfs: &Vfs,
     wanted: &mut OpenRequest,
-) {
-    let (Some(lease), Some(asked)) = (lease, context(decoded)) else { return };
+) -> Result<(), NtStatus> {
+    let (Some(lease), Some(asked)) = (lease, context(decoded)) else { return Ok(()) };
     let agreement = request.connection.negotiated.get();
     let leases_directories =
         agreement.is_some_and(|it| it.capabilities.contains(Capabilities::DIRECTORY_LEASING));
@@ -68,8 +68,10 @@ pub(super) fn put(
     let epoch = version2.map(|version2| version2.epoch);
     wanted.lease =
         Some(Lease { id: lease.part.lease.id, epoch, dirs: epoch.is_some() && leases_directories });
-    wanted.parent_lease = lease.parent.map(|LeaseKey(key)| u128::from_le_bytes(key));
+    let (session, leases) = (request.session()?, &request.connection.server.leases);
+    wanted.parent_lease = lease.parent.and_then(|key| leases.of_parent(session, key, vfs));
     wanted.caching = breaks::of_lease(asked.state);
+    Ok(())
 }
 
 /// The context that tells of a lease, in the form in which it began.
