@@ -4,7 +4,7 @@
 
 use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted, Holder, LeaseId, Told};
 use crate::core::Core;
-use crate::registry::{Ask, Coming, Node, Record, Registry, Slot, lies_below};
+use crate::registry::{Ask, Coming, Node, Record, Registry, Slot};
 use crate::{Access, Error, OpenId, Result, share};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -216,13 +216,12 @@ impl Registry {
         began: OpenId,
         told: &mut Vec<Told>,
     ) -> Result<Option<(FileId, Arc<Node>)>> {
-        let below = |record: &Record| lies_below(record.path.as_str(), dir.as_str());
         let is_kept =
             |slot: &Slot, record: &Record| slot.caching.held(record.holder()).contains(Caching::HANDLE);
         let (mut stands, mut oldest) = (false, None);
         for file in self.places.below(dir) {
             let Some(slot) = self.slots.get(&file) else { continue };
-            for record in slot.records.iter().filter(|record| below(record)) {
+            for record in slot.records.iter().filter(|record| self.case.is_below(&record.path, dir)) {
                 match is_kept(slot, record) {
                     true => oldest = oldest.into_iter().chain([(record.id, file)]).min(),
                     false if record.for_stream => {}

@@ -3,6 +3,7 @@
 //! Every mutex here is a leaf: held for a few instructions, never two at once, never across an await.
 
 use crate::caching::LeaseId;
+use crate::case::Case;
 use crate::descriptors::Descriptors;
 use crate::echo::Echoes;
 use crate::index::DirIndexes;
@@ -47,16 +48,16 @@ impl Core {
     pub(crate) fn new(volume: Arc<dyn Volume>, config: VfsConfig) -> Core {
         let mut caps = volume.caps();
         caps.read_only |= config.read_only;
-        let limits = &config.limits;
+        let (limits, case) = (&config.limits, Case::of(caps.case_sensitive));
         Core {
             caps,
-            registry: Mutex::new(Registry::new(limits)),
+            registry: Mutex::new(Registry::new(limits, case)),
             settled: Notify::new(),
             names: Arc::default(),
-            indexes: Mutex::new(DirIndexes::new(limits.index_names)),
-            descriptors: Mutex::new(Descriptors::new()),
-            echoes: Mutex::new(Echoes::new(caps.case_sensitive)),
-            hub: Hub::default(),
+            indexes: Mutex::new(DirIndexes::new(limits.index_names, case)),
+            descriptors: Mutex::new(Descriptors::new(case)),
+            echoes: Mutex::new(Echoes::new(case)),
+            hub: Hub::new(case),
             freshness: Mutex::new(None),
             watching: OnceLock::new(),
             next_id: AtomicU64::new(1),

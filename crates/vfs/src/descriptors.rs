@@ -7,6 +7,7 @@
 
 use crate::attributes;
 use crate::carry::Carry;
+use crate::case::Case;
 use crate::core::Core;
 use crate::notify::Filter;
 use crate::open::OpenKey;
@@ -32,8 +33,10 @@ const LATELY_MAX: usize = 256;
 /// What is known of descriptors. Plain state, `now` is an argument.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
+    case: Case,
     files: LruCache<FileId, Kept>,
     bytes: usize,
+    /// By their place.
     dirs: LruCache<VPath, KeptDir>,
     /// The same paths: what lies below one stands together.
     in_order: BTreeSet<VPath>,
@@ -65,8 +68,9 @@ impl Kept {
 }
 
 impl Descriptors {
-    pub(crate) fn new() -> Descriptors {
+    pub(crate) fn new(case: Case) -> Descriptors {
         Descriptors {
+            case,
             files: LruCache::unbounded(),
             bytes: 0,
             dirs: LruCache::unbounded(),
@@ -93,6 +97,7 @@ impl Descriptors {
     }
 
     fn put(&mut self, path: &VPath, attr: &Attr, descriptor: Option<Bytes>, began: u64) {
+        let path = &*self.case.place(path);
         if !self.holds(began, |(file, at)| *file == Some(attr.id) || path.is_within(at)) {
             return;
         }
@@ -107,11 +112,12 @@ impl Descriptors {
     }
 
     fn find_dir(&mut self, dir: &VPath, now: Instant, trust: Duration) -> Option<Option<Bytes>> {
-        let kept = self.dirs.get(dir)?;
+        let kept = self.dirs.get(&*self.case.place(dir))?;
         (now.saturating_duration_since(kept.looked_at) < trust).then(|| kept.descriptor.clone())
     }
 
     fn put_dir(&mut self, dir: &VPath, descriptor: Option<Bytes>, began: u64, now: Instant) {
+        let dir = &*self.case.place(dir);
         if !self.holds(began, |(_, at)| dir.is_within(at)) {
             return;
         }
@@ -142,6 +148,7 @@ impl Descriptors {
     }
 
     fn forget(&mut self, file: Option<FileId>, path: &VPath) {
+        let path = &*self.case.place(path);
         self.forgotten += 1;
         if self.lately.len() == LATELY_MAX {
             self.lately.pop_front();
@@ -401,7 +408,7 @@ mod tests {
 
     #[test]
     fn what_lies_below_is_forgotten_and_nothing_beside_it() {
-        let mut known = Descriptors::new();
+        let mut known = Descriptors::new(Case::Told);
         let all = ["", "a", "a b", "a/b", "a/b/c", "a0", "b"];
         all.iter().for_each(|dir| known.put_dir(&path(dir), None, 0, Instant::now()));
         known.forget_below(&path("a"));
@@ -411,8 +418,27 @@ mod tests {
     }
 
     #[test]
+    fn where_case_does_not_count_all_spellings_of_a_directory_are_forgotten_and_found() {
+        for (case, folded) in [(Case::Folded, true), (Case::Told, false)] {
+            let mut known = Descriptors::new(case);
+            let now = Instant::now();
+            known.put_dir(&path("Dir/Sub"), None, 0, now);
+            assert_eq!(known.find_dir(&path("DIR/sub"), now, Duration::MAX).is_some(), folded);
+            let began = known.begin();
+            known.forget_below(&path("dir"));
+            assert_eq!(known.find_dir(&path("Dir/Sub"), now, Duration::MAX).is_none(), folded);
+            known.put_dir(&path("DIR/other"), None, began, now);
+            assert_eq!(
+                known.find_dir(&path("DIR/other"), now, Duration::MAX).is_none(),
+                folded,
+                "it is from before"
+            );
+        }
+    }
+
+    #[test]
     fn an_answer_counts_unless_what_it_is_of_was_forgotten_meanwhile() {
-        let mut known = Descriptors::new();
+        let mut known = Descriptors::new(Case::Told);
         let began = known.begin();
         known.forget_below(&path("a"));
         known.set(FileId { hi: 0, lo: 1 }, &path("c"));

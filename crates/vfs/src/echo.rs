@@ -7,7 +7,7 @@
 //! explains one notice. That of something later shows that it was not told, but not at once: a notice tells how a name is
 //! when it is looked up, which may be further than the change that it is about. Plain state, `now` is an argument.
 
-use crate::names;
+use crate::case::Case;
 use lru::LruCache;
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -38,8 +38,7 @@ struct Marked {
 
 #[derive(Debug)]
 pub(crate) struct Echoes {
-    /// Names that differ by case alone are two.
-    case_sensitive: bool,
+    case: Case,
     changing: HashMap<String, Marked>,
     /// With the number of the change.
     outcomes: LruCache<(String, State), u64>,
@@ -54,9 +53,9 @@ pub(crate) struct Echoes {
 }
 
 impl Echoes {
-    pub(crate) fn new(case_sensitive: bool) -> Echoes {
+    pub(crate) fn new(case: Case) -> Echoes {
         Echoes {
-            case_sensitive,
+            case,
             changing: HashMap::new(),
             outcomes: LruCache::new(OUTCOMES_MAX),
             made: LruCache::new(OUTCOMES_MAX),
@@ -68,10 +67,7 @@ impl Echoes {
 
     /// What stands for a name: names are those of the volume.
     fn key(&self, path: &VPath) -> String {
-        match self.case_sensitive {
-            true => path.as_str().to_owned(),
-            false => names::fold(path.as_str()).into_owned(),
-        }
+        self.case.key(path).into_owned()
     }
 
     /// We begin to change this name.
@@ -206,7 +202,7 @@ mod tests {
 
     #[test]
     fn late_echoes_of_each_step_are_ours_and_nothing_else_is() {
-        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
         echoes.outcome(&path, &attr(1));
         echoes.gone(&path, now);
         assert!(echoes.is_ours(&path, Some(&attr(1)), now));
@@ -218,7 +214,7 @@ mod tests {
 
     #[test]
     fn each_removal_explains_one_notice_and_none_that_comes_long_after_what_followed_it() {
-        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
         echoes.gone(&path, now);
         echoes.gone(&path, now);
         echoes.outcome(&path, &attr(3));
@@ -240,8 +236,8 @@ mod tests {
     fn names_are_those_of_the_volume() {
         let now = Instant::now();
         let (a, upper) = (VPath::parse("a").unwrap(), VPath::parse("A").unwrap());
-        for case_sensitive in [false, true] {
-            let mut echoes = Echoes::new(case_sensitive);
+        for (case, case_sensitive) in [(Case::Folded, false), (Case::Told, true)] {
+            let mut echoes = Echoes::new(case);
             echoes.gone(&a, now);
             assert_eq!(echoes.is_ours(&upper, None, now), !case_sensitive);
             echoes.made(&a, &attr(5), now);
@@ -253,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_removal_that_was_told_as_unknown_explains_nothing_any_more() {
-        let (mut echoes, now) = (Echoes::new(false), Instant::now());
+        let (mut echoes, now) = (Echoes::new(Case::Folded), Instant::now());
         let paths = ["dir/a", "DIR/b", "dirt", "dir"].map(|path| VPath::parse(path).unwrap());
         paths.iter().for_each(|path| echoes.gone(path, now));
         echoes.unknown(&VPath::parse("dir").unwrap());
@@ -265,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_notice_may_tell_of_a_later_state_than_its_own() {
-        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
         echoes.made(&path, &attr(1), now);
         echoes.gone(&path, now);
         echoes.made(&path, &attr(2), now);
@@ -276,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_what_we_made_is_of_what_stood_there_before() {
-        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
         echoes.made(&path, &attr(5), now);
         assert!(echoes.is_ours(&path, Some(&attr(4)), now) && echoes.is_ours(&path, Some(&attr(5)), now));
         assert!(!echoes.is_ours(&path, Some(&attr(6)), now));
@@ -285,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_we_put_there_is_known_in_every_state_until_it_is_taken_away() {
-        let (mut echoes, path, now) = (Echoes::new(false), VPath::parse("a").unwrap(), Instant::now());
+        let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
         echoes.made(&path, &attr(1), now);
         assert!(echoes.is_placed(&path, &attr(2)));
         echoes.taken(&path);
@@ -297,7 +293,7 @@ mod tests {
 
     #[test]
     fn while_we_change_a_name_its_notices_wait() {
-        let (mut echoes, path) = (Echoes::new(false), VPath::parse("a").unwrap());
+        let (mut echoes, path) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap());
         let changed = |name: &str| Notice::Changed { path: VPath::parse(name).unwrap(), attr: None };
         let moved = Notice::Moved { from: VPath::parse("b").unwrap(), to: path.clone(), attr: None };
         echoes.begin(&path);

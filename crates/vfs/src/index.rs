@@ -5,6 +5,7 @@
 //! change is told by the volume's notices; how long it is believed besides, says the caller. The indexes used
 //! least go first when all together hold more names than the limit.
 
+use crate::case::Case;
 use crate::names;
 use lru::LruCache;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -17,6 +18,8 @@ const REMEMBERED_CHANGES: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct DirIndexes {
+    case: Case,
+    /// By their place.
     dirs: LruCache<VPath, DirIndex>,
     cost: usize,
     limit: usize,
@@ -75,8 +78,8 @@ impl Names {
 }
 
 impl DirIndexes {
-    pub(crate) fn new(limit: usize) -> DirIndexes {
-        DirIndexes { dirs: LruCache::unbounded(), cost: 0, limit, changes: VecDeque::new(), clock: 0 }
+    pub(crate) fn new(limit: usize, case: Case) -> DirIndexes {
+        DirIndexes { case, dirs: LruCache::unbounded(), cost: 0, limit, changes: VecDeque::new(), clock: 0 }
     }
 
     /// What is known of a name: `None` nothing, `Some(None)` it is in no spelling there.
@@ -87,6 +90,7 @@ impl DirIndexes {
         now: Instant,
         trust: Duration,
     ) -> Option<Option<Arc<str>>> {
+        let dir = &*self.case.place(dir);
         let index = self.dirs.get(dir)?;
         if now.saturating_duration_since(index.read_at) > trust {
             self.drop_dir(dir);
@@ -109,6 +113,7 @@ impl DirIndexes {
 
     /// The names of a directory that went since a listing of it began and did not come back, as far as is remembered.
     pub(crate) fn gone_since(&self, dir: &VPath, began: u64) -> HashSet<Arc<str>> {
+        let dir = &*self.case.place(dir);
         let mut gone = HashSet::new();
         for (_, change) in self.since(began).into_iter().flatten().filter(|(changed, _)| changed == dir) {
             match change {
@@ -122,6 +127,7 @@ impl DirIndexes {
 
     /// Keeps a complete listing, with what changed since it began.
     pub(crate) fn put(&mut self, dir: &VPath, mut names: Names, began: u64, now: Instant) {
+        let dir = &*self.case.place(dir);
         let Some(changes) = self.since(began) else { return };
         for (changed, change) in changes {
             match change {
@@ -147,6 +153,7 @@ impl DirIndexes {
 
     /// Nothing is known any more of this directory and what lies below.
     pub(crate) fn forget_below(&mut self, path: &VPath) {
+        let path = &*self.case.place(path);
         self.remember(path.clone(), Change::Unknown);
         let gone: Vec<VPath> =
             self.dirs.iter().map(|(dir, _)| dir).filter(|d| d.is_within(path)).cloned().collect();
@@ -155,11 +162,12 @@ impl DirIndexes {
 
     /// Nothing is known any more of this one directory.
     pub(crate) fn forget(&mut self, dir: &VPath) {
-        self.drop_dir(dir);
+        self.drop_dir(&self.case.place(dir));
     }
 
     fn change(&mut self, path: &VPath, change: impl FnOnce(&str) -> Change) {
         let Some(dir) = path.parent() else { return };
+        let dir = self.case.place(&dir).into_owned();
         let change = change(path.name());
         if let Some(index) = self.dirs.peek_mut(&dir) {
             let before = cost(&index.names);
@@ -232,7 +240,7 @@ mod tests {
 
     #[test]
     fn own_changes_keep_an_index_right() {
-        let mut indexes = DirIndexes::new(100);
+        let mut indexes = DirIndexes::new(100, Case::Told);
         assert_eq!(find(&mut indexes, "d", "A"), None);
         indexes.put(&path("d"), names(&["a"]), indexes.begin(), Instant::now());
         indexes.added(&path("d/New"));
@@ -245,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_changes_during_a_listing_is_not_lost() {
-        let mut indexes = DirIndexes::new(100);
+        let mut indexes = DirIndexes::new(100, Case::Told);
         let began = indexes.begin();
         indexes.added(&path("d/late"));
         indexes.removed(&path("d/gone"));
@@ -260,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_went_during_a_listing_and_did_not_come_back_is_known_as_long_as_it_is_remembered() {
-        let mut indexes = DirIndexes::new(100);
+        let mut indexes = DirIndexes::new(100, Case::Told);
         indexes.removed(&path("d/before"));
         let began = indexes.begin();
         indexes.removed(&path("d/gone"));
@@ -276,7 +284,7 @@ mod tests {
 
     #[test]
     fn an_index_is_believed_for_so_long_and_kept_while_there_is_room() {
-        let mut indexes = DirIndexes::new(3);
+        let mut indexes = DirIndexes::new(3, Case::Told);
         let now = Instant::now();
         indexes.put(&path("d"), names(&["a", "b"]), 0, now);
         assert!(indexes.find(&path("d"), "a", now + LONG, LONG).is_some());

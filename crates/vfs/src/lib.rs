@@ -55,6 +55,7 @@ mod accounts;
 mod attributes;
 mod caching;
 mod carry;
+mod case;
 mod close;
 mod contend;
 mod content;

@@ -7,7 +7,7 @@
 //!
 //! Lock order: [`Hub`]'s map, then one watcher's queue. Neither is held across an await.
 
-use crate::names;
+use crate::case::Case;
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -181,14 +181,19 @@ impl Watcher {
 }
 
 /// All watchers of a volume, by the directory they watch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
-    /// By folded path.
+    case: Case,
+    /// By what a path is found by.
     dirs: Mutex<HashMap<String, Vec<Arc<Watcher>>>>,
     watchers: AtomicUsize,
 }
 
 impl Hub {
+    pub(crate) fn new(case: Case) -> Hub {
+        Hub { case, dirs: Mutex::default(), watchers: AtomicUsize::new(0) }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.watchers.load(Ordering::Relaxed)
     }
@@ -196,7 +201,7 @@ impl Hub {
     pub(crate) fn add(&self, dir: &VPath, queue: Queue) -> Arc<Watcher> {
         let watcher = Arc::new(Watcher { queue: Mutex::new(queue), news: Notify::new() });
         let mut dirs = self.dirs.lock();
-        dirs.entry(names::fold(dir.as_str()).into_owned()).or_default().push(watcher.clone());
+        dirs.entry(self.case.key(dir).into_owned()).or_default().push(watcher.clone());
         self.watchers.fetch_add(1, Ordering::Relaxed);
         watcher
     }
@@ -231,7 +236,7 @@ impl Hub {
         let mut above = path.parent();
         let mut depth = 0;
         while let Some(dir) = above {
-            if let Some(watchers) = dirs.get(&*names::fold(dir.as_str())) {
+            if let Some(watchers) = dirs.get(&*self.case.key(&dir)) {
                 let skip = if dir.is_root() { 0 } else { dir.as_str().len() + 1 };
                 let name = || path.as_str()[skip..].to_owned();
                 let event = || NotifyEvent { action, name: name(), stream: stream.map(Box::from) };
@@ -263,7 +268,7 @@ impl Hub {
 
     /// Watchers go along with their directory.
     fn rebase(&self, from: &VPath, to: &VPath) {
-        let (from, to) = (names::fold(from.as_str()), names::fold(to.as_str()));
+        let (from, to) = (self.case.key(from), self.case.key(to));
         let mut dirs = self.dirs.lock();
         let below =
             |dir: &String| dir.strip_prefix(&*from).is_some_and(|r| r.is_empty() || r.starts_with('/'));
@@ -276,14 +281,14 @@ impl Hub {
 
     /// Anything at or below `path` may have changed: who watches there, or recursively above, lists again.
     pub(crate) fn unknown(&self, path: &VPath) {
-        let folded = names::fold(path.as_str());
+        let path = self.case.key(path);
         for (dir, watchers) in self.dirs.lock().iter() {
             let inside = |a: &str, b: &str| {
                 b.is_empty() || a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'))
             };
-            let at_or_below = inside(dir, &folded);
+            let at_or_below = inside(dir, &path);
             for watcher in watchers {
-                if at_or_below || (inside(&folded, dir) && watcher.queue.lock().recursive) {
+                if at_or_below || (inside(&path, dir) && watcher.queue.lock().recursive) {
                     watcher.with(Queue::lose);
                 }
             }
@@ -292,7 +297,7 @@ impl Hub {
 
     /// The directory goes away: who watches it is told so.
     pub(crate) fn delete_pending(&self, dir: &VPath) {
-        if let Some(watchers) = self.dirs.lock().get(&*names::fold(dir.as_str())) {
+        if let Some(watchers) = self.dirs.lock().get(&*self.case.key(dir)) {
             watchers.iter().for_each(|watcher| watcher.finish(End::DeletePending));
         }
     }

@@ -16,6 +16,7 @@ mod slot;
 
 use crate::accounts::Accounts;
 use crate::caching::{Beside, CachingTable, LeaseId, Told, Wish};
+use crate::case::Case;
 use crate::leases::Leases;
 use crate::streams::slots::Streams;
 use crate::{Access, Error, Limits, OpenId, OpenInfo, Result};
@@ -33,6 +34,7 @@ use volume::{FileId, VPath};
 
 #[derive(Debug)]
 pub(crate) struct Registry {
+    pub(crate) case: Case,
     pub(crate) slots: HashMap<FileId, Slot>,
     /// Those of directories.
     dirs: HashSet<FileId>,
@@ -45,8 +47,9 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(limits: &Limits) -> Registry {
+    pub(crate) fn new(limits: &Limits, case: Case) -> Registry {
         Registry {
+            case,
             slots: HashMap::new(),
             dirs: HashSet::new(),
             leases: Leases::default(),
@@ -164,9 +167,11 @@ impl Registry {
         self.slots.get(&file).is_some_and(|slot| !slot.records.is_empty())
     }
 
-    /// Whether a file is open under this very name.
+    /// Whether a file is open under this name of the volume.
     pub(crate) fn is_open_at(&self, file: FileId, path: &VPath) -> bool {
-        self.slots.get(&file).is_some_and(|slot| slot.records.iter().any(|record| record.path == *path))
+        self.slots
+            .get(&file)
+            .is_some_and(|slot| slot.records.iter().any(|record| self.case.same(&record.path, path)))
     }
 
     /// The node of a file, if an open that is there may have written, and something was written.

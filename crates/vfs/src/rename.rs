@@ -4,6 +4,7 @@
 //! marked as moving besides, see [`crate::registry`]. Callers carry these futures to their end.
 
 use crate::caching::{Contest, LeaseId};
+use crate::case::Case;
 use crate::contend::Breaking;
 use crate::core::{Core, Moving};
 use crate::name_lock::NameGuard;
@@ -74,7 +75,7 @@ async fn try_rename(
     if stays && key.is_dir() {
         return renamed();
     }
-    if key.is_dir() && to.is_within(from) {
+    if key.is_dir() && Case::of(core.caps.case_sensitive).is_below(to, from) {
         return Err(Error::InvalidArgument("a directory is not moved below itself"));
     }
     if existing.is_some() && key.is_dir() {

@@ -1,6 +1,6 @@
 //! Where opens stand: found at a path and below it, and following a move.
 
-use super::Registry;
+use super::{Record, Registry};
 use crate::names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -72,13 +72,14 @@ impl Registry {
 
     /// Whether something below this directory is open.
     pub(crate) fn has_open_below(&self, dir: &VPath) -> bool {
-        self.places.below(dir).any(|file| self.is_open(file))
+        let is_below = |record: &Record| self.case.is_below(&record.path, dir);
+        let slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
+        slots.flat_map(|slot| &slot.records).any(is_below)
     }
 
     /// A name moved: the opens of it, and those below it, follow. `file` is what moved, where it is known not to be a
     /// directory.
     pub(crate) fn moved(&mut self, file: Option<FileId>, from: &VPath, to: &VPath) {
-        let moved = |path: &VPath| path.rebase(from, to).or_else(|| same(path, from).then(|| to.clone()));
         let follow: Vec<FileId> = match file {
             Some(file) => self.streams.of(file).iter().map(|stream| stream.id).chain([file]).collect(),
             None => self.places.at_and_below(from).into_iter().collect(),
@@ -88,7 +89,7 @@ impl Registry {
             let opens = slot.records.iter_mut().map(|record| &mut record.path);
             let doomed = slot.doomed.iter_mut().map(|doomed| &mut doomed.path);
             for path in opens.chain(doomed) {
-                if let Some(to) = moved(path) {
+                if let Some(to) = self.case.rebase(path, from, to) {
                     self.places.leave(path, file);
                     self.places.enter(&to, file);
                     *path = to;

@@ -11,7 +11,7 @@ fn path(text: &str) -> VPath {
 }
 
 fn registry(opens: usize) -> Registry {
-    Registry::new(&Limits { opens, ..Limits::default() })
+    Registry::new(&Limits { opens, ..Limits::default() }, Case::Folded)
 }
 
 fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool) -> Record {

@@ -8,6 +8,7 @@ mod leasing;
 mod listing;
 mod locking;
 mod meeting;
+mod moving;
 mod naming;
 mod notifying;
 mod opening;

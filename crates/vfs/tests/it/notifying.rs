@@ -25,16 +25,21 @@ fn deaf() -> Site {
 /// Begins to watch; nothing has happened yet.
 async fn watch(site: &Site, path: &str, filter: Filter, recursive: bool) -> Arc<Open> {
     let open = site.open(path, READ).await;
+    begin(&open, filter, recursive).await;
+    open
+}
+
+/// Begins to watch a directory.
+pub async fn begin(open: &Open, filter: Filter, recursive: bool) {
     let nothing = tokio::select! {
         biased;
         told = open.notify(filter, recursive) => Some(told),
         () = std::future::ready(()) => None,
     };
     assert!(nothing.is_none());
-    open
 }
 
-async fn told(open: &Open) -> Vec<String> {
+pub async fn told(open: &Open) -> Vec<String> {
     match open.notify(Filter::empty(), false).await.unwrap() {
         NotifyBatch::Events(events) => {
             events.into_iter().map(|event| format!("{:?} {}", event.action, event.name)).collect()
