@@ -333,22 +333,21 @@ impl Exchange<'_> {
                 () = tokio::time::sleep(limits::INTERIM_AFTER), if !commands::set_info::is_rename(&request) => {}
             }
         }
-        let Some(async_id) = place.go_async() else {
-            // Too many wait. What only waits is refused; what has begun to work runs to its end, unannounced.
-            if request.only_waits() {
+        let async_id = place.go_async();
+        match async_id {
+            Some(async_id) => self.send_interim(&header, async_id).await?,
+            // Too many wait. What only waits is refused; what has begun to work goes on, unannounced.
+            None if request.only_waits() => {
                 return Ok(answered(Answer::error(NtStatus::INSUFFICIENT_RESOURCES), None));
             }
-            let answer = work.await?;
-            self.chain.note(&request, &answer);
-            return Ok(answered(answer, None));
-        };
-        self.send_interim(&header, async_id).await?;
+            None => {}
+        }
         let answer = tokio::select! {
             answer = &mut work => answer?,
             () = cancelled(&place, &request) => Answer::error(NtStatus::CANCELLED),
         };
         self.chain.note(&request, &answer);
-        Ok(answered(answer, Some(async_id)))
+        Ok(answered(answer, async_id))
     }
 
     /// Sends what is answered so far, and STATUS_PENDING for the request under way. Interim responses are not
@@ -407,11 +406,13 @@ fn says_no_key(status: NtStatus) -> bool {
 }
 
 async fn cancelled(place: &waiting::Place<'_>, request: &Request) {
-    match place.cancelled().await {
+    let by = place.cancelled().await;
+    request.want_end();
+    match by {
         _ if request.only_waits() => {}
         // It ends when it waits next and nothing has happened, if it ever does.
         CancelledBy::Client => request.holds_back().await,
-        // What changes files runs to its end: its client learns what became of it.
+        // What changes files runs to its end, or that of a step: its client learns what became of it.
         CancelledBy::End => std::future::pending().await,
     }
 }

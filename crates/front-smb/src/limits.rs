@@ -82,6 +82,8 @@ pub const COMPOUND_MAX: usize = 64;
 pub const ASYNC_MAX: usize = 511;
 /// A request that takes longer is answered STATUS_PENDING first, so that the client goes on waiting.
 pub const INTERIM_AFTER: Duration = Duration::from_millis(1000);
+/// Bytes of one step of a copy without chunks: each has the whole patience, and CANCEL is heard before the next.
+pub const COPY_PIECE_BYTES: u64 = 16 << 20;
 /// How long one request may take at the volume before it fails.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(45);
 /// Different names among the changes that one CHANGE_NOTIFY tells where a share hides what a user may not read: each is

@@ -43,6 +43,8 @@ pub(crate) struct Request {
     holding_back: Notify,
     /// It has done something, and goes on to its end.
     committed: AtomicBool,
+    /// Its end is wanted, see [`Request::is_end_wanted`].
+    end_wanted: AtomicBool,
     /// It reads a pipe.
     reads_pipe: AtomicBool,
     /// It has not found room for its answer at once.
@@ -83,6 +85,7 @@ impl Request {
             held_back: AtomicBool::new(false),
             holding_back: Notify::new(),
             committed: AtomicBool::new(false),
+            end_wanted: AtomicBool::new(false),
             reads_pipe: AtomicBool::new(false),
             wants_room: AtomicBool::new(false),
             explanation: OnceLock::new(),
@@ -226,6 +229,16 @@ impl Request {
     /// Up to here the request could be given up. What it has done by now its client must learn of.
     pub(crate) fn commit(&self) {
         self.committed.store(true, Ordering::Relaxed);
+    }
+
+    /// Its client has sent CANCEL, or the connection ends.
+    pub(crate) fn want_end(&self) {
+        self.end_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether long work is to end with the step that it has done, saying how far it came.
+    pub(crate) fn is_end_wanted(&self) -> bool {
+        self.end_wanted.load(Ordering::Relaxed)
     }
 
     /// From here on the request reads a pipe, to which nothing may ever come.

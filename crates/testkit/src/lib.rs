@@ -18,6 +18,6 @@ mod swap;
 
 pub use counts::{Counts, Op};
 pub use fault::{FaultVolume, Gate};
-pub use mem::{MemConfig, MemVolume};
+pub use mem::{COPY_MAX_BYTES, MemConfig, MemVolume};
 pub use rng::Rng;
 pub use swap::Swaps;

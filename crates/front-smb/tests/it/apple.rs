@@ -1,8 +1,9 @@
 //! What a Mac asks when it mounts, lists and copies.
 
+use crate::persistent::begin;
 use crate::site::{ALICE, Site, User};
-use front_smb::Share;
-use smb_raw::requests;
+use front_smb::{Share, limits};
+use smb_raw::{Message, Reply, requests};
 use smb_wire::create::apple::{
     AppleQueryBits, AppleRequest, AppleServerAnswer, AppleServerCapabilities, AppleVolumeCapabilities,
 };
@@ -13,8 +14,11 @@ use smb_wire::ioctl::copy_chunk::{CopyChunkRequest, CopyChunkResponse};
 use smb_wire::ioctl::{Fsctl, IoctlResponse};
 use smb_wire::query_directory::{QueryDirectoryRequest, QueryDirectoryResponse};
 use smb_wire::query_info::{InfoType, QueryInfoResponse};
-use smb_wire::{AccessMask, FileId, NtStatus, Request};
+use smb_wire::{AccessMask, Command, FileId, NtStatus, Request};
 use std::collections::HashMap;
+use testkit::ease::{get, put};
+use testkit::{COPY_MAX_BYTES, FaultVolume, MemVolume, Op};
+use volume::ErrorKind;
 
 const ID_BOTH_DIRECTORY: u8 = 37;
 /// Where the fields of an entry stand that Apple's clients read in their own way.
@@ -145,19 +149,26 @@ async fn listings_say_what_it_would_open_each_file_for() {
     }
 }
 
-/// A copy without chunks; the status, and how much was copied.
-async fn copy(user: &mut User, source: FileId, target: FileId) -> (NtStatus, u32) {
+/// A copy without chunks.
+async fn copying(user: &mut User, source: FileId, target: FileId) -> Request {
     let key = user.call(&requests::ioctl(source, Fsctl::SRV_REQUEST_RESUME_KEY, &[])).await.unwrap();
     let key = IoctlResponse::decode(&key.message).unwrap().output;
     let mut input = Vec::new();
     let source_key = key[..24].try_into().unwrap();
     CopyChunkRequest { source_key, chunks: Vec::new() }.encode(&mut input);
-    let reply = user.call(&requests::ioctl(target, Fsctl::SRV_COPYCHUNK, &input)).await.unwrap();
-    if reply.status() != NtStatus::SUCCESS {
-        return (reply.status(), 0);
-    }
-    let output = IoctlResponse::decode(&reply.message).unwrap().output;
-    (reply.status(), CopyChunkResponse::decode(&output).unwrap().total_bytes_written)
+    requests::ioctl(target, Fsctl::SRV_COPYCHUNK, &input)
+}
+
+/// What became of it, and how much was copied.
+fn copied(reply: &Reply) -> (NtStatus, u32) {
+    let response = IoctlResponse::decode(&reply.message);
+    let done = response.ok().and_then(|response| CopyChunkResponse::decode(&response.output).ok());
+    (reply.status(), done.map_or(0, |done| done.total_bytes_written))
+}
+
+async fn copy(user: &mut User, source: FileId, target: FileId) -> (NtStatus, u32) {
+    let request = copying(user, source, target).await;
+    copied(&user.call(&request).await.unwrap())
 }
 
 async fn information(user: &mut User, file: FileId, class: u8) -> Vec<u8> {
@@ -216,4 +227,82 @@ async fn a_whole_copy_needs_the_rights_that_its_parts_do() {
         let target = user.open(&Request::Create(create)).await;
         assert_eq!(copy(&mut user, source, target).await.0, expect, "{rights:?}");
     }
+}
+
+/// A file of four pieces over one of five, and what the volume answers to the first copying call of the third.
+struct Copy {
+    volume: std::sync::Arc<FaultVolume>,
+    user: User,
+    source: FileId,
+    target: FileId,
+    _site: Site,
+}
+
+const PIECE: usize = limits::COPY_PIECE_BYTES as usize;
+/// Copying calls that a piece takes there.
+const CALLS: u64 = limits::COPY_PIECE_BYTES / COPY_MAX_BYTES;
+
+impl Copy {
+    async fn new() -> Copy {
+        let volume = FaultVolume::new(MemVolume::new());
+        put(&*volume, "source", vec![7; 4 * PIECE]).await;
+        put(&*volume, "target", vec![9; 5 * PIECE]).await;
+        let site = Site::over(vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default()), |_| {}).await;
+        let mut user = site.log_in(&ALICE).await;
+        ask(&mut user, query(AppleQueryBits::SERVER_CAPABILITIES, AppleServerCapabilities::empty())).await;
+        let source = user.open(&requests::open("source")).await;
+        let target = user.open(&requests::open("target")).await;
+        Copy { volume, user, source, target, _site: site }
+    }
+
+    /// The target is the beginning of the source, this long.
+    async fn is_there(&self, pieces: usize) {
+        let target = get(&*self.volume, "target").await;
+        assert_eq!(target.len(), pieces * PIECE);
+        assert!(target.iter().all(|byte| *byte == 7));
+    }
+
+    /// And from there it is copied anew.
+    async fn again(mut self) {
+        let all = (NtStatus::SUCCESS, 4 * PIECE as u32);
+        assert_eq!(copy(&mut self.user, self.source, self.target).await, all);
+        self.is_there(4).await;
+    }
+}
+
+#[tokio::test]
+async fn a_long_copy_is_announced_and_ends_when_its_client_cancels_it() {
+    let mut it = Copy::new().await;
+    let gate = it.volume.gate(Op::Copy);
+    gate.let_pass(2 * CALLS);
+    let request = copying(&mut it.user, it.source, it.target).await;
+    let request = begin(&mut it.user, &request).await;
+    let interim = it.user.client.replies().await.unwrap().remove(0);
+    assert_eq!((interim.header.message_id, interim.status()), (request, NtStatus::PENDING));
+    gate.arrived(2 * CALLS + 1).await;
+    let mut cancel = Message::new(Command::Cancel, vec![4, 0, 0, 0]).session(it.user.session.id);
+    cancel.header.async_id = interim.header.async_id;
+    it.user.client.send(&[cancel], it.user.session.guard()).await.unwrap();
+    // Answered after it: the CANCEL was heard.
+    it.user.is_well().await;
+    gate.release();
+    let reply = it.user.client.reply_to(request).await.unwrap();
+    assert_eq!(copied(&reply), (NtStatus::CANCELLED, 3 * PIECE as u32), "the piece under way is done");
+    it.is_there(3).await;
+    it.again().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_on_the_way_leaves_what_it_says_and_nothing_of_what_was_there() {
+    let mut it = Copy::new().await;
+    it.volume.fail(Op::Copy, 2 * CALLS + 1, ErrorKind::NoSpace);
+    let outcome = copy(&mut it.user, it.source, it.target).await;
+    assert_eq!(outcome, (NtStatus::DISK_FULL, 2 * PIECE as u32));
+    it.is_there(2).await;
+    it.again().await;
+    // Where nothing was copied all is as it was.
+    let mut it = Copy::new().await;
+    it.volume.fail(Op::Copy, 1, ErrorKind::NoSpace);
+    assert_eq!(copy(&mut it.user, it.source, it.target).await, (NtStatus::DISK_FULL, 0));
+    assert_eq!(get(&*it.volume, "target").await.len(), 5 * PIECE);
 }

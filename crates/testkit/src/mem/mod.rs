@@ -11,6 +11,8 @@ mod file;
 mod ranges;
 mod tree;
 
+pub use ranges::COPY_MAX_BYTES;
+
 use crate::counts::{Counts, Op};
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use volume::{Attr, Error, ErrorKind, RANGES_MAX, Result};
 
 /// What one call copies at most, bytes: small, so that callers learn to ask for the rest.
-pub(super) const COPY_MAX_BYTES: u64 = 256 * 1024;
+pub const COPY_MAX_BYTES: u64 = 256 * 1024;
 
 /// The part of a range that lies in a file of `size` bytes.
 fn within(size: u64, offset: u64, length: u64) -> Range<u64> {

@@ -56,10 +56,10 @@ pub(super) async fn copy(request: &Request, decoded: &IoctlRequest) -> Result<Ou
     let source = request.session()?.open(id_of(&asked.source_key)).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
     if asked.chunks.is_empty() && request.session()?.apple().contains(AppleServerCapabilities::OSX_COPYFILE) {
         check_rights(decoded, &source, &target)?;
-        let copied = copy_file::copy(request, &source, &target).await?;
+        let (status, copied) = copy_file::copy(request, &source, &target).await?;
         let total_bytes_written = u32::try_from(copied).unwrap_or(u32::MAX);
         let done = CopyChunkResponse { chunks_written: 0, chunk_bytes_written: 0, total_bytes_written };
-        return Output::of(encoded(&done));
+        return Ok(Output { status, bytes: encoded(&done) });
     }
     let total: u64 = asked.chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
     let fits = asked.chunks.len() <= CHUNKS_MAX

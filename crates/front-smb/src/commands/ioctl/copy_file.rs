@@ -3,23 +3,44 @@
 //!
 //! Content, named streams, extended attributes and DOS attributes go over; what the target has besides, its times and
 //! its access list are the client's to set. A stream is copied as its content alone.
+//!
+//! It may take long. It goes in pieces, each within the patience for one request; the client is told that it is under way
+//! as of any request, and can end it by CANCEL between two pieces. Ended early, for whatever reason, the target ends with
+//! what was copied, and the answer says how much that is.
 
 use crate::commands::io;
+use crate::limits;
 use crate::open::{FileOpen, Open};
 use crate::request::Request;
 use crate::status::failed;
 use smb_wire::{AccessMask, NtStatus};
 use volume::{Attr, Carries, Copying, Cx, DosAttributes, SetAttr};
 
-/// Bytes that are copied within the patience for one request.
-const PIECE_BYTES: u64 = 64 << 20;
+/// Copies; returns what came of it, and how many bytes of content were copied, unless nothing was.
+pub(super) async fn copy(
+    request: &Request,
+    source: &Open,
+    target: &Open,
+) -> Result<(NtStatus, u64), NtStatus> {
+    let mut copied = 0;
+    match copy_all(request, source, target, &mut copied).await {
+        Ok(()) => Ok((NtStatus::SUCCESS, copied)),
+        Err(status) if copied > 0 => Ok((status, copied)),
+        Err(status) => Err(status),
+    }
+}
 
-/// Copies; returns how many bytes of content.
-pub(super) async fn copy(request: &Request, source: &Open, target: &Open) -> Result<u64, NtStatus> {
+async fn copy_all(request: &Request, source: &Open, target: &Open, copied: &mut u64) -> Result<(), NtStatus> {
     target.needs_all(AccessMask::WRITE_DATA)?;
     let (from, to) = (source.file()?, target.file()?);
-    let copied = content(request, from, to).await?;
-    if !from.vfs.is_stream() && !to.vfs.is_stream() && from.vfs.file_id() != to.vfs.file_id() {
+    let onto_itself = from.vfs.file_id() == to.vfs.file_id();
+    let outcome = content(request, from, to, copied).await;
+    if outcome.is_ok() || (*copied > 0 && !onto_itself) {
+        let cut = cut(request, to, *copied).await;
+        outcome.and(cut)?;
+    }
+    outcome?;
+    if !from.vfs.is_stream() && !to.vfs.is_stream() && !onto_itself {
         carried(request, source, target).await?;
         let bits = |attr: Attr| attr.dos - DosAttributes::ONLY_TOLD;
         let dos = bits(from.attr(&request.cx()).await.map_err(failed)?);
@@ -29,26 +50,41 @@ pub(super) async fn copy(request: &Request, source: &Open, target: &Open) -> Res
             to.vfs.set_attr(&request.cx(), &set).await.map_err(failed)?;
         }
     }
-    Ok(copied)
+    Ok(())
 }
 
-async fn content(request: &Request, from: &FileOpen, to: &FileOpen) -> Result<u64, NtStatus> {
+/// Copies content from the beginning on; `copied` are there, whatever comes of it.
+async fn content(
+    request: &Request,
+    from: &FileOpen,
+    to: &FileOpen,
+    copied: &mut u64,
+) -> Result<(), NtStatus> {
     let size = from.vfs.attr(&request.cx()).await.map_err(failed)?.size;
     io::check_range(0, size)?;
-    let mut at = 0;
-    while at < size {
-        let (cx, length) = (request.cx(), PIECE_BYTES.min(size - at));
+    while *copied < size {
+        go_on(request)?;
+        let (cx, at, length) = (request.cx(), *copied, limits::COPY_PIECE_BYTES.min(size - *copied));
         match to.vfs.copy_from(&cx, &from.vfs, at, at, length, Copying::Any).await.map_err(failed)? {
             // It has become shorter meanwhile.
             0 => break,
-            copied => at += copied,
+            more => *copied += more,
         }
     }
+    Ok(())
+}
+
+/// What the target had behind what was copied is no part of it.
+async fn cut(request: &Request, to: &FileOpen, size: u64) -> Result<(), NtStatus> {
     let cx = request.cx();
-    if to.vfs.attr(&cx).await.map_err(failed)?.size > at {
-        to.vfs.set_size(&cx, at).await.map_err(failed)?;
+    if to.vfs.attr(&cx).await.map_err(failed)?.size > size {
+        to.vfs.set_size(&cx, size).await.map_err(failed)?;
     }
-    Ok(at)
+    Ok(())
+}
+
+fn go_on(request: &Request) -> Result<(), NtStatus> {
+    if request.is_end_wanted() { Err(NtStatus::CANCELLED) } else { Ok(()) }
 }
 
 /// Streams and extended attributes. Who may not read or write the latter is refused where there are some.
@@ -60,6 +96,7 @@ async fn carried(request: &Request, source: &Open, target: &Open) -> Result<(), 
             source.needs_all(AccessMask::READ_EA)?;
             target.needs_all(AccessMask::WRITE_EA)?;
         }
+        go_on(request)?;
         let cx: Cx = request.cx();
         // One that is gone meanwhile is not missed.
         if let Some(value) = from.named(&cx, &entry.name).await.map_err(failed)? {
