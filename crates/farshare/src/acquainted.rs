@@ -372,6 +372,10 @@ impl Volume for Acquainted {
         self.inner("list_named", path)?.list_named(cx, path, expect).await
     }
 
+    async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {
+        self.inner("sync_dir", path)?.sync_dir(cx, path, expect).await
+    }
+
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         self.inner("space", path)?.space(cx, path).await
     }

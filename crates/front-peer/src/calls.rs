@@ -64,6 +64,10 @@ impl<'a> Call<'a> {
             Ask::ListNamed { volume, path, expect } => {
                 Answer::NamedList(self.volume(op, &volume)?.list_named(cx, &path, expect).await?)
             }
+            Ask::SyncDir { volume, path, expect } => {
+                self.volume(op, &volume)?.sync_dir(cx, &path, expect).await?;
+                Answer::Done
+            }
             Ask::Watch { volume, subscription } => self.watch(op, &volume, subscription).await?,
             Ask::Check { subscription } => self.session.check(subscription)?,
             Ask::Unwatch { subscription } => {

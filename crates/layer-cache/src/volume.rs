@@ -169,6 +169,12 @@ impl Volume for CacheVolume {
         self.cache.origin.call(&cx, "list_named", asked).await
     }
 
+    async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {
+        let cx = self.cache.origin.patient(cx);
+        let asked = self.cache.origin.inner().sync_dir(&cx, path, expect);
+        self.cache.origin.call(&cx, "sync_dir", asked).await
+    }
+
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         let cx = self.cache.origin.patient(cx);
         let answer = self.cache.origin.call(&cx, "space", self.cache.origin.inner().space(&cx, path)).await;

@@ -86,6 +86,12 @@ impl Disk {
         attributes::attr_of(&handle_at(place)?, self.keeps)
     }
 
+    pub(crate) fn sync_dir(&self, path: &VPath, expect: Option<FileId>) -> Outcome<()> {
+        let dir = self.root.dir(path)?;
+        expected(expect, attributes::id_of(&attributes::look(&dir)?))?;
+        Ok(fsync(dir)?)
+    }
+
     fn on_medium(&self, place: &Place<'_>) -> Outcome<()> {
         match self.config.sync_changes {
             true => sync_dir(&place.dir),

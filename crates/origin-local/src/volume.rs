@@ -412,6 +412,11 @@ impl Volume for LocalVolume {
         self.blocking(cx, "list_named", path, move |disk| disk.list_carried(&place, expect)).await
     }
 
+    async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {
+        let place = path.clone();
+        self.blocking(cx, "sync_dir", path, move |disk| disk.sync_dir(&place, expect)).await
+    }
+
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         let name = path.clone();
         self.blocking(cx, "space", path, move |disk| disk.space(&name)).await

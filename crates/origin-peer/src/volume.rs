@@ -203,6 +203,14 @@ impl Volume for PeerVolume {
         }
     }
 
+    async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {
+        let (volume, path) = (self.peer.volume.clone(), path.clone());
+        match self.peer.ask(cx, Ask::SyncDir { volume, path, expect }).await? {
+            Answer::Done => Ok(()),
+            _ => Err(self.peer.unexpected("sync_dir")),
+        }
+    }
+
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         let ask = Ask::Space { volume: self.peer.volume.clone(), path: path.clone() };
         match self.peer.ask(cx, ask).await? {

@@ -145,6 +145,10 @@ impl Volume for SmbVolume {
         Err(Error::new(ErrorKind::Unsupported, "list_named", path))
     }
 
+    async fn sync_dir(&self, _cx: &Cx, path: &VPath, _expect: Option<FileId>) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "sync_dir", path))
+    }
+
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         within(cx, "space", path, self.free_space(path)).await
     }

@@ -31,52 +31,138 @@ pub struct Request {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ask {
     /// What the volume can do. Answer: `Info`.
-    VolumeInfo { volume: String },
+    VolumeInfo {
+        volume: String,
+    },
     /// Answer: `Attr`.
-    Stat { volume: String, path: VPath },
+    Stat {
+        volume: String,
+        path: VPath,
+    },
     /// Answer: `Listing`.
-    List { volume: String, dir: VPath, how: ListHow },
+    List {
+        volume: String,
+        dir: VPath,
+        how: ListHow,
+    },
     /// Opens under a handle of the caller's choice. Answer: `Opened`.
-    Open { volume: String, path: VPath, handle: u64, how: OpenHow },
+    Open {
+        volume: String,
+        path: VPath,
+        handle: u64,
+        how: OpenHow,
+    },
     /// Answer: `Opened`.
-    Reopen { volume: String, ticket: Ticket, handle: u64 },
+    Reopen {
+        volume: String,
+        ticket: Ticket,
+        handle: u64,
+    },
     /// Answer: `Applied`.
-    Apply { volume: String, change: Change },
+    Apply {
+        volume: String,
+        change: Change,
+    },
     /// Answer: `Target`.
-    ReadLink { volume: String, path: VPath },
+    ReadLink {
+        volume: String,
+        path: VPath,
+    },
     /// One value that an object carries. Answer: `Named`.
-    Named { volume: String, path: VPath, expect: Option<FileId>, name: Named },
+    Named {
+        volume: String,
+        path: VPath,
+        expect: Option<FileId>,
+        name: Named,
+    },
     /// Answer: `NamedList`.
-    ListNamed { volume: String, path: VPath, expect: Option<FileId> },
+    ListNamed {
+        volume: String,
+        path: VPath,
+        expect: Option<FileId>,
+    },
+    SyncDir {
+        volume: String,
+        path: VPath,
+        expect: Option<FileId>,
+    },
     /// Answer: `Space`.
-    Space { volume: String, path: VPath },
+    Space {
+        volume: String,
+        path: VPath,
+    },
     /// Subscribes under a number of the caller's choice. Answer: `Watching`.
-    Watch { volume: String, subscription: u64 },
+    Watch {
+        volume: String,
+        subscription: u64,
+    },
     /// Is the subscription alive, and how many pushes were sent? Answer: `Watching`, or `Failed` with
     /// `NotFound`.
-    Check { subscription: u64 },
+    Check {
+        subscription: u64,
+    },
     /// Answer: `Done`.
-    Unwatch { subscription: u64 },
+    Unwatch {
+        subscription: u64,
+    },
     /// Answer: `Data`. At most [`IO_MAX_BYTES`].
-    Read { handle: u64, offset: u64, length: u32 },
+    Read {
+        handle: u64,
+        offset: u64,
+        length: u32,
+    },
     /// Answer: `Done`. At most [`IO_MAX_BYTES`].
-    Write { handle: u64, offset: u64, data: Bytes },
+    Write {
+        handle: u64,
+        offset: u64,
+        data: Bytes,
+    },
     /// Answer: `Ranges`.
-    Ranges { handle: u64, offset: u64, length: u64 },
+    Ranges {
+        handle: u64,
+        offset: u64,
+        length: u64,
+    },
     /// Answer: `Done`.
-    Zero { handle: u64, offset: u64, length: u64 },
+    Zero {
+        handle: u64,
+        offset: u64,
+        length: u64,
+    },
     /// Copies from another handle. Answer: `Copied`.
-    Copy { handle: u64, offset: u64, source: u64, source_offset: u64, length: u64, how: Copying },
+    Copy {
+        handle: u64,
+        offset: u64,
+        source: u64,
+        source_offset: u64,
+        length: u64,
+        how: Copying,
+    },
     /// Answer: `Attr`.
-    Allocate { handle: u64, size: u64 },
+    Allocate {
+        handle: u64,
+        size: u64,
+    },
     /// Answer: `Attr`.
-    FileAttr { handle: u64, fresh: Fresh },
+    FileAttr {
+        handle: u64,
+        fresh: Fresh,
+    },
     /// Answer: `Attr`.
-    SetAttr { handle: u64, set: SetAttr },
+    SetAttr {
+        handle: u64,
+        set: SetAttr,
+    },
     /// Answer: `Done`.
-    Sync { handle: u64, kind: SyncKind },
+    Sync {
+        handle: u64,
+        kind: SyncKind,
+    },
     /// Answer: `Attr`.
-    Close { handle: u64, how: Close },
+    Close {
+        handle: u64,
+        how: Close,
+    },
 }
 
 const VOLUME_INFO: u8 = 0;
@@ -102,6 +188,7 @@ const RANGES: u8 = 19;
 const ZERO: u8 = 20;
 const COPY: u8 = 21;
 const ALLOCATE: u8 = 22;
+const SYNC_DIR: u8 = 23;
 
 impl Ask {
     /// A word for logs and errors.
@@ -116,6 +203,7 @@ impl Ask {
             Ask::ReadLink { .. } => "readlink",
             Ask::Named { .. } => "named",
             Ask::ListNamed { .. } => "list_named",
+            Ask::SyncDir { .. } => "sync_dir",
             Ask::Space { .. } => "space",
             Ask::Watch { .. } => "watch",
             Ask::Check { .. } => "check",
@@ -159,7 +247,7 @@ impl Ask {
             | Ask::SetAttr { .. }
             | Ask::Close { .. } => false,
             // A second sync after a failed one may succeed without the data being there.
-            Ask::Sync { .. } => false,
+            Ask::Sync { .. } | Ask::SyncDir { .. } => false,
         }
     }
 
@@ -174,6 +262,7 @@ impl Ask {
             Ask::ReadLink { .. } => READ_LINK,
             Ask::Named { .. } => NAMED,
             Ask::ListNamed { .. } => LIST_NAMED,
+            Ask::SyncDir { .. } => SYNC_DIR,
             Ask::Space { .. } => SPACE,
             Ask::Watch { .. } => WATCH,
             Ask::Check { .. } => CHECK,
@@ -204,7 +293,7 @@ impl Ask {
                 out.option(*expect, Writer::id);
                 put_named(out, name);
             }
-            Ask::ListNamed { volume, path, expect } => {
+            Ask::ListNamed { volume, path, expect } | Ask::SyncDir { volume, path, expect } => {
                 out.text(volume);
                 out.path(path);
                 out.option(*expect, Writer::id);
@@ -350,6 +439,10 @@ fn get_ask(code: u8, input: &mut Reader<'_>, body: Bytes) -> Result<Ask, WireErr
         LIST_NAMED => {
             let (volume, path) = (get_volume(input)?, input.path()?);
             Ask::ListNamed { volume, path, expect: input.option(Reader::id)? }
+        }
+        SYNC_DIR => {
+            let (volume, path) = (get_volume(input)?, input.path()?);
+            Ask::SyncDir { volume, path, expect: input.option(Reader::id)? }
         }
         SPACE => Ask::Space { volume: get_volume(input)?, path: input.path()? },
         WATCH => Ask::Watch { volume: get_volume(input)?, subscription: input.fixed64()? },

@@ -13,6 +13,7 @@ pub enum Op {
     ReadLink,
     Named,
     ListNamed,
+    SyncDir,
     Space,
     Watch,
     Attr,
@@ -28,7 +29,7 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [Op; 20] = [
+    pub const ALL: [Op; 21] = [
         Op::Stat,
         Op::List,
         Op::Open,
@@ -37,6 +38,7 @@ impl Op {
         Op::ReadLink,
         Op::Named,
         Op::ListNamed,
+        Op::SyncDir,
         Op::Space,
         Op::Watch,
         Op::Attr,
@@ -62,6 +64,7 @@ impl Op {
             Op::ReadLink => "read_link",
             Op::Named => "named",
             Op::ListNamed => "list_named",
+            Op::SyncDir => "sync_dir",
             Op::Space => "space",
             Op::Watch => "watch",
             Op::Attr => "attr",

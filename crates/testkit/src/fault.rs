@@ -279,6 +279,10 @@ impl Volume for FaultVolume {
         self.faults.call(cx, Op::ListNamed, self.inner.list_named(cx, path, expect)).await
     }
 
+    async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {
+        self.faults.call(cx, Op::SyncDir, self.inner.sync_dir(cx, path, expect)).await
+    }
+
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         self.faults.call(cx, Op::Space, self.inner.space(cx, path)).await
     }

@@ -32,7 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OwnedMutexGuard;
-use volume::{Attr, Cx, File, FileId, Fresh, Kind, Pages, SetAttr, SyncKind, Ticket, VPath};
+use volume::{Attr, Cx, ErrorKind, File, FileId, Fresh, Kind, Pages, SetAttr, SyncKind, Ticket, VPath};
 
 /// An open file or directory. Dropping it without [`Open::close`] closes it in the background, and an error of
 /// that is only logged.
@@ -309,12 +309,21 @@ impl Open {
         Ok(end)
     }
 
-    /// Returns when everything written is durable, as the volume promises for `sync`.
+    /// Returns when everything written is durable, as the volume promises for `sync`; of a directory, when its names are
+    /// and what it carries. Where the origin has no word for that nothing is done.
     pub async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
         self.check(Access::empty())?;
-        match &self.file {
-            Some(file) => Ok(file.sync(cx, kind).await?),
-            None => Ok(()),
+        if let Some(file) = &self.file {
+            return Ok(file.sync(cx, kind).await?);
+        }
+        if !self.is_dir() {
+            return Ok(());
+        }
+        let (core, key) = (&self.core, self.key);
+        let sync = |path| async move { Ok(core.volume.sync_dir(cx, &path, Some(key.file)).await?) };
+        match attributes::by_name(core, cx, key, sync).await {
+            Err(Error::Volume(error)) if error.kind == ErrorKind::Unsupported => Ok(()),
+            synced => synced,
         }
     }
 

@@ -50,6 +50,11 @@ pub trait Volume: Send + Sync + 'static {
     /// Everything that a file or directory carries, in no order.
     async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>>;
 
+    /// Returns when the names in a directory, and what it carries itself, are durable at the origin as they were
+    /// before. Only if the path still stands for `expect`, else `Stale`; `NotADirectory` for anything else, `Unsupported`
+    /// where the origin has no word for it.
+    async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()>;
+
     /// Room at the origin, as seen from `path`.
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space>;
 

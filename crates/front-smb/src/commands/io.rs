@@ -133,9 +133,7 @@ pub(super) async fn flush(request: &Request) -> Result<Answer, NtStatus> {
     let open = request.open(decoded.file_id)?;
     if let Kind::File(file) = &open.kind {
         open.needs_any(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)?;
-        if !file.vfs.is_dir() {
-            file.vfs.sync(&request.cx(), SyncKind::Full).await.map_err(failed)?;
-        }
+        file.vfs.sync(&request.cx(), SyncKind::Full).await.map_err(failed)?;
     }
     Ok(Answer::ok(|body| FlushResponse.encode(body)))
 }

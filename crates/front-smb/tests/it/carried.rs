@@ -181,6 +181,22 @@ async fn streams_end_where_files_do_and_before() {
     assert_eq!(user.status(&requests::flush(stream)).await, NtStatus::SUCCESS);
 }
 
+#[tokio::test]
+async fn a_flush_of_a_directory_or_of_a_stream_of_it_reaches_the_medium() {
+    let volume = FaultVolume::new(MemVolume::new());
+    let site = Site::over(vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default()), |_| {}).await;
+    let mut user = site.log_in(&ALICE).await;
+    let dir = user.open(&requests::directory("dir")).await;
+    let stream = user.file("dir:stream", b"content").await;
+    for file in [dir, stream] {
+        volume.counts().reset();
+        assert_eq!(user.status(&requests::flush(file)).await, NtStatus::SUCCESS);
+        assert_eq!(volume.counts().of(Op::SyncDir), 1);
+        volume.fail(Op::SyncDir, 1, ErrorKind::Io);
+        assert_eq!(user.status(&requests::flush(file)).await, NtStatus::IO_DEVICE_ERROR);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_is_renamed_within_its_file() {
     let site = Site::new().await;

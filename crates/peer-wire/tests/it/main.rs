@@ -35,7 +35,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(mut head in prop::collection::vec(any::<u8>(), 0..80),
                               body in prop::collection::vec(any::<u8>(), 0..200),
-                              kind in 0u8..18) {
+                              kind in 0u8..24) {
         read_all(&head, &body);
         // Past the first checks.
         head.splice(0..0, [peer_wire::VERSION, kind]);

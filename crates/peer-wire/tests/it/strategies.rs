@@ -208,6 +208,11 @@ pub fn ask() -> impl Strategy<Value = Ask> {
             path,
             expect
         }),
+        (volume(), path(), prop::option::of(id())).prop_map(|(volume, path, expect)| Ask::SyncDir {
+            volume,
+            path,
+            expect
+        }),
         (volume(), n()).prop_map(|(volume, subscription)| Ask::Watch { volume, subscription }),
         n().prop_map(|subscription| Ask::Check { subscription }),
         n().prop_map(|subscription| Ask::Unwatch { subscription }),

@@ -373,6 +373,26 @@ pub(super) async fn changes_of_the_root(volume: &dyn Volume) {
     assert_eq!(get(volume, "f").await, b"x");
 }
 
+pub(super) async fn directories_are_synced(volume: &dyn Volume) {
+    let dir = mkdir(volume, "d").await;
+    put(volume, "d/f", "x").await;
+    let root = stat(volume, "").await;
+    match volume.sync_dir(&cx(), &p("d"), None).await {
+        Err(error) if error.kind == ErrorKind::Unsupported => return,
+        synced => synced.unwrap(),
+    }
+    for (path, id) in [("d", dir.id), ("", root.id)] {
+        volume.sync_dir(&cx(), &p(path), Some(id)).await.unwrap();
+    }
+    fails(volume.sync_dir(&cx(), &p("d"), Some(root.id)).await, ErrorKind::Stale);
+    fails(volume.sync_dir(&cx(), &p("d/f"), None).await, ErrorKind::NotADirectory);
+    fails(volume.sync_dir(&cx(), &p("none"), None).await, ErrorKind::NotFound);
+    if volume.caps().symlinks {
+        apply(volume, Change::Symlink { path: p("l"), target: "d".into() }).await;
+        fails_with(volume.sync_dir(&cx(), &p("l"), None).await, &[ErrorKind::NotADirectory, ErrorKind::Loop]);
+    }
+}
+
 pub(super) async fn space_is_plausible(volume: &dyn Volume) {
     mkdir(volume, "d").await;
     for path in ["", "d"] {

@@ -53,7 +53,7 @@ checks! {
     listing: list_tells_what_stat_tells list_in_pages list_while_changing list_ahead list_of_other_kinds;
     changes: make_dir remove_files_and_dirs remove_expecting rename_files rename_replacing rename_dirs
         rename_expecting rename_errors hard_links hard_link_errors symlinks set_attr_by_name set_attr_errors compression sparseness
-        changes_of_the_root space_is_plausible read_only_refuses;
+        changes_of_the_root directories_are_synced space_is_plausible read_only_refuses;
     carrying: named_values_are_kept named_values_are_told_apart named_values_go_with_the_object
         named_values_expecting_an_object named_values_that_cannot_be;
     ranging: ranges_tell_where_data_is zeroing_leaves_the_size copies_at_the_origin copies_that_cannot_be

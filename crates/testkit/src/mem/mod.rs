@@ -334,6 +334,10 @@ impl Volume for MemVolume {
         })
     }
 
+    async fn sync_dir(&self, _cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {
+        self.with_tree(Op::SyncDir, |tree| tree.is_dir_there(Op::SyncDir.name(), path, expect))
+    }
+
     async fn space(&self, _cx: &Cx, path: &VPath) -> Result<Space> {
         self.with_tree(Op::Space, |tree| {
             tree.node("space", path)?;

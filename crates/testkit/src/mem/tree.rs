@@ -145,6 +145,18 @@ impl Tree {
         Ok(at)
     }
 
+    /// Whether a directory is at `path`, and the one expected.
+    pub(super) fn is_dir_there(&self, op: &'static str, path: &VPath, expect: Option<FileId>) -> Result<()> {
+        let id = self.node(op, path)?;
+        match self.nodes[&id].body {
+            Body::File(_) | Body::Symlink(_) => error(ErrorKind::NotADirectory, op, path),
+            Body::Dir(_) if expect.is_some_and(|expected| expected != file_id(id)) => {
+                error(ErrorKind::Stale, op, path)
+            }
+            Body::Dir(_) => Ok(()),
+        }
+    }
+
     /// The directory that holds `path`, and the key there; `at_root` for the root itself.
     fn place(&self, op: &'static str, path: &VPath, at_root: ErrorKind) -> Result<(u64, String)> {
         let Some(parent) = path.parent() else { return error(at_root, op, path) };

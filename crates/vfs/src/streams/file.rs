@@ -289,14 +289,17 @@ impl File for StreamFile {
         self.attr(cx, Fresh::Cached).await
     }
 
-    /// What was written has reached the origin; it is brought to the medium with all that the file has. A directory
-    /// cannot be asked for that.
+    /// What was written has reached the origin; it is brought to the medium with all that the file or directory has.
     async fn sync(&self, cx: &Cx, _kind: SyncKind) -> Result<()> {
         let how = &OpenHow { access: Access::WRITE, expect: Some(self.base), ..OpenHow::read() };
         let open = |path: VPath| async move { self.core.volume.open(cx, &path, how.clone()).await };
         let file = match self.at(cx, open).await {
             Ok(opened) => opened.file,
-            Err(error) if error.kind == ErrorKind::IsADirectory => return Ok(()),
+            Err(error) if error.kind == ErrorKind::IsADirectory => {
+                let sync =
+                    |path: VPath| async move { self.core.volume.sync_dir(cx, &path, Some(self.base)).await };
+                return self.at(cx, sync).await;
+            }
             Err(error) => return Err(error),
         };
         file.sync(cx, SyncKind::Full).await?;

@@ -5,12 +5,13 @@ use crate::tools::{DELETE, LOOK, READ, Site, WRITE, ask, site};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{cx, p, within};
+use testkit::ease::{cx, mkdir, p, within};
+use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{
     Access, Action, Caching, Disposition, Filter, Lease, LeaseId, NotifyAction, NotifyBatch, Open,
-    OpenRequest, Opened, Range, RenameHow, Result, Share, Tried, Want,
+    OpenRequest, Opened, Range, RenameHow, Result, Share, Tried, Vfs, VfsConfig, Want,
 };
-use volume::{Carries, Change, Named, SetAttr, SyncKind, Time, Volume};
+use volume::{Carries, Change, ErrorKind, Named, SetAttr, SyncKind, Time, Volume};
 
 impl Site {
     pub async fn try_stream(
@@ -138,6 +139,33 @@ async fn directories_have_streams_too() {
         stream.close(&cx()).await.unwrap();
         assert!(site.streams(path).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_directory_is_synced_by_itself_and_for_its_streams_wherever_it_is() {
+    let volume = FaultVolume::new(MemVolume::new());
+    let vfs = Vfs::new(volume.clone(), VfsConfig::default());
+    let open = async |request: OpenRequest| vfs.open(&cx(), request).await.unwrap().open;
+    mkdir(&*volume, "dir").await;
+    let (disposition, share) = (Disposition::OpenIf, Share::all());
+    let dir = open(OpenRequest { share, ..ask("dir", READ | DELETE) }).await;
+    for path in ["dir", ""] {
+        let stream = open(OpenRequest { stream: Some("s".into()), disposition, ..ask(path, WRITE) }).await;
+        write(&stream, 0, b"of a directory").await.unwrap();
+        volume.counts().reset();
+        stream.sync(&cx(), SyncKind::Full).await.unwrap();
+        assert_eq!(volume.counts().of(Op::SyncDir), 1, "{path}");
+        volume.fail(Op::SyncDir, 1, ErrorKind::Io);
+        assert_eq!(word(stream.sync(&cx(), SyncKind::Full).await), "Io");
+        stream.close(&cx()).await.unwrap();
+    }
+    dir.rename(&cx(), &p("moved"), RenameHow::default()).await.unwrap();
+    dir.sync(&cx(), SyncKind::Full).await.unwrap();
+    volume.fail(Op::SyncDir, 1, ErrorKind::Io);
+    assert_eq!(word(dir.sync(&cx(), SyncKind::Full).await), "Io");
+    // An origin that has no word for it.
+    volume.fail(Op::SyncDir, 1, ErrorKind::Unsupported);
+    dir.sync(&cx(), SyncKind::Full).await.unwrap();
 }
 
 #[tokio::test]
