@@ -92,7 +92,7 @@ pub const CHANGES_JUDGED_MAX: usize = 64;
 /// Steps of work without a wait, before others on the thread have their turn. Holding a name of a directory against one
 /// unit of a pattern is one.
 pub const STEPS_AT_ONCE: usize = 4096;
-/// Steps that one element of a LOCK counts as: it may be held against all locks of the file.
+/// Steps that one element of a LOCK counts as: it may be held against all that wait for locks of the file.
 pub const LOCK_ELEMENT_STEPS: usize = 128;
 /// No further requests are read from a connection while this much waits to be sent to it, bytes.
 pub const OUTBOX_HIGH_BYTES: usize = 32 * 1024 * 1024;

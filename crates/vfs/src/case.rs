@@ -2,7 +2,6 @@
 //! any other all spellings of it are one, and opens have the spelling in which they were asked for.
 
 use crate::names;
-use crate::registry::{lies_below, same};
 use std::borrow::Cow;
 use std::iter::successors;
 use volume::VPath;
@@ -59,6 +58,32 @@ impl Case {
                 path.rebase(&spelled, to)
             }
         }
+    }
+}
+
+/// Whether two paths differ by case at most.
+pub(crate) fn same(a: &VPath, b: &VPath) -> bool {
+    names::same(a.as_str(), b.as_str())
+}
+
+/// Whether `path` is below `dir`, neither folded; without a copy where both are ASCII.
+pub(crate) fn lies_below(path: &str, dir: &str) -> bool {
+    if dir.is_empty() || !path.is_ascii() || !dir.is_ascii() {
+        return is_below(&names::fold(path), &names::fold(dir));
+    }
+    path.as_bytes().get(dir.len()) == Some(&b'/') && path[..dir.len()].eq_ignore_ascii_case(dir)
+}
+
+/// Both folded.
+pub(crate) fn is_within(path: &str, dir: &str) -> bool {
+    path == dir || is_below(path, dir)
+}
+
+/// Both folded.
+pub(crate) fn is_below(path: &str, dir: &str) -> bool {
+    match path.strip_prefix(dir) {
+        Some(rest) => rest.starts_with('/') || (dir.is_empty() && !rest.is_empty()),
+        None => false,
     }
 }
 

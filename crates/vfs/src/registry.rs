@@ -16,14 +16,13 @@ mod slot;
 
 use crate::accounts::Accounts;
 use crate::caching::{Beside, CachingTable, LeaseId, Told, Wish};
-use crate::case::Case;
+use crate::case::{Case, same};
 use crate::leases::Leases;
 use crate::streams::slots::Streams;
 use crate::{Access, Error, Limits, OpenId, OpenInfo, Result};
 use entries::Entries;
 pub(crate) use entries::Entry;
 use places::Places;
-pub(crate) use places::{lies_below, same};
 use slot::Doomed;
 pub(crate) use slot::{Admission, Ask, Coming, Node, Record, Removal, Slot};
 use std::collections::{HashMap, HashSet};

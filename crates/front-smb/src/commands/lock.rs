@@ -195,8 +195,8 @@ async fn lock_all(
     Ok(taken.keep())
 }
 
-/// Before the next of many elements, each of which may be held against all locks of the file: others have their turn
-/// from time to time. A CANCEL in between is late.
+/// Before the next of many elements, each of which may be held against all that wait for locks of the file: others have
+/// their turn from time to time. A CANCEL in between is late.
 async fn go_on(request: &Request, pace: &mut Pace) {
     if !pace.has(limits::LOCK_ELEMENT_STEPS) {
         request.commit();

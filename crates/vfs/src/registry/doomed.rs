@@ -1,6 +1,7 @@
 //! Names that are to go away with their last open: marked, spared, and removed.
 
-use super::{Doomed, Registry, same};
+use super::{Doomed, Registry};
+use crate::case::same;
 use crate::{Error, OpenId, Result};
 use volume::{FileId, VPath};
 

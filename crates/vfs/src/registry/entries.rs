@@ -1,7 +1,7 @@
 //! Who works on which path, and which directories are being moved.
 
 use super::Registry;
-use super::places::{is_below, is_within};
+use crate::case::{is_below, is_within};
 use crate::{Result, names};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -98,28 +98,3 @@ impl Registry {
         }
     }
 }
-
-pub(crate) fn same(a: &VPath, b: &VPath) -> bool {
-    names::same(a.as_str(), b.as_str())
-}
-
-/// Whether `path` is below `dir`, neither folded; without a copy where both are ASCII.
-pub(crate) fn lies_below(path: &str, dir: &str) -> bool {
-    if dir.is_empty() || !path.is_ascii() || !dir.is_ascii() {
-        return is_below(&names::fold(path), &names::fold(dir));
-    }
-    path.as_bytes().get(dir.len()) == Some(&b'/') && path[..dir.len()].eq_ignore_ascii_case(dir)
-}
-
-/// Both folded.
-pub(super) fn is_within(path: &str, dir: &str) -> bool {
-    path == dir || is_below(path, dir)
-}
-
-/// Both folded.
-pub(super) fn is_below(path: &str, dir: &str) -> bool {
-    match path.strip_prefix(dir) {
-        Some(rest) => rest.starts_with('/') || (dir.is_empty() && !rest.is_empty()),
-        None => false,
-    }
-}
