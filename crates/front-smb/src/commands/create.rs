@@ -188,7 +188,7 @@ async fn open_file(
     contexts.extend(durable);
     contexts.extend(posix.map(|_| posix::context(&attr)));
     let granted = opened.granted;
-    let told = Told { action: action(opened.action), granted, contexts, level: None, back: false };
+    let told = Told { action: action(opened.action), granted, contexts, back: false };
     let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))
 }
@@ -377,8 +377,6 @@ struct Told {
     action: CreateAction,
     granted: Granted,
     contexts: Vec<CreateResponseContext>,
-    /// The level to tell instead of what is held.
-    level: Option<OplockLevel>,
     /// Its client was away, and takes it up again.
     back: bool,
 }
@@ -388,12 +386,12 @@ fn answer(
     request: &Request,
     open: &Arc<Open>,
     attr: &Attr,
-    Told { action, granted, mut contexts, level, back }: Told,
+    Told { action, granted, mut contexts, back }: Told,
 ) -> Result<Answer, NtStatus> {
     let file = open.file()?;
     let times = file_info::times(attr);
     let oplock_level = match &file.lease {
-        None => level.unwrap_or(breaks::level(granted.caching)),
+        None => breaks::level(granted.caching),
         Some(lease) => {
             contexts.push(CreateResponseContext::Lease(lease::answer(lease, granted)));
             OplockLevel::LEASE

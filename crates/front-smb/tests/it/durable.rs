@@ -26,7 +26,7 @@ pub const MACHINE: Guid = *b"alice's machine ";
 const ALONE: LockFlags = LockFlags::EXCLUSIVE.union(LockFlags::FAIL_IMMEDIATELY);
 
 /// A CREATE for a durable open with a batch oplock.
-fn durable(name: &str, flags: DurableFlags) -> CreateRequest {
+pub fn durable(name: &str, flags: DurableFlags) -> CreateRequest {
     durable_as(name, GUID, flags)
 }
 
@@ -211,27 +211,6 @@ async fn nothing_is_kept_without_the_right_to_the_handle() {
     assert_eq!(persistent.unwrap_err(), NtStatus::DUPLICATE_OBJECTID, "the name is taken");
     drop(alice);
     kept(&site, 0).await;
-}
-
-#[tokio::test]
-async fn a_create_sent_again_is_done_once() {
-    let site = Site::new().await;
-    let mut alice = site.log_in(&ALICE).await;
-    let request = CreateRequest {
-        create_disposition: CreateDisposition::Create,
-        ..durable("file", DurableFlags::empty())
-    };
-    let first = create(&mut alice, request.clone()).await.unwrap();
-    assert_eq!(create(&mut alice, request.clone()).await.unwrap_err(), NtStatus::DUPLICATE_OBJECTID);
-    let mut again = Message::of(&Request::Create(request)).session(alice.session.id).tree(alice.tree);
-    again.header.flags |= Flags::REPLAY;
-    let reply = alice.client.exchange(again.clone(), alice.session.guard()).await.unwrap();
-    let second = CreateResponse::decode(&reply.message).unwrap();
-    assert_eq!((second.file_id, second.create_action), (first.file_id, CreateAction::Created));
-    // Once it was used its client knows of it: the same request is another open, and the file is there.
-    assert_eq!(alice.status(&requests::write(first.file_id, 0, b"x")).await, NtStatus::SUCCESS);
-    let reply = alice.client.exchange(again, alice.session.guard()).await.unwrap();
-    assert_eq!(reply.status(), NtStatus::OBJECT_NAME_COLLISION);
 }
 
 #[tokio::test]

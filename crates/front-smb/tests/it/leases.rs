@@ -166,7 +166,7 @@ async fn a_lease_is_of_one_file_and_ends_with_its_last_open() {
 }
 
 /// A further channel of Alice's.
-async fn two_channels(site: &Site, alice: &User) -> User {
+pub async fn two_channels(site: &Site, alice: &User) -> User {
     let mut hello = offer(&[Dialect::SMB_3_1_1]);
     hello.client_guid = *b"alice's machine ";
     let mut second = site.greet(hello).await;

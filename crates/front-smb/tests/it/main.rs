@@ -23,6 +23,7 @@ mod pipes;
 mod posix;
 mod quic;
 mod races;
+mod replay;
 mod restoring;
 mod rights;
 mod shares;

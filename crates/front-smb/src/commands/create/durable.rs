@@ -299,5 +299,5 @@ fn tell(
     contexts: Vec<CreateResponseContext>,
 ) -> Result<Answer, NtStatus> {
     let granted = open.file()?.vfs.take_up();
-    answer(request, open, attr, Told { action, granted, contexts, level: None, back: true })
+    answer(request, open, attr, Told { action, granted, contexts, back: true })
 }

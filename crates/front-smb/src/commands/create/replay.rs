@@ -5,14 +5,16 @@
 
 use super::durable::Wants;
 use super::{Told, answer, durable, lease};
+use crate::breaks;
 use crate::config::Share;
+use crate::kept::may_be_durable;
 use crate::open::Open;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Tree;
 use crate::status::failed;
 use parking_lot::Mutex;
-use smb_wire::create::{CreateRequest, OplockLevel};
+use smb_wire::create::CreateRequest;
 use smb_wire::ids::Guid;
 use smb_wire::{Flags, NtStatus};
 use std::collections::HashMap;
@@ -138,13 +140,16 @@ async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> 
     if lease::key(request, decoded) != file.lease().map(|lease| lease.key()) {
         return Err(NtStatus::ACCESS_DENIED);
     }
-    // As with Windows an oplock is answered as it is asked for now, and durable only where that would be.
-    let level = file.lease.is_none().then_some(decoded.oplock_level);
-    let would_be = level.is_none_or(|level| level == OplockLevel::BATCH);
-    let durability = file.durability.lock().filter(|durability| would_be || durability.persistent);
-    let contexts = durability.map(durable::context);
     request.use_file(open.id);
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
-    let (action, granted, contexts) = (file.action, file.vfs.granted(), contexts.into_iter().collect());
-    answer(request, open, &attr, Told { action, granted, contexts, level, back: false })
+    let mut granted = file.vfs.granted();
+    if file.lease.is_none() {
+        // As with Windows an oplock is answered as it is asked for now; but never more than is held: it may be less than was
+        // asked for, or have been broken since.
+        granted.caching &= breaks::wanted(decoded.oplock_level);
+    }
+    let would_be = may_be_durable(granted.caching);
+    let durability = file.durability.lock().filter(|durability| would_be || durability.persistent);
+    let contexts = durability.map(durable::context).into_iter().collect();
+    answer(request, open, &attr, Told { action: file.action, granted, contexts, back: false })
 }
