@@ -70,7 +70,7 @@ pub(crate) fn of_lease(state: LeaseState) -> Caching {
 pub(crate) struct Announcement {
     pub(crate) session: Arc<Session>,
     pub(crate) open: Arc<Open>,
-    /// Its client was away, and takes it up again.
+    /// Its client was away and takes it up again, or has not heard of it the first time.
     pub(crate) back: bool,
 }
 

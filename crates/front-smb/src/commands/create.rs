@@ -377,7 +377,7 @@ struct Told {
     action: CreateAction,
     granted: Granted,
     contexts: Vec<CreateResponseContext>,
-    /// Its client was away, and takes it up again.
+    /// Its client was away or has not heard of it: what is asked back it is told after this.
     back: bool,
 }
 
@@ -411,7 +411,7 @@ fn answer(
         file_id: open.id,
         contexts,
     };
-    let caches = file.lease.is_some() || !granted.caching.is_empty();
+    let caches = back || file.lease.is_some() || !granted.caching.is_empty();
     let announce = match caches {
         true => {
             let session = Arc::clone(request.session()?);

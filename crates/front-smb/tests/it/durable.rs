@@ -9,13 +9,12 @@ use smb_raw::{Message, offer, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::lease::{LeaseKey, LeaseState};
 use smb_wire::create::{
-    CreateAction, CreateDisposition, CreateRequest, CreateResponse, CreateResponseContext, OplockLevel,
-    ShareAccess,
+    CreateAction, CreateRequest, CreateResponse, CreateResponseContext, OplockLevel, ShareAccess,
 };
 use smb_wire::ids::Guid;
 use smb_wire::lock::LockFlags;
 use smb_wire::negotiate::{Capabilities, Dialect, NegotiateRequest};
-use smb_wire::{FileId, Flags, NtStatus, Request};
+use smb_wire::{FileId, NtStatus, Request};
 use std::path::Path;
 use std::time::Duration;
 use testkit::{FaultVolume, MemVolume, Op};

@@ -62,7 +62,7 @@ impl User {
         self.next_break().await.map(|reply| BreakAcknowledgement::decode(&reply.message).unwrap())
     }
 
-    async fn next_break(&mut self) -> Option<Reply> {
+    pub async fn next_break(&mut self) -> Option<Reply> {
         let is_it = |reply: &Reply| reply.header.command == Command::OplockBreak;
         let wait = async {
             loop {
