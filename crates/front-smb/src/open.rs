@@ -35,7 +35,7 @@ pub(crate) struct Open {
     pub(crate) granted: AccessMask,
     pub(crate) kind: Kind,
     pub(crate) order: parking_lot::Mutex<ChannelOrder>,
-    /// No request has named it yet: a CREATE that is sent again means this one.
+    /// No request has named it yet, other than as the one of its chain: a CREATE that is sent again means this one.
     pub(crate) unused: AtomicBool,
 }
 

@@ -148,8 +148,10 @@ impl Request {
         let changes = matches!(self.header.command, Command::Write | Command::SetInfo | Command::Ioctl);
         let counted = open.order.lock().begin(self.header.channel_sequence(), again, changes);
         let counted = counted.map_err(|Overtaken| NtStatus::FILE_NOT_AVAILABLE)?;
-        // From its first use on the client knows of the open, and does not ask for it again.
-        open.unused.store(false, Ordering::Relaxed);
+        // Who names an open knows of it, and does not ask for it again; a chain may be sent before its CREATE is answered.
+        if self.chain_file.is_none() {
+            open.unused.store(false, Ordering::Relaxed);
+        }
         // Nothing was there: looked at above.
         let _first = self.under_way.set(UnderWay { open: Arc::clone(open), counted });
         Ok(())

@@ -10,8 +10,10 @@ use smb_wire::create::{
     CreateAction, CreateDisposition, CreateRequest, CreateResponse, CreateResponseContext, LeaseFlags,
     OplockLevel, ShareAccess,
 };
+use smb_wire::fscc::file::FileClass;
 use smb_wire::oplock_break::LeaseBreakNotification;
-use smb_wire::{Command, Flags, NtStatus, Request};
+use smb_wire::query_info::InfoType;
+use smb_wire::{Command, FileId, Flags, NtStatus, Request};
 
 const ALL: ShareAccess = ShareAccess::READ.union(ShareAccess::WRITE).union(ShareAccess::DELETE);
 
@@ -52,6 +54,24 @@ async fn a_create_sent_again_is_done_once() {
     // Once it was used its client knows of it: the same request is another open, and the file is there.
     assert_eq!(alice.status(&requests::write(first.file_id, 0, b"x")).await, NtStatus::SUCCESS);
     assert_eq!(alice.replay(request).await.status(), NtStatus::OBJECT_NAME_COLLISION);
+}
+
+/// What follows a CREATE in its chain is answered with it: the answers to both are lost.
+#[tokio::test]
+async fn a_create_whose_chain_is_sent_again_is_done_once() {
+    let site = Site::new().await;
+    let (mut alice, mut second) = alice_twice(&site).await;
+    let request = durable("file", DurableFlags::empty());
+    let info = requests::query_info(FileId::RELATED, InfoType::FILE, FileClass::BASIC.0);
+    let message = |request: &Request| Message::of(request).session(alice.session.id).tree(alice.tree);
+    let mut chain = [message(&Request::Create(request.clone())), message(&info).related()];
+    chain.iter_mut().for_each(|message| alice.client.number(message));
+    alice.client.send(&chain, alice.session.guard()).await.unwrap();
+    let reply = alice.client.reply_to(chain[0].header.message_id).await.unwrap();
+    let first = CreateResponse::decode(&reply.message).unwrap();
+    drop(alice);
+    let again = second.replayed(request).await;
+    assert_eq!(again.file_id, first.file_id);
 }
 
 #[tokio::test]
