@@ -53,7 +53,12 @@ async fn a_create_sent_again_is_done_once() {
     assert_eq!((second.file_id, second.create_action), (first.file_id, CreateAction::Created));
     // Once it was used its client knows of it: the same request is another open, and the file is there.
     assert_eq!(alice.status(&requests::write(first.file_id, 0, b"x")).await, NtStatus::SUCCESS);
-    assert_eq!(alice.replay(request).await.status(), NtStatus::OBJECT_NAME_COLLISION);
+    assert_eq!(alice.replay(request.clone()).await.status(), NtStatus::OBJECT_NAME_COLLISION);
+    assert_eq!(
+        create(&mut alice, request).await.unwrap_err(),
+        NtStatus::DUPLICATE_OBJECTID,
+        "the first has it"
+    );
 }
 
 /// What follows a CREATE in its chain is answered with it: the answers to both are lost.

@@ -45,10 +45,11 @@ impl Creates {
     }
 }
 
-/// A CREATE under way under its name; forgotten when dropped before it is done.
+/// A CREATE under way under its name; when dropped before it is done, the name means what it meant before.
 pub(super) struct Named<'a> {
     creates: &'a Creates,
     name: Name,
+    former: Option<Create>,
     done: bool,
 }
 
@@ -61,9 +62,14 @@ impl Named<'_> {
 
 impl Drop for Named<'_> {
     fn drop(&mut self) {
-        if !self.done {
-            self.creates.0.lock().remove(&self.name);
+        if self.done {
+            return;
         }
+        let mut all = self.creates.0.lock();
+        match self.former.take() {
+            Some(former) => all.insert(self.name, former),
+            None => all.remove(&self.name),
+        };
     }
 }
 
@@ -105,7 +111,7 @@ pub(super) async fn begin<'a>(
         let kept = known.is_none() && server.kept.has_named(client.id(), *create_guid);
         if used || (known.is_none() && !kept) {
             all.insert(name, Create::UnderWay);
-            let named = Named { creates: &server.creates, name, done: false };
+            let named = Named { creates: &server.creates, name, former: known, done: false };
             return Ok(Begun::First(Some(named)));
         }
         known
