@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::commands::logon::Logon;
 use crate::delivery::{Delivery, Found};
 use crate::dispatch;
-use crate::inbox::{Inbox, Next};
+use crate::inbox::{self, Inbox, Next};
 use crate::limits;
 use crate::outbox::{Outbox, Outgoing, Piece};
 use crate::rooms::Rooms;
@@ -316,7 +316,7 @@ async fn run<T: Transport>(
             }
             match inbox.next()? {
                 Next::Message(message) => {
-                    at_work_bytes += message.len();
+                    at_work_bytes += inbox::kept_bytes(message.len());
                     work.push(Box::pin(answer(Arc::clone(connection), message)));
                 }
                 Next::More => break,
@@ -399,10 +399,10 @@ async fn until(when: Option<Instant>) {
     }
 }
 
-/// Answers one frame; gives its length back, so that it can be counted off.
+/// Answers one frame; gives back what it was counted for, so that it can be counted off.
 async fn answer(connection: Arc<Connection>, message: BytesMut) -> Result<usize, Disconnect> {
-    let length = message.len();
-    dispatch::frame(connection, message).await.map(|()| length)
+    let kept_bytes = inbox::kept_bytes(message.len());
+    dispatch::frame(connection, message).await.map(|()| kept_bytes)
 }
 
 /// Whether one more request fits beside what is under way and what waits to be sent.

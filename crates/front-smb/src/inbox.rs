@@ -1,7 +1,8 @@
 //! Bytes from the socket become frames (MS-SMB2 2.1, direct TCP).
 //!
-//! One growing buffer; each message is split off it without a copy, so that the payload of a WRITE is a slice
-//! of what the kernel handed over. Small messages share an allocation, a large one gets its own.
+//! One growing buffer. A long message is split off it without a copy, so that the payload of a WRITE is a slice of what the
+//! kernel handed over; it keeps that buffer as long as it lives. A short one, which may wait for a change or a lock for ever,
+//! is copied and keeps nothing else.
 
 use bytes::{Buf, BytesMut};
 use smb_wire::WireError;
@@ -9,6 +10,9 @@ use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
 
 /// Room asked for when the size of what comes next is not known, bytes.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
+
+/// The longest message that is copied: a WRITE of one page is short too, bytes.
+const SHORT_MAX_BYTES: usize = 8 * 1024;
 
 pub(crate) struct Inbox {
     buffer: BytesMut,
@@ -85,15 +89,30 @@ impl Inbox {
                 return Ok(Next::More);
             }
             self.buffer.advance(FRAME_HEADER_LEN);
-            let message = self.buffer.split_to(length);
+            let message = self.take(length);
             return Ok(if session_request { Next::SessionRequest } else { Next::Message(message) });
         }
     }
+
+    fn take(&mut self, length: usize) -> BytesMut {
+        if length > SHORT_MAX_BYTES {
+            return self.buffer.split_to(length);
+        }
+        let message = BytesMut::from(&self.buffer[..length]);
+        self.buffer.advance(length);
+        message
+    }
+}
+
+/// How much memory a message of this length keeps from others.
+pub(crate) fn kept_bytes(length: usize) -> usize {
+    if length > SHORT_MAX_BYTES { length.max(READ_AHEAD_BYTES) } else { length }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     fn fed(bytes: &[u8]) -> Inbox {
         let mut inbox = Inbox::new(100);
@@ -120,6 +139,20 @@ mod tests {
         assert!(matches!(inbox.next(), Ok(Next::Message(m)) if m == "c"), "half a frame is kept");
         inbox.rest();
         assert_eq!(inbox.buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn a_short_message_keeps_its_own_bytes_alone_and_a_long_one_is_not_copied() {
+        let mut inbox = Inbox::new(limits::PAYLOAD_MAX_BYTES as usize);
+        let frame = |length: usize| [&(length as u32).to_be_bytes()[..], &vec![7; length]].concat();
+        for (length, copied) in [(100, true), (SHORT_MAX_BYTES, true), (SHORT_MAX_BYTES + 1, false)] {
+            inbox.space().extend_from_slice(&frame(length));
+            let came_to = inbox.buffer[FRAME_HEADER_LEN..].as_ptr();
+            let Ok(Next::Message(message)) = inbox.next() else { panic!("{length}") };
+            assert_eq!(message, vec![7; length]);
+            assert_eq!(message.as_ptr() != came_to, copied, "{length}");
+            assert_eq!(kept_bytes(length), if copied { length } else { READ_AHEAD_BYTES });
+        }
     }
 
     #[test]

@@ -108,7 +108,8 @@ pub const READ_ROOM_BYTES: u32 = 16 * 1024 * 1024;
 pub const ANSWER_ROOM_BYTES: u32 = 16 * 1024 * 1024;
 /// When the answers of a chain are so long together, they are sent before the rest of it is looked at, bytes.
 pub const CHAIN_TOGETHER_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of requests under way on one connection; no further ones are taken from its socket beyond.
+/// Bytes of requests under way on one connection, as much as they keep from others; no further ones are taken from its
+/// socket beyond.
 pub const AT_WORK_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of compressed messages that one connection may have restored and not yet answered; further ones wait.
 pub const RESTORED_ROOM_BYTES: u32 = 16 * 1024 * 1024;

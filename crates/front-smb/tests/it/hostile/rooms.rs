@@ -124,3 +124,42 @@ async fn who_waits_for_changes_takes_no_room_meanwhile() {
         assert_eq!(user.client.reply_to(id).await.unwrap().status(), NtStatus::SUCCESS);
     }
 }
+
+/// What waits for ever keeps its own bytes, and not the buffer that it came in among others.
+#[tokio::test]
+async fn a_short_request_that_waits_keeps_little() {
+    const WAITING: usize = 400;
+    const KEPT_MAX_BYTES: usize = 16 * 1024;
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let dir = user.open(&requests::directory("")).await;
+    user.save_up().await;
+    let before = resident_bytes();
+    for _ in 0..WAITING {
+        let mut frames = Vec::new();
+        for nth in 0..16 {
+            let request = if nth == 0 { requests::notify(dir) } else { requests::echo() };
+            let message = user.message(&request);
+            let mut bytes = smb_raw::chain(&[message], user.session.guard());
+            if nth > 0 {
+                bytes.resize(4096, 0);
+            }
+            frames.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+            frames.extend_from_slice(&bytes);
+        }
+        user.client.send_bytes(&frames).await.unwrap();
+        let last = user.message(&requests::echo());
+        user.client.send(std::slice::from_ref(&last), user.session.guard()).await.unwrap();
+        user.client.reply_to(last.header.message_id).await.unwrap();
+        user.client.others.clear();
+    }
+    let grown = resident_bytes().saturating_sub(before) / WAITING;
+    assert!(grown < KEPT_MAX_BYTES, "{grown} bytes for each of {WAITING}");
+}
+
+/// Of this process: server and client.
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+}
