@@ -30,11 +30,20 @@ pub struct Mounted(PathBuf);
 impl Mounted {
     /// A new btrfs in a file of `scratch`, which takes as much room as is written into it.
     pub fn btrfs(scratch: &Scratch, name: &str, size: &str) -> Outcome<Mounted> {
-        let file = scratch.file(&format!("{name}.btrfs"), "")?;
+        Mounted::made(scratch, name, size, "btrfs", "--quiet")
+    }
+
+    /// The same of XFS.
+    pub fn xfs(scratch: &Scratch, name: &str, size: &str) -> Outcome<Mounted> {
+        Mounted::made(scratch, name, size, "xfs", "-q")
+    }
+
+    fn made(scratch: &Scratch, name: &str, size: &str, kind: &str, quiet: &str) -> Outcome<Mounted> {
+        let file = scratch.file(&format!("{name}.{kind}"), "")?;
         let file = file.to_str().ok_or("a scratch directory whose path is no UTF-8")?;
         run("truncate", &["--size", size, file])?;
-        run("mkfs.btrfs", &["--quiet", file])?;
-        mount(&["-t", "btrfs", "-o", "loop", file], scratch.dir(name)?)
+        run(&format!("mkfs.{kind}"), &[quiet, file])?;
+        mount(&["-t", kind, "-o", "loop", file], scratch.dir(name)?)
     }
 
     /// A file system in memory that has neither extended attributes nor what is made of them.
