@@ -97,7 +97,7 @@ impl Watcher {
             return Err(ErrorKind::Unsupported.into());
         }
         let mut mounts = Mounts::of(&table, stat.stx_mnt_id, link_of(root)?.as_bytes());
-        // Of a file it is its own directory's watch that tells.
+        // Of a file it is its own directory's watch that tells. What is heard lies in what is watched: the way there answers.
         let is_file = |path: &VPath| {
             let kind =
                 self.disk.root.handle(path, Patience::Disk).and_then(|handle| Ok(attributes::kind(&handle)?));

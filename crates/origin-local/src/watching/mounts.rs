@@ -45,7 +45,7 @@ pub(super) enum Heard {
     /// There is nothing to notice, because nobody can write to it. It is not watched: snapshots come and go in this way
     /// when somebody looks into them.
     Still,
-    /// Not everything. It is not watched.
+    /// Not everything. It is not watched, nor is what is mounted in it: on the way there is a file system that may not answer.
     Some,
     /// It shows directories that can be seen at another place below the root, too, or holds one that does. A directory has
     /// one watch, which tells of one place. It is not watched.
@@ -73,15 +73,24 @@ impl Mounts {
             None => Some("one that is not in /proc/self/mountinfo".to_owned()),
         };
         let twice = own.map(|own| twice(own, &seen, path)).unwrap_or_default();
-        let mounted = |line: &&Line| {
+        let mut below = BTreeMap::new();
+        // What is above comes first.
+        let mut unwatched: HashSet<&[u8]> = HashSet::new();
+        for line in seen {
             let heard = match line.heard() {
+                Heard::All if upward(&line.point).any(|above| unwatched.contains(above)) => Heard::Some,
                 Heard::All if twice.contains(&line.id) => Heard::Twice,
                 heard => heard,
             };
+            if heard != Heard::All {
+                unwatched.insert(&line.point);
+            }
             let what = (line.id, line.device.clone(), line.shows.clone());
-            Some((place(&line.point, path)?, Mounted { kind: line.kind.clone(), heard, what }))
-        };
-        Mounts { deaf_root, below: seen.iter().filter_map(mounted).collect() }
+            if let Some(place) = place(&line.point, path) {
+                below.insert(place, Mounted { kind: line.kind.clone(), heard, what });
+            }
+        }
+        Mounts { deaf_root, below }
     }
 
     /// What the root is in cannot be found out.
@@ -325,6 +334,24 @@ mod tests {
 27 26 0:46 / /srv/share/b rw - nfs4 x rw
 ";
         assert!(check(&format!("{ROOT}{below}"), &["a btrfs All", "a/here vfat All"]).are_heard());
+    }
+
+    #[test]
+    fn nothing_is_heard_of_what_is_mounted_in_what_is_not_watched() {
+        let below = "\
+21 20 0:40 / /srv/share/far rw - nfs4 x rw
+22 21 0:41 / /srv/share/far/disk rw - xfs x rw
+23 22 0:42 / /srv/share/far/disk/deep ro - xfs x ro
+24 20 0:43 / /srv/share/far-off rw - xfs x rw
+";
+        let found = ["far nfs4 Some", "far-off xfs All", "far/disk xfs Some", "far/disk/deep xfs Still"];
+        check(&format!("{ROOT}{below}"), &found);
+        let below = "\
+21 20 0:40 / /srv/share/snap ro - zfs x ro
+22 21 0:41 / /srv/share/snap/disk rw - xfs x rw
+";
+        let mounts = check(&format!("{ROOT}{below}"), &["snap zfs Still", "snap/disk xfs Some"]);
+        assert!(!mounts.are_heard(), "somebody can write to what is in it");
     }
 
     /// The table is read in the thread that must empty inotify.

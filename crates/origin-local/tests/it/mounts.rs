@@ -1,7 +1,7 @@
 //! What is mounted below the root while it is watched: only what is noticed is promised.
 
 use crate::fresh;
-use crate::mounting::Mount;
+use crate::mounting::{Mount, Served, run};
 use crate::watch::{chmod, promises, summary, told, watching, write};
 use origin_local::{LocalConfig, LocalVolume};
 use std::fs::File;
@@ -110,6 +110,27 @@ async fn a_file_system_that_does_not_answer_holds_up_nothing() {
     assert!(tells(&mut late, &dir.path().join("e/beside")).await, "nor one who begins now");
     drop(silent);
     promises(&mut watch, Freshness::Notified).await;
+}
+
+/// As a disk that is mounted in an NFS share whose server goes away.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_is_mounted_in_a_file_system_that_does_not_answer_holds_up_nothing() {
+    let (dir, _volume, at, mut watch) = site().await;
+    let mut served = match Served::at(&at) {
+        Ok(served) => served,
+        Err(why) => return eprintln!("skipped: no FUSE here: {why}"),
+    };
+    // Goes with what it is mounted in.
+    run(Command::new("mount").args(["-i", "-t", "tmpfs", "none"]).arg(at.join("x"))).unwrap();
+    promises(&mut watch, Freshness::Direct).await;
+    assert!(tells(&mut watch, &dir.path().join("e/beside")).await, "while it answers");
+    served.falls_silent();
+    // The table of mounts is looked at again.
+    let further = Mount::new(&["-t", "tmpfs", "none"], &dir.path().join("e"));
+    let heard = tells(&mut watch, &dir.path().join("e/beside")).await;
+    drop((served, further));
+    assert!(heard, "of what has nothing to do with it nothing is told any more");
 }
 
 #[tokio::test]
