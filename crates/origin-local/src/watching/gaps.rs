@@ -1,8 +1,8 @@
 //! What is not watched: as long as there is any of it, changes may go unnoticed, and nothing is promised.
 
-use super::dirs::Dirs;
+use super::dirs::{Dirs, Wd};
 use super::pending::Key;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// How often what could not be watched is tried again, where no event tells when it can be.
@@ -16,6 +16,9 @@ pub(super) struct Gaps {
     pub(super) mounted: bool,
     /// Names that are a directory or may be one; `None` is the root.
     closed: HashMap<Option<Key>, Mend>,
+    /// Directories that are watched and let us not pass, with something new in them or below. No gaps: nobody comes there
+    /// through us. When they are opened, which an event tells, they are looked through.
+    pub(super) shut: HashSet<Wd>,
     tried: Option<Instant>,
     /// Whether the log has them.
     pub(super) are_known: bool,
@@ -49,12 +52,14 @@ impl Gaps {
     /// What was in directories that are not known any more is none of ours.
     pub(super) fn keep_known(&mut self, dirs: &Dirs) {
         self.closed.retain(|key, _| key.as_ref().is_none_or(|key| dirs.id(key.0).is_some()));
+        self.shut.retain(|wd| dirs.id(*wd).is_some());
     }
 
     /// All is looked at anew; what is mounted stays so.
     pub(super) fn forget_all(&mut self) {
         self.lasting = false;
         self.closed.clear();
+        self.shut.clear();
     }
 
     /// What is to be tried again now.

@@ -12,6 +12,7 @@ use super::dirs::Wd;
 use super::gaps::Mend;
 use super::pending::Key;
 use super::thread::{Watcher, gone};
+use super::walk::lets_pass;
 use crate::attributes;
 use crate::beneath::{Patience, handle_at};
 use crate::error::{Failure, Outcome};
@@ -77,8 +78,8 @@ impl Watcher {
             Looked::Found(path, attr) => {
                 self.tell(Notice::Changed { path: path.clone(), attr: Some(attr) });
                 self.gaps.remove(&key);
-                if attr.is_dir() && !key.1.is_empty() && self.dirs.child(key.0, &key.1).is_none() {
-                    self.watch_below(key, path);
+                if attr.is_dir() && self.is_to_be_looked_through(&key) {
+                    self.watch_below((!key.1.is_empty()).then_some(key), path);
                 }
             }
             Looked::Missing if vacated => {}
@@ -94,7 +95,39 @@ impl Watcher {
         if let Some(below) = self.dirs.path(key.0, None) {
             self.tell(Notice::Unknown { below });
         }
-        self.leaves_gap(Some(key), Mend::Attempt, failure);
+        self.leaves_unseen(key, failure);
+    }
+
+    /// A gap, unless nobody comes there through us.
+    pub(super) fn leaves_unseen(&mut self, key: Key, failure: Failure) {
+        if self.is_shut(key.0) {
+            self.gaps.remove(&key);
+            self.gaps.shut.insert(key.0);
+        } else {
+            self.leaves_gap(Some(key), Mend::Attempt, failure);
+        }
+    }
+
+    /// What could not be watched or looked at: nothing is told when it still cannot be looked at.
+    pub(super) fn try_again(&mut self, key: Key) {
+        match self.look(&key) {
+            Looked::Closed(failure) => self.leaves_unseen(key, failure),
+            Looked::Found(..) | Looked::Astray | Looked::Missing | Looked::Left => self.tell_now(key),
+        }
+    }
+
+    /// Whether a watched directory, or one above it, does not let us pass.
+    fn is_shut(&self, mut wd: Wd) -> bool {
+        loop {
+            match self.open_dir(wd) {
+                Ok(dir) => return matches!(lets_pass(&dir), Ok(false)),
+                Err(failure) if failure.kind() != ErrorKind::PermissionDenied => return false,
+                Err(_) => match self.dirs.place(wd) {
+                    Some((above, _)) => wd = above,
+                    None => return true,
+                },
+            }
+        }
     }
 
     fn goes_astray(&mut self, key: Key, vacated: bool) {
@@ -104,9 +137,15 @@ impl Watcher {
         self.astray.add(key, Instant::now());
     }
 
-    /// Watches a directory that has appeared, and tells what was in it already.
-    pub(super) fn watch_below(&mut self, key: Key, path: VPath) {
-        let found = self.add_tree(Some(key));
+    /// Whether a directory is not watched, or something new in it or below it could not be looked at when it came.
+    pub(super) fn is_to_be_looked_through(&self, key: &Key) -> bool {
+        let watched = if key.1.is_empty() { Some(key.0) } else { self.dirs.child(key.0, &key.1) };
+        watched.is_none_or(|top| self.gaps.shut.iter().any(|wd| self.dirs.is_within(*wd, top)))
+    }
+
+    /// Watches a directory that has appeared or was opened, the root without a key, and tells what was in it already.
+    pub(super) fn watch_below(&mut self, top: Option<Key>, path: VPath) {
+        let found = self.add_tree(top);
         if found.len() > FOUND_MAX {
             self.tell(Notice::Unknown { below: path });
             return;
@@ -160,8 +199,8 @@ impl Watcher {
             self.tell(Notice::Unknown { below });
         }
         match self.look(&key) {
-            Looked::Found(path, attr) if attr.is_dir() => self.watch_below(key, path),
-            Looked::Closed(failure) => self.leaves_gap(Some(key), Mend::Attempt, failure),
+            Looked::Found(path, attr) if attr.is_dir() => self.watch_below(Some(key), path),
+            Looked::Closed(failure) => self.leaves_unseen(key, failure),
             Looked::Found(..) | Looked::Astray | Looked::Missing | Looked::Left => {}
         }
     }

@@ -249,7 +249,7 @@ impl Watcher {
     fn try_gaps(&mut self) {
         for gap in self.gaps.due(Instant::now()) {
             match gap {
-                Some(key) => self.tell_now(key),
+                Some(key) => self.try_again(key),
                 None => self.anew = Some("the root could not be watched"),
             }
         }
@@ -342,8 +342,10 @@ impl Watcher {
         let attr = if let Looked::Found(_, attr) = &looked { Some(*attr) } else { None };
         self.tell(Notice::Moved { from: from_path, to: to_path, attr });
         match looked {
-            // It appeared and moved before its first event was read.
-            Looked::Found(path, attr) if attr.is_dir() && known.is_none() => self.watch_below(to, path),
+            // It appeared and moved before its first event was read, or out of what was closed.
+            Looked::Found(path, attr) if attr.is_dir() && self.is_to_be_looked_through(&to) => {
+                self.watch_below(Some(to), path);
+            }
             Looked::Astray | Looked::Missing => self.astray.add(to, Instant::now()),
             Looked::Closed(failure) => self.unseen(to, failure),
             Looked::Found(..) | Looked::Left => {}

@@ -94,21 +94,17 @@ impl Watcher {
                 Ok(true) => Mend::Event,
                 // Nobody comes to what is in it through us. That it is opened is told, and then it is watched.
                 Ok(false) => return,
-                Err(_) => Mend::Attempt,
+                // It may be one above it that is closed.
+                Err(_) => return self.leaves_unseen(key.clone(), failure),
             },
             Some(_) | None => Mend::Attempt,
         };
         self.leaves_gap(key, mend, failure);
     }
 
-    /// Whether we may pass through a directory.
+    /// Whether we may pass through a directory that is not watched.
     fn reaches(&self, key: &Key) -> Outcome<bool> {
-        let dir = handle_at(&self.open_dir(key.0)?, &key.1)?;
-        match handle_at(&dir, b".") {
-            Ok(_) => Ok(true),
-            Err(failure) if failure.kind() == ErrorKind::PermissionDenied => Ok(false),
-            Err(failure) => Err(failure),
-        }
+        lets_pass(&handle_at(&self.open_dir(key.0)?, &key.1)?)
     }
 
     /// Something is not watched: nothing is promised as long as that is so.
@@ -144,7 +140,17 @@ impl Watcher {
         }
         self.dirs.add(wd, id, key.map(|(parent, name)| (*parent, &**name)));
         let names = list(&dir).inspect_err(|_| self.unwatch(wd))?;
+        self.gaps.shut.remove(&wd);
         Ok(Added { wd, names })
+    }
+}
+
+/// Whether we may pass through a directory.
+pub(super) fn lets_pass(dir: &OwnedFd) -> Outcome<bool> {
+    match handle_at(dir, b".") {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.kind() == ErrorKind::PermissionDenied => Ok(false),
+        Err(failure) => Err(failure),
     }
 }
 

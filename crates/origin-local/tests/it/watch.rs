@@ -265,18 +265,52 @@ fn mkdir_of(path: &Path, mode: u32) {
 fn what_nobody_reaches_through_us_takes_no_promise_away() {
     as_nobody(|| async {
         let (dir, volume) = fresh();
-        let (early, late) = (dir.path().join("early"), dir.path().join("late"));
+        let [early, listed, late] = ["early", "listed", "late"].map(|name| dir.path().join(name));
         mkdir_of(&early, 0);
+        std::fs::create_dir_all(listed.join("below")).unwrap();
+        chmod(&listed, 0o600);
         let mut watch = watching(&volume).await;
         mkdir_of(&late, 0);
         assert!(summary(&told(&mut watch).await)[0].starts_with("late "));
         assert!(!watch.freshness.has_changed().unwrap(), "it is Notified all the time");
-        for path in [&early, &late] {
+        for (path, dir) in [(&early, early.clone()), (&late, late.clone()), (&listed, listed.join("below"))] {
             chmod(path, 0o700);
             told(&mut watch).await;
-            write(&path.join("f"), "found");
-            let name = path.file_name().unwrap().display();
+            write(&dir.join("f"), "found");
+            let name = dir.strip_prefix(path.parent().unwrap()).unwrap().display();
             assert!(summary(&told(&mut watch).await).contains(&format!("{name}/f 5")), "it is watched now");
+        }
+    });
+}
+
+/// As a directory that is closed while others, who may pass or have files open in it, go on.
+#[test]
+fn what_nobody_reaches_any_more_is_told_as_unknown_and_takes_no_promise_away() {
+    as_nobody(|| async {
+        let (dir, volume) = fresh();
+        let closed = dir.path().join("d");
+        std::fs::create_dir(&closed).unwrap();
+        let mut files: Vec<_> =
+            (0..50).map(|n| std::fs::File::create(closed.join(n.to_string())).unwrap()).collect();
+        let mut watch = watching(&volume).await;
+        // Each time it may just have been looked at before the directory was closed.
+        for round in 0.. {
+            (0..100).for_each(|n| std::fs::create_dir(dir.path().join(format!("{round}-{n}"))).unwrap());
+            std::fs::create_dir(closed.join(format!("d{round}"))).unwrap();
+            chmod(&closed, 0);
+            let unseen = summary(&told(&mut watch).await).contains(&"d unknown".to_owned());
+            files.iter_mut().for_each(|file| file.write_all(b"x").unwrap());
+            let lines = summary(&told(&mut watch).await);
+            assert!(!lines.is_empty() && lines.iter().all(|line| line == "d unknown"), "{lines:?}");
+            chmod(&closed, 0o700);
+            told(&mut watch).await;
+            assert!(!watch.freshness.has_changed().unwrap(), "it is Notified all the time");
+            write(&closed.join(format!("d{round}/f")), "found");
+            let lines = summary(&told(&mut watch).await);
+            assert!(lines.contains(&format!("d/d{round}/f 5")), "unseen {unseen}: {lines:?}");
+            if unseen {
+                return;
+            }
         }
     });
 }
