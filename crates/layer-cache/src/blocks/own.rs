@@ -14,12 +14,14 @@
 //!   write that fell between our write and our look is found when its notice comes.
 //!
 //! Notices that are coalesced name fewer versions than there were, so a foreign write close to ours may go
-//! uncounted. After own *writes*, therefore, only those blocks stay that our writes have put there whole; the
-//! rest is fetched anew when somebody reads it. The same holds after a change of ours that has set the time of the last
-//! write, which then says nothing of others; what we wrote more than [`OWN_ECHO`] before goes too.
+//! uncounted. After own *writes*, therefore, only those blocks stay that our writes have put there whole, and of what was
+//! settled before them those that we wrote no more than [`OWN_ECHO`] earlier; the rest is fetched anew when somebody reads
+//! it. The same holds after a change of ours that has set the time of the last write, which then says nothing of others:
+//! those stay that we wrote in the last [`OWN_ECHO`].
 //!
-//! What this cannot see: a foreign write into a block that we write at the same moment, or have written in the last
-//! seconds before we set that time. Versions before and after each write, told by the origin, would end it.
+//! What this cannot see: a foreign write into a block that we have written in the last seconds, or earlier if nobody has
+//! asked since, which is told together with a further write of ours; and one into a block that we have written in the last
+//! seconds, just before we set that time. Versions before and after each write, told by the origin, would end it.
 
 use super::map::blocks_of;
 use crate::{BLOCK_BYTES, OWN_ECHO};
@@ -50,10 +52,17 @@ pub(crate) struct OwnChanges {
     wrote: bool,
     /// Some change has set the time of the last write.
     dated: bool,
-    /// When we last wrote.
-    wrote_at: Option<Instant>,
-    /// Bytes from the start of each block that our writes have put there without a gap.
-    covered: BTreeMap<u64, u64>,
+    /// What our writes have put there, by block, also before these changes.
+    covered: BTreeMap<u64, Covered>,
+}
+
+/// What our writes have put into a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Covered {
+    /// From its start, without a gap.
+    bytes: u64,
+    /// When the oldest of them were written.
+    since: Instant,
 }
 
 /// What the origin answers, beside what is here.
@@ -91,7 +100,6 @@ impl OwnChanges {
             written,
             wrote: false,
             dated: false,
-            wrote_at: None,
             covered: BTreeMap::new(),
         }
     }
@@ -100,44 +108,55 @@ impl OwnChanges {
     /// content is known to be current.
     pub(crate) fn next(self, written: Option<Time>) -> OwnChanges {
         match written.is_some() && !self.doubt {
-            true => OwnChanges { covered: self.covered, wrote_at: self.wrote_at, ..OwnChanges::new(written) },
+            true => OwnChanges { covered: self.covered, ..OwnChanges::new(written) },
             false => OwnChanges::new(written),
         }
     }
 
+    /// With a further change of ours nobody else's may be told: what we put there long before may be theirs by now.
+    fn changes_content(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.wrote, true) {
+            self.forget_old(now);
+        }
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        self.covered.retain(|_, covered| now.saturating_duration_since(covered.since) <= OWN_ECHO);
+    }
+
     /// The origin has our bytes there now.
     pub(crate) fn wrote(&mut self, bytes: &Range<u64>, now: Instant) {
-        (self.wrote, self.wrote_at) = (true, Some(now));
+        self.changes_content(now);
         for block in blocks_of(bytes.clone()) {
             let start = block * BLOCK_BYTES;
             let from = bytes.start.saturating_sub(start);
             let to = (bytes.end - start).min(BLOCK_BYTES);
-            let covered = self.covered.entry(block).or_default();
-            if from <= *covered {
-                *covered = to.max(*covered);
+            let covered = self.covered.entry(block).or_insert(Covered { bytes: 0, since: now });
+            if from == 0 && to >= covered.bytes {
+                *covered = Covered { bytes: to, since: now };
+            } else if from <= covered.bytes {
+                covered.bytes = to.max(covered.bytes);
             }
         }
     }
 
     /// The origin has other bytes there now, which are not ours to know.
-    pub(crate) fn replaced(&mut self, bytes: &Range<u64>) {
-        self.wrote = true;
+    pub(crate) fn replaced(&mut self, bytes: &Range<u64>, now: Instant) {
+        self.changes_content(now);
         let blocks = blocks_of(bytes.clone());
         self.covered.retain(|block, _| !blocks.contains(block));
     }
 
     /// The origin has the file at this size now.
-    pub(crate) fn resized(&mut self, size: u64) {
-        self.wrote = true;
+    pub(crate) fn resized(&mut self, size: u64, now: Instant) {
+        self.changes_content(now);
         self.covered.split_off(&(size / BLOCK_BYTES));
     }
 
     /// The time of its last write may have been set.
     pub(crate) fn dated(&mut self, now: Instant) {
         self.dated = true;
-        if self.wrote_at.is_none_or(|at| now.saturating_duration_since(at) > OWN_ECHO) {
-            self.covered.clear();
-        }
+        self.forget_old(now);
     }
 
     /// Whether the changes were of content, or may hide one of others, so that only what [`OwnChanges::keeps`] stays.
@@ -147,7 +166,7 @@ impl OwnChanges {
 
     /// Whether all of a block of `length` bytes is ours.
     pub(crate) fn keeps(&self, block: u64, length: u64) -> bool {
-        self.covered.get(&block).is_some_and(|covered| *covered >= length)
+        self.covered.get(&block).is_some_and(|covered| covered.bytes >= length)
     }
 
     pub(crate) fn is_in_doubt(&self) -> bool {
@@ -306,6 +325,38 @@ mod tests {
         let same = Told { is_same: true, ..told(2) };
         let (verdict, own) = attributes(OwnChanges::new(BEFORE), Some(Instant::now()), same);
         assert!(verdict == Verdict::Keep && !own.is_of_content(), "the version says that nobody wrote");
+    }
+
+    #[test]
+    fn what_we_put_there_long_before_may_be_others_once_we_change_it_elsewhere() {
+        let (start, far) = (Instant::now(), 5 * BLOCK_BYTES..6 * BLOCK_BYTES);
+        let changes: [&dyn Fn(&mut OwnChanges, Instant); 3] =
+            [&|own, now| own.wrote(&far, now), &|own, now| own.replaced(&far, now), &|own, now| {
+                own.resized(far.end, now)
+            }];
+        let changed = |mut own: OwnChanges, change: &dyn Fn(&mut OwnChanges, Instant), now, answer| {
+            own.begin(10);
+            change(&mut own, now);
+            own.end(11, true);
+            assert_eq!(own.settle(12, answer), Verdict::Keep);
+            own
+        };
+        for (change, later) in changes.iter().flat_map(|c| [(c, OWN_ECHO), (c, OWN_ECHO * 2)]) {
+            let own = OwnChanges::new(BEFORE);
+            let own = changed(own, &|own, now| own.wrote(&(0..BLOCK_BYTES), now), start, told(2));
+            let own = changed(own.next(Some(Time(2))), change, start + later, told(3));
+            assert_eq!(own.keeps(0, BLOCK_BYTES), later == OWN_ECHO);
+        }
+    }
+
+    #[test]
+    fn a_block_is_as_old_as_the_oldest_of_it() {
+        let start = Instant::now();
+        let mut own = OwnChanges::new(BEFORE);
+        own.wrote(&(0..2 * BLOCK_BYTES), start);
+        own.wrote(&(0..BLOCK_BYTES + 1), start + OWN_ECHO);
+        own.dated(start + OWN_ECHO * 2);
+        assert!(own.keeps(0, BLOCK_BYTES) && !own.keeps(1, 1));
     }
 
     #[test]

@@ -256,7 +256,7 @@ impl OwnChange {
         state.clear(blocks_of(touched.clone()));
         state.size = state.size.max(end);
         if let Some(own) = &mut state.own {
-            own.replaced(&touched);
+            own.replaced(&touched, Instant::now());
         }
         self.blocks.account(&mut state);
         drop(state);
@@ -277,7 +277,7 @@ impl OwnChange {
             }
             state.size = size;
             if let Some(own) = &mut state.own {
-                own.resized(size);
+                own.resized(size, Instant::now());
             }
             self.blocks.account(&mut state);
             kept

@@ -1,11 +1,12 @@
 //! The cache over a local directory: what others write there just before a change of ours, whose answer and notice tell
 //! the version that both have led to.
 
-use crate::until;
+use crate::{BLOCK, content, until};
 use bytes::Bytes;
 use layer_cache::{CacheConfig, CacheVolume};
 use origin_local::{LocalConfig, LocalVolume};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, get, p};
@@ -110,4 +111,37 @@ async fn what_is_written_here_stays_while_its_times_and_names_are_set() {
     all_is_told().await;
     assert_eq!(get(&*local.cache, "named").await, [7; 200_000]);
     assert_eq!(local.far.counts().of(Op::Read), 0, "all of it is ours");
+}
+
+/// What was written here long ago is as much a matter for others as what was fetched: `dated` just before our next write.
+async fn is_seen_in_a_block_of_ours(dated_too: bool) {
+    let local = local().await;
+    let mut bytes = content(10 * BLOCK, 1);
+    let path = local.dir.path().join("file");
+    std::fs::write(&path, &bytes).unwrap();
+    all_is_told().await;
+    assert!(get(&*local.cache, "file").await == bytes);
+    let (ours, mine) = (writer(&local).await, content(BLOCK, 2));
+    ours.write_at(&cx(), 3 * BLOCK as u64, Bytes::from(mine.clone())).await.unwrap();
+    bytes[3 * BLOCK..4 * BLOCK].copy_from_slice(&mine);
+    // Longer than any echo; it stays open, as a database does.
+    tokio::time::sleep(layer_cache::OWN_ECHO + Duration::from_secs(1)).await;
+    assert!(get(&*local.cache, "file").await == bytes);
+    let foreign = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    ours.write_at(&cx(), 5 * BLOCK as u64, Bytes::from_static(b"ours")).await.unwrap();
+    foreign.write_all_at(b"theirs", 3 * BLOCK as u64).unwrap();
+    if dated_too {
+        ours.set_attr(&cx(), &dated()).await.unwrap();
+    }
+    bytes[5 * BLOCK..5 * BLOCK + 4].copy_from_slice(b"ours");
+    bytes[3 * BLOCK..3 * BLOCK + 6].copy_from_slice(b"theirs");
+    ours.close(&cx(), Close::Commit).await.unwrap();
+    drop(ours);
+    let seen = || async { (get(&*local.cache, "file").await == bytes).then_some(()) };
+    until("what others wrote into a block of ours", seen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_write_into_a_block_that_was_written_here_long_ago_is_seen() {
+    tokio::join!(is_seen_in_a_block_of_ours(false), is_seen_in_a_block_of_ours(true));
 }
