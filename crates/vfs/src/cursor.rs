@@ -67,6 +67,12 @@ enum At {
 }
 
 impl Ready {
+    /// Whoever may list a directory may see it, and that it is somewhere.
+    fn dots(name: &str, attr: Attr) -> Ready {
+        let entry = DirEntry { name: name.into(), attr, leads_to_dir: false };
+        Ready { entry, leads_to: None, allowed: Some(Access::all()) }
+    }
+
     fn listed(&self) -> Listed<'_> {
         Listed { name: &self.entry.name, attr: &self.entry.attr, leads_to: self.leads_to.as_ref() }
     }
@@ -212,6 +218,8 @@ impl DirCursor {
             let core = self.open.core.clone();
             let how = ListHow { cursor, ahead: core.config.list_ahead };
             self.as_of = core.indexes.lock().begin();
+            // Aside, until all of it is here: what is given up on the way is asked for again.
+            let mut ready = VecDeque::new();
             let page = match first {
                 true => {
                     // Both at once: a far origin answers them in one round trip.
@@ -221,16 +229,15 @@ impl DirCursor {
                         Some(attr) => attr,
                         None => self.open.attr(cx).await?,
                     };
-                    self.add_dots(".", this);
-                    self.add_dots("..", above);
+                    ready.extend([Ready::dots(".", this), Ready::dots("..", above)]);
                     page
                 }
                 false => core.volume.list(cx, &dir, how).await?,
             };
             for entry in page.entries {
-                self.add(cx, entry).await?;
+                ready.push_back(self.looked_at(cx, entry).await?);
             }
-            self.at = page.next.map_or(At::End, At::Page);
+            (self.ready, self.at) = (ready, page.next.map_or(At::End, At::Page));
         }
         Ok(())
     }
@@ -241,11 +248,12 @@ impl DirCursor {
         self.was_at = Some(dir.clone());
         self.as_of = self.open.core.indexes.lock().begin();
         match name {
-            "." => self.add_dots(".", self.open.attr(cx).await?),
-            ".." => self.add_dots("..", self.above(cx, &dir).await?),
+            "." => self.ready.push_back(Ready::dots(".", self.open.attr(cx).await?)),
+            ".." => self.ready.push_back(Ready::dots("..", self.above(cx, &dir).await?)),
             name => {
                 if let Some(entry) = self.open.core.find_in(cx, &dir, name).await? {
-                    self.add(cx, entry).await?;
+                    let ready = self.looked_at(cx, entry).await?;
+                    self.ready.push_back(ready);
                 }
             }
         }
@@ -259,13 +267,8 @@ impl DirCursor {
         Ok(self.open.core.volume.stat(cx, &above).await?)
     }
 
-    /// Whoever may list a directory may see it, and that it is somewhere.
-    fn add_dots(&mut self, name: &str, attr: Attr) {
-        let entry = DirEntry { name: name.into(), attr, leads_to_dir: false };
-        self.ready.push_back(Ready { entry, leads_to: None, allowed: Some(Access::all()) });
-    }
-
-    async fn add(&mut self, cx: &Cx, entry: Entry) -> Result<()> {
+    /// An entry, and what it leads to.
+    async fn looked_at(&self, cx: &Cx, entry: Entry) -> Result<Ready> {
         let led_to = match (self.links, entry.attr.kind) {
             (Links::Followed | Links::Marked, Kind::Symlink) => {
                 let path = self.dir()?.join(&entry.name)?;
@@ -279,8 +282,7 @@ impl DirCursor {
         let attr = followed.as_ref().map_or(entry.attr, |(_, attr)| *attr);
         let leads_to = followed.map(|(path, _)| path);
         let entry = DirEntry { name: entry.name, attr, leads_to_dir };
-        self.ready.push_back(Ready { entry, leads_to, allowed: None });
-        Ok(())
+        Ok(Ready { entry, leads_to, allowed: None })
     }
 }
 

@@ -1,8 +1,8 @@
 use crate::tools::{DELETE, LOOK, READ, Site, site, word};
 use testkit::ease::{apply, cx, mkdir, p, put};
-use testkit::{MemConfig, MemVolume, Op};
+use testkit::{FaultVolume, MemConfig, MemVolume, Op};
 use vfs::{DirCursor, Links, RenameHow, Vfs, VfsConfig};
-use volume::Change;
+use volume::{Change, ErrorKind};
 
 async fn rest(cursor: &mut DirCursor) -> Vec<String> {
     let mut names = Vec::new();
@@ -160,4 +160,29 @@ async fn only_directories_opened_for_reading_are_listed() {
     put(&*site.mem, "file", "").await;
     assert_eq!(word(site.open("file", READ).await.list(Links::Followed)), "NotADirectory");
     assert_eq!(word(site.open("", LOOK).await.list(Links::Followed)), "AccessDenied");
+}
+
+/// An answer that failed, or that nobody waited for, half-way through a page.
+#[tokio::test]
+async fn what_was_given_up_half_way_is_listed_once() {
+    for given_up in [false, true] {
+        let mem = MemVolume::new();
+        let faults = FaultVolume::new(mem.clone());
+        let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
+        put(&*mem, "a", "").await;
+        apply(&*mem, Change::Symlink { path: p("l"), target: "a".into() }).await;
+        put(&*mem, "z", "").await;
+        let mut cursor = site.open("", READ).await.list(Links::Followed).unwrap();
+        if given_up {
+            let (gate, cx) = (faults.gate(Op::ReadLink), cx());
+            tokio::select! {
+                _ = cursor.peek(&cx) => panic!("it waits"),
+                () = gate.arrived(1) => {}
+            }
+        } else {
+            faults.fail(Op::ReadLink, 1, ErrorKind::TimedOut);
+            assert_eq!(word(cursor.peek(&cx()).await.map(drop)), "TimedOut");
+        }
+        assert_eq!(rest(&mut cursor).await, [".", "..", "a", "l", "z"], "given up {given_up}");
+    }
 }
