@@ -3,7 +3,8 @@
 //!
 //! A client names a lease by its ClientGuid and a key. Both go over the wire in the clear: naming them proves nothing. Who
 //! names one that is there has a part in it when he is of the machine that it is cached on, and that shows in two ways
-//! alone: he has proved to be a user who has it already, or he comes over a connection on which such a user is logged in.
+//! alone: he has proved to be a user who has it already, or he comes over a connection on which such a user is logged in,
+//! whose opens may be there or still be kept for him.
 //! The second is how the users of a `multiuser` mount of Linux come, whose machine has one cache and one key for a file,
 //! whoever opens it; nobody else can log in there. Any other one, and a guest anywhere but in the session that has it, gets
 //! a lease of his own, which stands against the first like that of another client.
@@ -84,11 +85,25 @@ impl Holder {
         self.session.upgrade().filter(|session| !session.is_gone())
     }
 
-    /// Whether a session is on a connection of this one's. A guest is beside nobody.
-    fn is_beside(&self, session: &Session) -> bool {
-        let users = self.guest.is_none() && !session.is_guest();
-        users && self.there().is_some_and(|its| its.shares_connection(session))
+    /// Whether the open is in one of these sessions.
+    fn is_in(&self, sessions: &[Arc<Session>]) -> bool {
+        sessions.iter().any(|session| Weak::ptr_eq(&self.session, &Arc::downgrade(session)))
     }
+
+    /// Whether one of these sessions is the same user's.
+    fn is_one_of(&self, sessions: &[Arc<Session>]) -> bool {
+        sessions.iter().any(|session| self.is(session))
+    }
+}
+
+/// A session, and those of users on its connections: all of one machine. A guest's is of no other's.
+fn of_machine(session: &Arc<Session>) -> Vec<Arc<Session>> {
+    let mut all = vec![Arc::clone(session)];
+    if !session.is_guest() {
+        let beside = session.connections().into_iter().flat_map(|connection| connection.sessions());
+        all.extend(beside.filter(|other| other.id != session.id && !other.is_guest()));
+    }
+    all
 }
 
 impl Lease {
@@ -133,8 +148,10 @@ impl Leases {
     pub(crate) fn join(self: &Arc<Self>, session: &Arc<Session>, key: LeaseKey, vfs: &Vfs) -> Part {
         let name = (session.terms.client, key);
         let client = u128::from_le_bytes(name.0);
+        // Asked for before the table is locked, and let go of after: a session that ends gives up its parts.
+        let machine = of_machine(session);
         let mut table = self.table.lock();
-        let lease = table.meant(session, &name, vfs).cloned();
+        let lease = table.meant(&machine, &name, vfs).cloned();
         let is_clients = |lease: &Arc<Lease>| lease.vfs == *vfs && lease.id.client == client;
         let is_taken = session.is_guest() || table.named(&name).any(is_clients);
         let lease = lease.unwrap_or_else(|| {
@@ -146,9 +163,10 @@ impl Leases {
 
     /// The lease with this key that a session's machine has, or else its user on another one: what it says of another's
     /// would keep him from hearing of changes. By the key alone, as with Windows, it would be believed.
-    pub(crate) fn of_parent(&self, session: &Session, key: LeaseKey, vfs: &Vfs) -> Option<LeaseId> {
+    pub(crate) fn of_parent(&self, session: &Arc<Session>, key: LeaseKey, vfs: &Vfs) -> Option<LeaseId> {
+        let machine = of_machine(session);
         let table = self.table.lock();
-        let own = table.meant(session, &(session.terms.client, key), vfs);
+        let own = table.meant(&machine, &(session.terms.client, key), vfs);
         let is_users = |lease: &&Arc<Lease>| lease.vfs == *vfs && lease.has(|holder| holder.is(session));
         own.or_else(|| table.with_key(key).find(is_users)).map(|lease| lease.id)
     }
@@ -170,10 +188,10 @@ impl Leases {
     }
 
     /// The leases that a session may answer for by this key.
-    pub(crate) fn answered_by(&self, session: &Session, key: LeaseKey) -> Vec<Arc<Lease>> {
+    pub(crate) fn answered_by(&self, session: &Arc<Session>, key: LeaseKey) -> Vec<Arc<Lease>> {
+        let machine = of_machine(session);
         let table = self.table.lock();
-        let is_one =
-            |holder: &Holder| (holder.is(session) && holder.there().is_some()) || holder.is_beside(session);
+        let is_one = |holder: &Holder| holder.is_one_of(&machine) && holder.there().is_some();
         table.named(&(session.terms.client, key)).filter(|lease| lease.has(is_one)).cloned().collect()
     }
 }
@@ -193,11 +211,12 @@ impl Table {
         self.with_key(name.1).filter(move |lease| lease.name == name)
     }
 
-    fn meant(&self, session: &Session, name: &Name, vfs: &Vfs) -> Option<&Arc<Lease>> {
+    /// The one of this name that is of a machine with these sessions.
+    fn meant(&self, machine: &[Arc<Session>], name: &Name, vfs: &Vfs) -> Option<&Arc<Lease>> {
         // By the connection first: a user may be on two machines that call themselves the same.
         let named = || self.named(name).filter(|lease| lease.vfs == *vfs);
-        let beside = named().find(|lease| lease.has(|holder| holder.is_beside(session)));
-        beside.or_else(|| named().find(|lease| lease.has(|holder| holder.is(session))))
+        let here = named().find(|lease| lease.has(|holder| holder.is_in(machine)));
+        here.or_else(|| named().find(|lease| lease.has(|holder| holder.is_one_of(machine))))
     }
 
     fn begin(&mut self, name: Name, client: u128, vfs: &Vfs) -> Arc<Lease> {

@@ -276,12 +276,6 @@ impl Session {
         channels.is_empty()
     }
 
-    /// Whether a connection is a channel of both.
-    pub(crate) fn shares_connection(&self, other: &Session) -> bool {
-        let mine: Vec<ConnectionId> = self.channels.lock().iter().map(|(id, _)| *id).collect();
-        other.channels.lock().iter().any(|(id, _)| mine.contains(id))
-    }
-
     /// The connections on which the client can be told something, oldest first.
     pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
         self.channels.lock().iter().filter_map(|(_, connection)| connection.upgrade()).collect()

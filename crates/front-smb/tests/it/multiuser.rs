@@ -113,6 +113,23 @@ async fn the_users_of_a_machine_share_a_lease_on_whatever_connection_it_comes_ba
     assert_eq!(machine.user.told().await, None);
 }
 
+/// Of the users of a machine that is back one opens by a lease before the other has taken hers up.
+#[tokio::test]
+async fn what_waits_for_a_user_of_the_machine_does_not_stand_against_another() {
+    let site = Site::new().await;
+    let mut machine = Shared::by(&site, &ALICE, &BOB).await;
+    let (of_alice, _) = machine.user.lease(durable(RWH, [1; 16], IN_MEMORY)).await;
+    drop(machine);
+    kept(&site, 1).await;
+
+    let mut machine = Shared::by(&site, &ALICE, &BOB).await;
+    assert_eq!(machine.turn().lease(leased("file", key(1), RWH, None)).await.1.state, RWH);
+    let mut back = leased("file", key(1), RWH, None);
+    back.contexts.extend(reconnect(of_alice, [1; 16], IN_MEMORY).contexts);
+    assert_eq!(machine.turn().lease(back).await.1.state, RWH, "her open is there, and hers with it");
+    assert_eq!(machine.user.told().await, None);
+}
+
 /// Her ClientGuid and her key go over the wire in the clear: with them another user is no part of what she caches.
 #[tokio::test]
 async fn another_user_who_names_a_lease_from_elsewhere_has_one_of_his_own() {
