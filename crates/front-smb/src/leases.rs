@@ -16,9 +16,11 @@
 use crate::breaks::Told;
 use crate::session::Session;
 use parking_lot::Mutex;
+use smb_core::names::same_user;
 use smb_wire::create::LeaseKey;
 use smb_wire::ids::Guid;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use vfs::{LeaseId, Vfs};
 
@@ -46,6 +48,8 @@ pub(crate) struct Lease {
     name: Name,
     /// Who has opens of it, by the number of their part.
     holders: Mutex<BTreeMap<u64, Holder>>,
+    /// Opens of it have come back after a start.
+    is_written_down: AtomicBool,
     /// Its last break.
     pub(crate) told: Mutex<Option<Told>>,
 }
@@ -78,6 +82,10 @@ impl Holder {
             Some(id) => session.id == id,
             None => session.is_of(&self.user),
         }
+    }
+
+    fn is_users(&self, user: &str) -> bool {
+        self.guest.is_none() && same_user(&self.user, user)
     }
 
     /// The session, unless it has ended.
@@ -147,17 +155,11 @@ impl Leases {
     /// Gives an open its part in the lease that a session means by `key`, which begins with the first.
     pub(crate) fn join(self: &Arc<Self>, session: &Arc<Session>, key: LeaseKey, vfs: &Vfs) -> Part {
         let name = (session.terms.client, key);
-        let client = u128::from_le_bytes(name.0);
         // Asked for before the table is locked, and let go of after: a session that ends gives up its parts.
         let machine = of_machine(session);
         let mut table = self.table.lock();
         let lease = table.meant(&machine, &name, vfs).cloned();
-        let is_clients = |lease: &Arc<Lease>| lease.vfs == *vfs && lease.id.client == client;
-        let is_taken = session.is_guest() || table.named(&name).any(is_clients);
-        let lease = lease.unwrap_or_else(|| {
-            let stranger = (u128::from(self.secret) << u64::BITS) | u128::from(table.next());
-            table.begin(name, if is_taken { stranger } else { client }, vfs)
-        });
+        let lease = lease.unwrap_or_else(|| self.begin(&mut table, name, vfs, session.is_guest()));
         self.enter(&mut table, lease, Holder::new(session, false))
     }
 
@@ -171,14 +173,32 @@ impl Leases {
         own.or_else(|| table.with_key(key).find(is_users)).map(|lease| lease.id)
     }
 
-    /// The same for an open that comes back after a start, before its client does.
+    /// A part for an open that comes back after a start, before its client does. What is written down under one name was one
+    /// lease, whose users' machine proved to be one then. Who came first meanwhile, and is none of them, has no part in it.
     pub(crate) fn come_back(self: &Arc<Self>, id: LeaseId, vfs: &Vfs, user: &str) -> Part {
         let name = (id.client.to_le_bytes(), LeaseKey(id.key.to_le_bytes()));
         let mut table = self.table.lock();
-        let lease = table.named(&name).find(|lease| lease.id == id && lease.vfs == *vfs).cloned();
-        let lease = lease.unwrap_or_else(|| table.begin(name, id.client, vfs));
+        let named = || table.named(&name).filter(|lease| lease.vfs == *vfs);
+        let lease = named().find(|lease| lease.is_written_down.load(Ordering::Relaxed));
+        let lease =
+            lease.or_else(|| named().find(|lease| lease.has(|holder| holder.is_users(user)))).cloned();
+        let lease = lease.unwrap_or_else(|| self.begin(&mut table, name, vfs, false));
+        lease.is_written_down.store(true, Ordering::Relaxed);
         let holder = Holder { user: user.into(), guest: None, session: Weak::new(), sealed: false };
         self.enter(&mut table, lease, holder)
+    }
+
+    /// One that stands against those of its name that there are.
+    fn begin(&self, table: &mut Table, name: Name, vfs: &Vfs, is_guests: bool) -> Arc<Lease> {
+        let client = u128::from_le_bytes(name.0);
+        let is_clients = |lease: &Arc<Lease>| lease.vfs == *vfs && lease.id.client == client;
+        match is_guests || table.named(&name).any(is_clients) {
+            true => {
+                let stranger = (u128::from(self.secret) << u64::BITS) | u128::from(table.next());
+                table.begin(name, stranger, vfs)
+            }
+            false => table.begin(name, client, vfs),
+        }
     }
 
     fn enter(self: &Arc<Self>, table: &mut Table, lease: Arc<Lease>, holder: Holder) -> Part {
@@ -221,8 +241,14 @@ impl Table {
 
     fn begin(&mut self, name: Name, client: u128, vfs: &Vfs) -> Arc<Lease> {
         let id = LeaseId { client, key: u128::from_le_bytes(name.1.0) };
-        let (holders, told) = (Mutex::default(), Mutex::default());
-        let new = Arc::new(Lease { id, vfs: vfs.clone(), name, holders, told });
+        let new = Arc::new(Lease {
+            id,
+            vfs: vfs.clone(),
+            name,
+            holders: Mutex::default(),
+            is_written_down: AtomicBool::new(false),
+            told: Mutex::default(),
+        });
         self.leases.entry(name.1).or_default().push(Arc::clone(&new));
         new
     }

@@ -142,12 +142,13 @@ async fn restore_one(
         Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
     record.former.request.owner = share.vfs.new_owner();
     record.former.request.account = Some(folded_user(&record.user).into());
-    let open = reopen(records, share, &record).await?.stays();
-    let request = &record.former.request;
-    let lease = request.lease.map(|lease| SharedLease {
-        part: state.leases.come_back(lease.id, &share.vfs, &record.user),
-        parent: request.parent_lease.map(|lease| LeaseKey(lease.key.to_le_bytes())),
+    let parent = record.former.request.parent_lease.map(|lease| LeaseKey(lease.key.to_le_bytes()));
+    let lease = record.former.request.lease.as_mut().map(|lease| {
+        let part = state.leases.come_back(lease.id, &share.vfs, &record.user);
+        lease.id = part.lease.id;
+        SharedLease { part, parent }
     });
+    let open = reopen(records, share, &record).await?.stays();
     let mut file = FileOpen::new(open, record.mode, record.action, lease, Arc::clone(&state.change_times));
     file.lock_replays = LockReplays::of(record.lock_names);
     *file.durability.lock() = Some(record.durability);

@@ -43,10 +43,12 @@ async fn mark(user: &mut User, id: FileId, delete: bool) {
 
 /// Bob by the share whose opens are not written down.
 pub async fn bob_by_plain(site: &Site) -> User {
-    let mut bob = site.log_in(&BOB).await;
-    bob.tree =
-        bob.client.call(&bob.session, 0, &requests::tree_connect("plain")).await.unwrap().header.tree_id;
-    bob
+    by_plain(site.log_in(&BOB).await).await
+}
+
+pub async fn by_plain(mut user: User) -> User {
+    let connected = user.client.call(&user.session, 0, &requests::tree_connect("plain")).await.unwrap();
+    User { tree: connected.header.tree_id, ..user }
 }
 
 async fn do_step(step: Step, (alice, id): (&mut User, FileId), (bob, bobs): (&mut User, FileId)) {

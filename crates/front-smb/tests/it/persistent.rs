@@ -1,8 +1,10 @@
 //! Persistent opens: what their clients cached and lost while they were away or the server was killed, and names that
 //! change.
 
-use crate::deletion::bob_by_plain;
-use crate::durable::{GUID, available, available_as, create, durability, kept, log_in_for_good, reconnect};
+use crate::deletion::{bob_by_plain, by_plain};
+use crate::durable::{
+    GUID, available, available_as, create, durability, hello_for_good, kept, log_in_for_good, reconnect,
+};
 use crate::leases::{leased, renaming};
 use crate::restoring::records;
 use crate::site::{BOB, Site, User};
@@ -283,6 +285,32 @@ async fn who_came_by_another_share_before_an_open_is_back_writes_back_first() {
     let mut alice = log_in_for_good(&after).await;
     let (id, _) = back(&mut alice, id).await;
     assert_eq!(alice.content(id).await, b"bob's");
+}
+
+/// Her ClientGuid and her key go over the wire in the clear, and nobody has a lease of that name before her open is back.
+#[tokio::test]
+async fn who_came_first_by_a_lease_of_the_name_of_one_that_comes_back_has_no_part_in_it() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&before).await;
+    let (id, _) = alice.lease(with_lease(RWH)).await;
+    std::mem::forget(before);
+
+    let records = records(state.path());
+    records.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let after = available(dir.path(), state.path()).await;
+    let mut bob = by_plain(after.log_in_by(&BOB, hello_for_good()).await).await;
+    let share_access = ShareAccess::READ | ShareAccess::WRITE | ShareAccess::DELETE;
+    let (bobs, lease) = bob.lease(CreateRequest { share_access, ..leased("file", KEY, RWH, None) }).await;
+    assert_eq!(lease.state, RWH);
+    records.execute_batch("COMMIT").unwrap();
+    assert_eq!(bob.told().await.expect("alice's open is to come back").new_state, RH);
+    assert_eq!(bob.acknowledge(KEY, RH).await, NtStatus::SUCCESS);
+    let mut alice = log_in_for_good(&after).await;
+    let (id, _) = back(&mut alice, id).await;
+    assert_eq!(alice.status(&requests::write(id, 0, b"alice's")).await, NtStatus::SUCCESS);
+    assert_eq!(bob.told().await.expect("his copy is old").new_state, NONE);
+    assert_eq!(bob.content(bobs).await, b"alice's");
 }
 
 /// A client whose connection is lost twice: the way of the first return tells nobody.
