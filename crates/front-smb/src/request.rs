@@ -6,7 +6,7 @@ use crate::limits;
 use crate::open::Open;
 use crate::order::{Counted, Overtaken};
 use crate::reply::Answer;
-use crate::rooms::AnswerRoom;
+use crate::rooms::{Room, Taken};
 use crate::session::{Channel, Coming, Session, Tree};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -17,7 +17,6 @@ use smb_wire::{Command, FileId, Flags, Header, NtStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
-use tokio::sync::OwnedSemaphorePermit;
 use volume::{Cx, Priority, Who};
 
 pub(crate) struct Request {
@@ -255,12 +254,8 @@ impl Request {
     }
 
     /// Room for the payload that the answer to a READ will carry.
-    ///
-    /// # Errors
-    /// `INSUFFICIENT_RESOURCES` when a chain asks for more than there is.
-    pub(crate) async fn room(&self, bytes: u32) -> Result<OwnedSemaphorePermit, NtStatus> {
-        let in_chain = self.header.next_command != 0 || self.header.flags.contains(Flags::RELATED);
-        self.connection.rooms.read(bytes, in_chain).await.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+    pub(crate) async fn read_room(&self, bytes: u32) -> Result<Taken, NtStatus> {
+        self.take(&self.connection.rooms.reads, bytes).await
     }
 
     /// Whether the payload of its answer can go from the file to the client as it is.
@@ -268,17 +263,21 @@ impl Request {
         self.ends_plain && self.connection.kind.takes_pages()
     }
 
-    /// Room for an answer of at most `bytes` other than a READ's. It is the first that a request waits for.
-    pub(crate) async fn answer_room(&self, bytes: u32) -> Result<AnswerRoom, NtStatus> {
-        let rooms = &self.connection.rooms;
-        let room = match rooms.try_answer(bytes) {
-            Some(room) => Some(room),
+    /// Room for an answer of at most `bytes` other than a READ's.
+    pub(crate) async fn answer_room(&self, bytes: u32) -> Result<Taken, NtStatus> {
+        self.take(&self.connection.rooms.answers, bytes).await
+    }
+
+    /// Takes room. It is the first that a request waits for.
+    async fn take(&self, room: &Room, bytes: u32) -> Result<Taken, NtStatus> {
+        let taken = match room.try_take(bytes) {
+            Some(taken) => Some(taken),
             None => {
                 self.wants_room.store(true, Ordering::Relaxed);
-                rooms.answer(bytes).await
+                room.take(bytes).await
             }
         };
-        room.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
+        taken.ok_or(NtStatus::INSUFFICIENT_RESOURCES)
     }
 
     /// Whether it has come to wait for room, which what is answered before it in its chain may hold.

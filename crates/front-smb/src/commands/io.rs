@@ -41,7 +41,7 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
                 return Err(NtStatus::INVALID_DEVICE_REQUEST);
             }
             check_range(decoded.offset, u64::from(decoded.length))?;
-            room = request.room(decoded.length).await?;
+            room = request.read_room(decoded.length).await?;
             let (cx, offset, length) = (request.cx(), decoded.offset, decoded.length);
             let pages = match as_pages {
                 true => file.vfs.pages(&cx, offset, length).await.map_err(failed)?,
@@ -65,7 +65,7 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
         0 => {}
         padding => pad(&mut answer.body, padding),
     }
-    Ok(Answer { room: Some(room), compress, ..answer })
+    Ok(room.with(Answer { compress, ..answer }))
 }
 
 fn data_answer(data: Bytes) -> Answer {

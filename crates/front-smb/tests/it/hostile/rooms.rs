@@ -1,4 +1,5 @@
-//! Clients that ask for much and take nothing: what waits for them is bounded, whatever the request.
+//! Clients that ask for much and take nothing: what waits for them is bounded, whatever the request. Who takes it gets all
+//! that he asks for.
 
 use crate::site::{ALICE, Site, User};
 use front_smb::limits;
@@ -6,6 +7,7 @@ use smb_raw::{Message, requests};
 use smb_wire::fscc::file::FileClass;
 use smb_wire::ioctl::Fsctl;
 use smb_wire::query_info::InfoType;
+use smb_wire::read::ReadResponse;
 use smb_wire::{FileId, NtStatus, Request};
 use std::sync::Arc;
 use testkit::{MemConfig, MemVolume, Op};
@@ -162,4 +164,42 @@ fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// Who has much on its way to him, or asks for more in one chain than there is room for, waits like any other.
+#[tokio::test]
+async fn a_read_in_a_chain_waits_for_room() {
+    let mem = MemVolume::new();
+    testkit::ease::put(&*mem, "big", vec![1; MUCH as usize]).await;
+    testkit::ease::put(&*mem, "small", b"content").await;
+    let site = Site::over(Vfs::new(mem, VfsConfig::default()), |_| {}).await;
+    let mut user = site.log_in(&ALICE).await;
+    let big = user.open(&requests::open("big")).await;
+    user.save_up().await;
+    let mut read = || {
+        let message = Message::of(&requests::read(big, 0, MUCH)).charge(CHARGE).session(user.session.id);
+        let mut message = message.tree(user.tree);
+        user.client.number(&mut message);
+        message
+    };
+    let reads: Vec<_> = (0..REQUESTS).map(|_| read()).collect();
+    for read in &reads[..2] {
+        user.client.send(std::slice::from_ref(read), user.session.guard()).await.unwrap();
+    }
+    let small = [
+        user.message(&requests::open("small")),
+        user.message(&requests::read(FileId::RELATED, 0, 65_536)).related(),
+        user.message(&requests::close(FileId::RELATED)).related(),
+    ];
+    user.client.send(&small, user.session.guard()).await.unwrap();
+    user.client.send(&reads[2..], user.session.guard()).await.unwrap();
+    for (sent, length) in reads.iter().map(|read| (read, MUCH as usize)).chain([(&small[1], 7)]) {
+        let reply = user.client.reply_to(sent.header.message_id).await.unwrap();
+        assert_eq!(reply.status(), NtStatus::SUCCESS);
+        assert_eq!(ReadResponse::decode(&reply.message).unwrap().data.len(), length);
+    }
+    for sent in [&small[0], &small[2]] {
+        let reply = user.client.reply_to(sent.header.message_id).await.unwrap();
+        assert_eq!(reply.status(), NtStatus::SUCCESS);
+    }
 }
