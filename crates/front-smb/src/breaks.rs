@@ -8,8 +8,8 @@
 //! answer is on its way).
 //!
 //! When a channel dies or is stuck ([`crate::delivery`]), what was told on it is told again on another ([`tell_again`]),
-//! unless the client has answered, or where nothing is to be answered its machine has taken the message. Who cannot be told at all loses what he caches; an open that is kept for a client which is
-//! away ends.
+//! unless the client has answered, or where nothing is to be answered its machine is known to have taken the message. Who
+//! cannot be told at all loses what he caches; an open that is kept for a client which is away ends.
 //!
 //! Lock order: what was told, then the opens of its lease.
 

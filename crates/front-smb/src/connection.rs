@@ -145,8 +145,8 @@ impl Connection {
 
     /// Breaks that have not reached the client by now are told on other channels.
     fn look_after_breaks(&self, transport: &impl Transport) -> Result<(), Disconnect> {
-        let unacknowledged = transport.unacknowledged_bytes() as u64;
-        let acknowledged = self.outbox.written_bytes().saturating_sub(unacknowledged);
+        let unacknowledged = transport.unacknowledged_bytes();
+        let acknowledged = unacknowledged.map(|bytes| self.outbox.written_bytes().saturating_sub(bytes));
         match self.delivery.look(acknowledged, self.outbox.notices(), std::time::Instant::now()) {
             Found::Arrived => Ok(()),
             Found::Away => Err(Disconnect("the client does not take a break".to_owned())),

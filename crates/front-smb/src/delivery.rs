@@ -5,6 +5,9 @@
 //! another channel, and others are preferred until the client is heard of. One that acknowledges nothing more for
 //! [`limits::BREAK_PATIENCE`] leads to nobody, and ends: who waits for the answer to a break need not wait longer for
 //! a client that is away than for one whose connection was seen to die.
+//!
+//! A transport that cannot tell (QUIC) leaves it open for ever: nothing counts as arrived, so that a break may be told twice
+//! and none is lost; and nothing says that the client is away, but the end of the connection.
 
 use crate::limits;
 use parking_lot::Mutex;
@@ -75,20 +78,30 @@ impl Delivery {
         self.nothing_arrives.store(true, Ordering::Relaxed);
     }
 
-    /// `acknowledged_bytes`: of all that was ever sent; `notices`: the last one's number, and as many bytes are acknowledged
-    /// when it has arrived.
-    pub(crate) fn look(&self, acknowledged_bytes: u64, notices: (u64, u64), now: MachineInstant) -> Found {
+    /// `acknowledged_bytes`: of all that was ever sent, where the transport can tell; `notices`: the last one's number, and
+    /// as many bytes are acknowledged when it has arrived.
+    pub(crate) fn look(
+        &self,
+        acknowledged_bytes: Option<u64>,
+        notices: (u64, u64),
+        now: MachineInstant,
+    ) -> Found {
         let (last, end_bytes) = notices;
         let mut watch = self.watch.lock();
         let forced = self.nothing_arrives.load(Ordering::Relaxed);
-        let Some(told) = watch.as_mut().filter(|_| forced || acknowledged_bytes < end_bytes) else {
+        let arrived = acknowledged_bytes.is_some_and(|bytes| bytes >= end_bytes);
+        let Some(told) = watch.as_mut().filter(|_| forced || !arrived) else {
             self.arrived.store(last, Ordering::Relaxed);
             self.is_well(&mut watch);
             return Found::Arrived;
         };
-        if !forced && acknowledged_bytes > told.acknowledged_bytes {
-            told.acknowledged_bytes = acknowledged_bytes;
-            told.since = now;
+        match acknowledged_bytes {
+            Some(bytes) if !forced && bytes > told.acknowledged_bytes => {
+                told.acknowledged_bytes = bytes;
+                told.since = now;
+            }
+            None if !forced => told.since = now,
+            Some(_) | None => {}
         }
         told.look_at += limits::BREAK_DELIVERY;
         self.stuck.store(true, Ordering::Relaxed);
@@ -109,7 +122,7 @@ mod tests {
     /// Looks whenever it is time, at what the transport has acknowledged then; what was found, and after how long.
     fn looks(
         delivery: &Delivery,
-        acknowledged_bytes: impl Fn(Duration) -> u64,
+        acknowledged_bytes: impl Fn(Duration) -> Option<u64>,
         end_bytes: u64,
     ) -> (Found, Duration) {
         let (begin, machine_begin) = (Instant::now(), MachineInstant::now());
@@ -129,13 +142,13 @@ mod tests {
     fn a_break_that_arrives_is_forgotten() {
         let delivery = Delivery::default();
         // What else is on its way does not matter.
-        assert_eq!(looks(&delivery, |_| 100, 100), (Found::Arrived, limits::BREAK_DELIVERY));
+        assert_eq!(looks(&delivery, |_| Some(100), 100), (Found::Arrived, limits::BREAK_DELIVERY));
         assert_eq!(delivery.look_at(), None);
     }
 
     #[test]
     fn a_client_that_takes_nothing_more_is_away() {
-        let (found, after) = looks(&Delivery::default(), |_| 100, 172);
+        let (found, after) = looks(&Delivery::default(), |_| Some(100), 172);
         assert_eq!(found, Found::Away);
         let latest = limits::BREAK_PATIENCE + limits::BREAK_DELIVERY * 2;
         assert!(after >= limits::BREAK_PATIENCE && after <= latest, "after {after:?}");
@@ -143,15 +156,20 @@ mod tests {
 
     #[test]
     fn a_client_that_takes_slowly_is_not_away() {
-        let slowly = |after: Duration| after.as_secs();
+        let slowly = |after: Duration| Some(after.as_secs());
         assert_eq!(looks(&Delivery::default(), slowly, 1000).0, Found::Stuck);
+    }
+
+    #[test]
+    fn where_nobody_can_tell_nothing_has_arrived_and_nobody_is_away() {
+        assert_eq!(looks(&Delivery::default(), |_| None, 100).0, Found::Stuck);
     }
 
     #[test]
     fn who_is_heard_of_is_not_stuck() {
         let delivery = Delivery::default();
         delivery.sent(Instant::now());
-        assert_eq!(delivery.look(100, (1, 172), MachineInstant::now()), Found::Stuck);
+        assert_eq!(delivery.look(Some(100), (1, 172), MachineInstant::now()), Found::Stuck);
         delivery.heard();
         assert!(
             !delivery.is_stuck() && !delivery.has_arrived(1),
@@ -164,7 +182,7 @@ mod tests {
     fn nothing_arrives_where_a_test_wants_it() {
         let delivery = Delivery::default();
         delivery.let_nothing_arrive();
-        assert_eq!(looks(&delivery, |after| after.as_secs(), 0).0, Found::Away);
+        assert_eq!(looks(&delivery, |after| Some(after.as_secs()), 0).0, Found::Away);
         delivery.heard();
         assert!(delivery.is_stuck());
     }

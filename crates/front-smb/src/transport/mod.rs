@@ -49,8 +49,8 @@ pub(crate) trait Transport: Send {
     /// The same of pages. `Unsupported` where [`Kind::takes_pages`] is false.
     fn try_send(&mut self, pages: &mut Pages) -> io::Result<usize>;
 
-    /// Bytes that were written and have not reached the client's machine, as far as that can be told.
-    fn unacknowledged_bytes(&self) -> usize;
+    /// Bytes that were written and have not reached the client's machine; `None` where that cannot be told.
+    fn unacknowledged_bytes(&self) -> Option<u64>;
 
     /// The orderly end: what was written still goes out, as far as the client takes it.
     fn end(self) -> impl Future<Output = ()> + Send;

@@ -345,9 +345,9 @@ impl Transport for QuicStream {
         Ok(taken + more)
     }
 
-    /// A QUIC connection moves to another path by itself, and ends when none leads to the client.
-    fn unacknowledged_bytes(&self) -> usize {
-        0
+    /// What is written it keeps until the client has it, and does not say how much that is.
+    fn unacknowledged_bytes(&self) -> Option<u64> {
+        None
     }
 
     fn try_write(&mut self, slices: &[IoSlice<'_>], _more: bool) -> io::Result<usize> {

@@ -88,11 +88,11 @@ impl Transport for TcpStream {
         self.try_io(Interest::WRITABLE, || pages.send(&*self))
     }
 
-    fn unacknowledged_bytes(&self) -> usize {
+    fn unacknowledged_bytes(&self) -> Option<u64> {
         let mut bytes: libc::c_int = 0;
         // SAFETY: the descriptor is open as long as `self`, and TIOCOUTQ writes one int.
         let asked = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
-        if asked == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+        if asked == 0 { u64::try_from(bytes).ok() } else { None }
     }
 
     /// The kernel sends what is written.

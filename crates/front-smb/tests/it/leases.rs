@@ -14,7 +14,7 @@ use smb_wire::{Command, FileId, NtStatus, Request};
 use std::time::Duration;
 
 const NONE: LeaseState = LeaseState::empty();
-const R: LeaseState = LeaseState::READ_CACHING;
+pub const R: LeaseState = LeaseState::READ_CACHING;
 pub const RH: LeaseState = LeaseState::READ_CACHING.union(LeaseState::HANDLE_CACHING);
 pub const RWH: LeaseState = RH.union(LeaseState::WRITE_CACHING);
 

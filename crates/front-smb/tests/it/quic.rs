@@ -1,9 +1,9 @@
 //! The same client as over TCP, carried by QUIC.
 
 use crate::durable::{available_with, hello_for_good, kept, log_in_for_good};
-use crate::leases::{RH, RWH, granted};
+use crate::leases::{R, RH, RWH, granted, key, leased};
 use crate::persistent::{answer, back, begin, waits, with_lease};
-use crate::site::{ALICE, BOB};
+use crate::site::{ALICE, BOB, Site, User};
 use crate::{Client, One, volume};
 use async_trait::async_trait;
 use front_smb::{Certificate, QuicConfig, Server, ServerConfig, Share, limits};
@@ -12,7 +12,7 @@ use quinn::{ConnectionError, Endpoint, RecvStream, SendStream};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use smb_raw::requests;
-use smb_wire::create::LeaseKey;
+use smb_wire::create::{CreateResponse, LeaseKey};
 use smb_wire::{FileId, NtStatus};
 use smb2::client::{Connection, Session};
 use smb2::transport::{TransportReceive, TransportSend};
@@ -20,7 +20,9 @@ use smb2::types::Dialect;
 use smb2::{Error, Tree};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
 
 pub const NAME: &str = "files.example";
@@ -272,4 +274,75 @@ async fn who_wants_a_persistent_open_whose_connection_is_ending_waits_for_its_cl
     assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
     assert_eq!(alice.acknowledge(LeaseKey([5; 16]), RH).await, NtStatus::SUCCESS);
     assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
+}
+
+/// A way to the server on which from some time on nothing comes back any more.
+async fn one_that_breaks(server: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
+    let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let back = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    back.connect(server).await.unwrap();
+    let (address, broken) = (front.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+    let is_broken = Arc::clone(&broken);
+    tokio::spawn(async move {
+        let (mut up, mut down, mut client) = (vec![0; 65_536], vec![0; 65_536], None);
+        loop {
+            tokio::select! {
+                Ok((length, from)) = front.recv_from(&mut up) => {
+                    client = Some(from);
+                    let _ = back.send(&up[..length]).await;
+                }
+                Ok(length) = back.recv(&mut down) => {
+                    if let Some(client) = client.filter(|_| !is_broken.load(Ordering::Relaxed)) {
+                        let _ = front.send_to(&down[..length], client).await;
+                    }
+                }
+            }
+        }
+    });
+    (address, broken)
+}
+
+/// QUIC does not say what has arrived: a break may be told twice, and is never taken for heard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_break_that_goes_by_quic_is_told_on_another_channel_too() {
+    let (root, certificate) = certificate();
+    let listen = vec![([127, 0, 0, 1], 0).into()];
+    let site = Site::with(|config| config.quic = Some(QuicConfig { listen, certificate })).await;
+    for held in [R, RWH] {
+        let (address, broken) = one_that_breaks(site.server.quic_addrs()[0]).await;
+        let endpoint = endpoint(&root, b"smb");
+        let quic = endpoint.connect(address, NAME).unwrap().await.unwrap();
+        let (send, receive) = quic.open_bi().await.unwrap();
+        let mut first = smb_raw::Client::new(tokio::io::join(receive, send));
+        first.negotiate(hello_for_good()).await.unwrap();
+        let session = first.log_in(&ALICE).await.unwrap();
+        let tree = first.call(&session, 0, &requests::tree_connect("share")).await.unwrap().header.tree_id;
+        let mut client = site.greet(hello_for_good()).await;
+        let bound = client.bind(&ALICE, &session).await.unwrap();
+        let mut second = User { client, session: bound, tree };
+        let create = smb_wire::Request::Create(leased("file", key(1), held, None));
+        assert_eq!(granted(&first.call(&session, tree, &create).await.unwrap()).1.state, held);
+        broken.store(true, Ordering::Relaxed);
+        let mut bob = site.log_in(&BOB).await;
+        let opens = begin(&mut bob, &requests::open("file")).await;
+        match held {
+            R => {
+                let opened = CreateResponse::decode(&answer(&mut bob, opens).await.message).unwrap();
+                let write = requests::write(opened.file_id, 0, b"new");
+                assert_eq!(bob.status(&write).await, NtStatus::SUCCESS);
+            }
+            _ => waits(&mut bob).await,
+        }
+        tokio::time::sleep(limits::BREAK_DELIVERY).await;
+        let told = second.told().await.expect("it does not come by the first");
+        assert_eq!((told.current_state, told.ack_required), (held, held == RWH));
+        assert_eq!(second.told().await, None, "once");
+        if held == RWH {
+            assert_eq!(second.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+            assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
+        }
+        quic.close(quinn::VarInt::from_u32(0), b"");
+        drop((second, bob));
+        site.emptied().await;
+    }
 }
