@@ -29,7 +29,7 @@ use smb_wire::{Command, FileId, Header, NtStatus};
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use tokio::time::Instant;
-use vfs::{Break, Caching};
+use vfs::{Answering, Break, Caching};
 
 /// The message id of what nobody asked for (MS-SMB2 3.3.4.6).
 const UNSOLICITED: u64 = u64::MAX;
@@ -71,7 +71,7 @@ pub(crate) struct Announcement {
     pub(crate) session: Arc<Session>,
     pub(crate) open: Arc<Open>,
     /// Its client was away and takes it up again, or has not heard of it the first time.
-    pub(crate) back: bool,
+    pub(crate) back: Option<Answering>,
 }
 
 impl Announcement {
@@ -101,15 +101,20 @@ impl Announcement {
                 file.vfs.listen(Arc::new(move |what| way.tell(what)));
             }
         };
-        if !self.back || !breaking {
-            return listen();
+        match self.back {
+            // Told in the same moment, Linux acknowledges before it has the open ready, and sends none of the locks that it
+            // kept to itself.
+            Some(back) if breaking => drop(tokio::spawn(async move {
+                tokio::time::sleep(limits::BREAK_AFTER_TAKE_UP).await;
+                listen();
+                drop(back);
+            })),
+            // What came to be told meanwhile goes the way of this.
+            back => {
+                listen();
+                drop(back);
+            }
         }
-        // Told in the same moment, Linux acknowledges before it has the open ready, and sends none of the locks that it
-        // kept to itself.
-        tokio::spawn(async move {
-            tokio::time::sleep(limits::BREAK_AFTER_TAKE_UP).await;
-            listen();
-        });
     }
 }
 

@@ -34,6 +34,7 @@ mod away;
 mod grant;
 
 use crate::OpenId;
+pub use away::Answering;
 use grant::Grant;
 use std::fmt;
 use std::sync::Arc;
@@ -386,10 +387,8 @@ impl CachingTable {
     /// From now on the holder can be told of breaks.
     pub(crate) fn listen(&mut self, holder: Holder, listener: BreakListener, told: &mut Vec<Told>) {
         if let Some(grant) = self.find_mut(holder) {
-            if let Some(what) = grant.untold.take() {
-                told.push(Told { listener: listener.clone(), what });
-            }
             grant.listener = Some(listener);
+            grant.tell_untold(told);
         }
         self.forget_empty();
     }

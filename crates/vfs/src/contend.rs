@@ -278,14 +278,19 @@ impl Registry {
         }
     }
 
-    pub(crate) fn take_up(&mut self, file: FileId, open: OpenId) -> Granted {
-        let holder = self.record(file, open).map(Record::holder);
-        let (Some(slot), Some(holder)) = (self.slots.get_mut(&file), holder) else {
-            return Granted::default();
-        };
+    /// What the client of an open is to be told that it has, and who holds that.
+    pub(crate) fn take_up(&mut self, file: FileId, open: OpenId) -> Option<(Granted, Holder)> {
+        let holder = self.record(file, open).map(Record::holder)?;
+        let slot = self.slots.get_mut(&file)?;
         let granted = slot.caching.take_up(holder, Instant::now());
         slot.settled();
-        granted
+        Some((granted, holder))
+    }
+
+    pub(crate) fn returned(&mut self, file: FileId, holder: Holder, told: &mut Vec<Told>) {
+        if let Some(slot) = self.slots.get_mut(&file) {
+            slot.caching.returned(holder, told);
+        }
     }
 
     pub(crate) fn acknowledge(

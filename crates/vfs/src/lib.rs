@@ -87,7 +87,7 @@ mod streams;
 mod vfs;
 mod watch;
 
-pub use caching::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
+pub use caching::{AckRefused, Answering, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
 pub use carry::Carry;
 pub use contend::Breaking;
 pub use cursor::{DirCursor, DirEntry, Links};

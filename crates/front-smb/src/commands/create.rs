@@ -37,7 +37,8 @@ use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vfs::{
-    ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Granted, OpenRequest, Opened, Owner, Tried, Want,
+    ALLOCATION_CHECKED_MIN, Access, Action, Answering, Disposition, Granted, OpenRequest, Opened, Owner,
+    Tried, Want,
 };
 use volume::{Attr, DosAttributes, SetAttr};
 
@@ -188,7 +189,7 @@ async fn open_file(
     contexts.extend(durable);
     contexts.extend(posix.map(|_| posix::context(&attr)));
     let granted = opened.granted;
-    let told = Told { action: action(opened.action), granted, contexts, back: false };
+    let told = Told { action: action(opened.action), granted, contexts, back: None };
     let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))
 }
@@ -378,7 +379,7 @@ struct Told {
     granted: Granted,
     contexts: Vec<CreateResponseContext>,
     /// Its client was away or has not heard of it: what is asked back it is told after this.
-    back: bool,
+    back: Option<Answering>,
 }
 
 /// Tells a client of its open: a new one, one that it took up again, or one that it has asked for before.
@@ -411,7 +412,7 @@ fn answer(
         file_id: open.id,
         contexts,
     };
-    let caches = back || file.lease.is_some() || !granted.caching.is_empty();
+    let caches = back.is_some() || file.lease.is_some() || !granted.caching.is_empty();
     let announce = match caches {
         true => {
             let session = Arc::clone(request.session()?);

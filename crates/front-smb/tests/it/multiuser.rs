@@ -2,10 +2,11 @@
 
 use crate::durable::{available, create, durability, hello_for_good, kept, log_in_for_good, reconnect};
 use crate::leases::{RH, RWH, key, leased, log_in_as};
+use crate::persistent::{answer, begin};
 use crate::site::{ALICE, BOB, Site, User};
 use smb_raw::{Session, ntlm, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
-use smb_wire::create::{CreateRequest, LeaseState};
+use smb_wire::create::{CreateRequest, CreateResponse, LeaseState};
 use smb_wire::ids::Guid;
 use smb_wire::{FileId, NtStatus, Request};
 use std::mem::swap;
@@ -92,6 +93,33 @@ async fn a_break_reaches_the_session_that_has_the_open_when_the_other_one_is_gon
     assert_eq!(alice.told().await.expect("told again").new_state, RH);
     assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
     assert_eq!(opening.await.unwrap().state, RH);
+}
+
+/// What one of a machine is asked back is held back from it until another has what he takes up: by then that may be closed.
+#[tokio::test]
+async fn who_has_a_lease_is_told_though_another_open_of_it_comes_and_goes() {
+    let site = Site::new().await;
+    let mut first = log_in_as(&site, &ALICE, MACHINE).await;
+    let (id, _) = first.lease(durable(RWH, [1; 16], IN_MEMORY)).await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    assert_eq!(alice.lease(leased("file", key(1), RWH, None)).await.1.state, RWH);
+    drop(first);
+    kept(&site, 1).await;
+    let mut bob = log_in_as(&site, &BOB, ELSEWHERE).await;
+    let opens = begin(&mut bob, &requests::open("file")).await;
+    assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
+
+    let mut second = log_in_as(&site, &ALICE, MACHINE).await;
+    let mut back = leased("file", key(1), RWH, None);
+    back.contexts.extend(reconnect(id, [1; 16], IN_MEMORY).contexts);
+    let (id, _) = second.lease(back).await;
+    assert_eq!(second.status(&requests::close(id)).await, NtStatus::SUCCESS);
+    assert_eq!(alice.told().await.expect("told once more").new_state, RH);
+    assert_eq!(alice.acknowledge(key(1), RH).await, NtStatus::SUCCESS);
+    let opened = answer(&mut bob, opens).await;
+    let file = CreateResponse::decode(&opened.message).unwrap().file_id;
+    assert_eq!(bob.status(&requests::write(file, 0, b"new")).await, NtStatus::SUCCESS);
+    assert!(alice.told().await.expect("her copy is old").new_state.is_empty());
 }
 
 #[tokio::test]

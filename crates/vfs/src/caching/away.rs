@@ -2,7 +2,8 @@
 //!
 //! A client that is away cannot be told of breaks. What it held stands against others as before, and what is asked
 //! back meanwhile it hears when it is back, after the answer that gives it its open again ([`Grant::take_up`]), and it has
-//! all the time for that then.
+//! all the time for that then. Who else has opens of its lease goes on being told when that answer is out, or lost
+//! ([`Answering`]).
 //!
 //! What was held before the process ended is *former*: nobody has written down what became of it until then, and the
 //! client's copy may be older than what others have read and written. It only keeps others out until the client has
@@ -10,17 +11,19 @@
 
 use super::grant::{Breaking, Grant};
 use super::{BREAK_TIMEOUT, Beside, Caching, CachingTable, Contest, Granted, Holder, Told, Wish};
+use crate::core::Core;
+use std::sync::Arc;
 use tokio::time::Instant;
+use volume::FileId;
 
 impl Grant {
     fn former(wish: Wish, held: Caching) -> Grant {
         Grant { former: true, epoch: wish.epoch, ..Grant::new(wish, held) }
     }
 
-    /// The client is back, and about to be told of what it has.
+    /// The client is back, and about to be told of what it has. Until then it can be told of nothing else.
     pub(super) fn take_up(&mut self, now: Instant) -> Granted {
         self.expire(now);
-        (self.listener, self.untold) = (None, None);
         if std::mem::take(&mut self.former) {
             let nothing = Caching::empty();
             match self.held.is_answered() {
@@ -83,10 +86,41 @@ impl CachingTable {
     }
 
     /// The client of an open is back: what it has, as it is to be told. What it is asked back of that, and what comes to
-    /// stand against it, it is told when it can be again ([`CachingTable::listen`]).
+    /// stand against it, it is told when that is out ([`CachingTable::returned`]).
     pub(crate) fn take_up(&mut self, holder: Holder, now: Instant) -> Granted {
-        let granted = self.find_mut(holder).map(|grant| grant.take_up(now));
+        let take_up = |grant: &mut Grant| {
+            grant.returning += 1;
+            grant.take_up(now)
+        };
+        let granted = self.find_mut(holder).map(take_up);
         self.forget_empty();
         granted.unwrap_or_default()
+    }
+
+    /// The client has been told of the open that it took up, or will not be.
+    pub(crate) fn returned(&mut self, holder: Holder, told: &mut Vec<Told>) {
+        if let Some(grant) = self.find_mut(holder) {
+            // It may be another one, when the first has ended meanwhile.
+            grant.returning = grant.returning.saturating_sub(1);
+            grant.tell_untold(told);
+        }
+        self.forget_empty();
+    }
+}
+
+/// A client is about to be told of an open that it took up. As long as this is held, nobody is told of breaks of what that
+/// open caches.
+#[must_use]
+pub struct Answering {
+    pub(crate) core: Arc<Core>,
+    pub(crate) file: FileId,
+    pub(crate) holder: Option<Holder>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(holder) = self.holder {
+            self.core.decide(|registry, told| registry.returned(self.file, holder, told));
+        }
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Grant {
     pub(super) epoch: Option<u16>,
     /// `None` until the front end has answered its client that the file is open.
     pub(super) listener: Option<BreakListener>,
+    /// So many opens of it are being taken up: nothing is told until their clients have their answers ([`away`]).
+    pub(super) returning: usize,
     /// What is to be told then.
     pub(super) untold: Option<Break>,
     /// Held before the process ended ([`away`]).
@@ -47,6 +49,7 @@ impl Grant {
             // The first state counts, where it is one.
             epoch: wish.epoch.map(|epoch| epoch.wrapping_add(u16::from(!held.is_empty()))),
             listener: None,
+            returning: 0,
             untold: None,
             former: false,
         }
@@ -61,11 +64,15 @@ impl Grant {
     }
 
     pub(super) fn tell(&mut self, left: Caching, acknowledge: bool, told: &mut Vec<Told>) {
-        let what = Break { held: self.held, left, acknowledge, epoch: self.epoch.unwrap_or_default() };
-        match &self.listener {
-            Some(listener) => told.push(Told { listener: listener.clone(), what }),
-            None => self.untold = Some(what),
-        }
+        let epoch = self.epoch.unwrap_or_default();
+        self.untold = Some(Break { held: self.held, left, acknowledge, epoch });
+        self.tell_untold(told);
+    }
+
+    /// Tells what is to be told, if it can be by now.
+    pub(super) fn tell_untold(&mut self, told: &mut Vec<Told>) {
+        let Some(listener) = self.listener.as_ref().filter(|_| self.returning == 0) else { return };
+        told.extend(self.untold.take().map(|what| Told { listener: listener.clone(), what }));
     }
 
     pub(super) fn expire(&mut self, now: Instant) {

@@ -183,8 +183,28 @@ fn listen(table: &mut CachingTable) -> Vec<Break> {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let (ear, mut told) = (heard.clone(), Vec::new());
     table.listen(LEASE, Arc::new(move |what| ear.lock().push(what)), &mut told);
+    table.returned(LEASE, &mut told);
     tell(told);
     heard.lock().clone()
+}
+
+#[test]
+fn who_has_a_lease_is_told_though_an_open_of_it_is_taken_up_and_lost() {
+    let (mut table, now) = (CachingTable::default(), Instant::now());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = heard.clone();
+    table.grant(of_lease(R), Beside::default(), now);
+    table.grant(of_lease(R), Beside::default(), now);
+    table.listen(LEASE, Arc::new(move |what| ear.lock().push(what)), &mut Vec::new());
+    // Two come back at a time, and the second hears nothing.
+    assert_eq!([table.take_up(LEASE, now), table.take_up(LEASE, now)].map(|granted| granted.caching), [R; 2]);
+    let mut told = Vec::new();
+    table.contend(Some(B), Contest::Change, now, &mut told);
+    table.returned(LEASE, &mut told);
+    assert!(told.is_empty(), "the first may not have its answer yet");
+    table.returned(LEASE, &mut told);
+    tell(told);
+    assert_eq!(*heard.lock(), [Break { epoch: 11, ..broken(R, NONE, false) }]);
 }
 
 #[test]

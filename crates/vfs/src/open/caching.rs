@@ -1,7 +1,8 @@
 //! What the client of an open may cache, and giving it back.
 
 use super::{Open, OpenKey};
-use crate::caching::{AckRefused, BreakListener, Caching, Granted};
+use crate::caching::{AckRefused, Answering, BreakListener, Caching, Granted};
+use std::sync::Arc;
 
 impl Open {
     /// From now on `listener` is told when what the client caches is to be given back; what had to be told
@@ -37,9 +38,11 @@ impl Open {
     }
 
     /// The client was away and is back: what it may cache, as it is about to be told. What it is to give back of that it
-    /// is told after [`Open::listen`].
-    pub fn take_up(&self) -> Granted {
-        self.core.registry.lock().take_up(self.key.file, self.key.id)
+    /// is told when it has heard so, or never will: when what is answered here besides is dropped.
+    pub fn take_up(&self) -> (Granted, Answering) {
+        let OpenKey { file, id, .. } = self.key;
+        let (granted, holder) = self.core.registry.lock().take_up(file, id).unzip();
+        (granted.unwrap_or_default(), Answering { core: Arc::clone(&self.core), file, holder })
     }
 
     /// The client cannot be told any more: what it cached is gone, and nobody waits for it.

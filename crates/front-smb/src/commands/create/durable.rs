@@ -298,6 +298,6 @@ fn tell(
     action: CreateAction,
     contexts: Vec<CreateResponseContext>,
 ) -> Result<Answer, NtStatus> {
-    let granted = open.file()?.vfs.take_up();
-    answer(request, open, attr, Told { action, granted, contexts, back: true })
+    let (granted, back) = open.file()?.vfs.take_up();
+    answer(request, open, attr, Told { action, granted, contexts, back: Some(back) })
 }

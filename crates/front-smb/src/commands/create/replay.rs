@@ -149,7 +149,7 @@ async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> 
     request.use_file(open.id);
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
     // What its client may have been asked back it has passed over: it knew of no open then.
-    let mut granted = file.vfs.take_up();
+    let (mut granted, back) = file.vfs.take_up();
     if file.lease.is_none() {
         // As with Windows an oplock is answered as it is asked for now; but never more than is held: it may be less than was
         // asked for, or have been broken since.
@@ -158,5 +158,5 @@ async fn again(request: &Request, decoded: &CreateRequest, open: &Arc<Open>) -> 
     let would_be = may_be_durable(granted.caching);
     let durability = file.durability.lock().filter(|durability| would_be || durability.persistent);
     let contexts = durability.map(durable::context).into_iter().collect();
-    answer(request, open, &attr, Told { action: file.action, granted, contexts, back: true })
+    answer(request, open, &attr, Told { action: file.action, granted, contexts, back: Some(back) })
 }
