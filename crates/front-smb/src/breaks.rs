@@ -186,14 +186,17 @@ impl Way {
         }
     }
 
-    /// Whether one of the opens outlives its client's connections, whoever wants the file.
+    /// Whether one of the opens outlives its client's connections, whoever wants the file: in a session, or kept already.
     fn is_persistent(&self) -> bool {
+        let waits = |file: &Arc<FileOpen>| file.is_persistent() && self.is_of(file);
+        if self.kept.upgrade().is_some_and(|kept| kept.has(waits)) {
+            return true;
+        }
         let sessions = match &self.lease {
             Some(lease) => lease.sessions(),
             None => self.session().into_iter().collect(),
         };
-        let outlives = |open: &Open| open.file().is_ok_and(|file| file.is_persistent() && self.is_of(file));
-        sessions.iter().any(|session| session.has_open(outlives))
+        sessions.iter().any(|session| session.has_open(|open| open.file().is_ok_and(waits)))
     }
 
     /// Nobody can be told: what the client caches is lost.

@@ -268,6 +268,11 @@ impl Kept {
         stays
     }
 
+    /// Whether such an open is kept.
+    pub(crate) fn has(&self, is_meant: impl Fn(&Arc<FileOpen>) -> bool) -> bool {
+        self.table.lock().stays.values().any(|stay| is_meant(&stay.open.file))
+    }
+
     /// Whether an open that was made with this name by this client is kept.
     pub(crate) fn has_named(&self, client: u128, create_guid: Guid) -> bool {
         self.table.lock().named.range(all_of(client, create_guid)).next().is_some()

@@ -20,7 +20,7 @@ use smb_wire::{FileId, NtStatus, Request};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const KEY: LeaseKey = LeaseKey([5; 16]);
+pub const KEY: LeaseKey = LeaseKey([5; 16]);
 const NONE: LeaseState = LeaseState::empty();
 pub const R: LeaseState = LeaseState::READ_CACHING;
 const RH: LeaseState = R.union(LeaseState::HANDLE_CACHING);

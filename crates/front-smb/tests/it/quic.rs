@@ -2,7 +2,7 @@
 
 use crate::durable::{available_with, hello_for_good, kept, log_in_for_good};
 use crate::leases::{R, RH, RWH, granted, key, leased};
-use crate::persistent::{answer, back, begin, waits, with_lease};
+use crate::persistent::{KEY, answer, back, begin, waits, with_lease};
 use crate::site::{ALICE, BOB, Site, User};
 use crate::{Client, One, volume};
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use quinn::{ConnectionError, Endpoint, RecvStream, SendStream};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use smb_raw::requests;
-use smb_wire::create::{CreateResponse, LeaseKey};
+use smb_wire::create::{CreateRequest, CreateResponse};
 use smb_wire::{FileId, NtStatus};
 use smb2::client::{Connection, Session};
 use smb2::transport::{TransportReceive, TransportSend};
@@ -228,8 +228,12 @@ async fn only_the_newest_dialect_goes_over_quic() {
     assert_eq!(status, smb_wire::NtStatus::NOT_SUPPORTED.0);
 }
 
-/// Opens for good, ends the stream, and takes in nothing from then on for as long as a connection may take to end.
-fn open_and_fall_silent(server: SocketAddr, root: &CertificateDer<'static>) -> FileId {
+/// Opens, ends the stream, and takes in nothing from then on for as long as a connection may take to end.
+fn open_and_fall_silent(
+    server: SocketAddr,
+    root: &CertificateDer<'static>,
+    request: CreateRequest,
+) -> FileId {
     let (tell, told) = std::sync::mpsc::channel();
     let root = root.clone();
     std::thread::spawn(move || {
@@ -242,7 +246,7 @@ fn open_and_fall_silent(server: SocketAddr, root: &CertificateDer<'static>) -> F
             client.negotiate(hello_for_good()).await.unwrap();
             let session = client.log_in(&ALICE).await.unwrap();
             let tree = client.call(&session, 0, &requests::tree_connect("share")).await.unwrap();
-            let create = smb_wire::Request::Create(with_lease(RWH));
+            let create = smb_wire::Request::Create(request);
             let reply = client.call(&session, tree.header.tree_id, &create).await.unwrap();
             let (_receive, mut send) = client.stream.into_inner();
             send.finish().unwrap();
@@ -255,25 +259,38 @@ fn open_and_fall_silent(server: SocketAddr, root: &CertificateDer<'static>) -> F
     told.recv().unwrap()
 }
 
-/// Its last channel takes nothing more, and its session has not ended yet.
+/// Its last channel takes nothing more, and its session has not ended yet; what is persistent is in there, or kept already.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_wants_a_persistent_open_whose_connection_is_ending_waits_for_its_client() {
-    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (root, certificate) = certificate();
-    let listen = vec![([127, 0, 0, 1], 0).into()];
-    let quic = |config: &mut ServerConfig| config.quic = Some(QuicConfig { listen, certificate });
-    let site = available_with(dir.path(), state.path(), |_| {}, quic).await;
-    let mut bob = site.log_in(&BOB).await;
-    let id = open_and_fall_silent(site.server.quic_addrs()[0], &root);
-    tokio::time::sleep(limits::QUIC_END_PATIENCE / 4).await;
-    let opens = begin(&mut bob, &requests::open("file")).await;
-    kept(&site, 1).await;
-    waits(&mut bob).await;
-    let mut alice = log_in_for_good(&site).await;
-    back(&mut alice, id).await;
-    assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
-    assert_eq!(alice.acknowledge(LeaseKey([5; 16]), RH).await, NtStatus::SUCCESS);
-    assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
+    for is_kept in [false, true] {
+        let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (root, certificate) = certificate();
+        let listen = vec![([127, 0, 0, 1], 0).into()];
+        let quic = |config: &mut ServerConfig| config.quic = Some(QuicConfig { listen, certificate });
+        let site = available_with(dir.path(), state.path(), |_| {}, quic).await;
+        let mut bob = site.log_in(&BOB).await;
+        let over_quic = site.server.quic_addrs()[0];
+        let id = match is_kept {
+            false => open_and_fall_silent(over_quic, &root, with_lease(RWH)),
+            true => {
+                let mut alice = log_in_for_good(&site).await;
+                let (id, _) = alice.lease(with_lease(RWH)).await;
+                drop(alice);
+                kept(&site, 1).await;
+                open_and_fall_silent(over_quic, &root, leased("file", KEY, RWH, None));
+                id
+            }
+        };
+        tokio::time::sleep(limits::QUIC_END_PATIENCE / 4).await;
+        let opens = begin(&mut bob, &requests::open("file")).await;
+        kept(&site, 1).await;
+        waits(&mut bob).await;
+        let mut alice = log_in_for_good(&site).await;
+        back(&mut alice, id).await;
+        assert_eq!(alice.told().await.expect("she keeps writes back").new_state, RH);
+        assert_eq!(alice.acknowledge(KEY, RH).await, NtStatus::SUCCESS);
+        assert_eq!(answer(&mut bob, opens).await.status(), NtStatus::SUCCESS);
+    }
 }
 
 /// A way to the server on which from some time on nothing comes back any more.
