@@ -24,6 +24,7 @@ use crate::reply::{self, Answer, Reply};
 use crate::session::{ConnectionId, Session};
 use parking_lot::Mutex;
 use smb_wire::create::{LeaseState, OplockLevel};
+use smb_wire::negotiate::Dialect;
 use smb_wire::oplock_break::{LeaseBreakNotification, OplockBreak};
 use smb_wire::{Command, FileId, Header, NtStatus};
 use std::collections::HashSet;
@@ -303,7 +304,12 @@ impl Way {
 }
 
 /// Whether a connection of the client leads to one who has an open of a lease, encrypted by a session that he has there.
+/// One of 2.0.2 knows of none (MS-SMB2 2.2.23.2), whoever's ClientGuid it names.
 fn route(connection: &Arc<Connection>, holder: &Holder) -> Option<Route> {
+    let dialect = connection.negotiated.get()?.dialect;
+    if dialect <= Dialect::SMB_2_0_2 {
+        return None;
+    }
     let mut sessions = connection.sessions();
     sessions.retain(|session| holder.is(session));
     let seals = holder.sealed || sessions.iter().any(|session| session.encrypts());

@@ -165,6 +165,20 @@ async fn a_lease_is_of_one_file_and_ends_with_its_last_open() {
     assert_eq!((lease.state, lease.version2.unwrap().epoch), (R, 1));
 }
 
+#[tokio::test]
+async fn a_connection_whose_dialect_has_no_leases_is_told_of_none() {
+    let site = Site::new().await;
+    let mut old = offer(&[Dialect::SMB_2_0_2]);
+    old.client_guid = *b"alice's machine ";
+    let mut oldest = site.log_in_by(&ALICE, old).await;
+    let (mut alice, mut bob) = two(&site).await;
+    alice.lease(leased("file", key(1), R, None)).await;
+    let file = bob.open(&requests::open("file")).await;
+    assert_eq!(bob.status(&requests::write(file, 0, b"new")).await, NtStatus::SUCCESS);
+    assert_eq!(alice.told().await.expect("her copy is old").new_state, NONE);
+    assert_eq!(oldest.told().await, None);
+}
+
 /// A further channel of Alice's.
 pub async fn two_channels(site: &Site, alice: &User) -> User {
     let mut hello = offer(&[Dialect::SMB_3_1_1]);
