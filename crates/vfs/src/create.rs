@@ -18,7 +18,9 @@ use crate::streams::{self, StreamPart};
 use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Result, Tried, Want};
 use std::borrow::Cow;
 use std::sync::Arc;
-use volume::{Attr, Change, Create, Cx, DosAttributes, ErrorKind, FileId, Kind, OpenHow, SetAttr, VPath};
+use volume::{
+    Attr, Change, Create, Cx, DosAttributes, ErrorKind, File, FileId, Kind, OpenHow, SetAttr, VPath,
+};
 
 /// Times an open starts anew because somebody else changed the name at the origin meanwhile.
 const OPEN_TRIES: usize = 8;
@@ -178,19 +180,43 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
     if empties {
         place.has_emptied();
         core.echoes.lock().outcome(&place.path, &attr);
-        let dos = request.dos | DosAttributes::ARCHIVE;
-        if core.caps.dos_attributes && attr.dos - DosAttributes::COMPRESSED != dos {
-            let sparse = attr.dos.contains(DosAttributes::SPARSE).then_some(false);
-            let set = SetAttr { dos: Some(dos), sparse, ..SetAttr::default() };
-            attr = opened.file.set_attr(cx, &set).await?;
-            core.echoes.lock().outcome(&place.path, &attr);
-        }
+        attr = overwritten(&place, cx, request, &*opened.file, attr).await?;
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
         attr = streams::strip(&place, cx, attr, action).await?;
         core.modified(&place.path, &attr, what, false, request.parent_lease);
     }
     let opened = place.opened(request, Some(opened.file), action, attr, opened.first);
     Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
+}
+
+/// A file that was emptied has the attributes that are asked for, and is not sparse. What it was is gone by then, so
+/// that where they cannot be set the open does not fail for that.
+async fn overwritten(
+    place: &Place,
+    cx: &Cx,
+    request: &OpenRequest,
+    file: &dyn File,
+    attr: Attr,
+) -> Result<Attr> {
+    let core = &place.core;
+    let dos = request.dos.union(DosAttributes::ARCHIVE) - DosAttributes::ONLY_TOLD;
+    let sparse = (core.caps.holes && attr.dos.contains(DosAttributes::SPARSE)).then_some(false);
+    let is_as_asked = attr.dos - DosAttributes::ONLY_TOLD == dos && sparse.is_none();
+    if !core.caps.dos_attributes || is_as_asked {
+        return Ok(attr);
+    }
+    let set = SetAttr { dos: Some(dos), sparse, ..SetAttr::default() };
+    match file.set_attr(cx, &set).await {
+        Ok(attr) => {
+            core.echoes.lock().outcome(&place.path, &attr);
+            Ok(attr)
+        }
+        Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+            tracing::debug!(path = %place.path, %error, "an overwritten file keeps its attributes");
+            Ok(attr)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Opens and empties what is there. Carried: it holds the name and its place in the registry until the volume has

@@ -106,6 +106,24 @@ async fn attributes_are_set_over_a_handle_that_only_reads() {
     fails(handle.set_attr(&cx(), &owner).await, ErrorKind::Unsupported);
 }
 
+/// By the road that a client's CREATE takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs samba: cargo xtask test"]
+async fn a_sparse_file_is_overwritten() {
+    let rig = Rig::with("default\nstore dos attributes = yes\nea support = yes");
+    let volume = rig.volume().await;
+    put(&*volume, "f", "content").await;
+    // As Samba writes it down for FSCTL_SET_SPARSE.
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(rig.path().join("f"), "user.DOSATTRIB", b"0x220\0", flags).unwrap();
+    assert!(stat(&*volume, "f").await.dos.contains(DosAttributes::SPARSE));
+    let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
+    let mut request = vfs::OpenRequest::new(p("f"), vfs::Access::WRITE_DATA, vfs::Owner(1));
+    (request.disposition, request.dos) = (vfs::Disposition::OverwriteIf, DosAttributes::HIDDEN);
+    let opened = vfs.open(&cx(), request).await.unwrap();
+    assert!(opened.attr.size == 0 && opened.attr.dos.contains(DosAttributes::HIDDEN), "{:?}", opened.attr);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs samba: cargo xtask test"]
 async fn an_open_that_nobody_waits_for_is_closed() {

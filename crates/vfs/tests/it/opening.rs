@@ -252,3 +252,21 @@ async fn a_time_of_birth_that_cannot_be_set_is_left_out() {
     let only = SetAttr { btime: then, ..SetAttr::default() };
     assert_eq!(file.set_attr(&cx(), &only).await.unwrap().btime, born);
 }
+
+/// What it was is gone by the time at which its attributes are refused.
+#[tokio::test]
+async fn a_file_is_overwritten_also_where_its_attributes_cannot_be_set() {
+    let (faults, mem) = (FaultVolume::new(MemVolume::new()), MemVolume::new());
+    let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem };
+    let hidden = |r: &mut OpenRequest| {
+        (r.disposition, r.dos) = (Disposition::OverwriteIf, DosAttributes::HIDDEN);
+    };
+    for (refusal, expect) in
+        [(ErrorKind::Unsupported, "Ok"), (ErrorKind::PermissionDenied, "Ok"), (ErrorKind::Io, "Io")]
+    {
+        put(&*faults, "file", "content").await;
+        faults.fail(Op::SetAttr, 1, refusal);
+        assert_eq!(word(site.try_open("file", WRITE, hidden).await), expect);
+        assert_eq!(get(&*faults, "file").await, b"");
+    }
+}
