@@ -329,19 +329,21 @@ mod tests {
 
     #[test]
     fn what_we_put_there_long_before_may_be_others_once_we_change_it_elsewhere() {
+        type Change<'a> = &'a dyn Fn(&mut OwnChanges, Instant);
         let (start, far) = (Instant::now(), 5 * BLOCK_BYTES..6 * BLOCK_BYTES);
-        let changes: [&dyn Fn(&mut OwnChanges, Instant); 3] =
-            [&|own, now| own.wrote(&far, now), &|own, now| own.replaced(&far, now), &|own, now| {
-                own.resized(far.end, now)
-            }];
-        let changed = |mut own: OwnChanges, change: &dyn Fn(&mut OwnChanges, Instant), now, answer| {
+        let writes: Change<'_> = &|own, now| own.wrote(&far, now);
+        let replaces: Change<'_> = &|own, now| own.replaced(&far, now);
+        let resizes: Change<'_> = &|own, now| own.resized(far.end, now);
+        let changed = |mut own: OwnChanges, change: Change<'_>, now, answer| {
             own.begin(10);
             change(&mut own, now);
             own.end(11, true);
             assert_eq!(own.settle(12, answer), Verdict::Keep);
             own
         };
-        for (change, later) in changes.iter().flat_map(|c| [(c, OWN_ECHO), (c, OWN_ECHO * 2)]) {
+        for (change, later) in
+            [writes, replaces, resizes].into_iter().flat_map(|c| [(c, OWN_ECHO), (c, OWN_ECHO * 2)])
+        {
             let own = OwnChanges::new(BEFORE);
             let own = changed(own, &|own, now| own.wrote(&(0..BLOCK_BYTES), now), start, told(2));
             let own = changed(own.next(Some(Time(2))), change, start + later, told(3));
