@@ -128,7 +128,7 @@ impl CacheVolume {
 
 async fn warm_file(cache: &Arc<Cache>, cx: &Cx, path: &VPath, attr: volume::Attr) -> Result<()> {
     let content = cache.blocks.acquire(path, &attr, 0);
-    let source = cache.source_of(&content);
+    let source = content.place.source(&cache.origin);
     let mut read = Ok(());
     let mut at = 0;
     while at < attr.size && read.is_ok() {

@@ -98,7 +98,7 @@ impl Cache {
 
     /// The origin told attributes of an open file, which may have lost its name meanwhile.
     pub(crate) fn learn_of_open(&self, content: &Content, attr: Attr, asked: Stamp) {
-        let path = content.state.lock().path.clone();
+        let path = content.place.path();
         let mut tree = self.tree.lock();
         if attr.links > 0 && tree.peek(&path).is_some_and(|known| known.id == attr.id) {
             tree.learn(&path, attr, asked);
@@ -110,10 +110,7 @@ impl Cache {
     /// When the content was last written, if it is what the origin has, by a promise of notices: the ground for
     /// keeping it over a change of our own.
     pub(crate) fn known_since(&self, content: &Content) -> Option<Time> {
-        let (path, version) = {
-            let state = content.state.lock();
-            (state.path.clone(), state.version)
-        };
+        let (path, version) = (content.place.path(), content.state.lock().version);
         let notified = matches!(*self.promise.borrow(), Freshness::Notified | Freshness::Leased);
         let same = |attr: Attr| attr.id == content.id && attr.version == version;
         match self.lookup(&path) {

@@ -70,7 +70,7 @@ impl CachedFile {
             Some(file) if access.contains(Access::READ) => {
                 Arc::new(Source::of(cache.origin.clone(), file.clone()))
             }
-            Some(_) | None => cache.source_of(&content),
+            Some(_) | None => content.place.source(&cache.origin),
         };
         let checked_ms = cache.now_ms();
         cache.counters.open_files.add(1);
@@ -79,7 +79,7 @@ impl CachedFile {
     }
 
     fn path(&self) -> VPath {
-        self.content().state.lock().path.clone()
+        self.content().place.path()
     }
 
     fn content(&self) -> Arc<Content> {
@@ -156,14 +156,10 @@ impl CachedFile {
 
     /// Takes the content that goes with `attr`.
     fn stand_on(&self, attr: Attr, asked: u64) {
-        let path = self.path();
-        let content = self.cache.blocks.acquire(&path, &attr, asked);
-        let shared = self.cache.source_of(&content);
+        let place = self.content().place.clone();
+        let content = self.cache.blocks.acquire_at(|| place, &attr, asked);
         let mut now = self.now.lock();
         (now.attr, now.checked_ms, now.wrote) = (attr, self.cache.now_ms(), false);
-        if self.inner.is_none() && !Arc::ptr_eq(&now.content, &content) {
-            now.source = shared;
-        }
         let old = std::mem::replace(&mut now.content, content);
         drop(now);
         self.cache.blocks.release(&old);
@@ -260,10 +256,7 @@ impl CachedFile {
 
     /// The origin has other content of ours now; what it makes of it is not known yet.
     fn note_own_write(&self, content: &Content) {
-        let (path, size) = {
-            let state = content.state.lock();
-            (state.path.clone(), state.size)
-        };
+        let (path, size) = (content.place.path(), content.state.lock().size);
         {
             let mut now = self.now.lock();
             now.wrote = true;

@@ -1,6 +1,6 @@
 //! Names: attributes, listings and changes of the namespace, through what is known in memory.
 
-use crate::blocks::{OwnChange, Sets};
+use crate::blocks::{OwnChange, Place, Sets, Source};
 use crate::cache::Cache;
 use crate::meta::tree::{Lookup, Page};
 use crate::origin::is_out_of_reach;
@@ -258,18 +258,22 @@ impl Cache {
     /// yet, that must happen now: an open file stays readable.
     async fn hold_open(self: &Arc<Self>, cx: &Cx, path: &VPath) -> Result<()> {
         let id = self.tree.lock().peek(path).filter(|attr| attr.is_file()).map(|attr| attr.id);
-        let Some(content) = id.and_then(|id| self.blocks.find(id)) else { return Ok(()) };
-        let source = {
-            let state = content.state.lock();
-            if state.opens == 0 || state.is_complete() { None } else { state.source.upgrade() }
-        };
-        let Some(source) = source else { return Ok(()) };
-        match source.hold(cx, &content).await {
+        let Some((place, source)) = id.and_then(|id| self.blocks.needs_origin(id)) else { return Ok(()) };
+        match self.hold(cx, &place, &source).await {
             Ok(()) => Ok(()),
             // It went by itself: the change that follows will say so.
             Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::Stale) => Ok(()),
             Err(e) => Err(e),
         }
+    }
+
+    /// Opens a file at the origin, if it is not open there yet.
+    pub(crate) async fn hold(&self, cx: &Cx, place: &Place, source: &Source) -> Result<()> {
+        let asked = self.ask();
+        if let Some(attr) = source.hold(cx, place).await? {
+            self.blocks.observe(&attr, asked.clock);
+        }
+        Ok(())
     }
 }
 

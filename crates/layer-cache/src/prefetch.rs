@@ -1,7 +1,6 @@
 //! Fetching before anybody asks: the next small files of a directory, the next directories of a walk.
 //! When and what is decided in `ahead/`; here it is done, in tasks nobody waits for.
 
-use crate::blocks::Source;
 use crate::cache::Cache;
 use crate::{SIBLINGS_AHEAD_MAX, SMALL_FILE_BYTES};
 use std::sync::Arc;
@@ -70,22 +69,11 @@ impl Cache {
         let cache = self.clone();
         tokio::spawn(async move {
             let content = cache.blocks.acquire(&path, &entry.attr, 0);
-            let source = cache.source_of(&content);
+            let source = content.place.source(&cache.origin);
             // Registers the requests; who reads the file joins them.
             cache.blocks.read_ahead(&content, &source, 0..entry.attr.size, Priority::Bulk).await;
             cache.blocks.release(&content);
         });
-    }
-
-    /// The shared way to the origin for reading a content.
-    pub(crate) fn source_of(&self, content: &Arc<crate::blocks::Content>) -> Arc<Source> {
-        let mut state = content.state.lock();
-        if let Some(source) = state.source.upgrade() {
-            return source;
-        }
-        let source = Arc::new(Source::new(self.origin.clone()));
-        state.source = Arc::downgrade(&source);
-        source
     }
 
     /// A walk listed `dir`: lists ahead what comes next, its own directories and those behind it.

@@ -10,22 +10,22 @@ use super::disk::{DataFile, length_of};
 use super::flight::Flight;
 use super::map::{BlockMap, block_of, blocks_of};
 use super::own::OwnChanges;
+use super::table::Place;
 use crate::BLOCK_BYTES;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
-use volume::{FileId, VPath, Version};
-
-use super::source::Source;
+use volume::{FileId, Version};
 
 pub(crate) struct Content {
     /// Names the data file and the rows of the index.
     pub number: u64,
     pub id: FileId,
+    pub place: Arc<Place>,
     pub turn: tokio::sync::Mutex<()>,
     pub state: Mutex<State>,
 }
@@ -33,8 +33,6 @@ pub(crate) struct Content {
 pub(crate) struct State {
     pub version: Version,
     pub size: u64,
-    /// The last known name: for opening at the origin, and for pins.
-    pub path: VPath,
     /// Last use, seconds since 1970.
     pub used: u64,
     /// Handles that use it.
@@ -60,7 +58,6 @@ pub(crate) struct State {
     /// Blocks fetched ahead that nobody read yet.
     pub unread: HashSet<u64>,
     pub file: Option<Arc<DataFile>>,
-    pub source: Weak<Source>,
 }
 
 /// A stretch of a read.
@@ -84,11 +81,10 @@ pub(crate) struct Plan {
 }
 
 impl Content {
-    pub(crate) fn new(number: u64, id: FileId, version: Version, size: u64, path: VPath) -> Content {
+    pub(crate) fn new(number: u64, version: Version, size: u64, place: Arc<Place>) -> Content {
         let state = State {
             version,
             size,
-            path,
             used: 0,
             opens: 0,
             bytes: 0,
@@ -102,9 +98,8 @@ impl Content {
             writes: Vec::new(),
             unread: HashSet::new(),
             file: None,
-            source: Weak::new(),
         };
-        Content { number, id, turn: tokio::sync::Mutex::default(), state: Mutex::new(state) }
+        Content { number, id: place.id, place, turn: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
 
     /// Whether our own changes gave it a version that is not known yet.
@@ -198,11 +193,6 @@ impl State {
 
     pub(crate) fn has(&self, block: u64) -> bool {
         self.map.as_ref().is_some_and(|map| map.get(block).is_some())
-    }
-
-    /// Whether all of it is here.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.map.as_ref().is_some_and(|map| map.is_complete(self.size))
     }
 
     fn flight_at(&self, block: u64) -> Option<Arc<Flight>> {

@@ -78,7 +78,7 @@ impl Content {
             id: self.id,
             version: state.version,
             size: state.size,
-            path: state.path.clone(),
+            path: self.place.path(),
             used: state.used,
             bytes: state.bytes,
         };

@@ -117,11 +117,6 @@ impl BlockMap {
         self.count
     }
 
-    /// Whether every block of a file of `size` bytes is here.
-    pub(crate) fn is_complete(&self, size: u64) -> bool {
-        self.count >= size.div_ceil(BLOCK_BYTES)
-    }
-
     /// Bytes that the claimed blocks take on disk, for a file of `size` bytes.
     pub(crate) fn disk_bytes(&self, size: u64) -> u64 {
         let whole = self.count * BLOCK_BYTES;
@@ -236,7 +231,6 @@ mod tests {
         map.set(1, 2);
         assert_eq!(map.disk_bytes(BLOCK_BYTES + 5), BLOCK_BYTES + DISK_UNIT);
         assert_eq!(map.disk_bytes(2 * BLOCK_BYTES), 2 * BLOCK_BYTES);
-        assert!(map.is_complete(BLOCK_BYTES + 5) && !map.is_complete(3 * BLOCK_BYTES));
     }
 
     proptest! {

@@ -15,10 +15,12 @@ mod own;
 mod read;
 mod room;
 mod source;
+mod table;
 mod write;
 
 pub(crate) use content::Content;
 pub(crate) use source::Source;
+pub(crate) use table::Place;
 pub(crate) use write::{OwnChange, Sets};
 
 use crate::CacheConfig;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use store::Store;
+use table::Table;
 use tokio::sync::{Notify, Semaphore};
 use volume::{Attr, Error, ErrorKind, FileId, Result, Time, VPath};
 
@@ -68,11 +71,6 @@ pub(crate) struct Blocks {
     _lock: std::fs::File,
 }
 
-struct Table {
-    by_id: HashMap<FileId, Arc<Content>>,
-    next_number: u64,
-}
-
 /// Seconds since 1970.
 fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -90,9 +88,8 @@ impl Blocks {
         let opened = tokio::task::spawn_blocking(move || open_directory(&root, &identity)).await;
         let (lock, Opened { index, records, pins }) = opened.unwrap_or_else(|e| Err(failed(e)))?;
         index::claim(&index, config.identity.clone()).await.map_err(failed)?;
-        let next_number = records.iter().map(|r| r.number + 1).max().unwrap_or(1);
         let used = records.iter().map(|r| r.bytes).sum();
-        let by_id = records.into_iter().map(|record| (record.id, Arc::new(Content::from_record(record))));
+        let contents = records.into_iter().map(|record| Arc::new(Content::from_record(record))).collect();
         Ok(Arc::new(Blocks {
             root: config.directory.clone(),
             limit: config.size,
@@ -100,7 +97,7 @@ impl Blocks {
             counters,
             origin,
             clock,
-            table: Mutex::new(Table { by_id: by_id.collect(), next_number }),
+            table: Mutex::new(Table::new(contents)),
             used: AtomicU64::new(used),
             changed: Mutex::default(),
             index_turn: Default::default(),
@@ -117,6 +114,18 @@ impl Blocks {
     /// The content that goes with `attr`, which was asked for at `asked` (the tree's clock; 0 for what was
     /// not asked for just now). Counts as one more open: give it back with [`Blocks::release`].
     pub(crate) fn acquire(&self, path: &VPath, attr: &Attr, asked: u64) -> Arc<Content> {
+        let content = self.acquire_at(|| Place::new(attr.id, path.clone()), attr, asked);
+        content.place.put(path);
+        content
+    }
+
+    /// The same for who has the file open already, by whatever name, or else as it is at a new place.
+    pub(crate) fn acquire_at(
+        &self,
+        new: impl FnOnce() -> Arc<Place>,
+        attr: &Attr,
+        asked: u64,
+    ) -> Arc<Content> {
         let mut table = self.table.lock();
         let present = table.by_id.get(&attr.id).cloned();
         let content = match present.filter(|content| self.agrees(content, attr, asked)) {
@@ -124,9 +133,10 @@ impl Blocks {
             None => {
                 let number = table.next_number;
                 table.next_number += 1;
-                let new = Arc::new(Content::new(number, attr.id, attr.version, attr.size, path.clone()));
+                let place = table.place(attr.id).cloned().unwrap_or_else(new);
+                let new = Arc::new(Content::new(number, attr.version, attr.size, place));
                 if let Some(old) = table.by_id.insert(attr.id, new.clone()) {
-                    self.retire(&old);
+                    self.retire(&mut table, &old);
                 }
                 if table.by_id.len() > crate::CACHED_FILES_MAX {
                     self.full.notify_one();
@@ -137,9 +147,6 @@ impl Blocks {
         let mut state = content.state.lock();
         state.opens += 1;
         state.used = now_seconds();
-        if state.path != *path {
-            state.path = path.clone();
-        }
         drop(state);
         content
     }
@@ -148,10 +155,14 @@ impl Blocks {
         let mut state = content.state.lock();
         state.opens -= 1;
         state.used = now_seconds();
-        let worth_noting = state.bytes > 0 && !state.retired;
+        let (worth_noting, has_ended) =
+            (state.bytes > 0 && !state.retired, state.opens == 0 && state.retired);
         drop(state);
         if worth_noting {
             self.note_change(content);
+        }
+        if has_ended {
+            self.table.lock().has_ended(content.id);
         }
     }
 
@@ -162,7 +173,7 @@ impl Blocks {
             && !self.agrees(&content, attr, asked)
         {
             table.by_id.remove(&attr.id);
-            self.retire(&content);
+            self.retire(&mut table, &content);
         }
     }
 
@@ -191,7 +202,7 @@ impl Blocks {
         drop(state);
         if same && !echo {
             table.by_id.remove(&attr.id);
-            self.retire(&content);
+            self.retire(&mut table, &content);
         }
     }
 
@@ -264,9 +275,12 @@ impl Blocks {
     }
 
     /// Takes a content out of use. The caller took it out of the table.
-    fn retire(&self, content: &Arc<Content>) {
+    fn retire(&self, table: &mut Table, content: &Arc<Content>) {
         let mut state = content.state.lock();
         state.retired = true;
+        if state.opens > 0 {
+            table.outlives(content);
+        }
         self.used.fetch_sub(std::mem::take(&mut state.bytes), SeqCst);
         drop(state);
         self.note_change(content);
@@ -279,18 +293,25 @@ impl Blocks {
 
     /// A file or directory has another name now; `attr` is what it is.
     pub(crate) fn renamed(&self, from: &VPath, to: &VPath, attr: Option<&Attr>) {
-        let contents: Vec<_> = match attr.filter(|attr| !attr.is_dir()) {
-            Some(attr) => self.find(attr.id).into_iter().collect(),
-            None => self.table.lock().by_id.values().cloned().collect(),
+        let places: Vec<Arc<Place>> = match attr.filter(|attr| !attr.is_dir()) {
+            Some(attr) => self.table.lock().place(attr.id).cloned().into_iter().collect(),
+            None => self.table.lock().places().cloned().collect(),
         };
-        for content in contents {
-            let mut state = content.state.lock();
-            if let Some(path) = state.path.rebase(from, to) {
-                state.path = path;
-                drop(state);
+        for place in places {
+            if place.follow(from, to)
+                && let Some(content) = self.find(place.id)
+            {
                 self.note_change(&content);
             }
         }
+    }
+
+    /// Where a file is, and the way to its origin, if somebody has it open who may need that when it loses its name. Though
+    /// all of it is here, he may have to ask for what others have made of it.
+    pub(crate) fn needs_origin(&self, id: FileId) -> Option<(Arc<Place>, Arc<Source>)> {
+        let table = self.table.lock();
+        let place = table.place(id)?;
+        Some((place.clone(), place.source_in_use()?))
     }
 
     /// Counts again what a content takes on disk.
@@ -363,7 +384,8 @@ impl Blocks {
 
 impl Content {
     fn from_record(record: index::Record) -> Content {
-        let content = Content::new(record.number, record.id, record.version, record.size, record.path);
+        let place = Place::new(record.id, record.path);
+        let content = Content::new(record.number, record.version, record.size, place);
         let mut state = content.state.lock();
         (state.used, state.bytes, state.map) = (record.used, record.bytes, None);
         drop(state);

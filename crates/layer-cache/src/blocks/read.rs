@@ -208,7 +208,7 @@ impl Blocks {
         if bad.is_empty() {
             return Some(data.into());
         }
-        let path = content.state.lock().path.clone();
+        let path = content.place.path();
         tracing::warn!(%path, blocks = ?bad, "cached blocks do not match their checksums; fetching them again");
         self.counters.corrupt_blocks.add(bad.len() as u64);
         self.drop_blocks(content, bad);

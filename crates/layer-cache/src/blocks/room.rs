@@ -71,7 +71,7 @@ impl Blocks {
     fn candidate(&self, key: usize, content: &Content) -> Candidate<usize> {
         let state = content.state.lock();
         let open = state.opens > 0 || !state.flights.is_empty();
-        let pinned = self.pins.read().iter().any(|pin| state.path.is_within(pin));
+        let pinned = self.pins.read().iter().any(|pin| content.place.is_within(pin));
         Candidate { key, bytes: state.bytes, used: state.used, open, pinned }
     }
 
@@ -85,7 +85,7 @@ impl Blocks {
         let bytes = state.bytes;
         drop(state);
         table.by_id.remove(&content.id);
-        self.retire(content);
+        self.retire(&mut table, content);
         bytes
     }
 

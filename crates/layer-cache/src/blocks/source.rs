@@ -1,13 +1,14 @@
 //! The file at the origin behind a content: opened when the first block is missing, in the same round trip.
 //!
-//! All handles of a content share one source; it goes when the last of them lets go, which closes a file that
+//! All handles of a file share one source; it goes when the last of them lets go, which closes a file that
 //! was only read without a word. A handle that was opened for writing brings its own.
 
 use super::content::Content;
+use super::table::Place;
 use crate::origin::Origin;
 use bytes::Bytes;
 use std::sync::Arc;
-use volume::{Cx, Error, ErrorKind, File, OpenHow, Result};
+use volume::{Attr, Cx, Error, ErrorKind, File, OpenHow, Opened, Result};
 
 pub(crate) struct Source {
     origin: Arc<Origin>,
@@ -33,7 +34,14 @@ impl Source {
         let file = match &*slot {
             Some(file) => file.clone(),
             None => {
-                let (file, first) = self.open(cx, content, Some((offset, length))).await?;
+                let Opened { file, first, attr, .. } =
+                    self.open(cx, &content.place, Some((offset, length))).await?;
+                let state = content.state.lock();
+                if attr.version != state.version && state.own.is_none() {
+                    let story = format_args!("{} changed at the origin", content.place.path());
+                    return Err(Error::new(ErrorKind::Stale, "read", story));
+                }
+                drop(state);
                 *slot = Some(file.clone());
                 if let Some(first) = first {
                     return Ok(first);
@@ -53,13 +61,15 @@ impl Source {
         read
     }
 
-    /// Opens the file at the origin, so that it stays readable when its name goes.
-    pub(crate) async fn hold(&self, cx: &Cx, content: &Content) -> Result<()> {
+    /// Opens the file at the origin, so that it stays readable when its name goes; what it is then, in whatever version.
+    pub(crate) async fn hold(&self, cx: &Cx, place: &Place) -> Result<Option<Attr>> {
         let mut slot = self.file.lock().await;
-        if slot.is_none() {
-            *slot = Some(self.open(cx, content, None).await?.0);
+        if slot.is_some() {
+            return Ok(None);
         }
-        Ok(())
+        let Opened { file, attr, .. } = self.open(cx, place, None).await?;
+        *slot = Some(file);
+        Ok(Some(attr))
     }
 
     /// The open file, if it is open.
@@ -67,19 +77,9 @@ impl Source {
         self.file.lock().await.clone()
     }
 
-    async fn open(
-        &self,
-        cx: &Cx,
-        content: &Content,
-        first: Option<(u64, u32)>,
-    ) -> Result<(Arc<dyn File>, Option<Bytes>)> {
-        let path = content.state.lock().path.clone();
-        let how = OpenHow { expect: Some(content.id), first, ..OpenHow::read() };
-        let opened = self.origin.transfer(self.origin.inner().open(cx, &path, how)).await?;
-        let state = content.state.lock();
-        if opened.attr.version != state.version && state.own.is_none() {
-            return Err(Error::new(ErrorKind::Stale, "read", format_args!("{path} changed at the origin")));
-        }
-        Ok((opened.file, opened.first))
+    async fn open(&self, cx: &Cx, place: &Place, first: Option<(u64, u32)>) -> Result<Opened> {
+        let path = place.path();
+        let how = OpenHow { expect: Some(place.id), first, ..OpenHow::read() };
+        self.origin.transfer(self.origin.inner().open(cx, &path, how)).await
     }
 }

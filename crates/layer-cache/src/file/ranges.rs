@@ -22,7 +22,7 @@ impl CachedFile {
 
     async fn hold(&self, cx: &Cx) -> Result<Arc<dyn File>> {
         let (content, source) = self.current(cx).await?;
-        source.hold(cx, &content).await?;
+        self.cache.hold(cx, &content.place, &source).await?;
         // A read that failed meanwhile lets go of it.
         let lost = || Error::new(ErrorKind::Stale, "open", format_args!("{} at the origin", self.path()));
         source.opened().await.ok_or_else(lost)

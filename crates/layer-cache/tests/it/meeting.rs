@@ -1,7 +1,7 @@
 //! The cache over a local directory: what others write there just before a change of ours, whose answer and notice tell
 //! the version that both have led to.
 
-use crate::{BLOCK, content, until};
+use crate::{BLOCK, content, open, until};
 use bytes::Bytes;
 use layer_cache::{CacheConfig, CacheVolume};
 use origin_local::{LocalConfig, LocalVolume};
@@ -9,9 +9,9 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{apply, changes_are_told, cx, get, p};
+use testkit::ease::{apply, changes_are_told, cx, get, p, remove};
 use testkit::{FaultVolume, Op};
-use volume::{Access, Change, Close, Create, DosAttributes, Named, OpenHow, SetAttr, Time, Volume};
+use volume::{Access, Change, Close, Create, DosAttributes, Fresh, Named, OpenHow, SetAttr, Time, Volume};
 
 /// A cache over a local directory with a file, that is told of changes there.
 struct Local {
@@ -144,4 +144,37 @@ async fn is_seen_in_a_block_of_ours(dated_too: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_write_into_a_block_that_was_written_here_long_ago_is_seen() {
     tokio::join!(is_seen_in_a_block_of_ours(false), is_seen_in_a_block_of_ours(true));
+}
+
+/// What is open here, and what others write into it. It is `asked` for since, or all is only told.
+async fn left_behind(local: &Local, asked: bool) -> Arc<dyn volume::File> {
+    assert_eq!(get(&*local.cache, "file").await, b"before");
+    let held = open(&*local.cache, "file").await;
+    all_is_told().await;
+    std::fs::write(local.dir.path().join("file"), "theirs").unwrap();
+    all_is_told().await;
+    if asked {
+        assert_eq!(get(&*local.cache, "file").await, b"theirs");
+    }
+    held
+}
+
+async fn follows(asked: bool) {
+    let local = local().await;
+    let held = left_behind(&local, asked).await;
+    apply(&*local.cache, change("rename")).await;
+    assert_eq!(held.attr(&cx(), Fresh::Now).await.unwrap().size, 6);
+    assert_eq!(held.read_at(&cx(), 0, 6).await.unwrap(), "theirs");
+}
+
+async fn outlives(asked: bool) {
+    let local = local().await;
+    let held = left_behind(&local, asked).await;
+    remove(&*local.cache, "file").await;
+    assert_eq!(held.read_at(&cx(), 0, 6).await.unwrap(), "theirs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_follows_its_name_and_outlives_it_after_others_have_changed_the_file() {
+    tokio::join!(follows(false), follows(true), outlives(false), outlives(true));
 }
