@@ -356,6 +356,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lease_that_grows_is_written_down_for_its_opens_and_not_for_another_of_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = OpenRecords::open(&dir.path().join("opens.db")).unwrap();
+        for (id, volume, epoch) in [(1, 1, 4), (2, 2, 4), (3, 1, 7)] {
+            let mut record = record(id, "file");
+            record.former.file.hi = volume;
+            record.former.request.lease.as_mut().unwrap().epoch = Some(epoch);
+            put(&records, record).await;
+        }
+        let epoch = |record: &Record| record.former.request.lease.unwrap().epoch.unwrap();
+        let all = records.of_share("share").await.unwrap();
+        assert_eq!(all.iter().map(epoch).collect::<Vec<_>>(), [7, 4, 7]);
+    }
+
+    #[tokio::test]
     async fn locks_are_written_down_as_they_are_by_then() {
         let dir = tempfile::tempdir().unwrap();
         let records = OpenRecords::open(&dir.path().join("opens.db")).unwrap();

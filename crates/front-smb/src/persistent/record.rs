@@ -158,10 +158,13 @@ impl Record {
             encode_names(&self.lock_names),
         ])?;
         let Some(lease) = lease else { return Ok(()) };
-        // It may have grown by this open: as far as its client has seen it.
-        let sql = "UPDATE open SET caching = caching | ?3, epoch = ?4 WHERE client = ?1 AND lease_key = ?2";
+        // It may have grown by this open: as far as its client has seen it. By the same name another volume has another.
+        let sql = "UPDATE open SET caching = caching | ?4, epoch = ?5
+                   WHERE client = ?1 AND lease_key = ?2 AND file = ?3";
         let (client, key) = (lease.id.client.to_le_bytes(), lease.id.key.to_le_bytes());
-        db.prepare_cached(sql)?.execute(params![client, key, request.caching.bits(), lease.epoch]).map(drop)
+        let of_lease =
+            params![client, key, encode_file(self.former.file), request.caching.bits(), lease.epoch];
+        db.prepare_cached(sql)?.execute(of_lease).map(drop)
     }
 
     pub(super) fn of_share(db: &Connection, share: &str) -> rusqlite::Result<Vec<Record>> {
