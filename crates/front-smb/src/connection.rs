@@ -12,11 +12,11 @@
 
 use crate::breaks;
 use crate::client::Client;
-use crate::commands::logon::Logon;
 use crate::delivery::{Delivery, Found};
 use crate::dispatch;
 use crate::inbox::{self, Inbox, Next};
 use crate::limits;
+use crate::logons::Logons;
 use crate::outbox::{Outbox, Outgoing, Piece};
 use crate::rooms::Rooms;
 use crate::server::{Ending, State};
@@ -68,8 +68,7 @@ pub(crate) struct Connection {
     /// Hash of the NEGOTIATE exchange; each log-in continues a copy of it (3.1.1).
     pub(crate) preauth: Mutex<PreauthHash>,
     pub(crate) credits: Mutex<CreditWindow>,
-    /// Log-ins under way, by session id.
-    pub(crate) logons: Mutex<HashMap<u64, Logon>>,
+    pub(crate) logons: Logons,
     /// The sessions of this connection. One that has ended stays: its keys still sign the answer that it is
     /// gone.
     pub(crate) channels: RwLock<HashMap<u64, Channel>>,
@@ -106,7 +105,7 @@ impl Connection {
             client: OnceLock::new(),
             preauth: Mutex::new(PreauthHash::new()),
             credits: Mutex::new(CreditWindow::new(limits::ANONYMOUS_CREDITS_MAX)),
-            logons: Mutex::default(),
+            logons: Logons::default(),
             channels: RwLock::default(),
             waiting: Waiting::default(),
             delivery: Delivery::default(),
@@ -182,6 +181,7 @@ impl Connection {
         drop(channels);
         if may_open_files && !self.may_open_files.swap(true, Ordering::Relaxed) {
             self.credits.lock().set_limit(limits::CREDITS_MAX);
+            self.rooms.let_in();
         }
         if is_known && !self.known.swap(true, Ordering::Relaxed) {
             self.server.crowd.make_known(self.peer.ip());
@@ -214,6 +214,16 @@ impl Connection {
     /// How much may wait to be sent while requests are read.
     fn outbox_limit(&self) -> usize {
         if self.is_let_in() { limits::OUTBOX_HIGH_BYTES } else { limits::ANONYMOUS_OUTBOX_HIGH_BYTES }
+    }
+
+    /// How many bytes of requests may be under way.
+    fn at_work_limit(&self) -> usize {
+        if self.is_let_in() { limits::AT_WORK_MAX_BYTES } else { limits::ANONYMOUS_AT_WORK_MAX_BYTES }
+    }
+
+    /// How many requests may wait with an interim response.
+    pub(crate) fn async_limit(&self) -> usize {
+        if self.is_let_in() { limits::ASYNC_MAX } else { limits::ANONYMOUS_ASYNC_MAX }
     }
 
     /// Takes the connection out of its sessions.
@@ -408,7 +418,7 @@ async fn answer(connection: Arc<Connection>, message: BytesMut) -> Result<usize,
 /// Whether one more request fits beside what is under way and what waits to be sent.
 fn may_read(connection: &Connection, at_work: usize, at_work_bytes: usize) -> bool {
     at_work < limits::REQUESTS_AT_WORK_MAX
-        && at_work_bytes < limits::AT_WORK_MAX_BYTES
+        && at_work_bytes < connection.at_work_limit()
         && connection.outbox.waiting_bytes() < connection.outbox_limit()
 }
 

@@ -333,7 +333,7 @@ impl Exchange<'_> {
                 () = tokio::time::sleep(limits::INTERIM_AFTER), if !commands::set_info::is_rename(&request) => {}
             }
         }
-        let async_id = place.go_async();
+        let async_id = place.go_async(connection.async_limit());
         match async_id {
             Some(async_id) => self.send_interim(&header, async_id).await?,
             // Too many wait. What only waits is refused; what has begun to work goes on, unannounced.

@@ -43,6 +43,7 @@ mod kept;
 mod leases;
 pub mod limits;
 mod lock_replays;
+mod logons;
 mod negotiate;
 mod open;
 mod order;

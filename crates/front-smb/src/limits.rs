@@ -80,6 +80,8 @@ pub const SNAPSHOTS_MAX: usize = 4096;
 pub const COMPOUND_MAX: usize = 64;
 /// Requests of one connection that may wait with an interim response (Windows: 511).
 pub const ASYNC_MAX: usize = 511;
+/// The same before anybody logged in: of an anonymous session's few pipes.
+pub const ANONYMOUS_ASYNC_MAX: usize = 16;
 /// A request that takes longer is answered STATUS_PENDING first, so that the client goes on waiting.
 pub const INTERIM_AFTER: Duration = Duration::from_millis(1000);
 /// Bytes of one step of a copy without chunks: each has the whole patience, and CANCEL is heard before the next.
@@ -111,8 +113,12 @@ pub const CHAIN_TOGETHER_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of requests under way on one connection, as much as they keep from others; no further ones are taken from its
 /// socket beyond.
 pub const AT_WORK_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// The same before anybody logged in.
+pub const ANONYMOUS_AT_WORK_MAX_BYTES: usize = 256 * 1024;
 /// Bytes of compressed messages that one connection may have restored and not yet answered; further ones wait.
 pub const RESTORED_ROOM_BYTES: u32 = 16 * 1024 * 1024;
+/// The same before anybody logged in.
+pub const ANONYMOUS_RESTORED_ROOM_BYTES: u32 = 256 * 1024;
 /// What a compressed message may become besides the largest payload, bytes (MS-SMB2 3.3.5.2.1.2).
 pub const RESTORED_OVERHEAD_MAX_BYTES: usize = 256 + 16;
 /// Larger messages are compressed and restored on a thread of their own, so that other clients need not wait, bytes.

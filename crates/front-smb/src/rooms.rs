@@ -59,6 +59,10 @@ impl Room {
         Room { free: Arc::new(Semaphore::new((bytes / unit_bytes) as usize)), unit_bytes }
     }
 
+    fn grow(&self, bytes: u32) {
+        self.free.add_permits((bytes / self.unit_bytes) as usize);
+    }
+
     /// For at most `bytes`, if there is room at once.
     pub(crate) fn try_take(&self, bytes: u32) -> Option<Taken> {
         let permit = Arc::clone(&self.free).try_acquire_many_owned(units(bytes, self.unit_bytes)).ok()?;
@@ -81,12 +85,17 @@ impl Default for Rooms {
         Rooms {
             reads: Room::new(limits::READ_ROOM_BYTES, READ_UNIT_BYTES),
             answers: Room::new(limits::ANSWER_ROOM_BYTES, ANSWER_UNIT_BYTES),
-            restored: Room::new(limits::RESTORED_ROOM_BYTES, RESTORED_UNIT_BYTES),
+            restored: Room::new(limits::ANONYMOUS_RESTORED_ROOM_BYTES, RESTORED_UNIT_BYTES),
         }
     }
 }
 
 impl Rooms {
+    /// Somebody has logged in, once: what he sends may become longer.
+    pub(crate) fn let_in(&self) {
+        self.restored.grow(limits::RESTORED_ROOM_BYTES - limits::ANONYMOUS_RESTORED_ROOM_BYTES);
+    }
+
     /// For a compressed message that becomes so long. Waits: what holds it does not wait for more.
     pub(crate) async fn restored(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Disconnect> {
         let taken = self.restored.take(u32::try_from(bytes)?).await;

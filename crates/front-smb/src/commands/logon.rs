@@ -13,7 +13,6 @@
 use crate::commands::file_info;
 use crate::config::Encryption;
 use crate::connection::{Connection, Disconnect};
-use crate::limits;
 use crate::negotiate;
 use crate::reply::Answer;
 use crate::request::Request;
@@ -47,9 +46,9 @@ use volume::Time;
 pub(crate) struct Logon {
     acceptor: Acceptor,
     /// Hash over NEGOTIATE and all legs so far (3.1.1).
-    preauth: PreauthHash,
+    pub(crate) preauth: PreauthHash,
     purpose: Purpose,
-    begun: Instant,
+    pub(crate) begun: Instant,
 }
 
 /// Stands for every user in the table of failures by place.
@@ -69,6 +68,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
     };
     let connection = &request.connection;
     let agreement = connection.negotiated.get().ok_or("SESSION_SETUP before NEGOTIATE")?;
+    let _leg = connection.logons.begin_leg();
     let (id, mut logon) = match resume_or_begin(request, &decoded, agreement)? {
         Ok(logon) => logon,
         Err(refused) => return Ok(Ok(*refused)),
@@ -80,7 +80,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
     match step {
         Step::Continue(token) => {
             let sign_with = logon.signs_interim();
-            connection.logons.lock().insert(id, logon);
+            connection.logons.keep(id, logon);
             let mut answer = answer(id, NtStatus::MORE_PROCESSING_REQUIRED, SessionFlags::empty(), token);
             answer.channel = sign_with;
             Ok(Ok(answer))
@@ -150,7 +150,7 @@ fn resume_or_begin(
 ) -> Result<Result<(u64, Logon), Box<Answer>>, Disconnect> {
     let connection = &request.connection;
     let id = request.header.session_id;
-    if let Some(logon) = connection.logons.lock().remove(&id) {
+    if let Some(logon) = connection.logons.resume(id) {
         return Ok(match logon.is_signed(request) {
             true => Ok((id, logon)),
             false => Err(Box::new(Answer::error(NtStatus::ACCESS_DENIED))),
@@ -169,12 +169,7 @@ fn resume_or_begin(
             None => return Ok(Err(Box::new(Answer::error(NtStatus::USER_SESSION_DELETED)))),
         }
     };
-    connection.logons.lock().retain(|_, logon| logon.begun.elapsed() < limits::LOGON_PATIENCE);
-    let most = match connection.was_known() {
-        true => limits::SESSIONS_PER_CONNECTION_MAX,
-        false => limits::ANONYMOUS_LOGONS_MAX,
-    };
-    if connection.logons.lock().len() + connection.live_sessions() >= most {
+    if !connection.logons.have_room(connection.live_sessions(), connection.was_known()) {
         return Ok(Err(Box::new(Answer::error(NtStatus::INSUFFICIENT_RESOURCES))));
     }
     let mut challenge = [0; 8];
@@ -443,7 +438,7 @@ pub(crate) fn hash_response(connection: &Connection, header: &Header, message: &
         if header.status == NtStatus::SUCCESS {
             negotiate::hash_response(connection, message);
         }
-    } else if let Some(logon) = connection.logons.lock().get_mut(&header.session_id) {
-        logon.preauth.update(&[message]);
+    } else {
+        connection.logons.answered(header.session_id, message);
     }
 }

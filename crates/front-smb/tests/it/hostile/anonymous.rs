@@ -43,7 +43,11 @@ pub(super) async fn log_in(
 
 /// Nobody, on a connection of his own.
 async fn nobody(site: &Site) -> User {
-    let mut client = site.greet(offer_311()).await;
+    nobody_by(site, offer_311()).await
+}
+
+pub(super) async fn nobody_by(site: &Site, offer: NegotiateRequest) -> User {
+    let mut client = site.greet(offer).await;
     let session = log_in(&mut client, Logon::new(&NOBODY)).await.unwrap();
     client.knows(&session);
     let mut user = User { client, session, tree: 0 };
@@ -264,6 +268,43 @@ async fn what_nobody_encrypts_ends_a_connection_without_users() {
     echo.header.session_id = alice.session.id;
     let reply = alice.client.exchange(echo.clone(), Guard::Seal(&sealed(&session))).await.unwrap();
     assert_eq!(reply.status(), NtStatus::ACCESS_DENIED);
+}
+
+/// He may be here for ever: what waits of his requests is as little as before anybody has logged in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn little_waits_of_nobody() {
+    let site = open_site().await;
+    let mut user = nobody(&site).await;
+    let tree = user.tree;
+    let empty = pipe(&mut user, tree, "srvsvc").await.unwrap();
+    let read = requests::read(empty, 0, 1024);
+    let mut refused = 0;
+    for _ in 0..limits::ANONYMOUS_ASYNC_MAX + 5 {
+        let message = user.message(&read);
+        user.client.send(&[message], Guard::Plain).await.unwrap();
+        match user.client.replies().await.unwrap().remove(0).status() {
+            NtStatus::PENDING => {}
+            NtStatus::INSUFFICIENT_RESOURCES => refused += 1,
+            status => panic!("{status}"),
+        }
+    }
+    assert_eq!(refused, 5);
+
+    let mut user = nobody(&site).await;
+    let tree = user.tree;
+    let empty = pipe(&mut user, tree, "srvsvc").await.unwrap();
+    let read = requests::read(empty, 0, 1024);
+    let most = limits::ANONYMOUS_AT_WORK_MAX_BYTES / limits::ANONYMOUS_MESSAGE_MAX_BYTES;
+    for _ in 0..most {
+        let mut message = user.message(&read).bytes();
+        message.resize(limits::ANONYMOUS_MESSAGE_MAX_BYTES, 0);
+        user.client.send_frame(&message).await.unwrap();
+        assert_eq!(user.client.replies().await.unwrap()[0].status(), NtStatus::PENDING);
+    }
+    // He is not heard any more.
+    let echo = user.message(&requests::echo());
+    user.client.send(&[echo], Guard::Plain).await.unwrap();
+    assert!(timeout(Duration::from_millis(300), user.client.frame()).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

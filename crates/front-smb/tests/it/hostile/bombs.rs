@@ -1,5 +1,6 @@
 //! Compressed messages that lie about what they are, or become far more than they were (MS-SMB2 3.3.5.2.1.2).
 
+use super::anonymous::{nobody_by, pipe};
 use crate::compression::{compressing, offering};
 use crate::site::{ALICE, BOB, Site, User};
 use bytes::Bytes;
@@ -258,4 +259,31 @@ async fn what_waits_restored_is_bounded() {
     }
     assert!(after.contains(&(ids[2], NtStatus::PENDING)), "{after:?}");
     assert!(after.iter().any(|(id, status)| *id != ids[2] && *status == NtStatus::SUCCESS), "{after:?}");
+}
+
+/// The same of strangers, of whom less is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn little_waits_restored_of_a_stranger() {
+    let site = Site::with(|config| {
+        config.compression = true;
+        config.anonymous = true;
+    })
+    .await;
+    let mut user = nobody_by(&site, offering(&[Compression::PatternV1], true)).await;
+    let tree = user.tree;
+    let empty = pipe(&mut user, tree, "srvsvc").await.unwrap();
+    let length = limits::ANONYMOUS_MESSAGE_MAX_BYTES as u32;
+    let most = limits::ANONYMOUS_RESTORED_ROOM_BYTES / length;
+    for _ in 0..=most {
+        let head = user.message(&requests::read(empty, 0, 1024)).bytes();
+        let bomb = vec![plain(&head), pattern(length - head.len() as u32)];
+        user.client.send_frame(&chained(length, bomb)).await.unwrap();
+    }
+    for _ in 0..most {
+        assert_eq!(user.client.replies().await.unwrap()[0].status(), NtStatus::PENDING);
+    }
+    let echo = user.message(&requests::echo());
+    user.client.send(&[echo], Guard::Plain).await.unwrap();
+    let next = user.client.replies().await.unwrap().remove(0);
+    assert_eq!((next.header.command, next.status()), (Command::Echo, NtStatus::SUCCESS));
 }

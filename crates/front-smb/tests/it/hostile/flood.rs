@@ -5,9 +5,10 @@
 
 use crate::site::{ALICE, BOB, Site, User, user};
 use front_smb::limits;
-use smb_raw::{Client, Fault, Logon, ntlm, offer, requests};
-use smb_wire::NtStatus;
+use smb_raw::{Client, Fault, Logon, Message, ntlm, offer, requests};
 use smb_wire::negotiate::Dialect;
+use smb_wire::session_setup::{SessionSetupFlags, SessionSetupRequest};
+use smb_wire::{NtStatus, Request};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -155,6 +156,91 @@ async fn guesses_are_spaced() {
     assert!(begun.elapsed() < limits::GUESS_SPACING, "{:?}", begun.elapsed());
 }
 
+/// A first leg, or the second of the log-in that has this id.
+fn leg(client: &mut Client<TcpStream>, id: u64, token: Vec<u8>) -> Message {
+    let request = SessionSetupRequest {
+        flags: SessionSetupFlags::empty(),
+        security_mode: Logon::new(&ALICE).security_mode,
+        capabilities: 0,
+        previous_session_id: 0,
+        security_buffer: token.into(),
+    };
+    let mut message = Message::of(&Request::SessionSetup(request)).session(id);
+    client.number(&mut message);
+    message
+}
+
+/// Whether an echo is answered soon.
+async fn echo(client: &mut Client<TcpStream>) -> bool {
+    let mut echo = Message::of(&requests::echo());
+    client.number(&mut echo);
+    client.send_frame(&echo.bytes()).await.unwrap();
+    timeout(Duration::from_millis(500), client.reply_to(echo.header.message_id)).await.is_ok()
+}
+
+/// Somebody at this place has so many wrong passwords judged, one after the other: other log-ins from there wait.
+async fn keep_the_place_busy(site: &Site) -> Client<TcpStream> {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
+    for name in names {
+        let mut client = site.greet(offer_311()).await;
+        let refused = client.log_in(&user(name, "guess")).await.err();
+        assert_eq!(refused, Some(Fault::Refused(NtStatus::LOGON_FAILURE)));
+    }
+    let mut client = site.greet(offer_311()).await;
+    let guess = user("z", "guess");
+    let mut logons = Vec::new();
+    for _ in 0..6 {
+        let mut logon = Logon::new(&guess);
+        let challenge = client.challenge(&mut logon).await.unwrap();
+        logons.push((logon.id, guess.authenticate(&logon.negotiate, &challenge).message));
+    }
+    for (id, token) in logons {
+        let message = leg(&mut client, id, token).bytes();
+        client.send_frame(&message).await.unwrap();
+    }
+    // Behind them: they wait by now.
+    assert!(echo(&mut client).await);
+    client
+}
+
+/// What strangers ask while their place waits for its turn is taken as far as it is little.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn little_waits_of_a_stranger_who_has_no_turn() {
+    const MOST: usize = limits::ANONYMOUS_AT_WORK_MAX_BYTES / limits::ANONYMOUS_MESSAGE_MAX_BYTES;
+    let site = Site::new().await;
+    let mut stranger = site.greet(offer_311()).await;
+    stranger.challenge(&mut Logon::new(&ALICE)).await.unwrap();
+    let _busy = keep_the_place_busy(&site).await;
+    for asked in 1..=MOST {
+        let mut message = leg(&mut stranger, 0, ALICE.negotiate()).bytes();
+        message.resize(limits::ANONYMOUS_MESSAGE_MAX_BYTES, 0x55);
+        stranger.send_frame(&message).await.unwrap();
+        assert_eq!(echo(&mut stranger).await, asked < MOST, "whether he is heard behind {asked}");
+    }
+}
+
+/// Log-ins that wait for their turn are log-ins under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_has_no_turn_begins_no_more_log_ins() {
+    const BEYOND: usize = 20;
+    let site = Site::new().await;
+    let mut stranger = site.greet(offer_311()).await;
+    stranger.challenge(&mut Logon::new(&ALICE)).await.unwrap();
+    let _busy = keep_the_place_busy(&site).await;
+    let mut asked = Vec::new();
+    for _ in 1..limits::ANONYMOUS_LOGONS_MAX + BEYOND {
+        let message = leg(&mut stranger, 0, ALICE.negotiate());
+        stranger.send_frame(&message.bytes()).await.unwrap();
+        asked.push(message.header.message_id);
+    }
+    let mut refused = 0;
+    for id in asked {
+        refused +=
+            usize::from(stranger.reply_to(id).await.unwrap().status() == NtStatus::INSUFFICIENT_RESOURCES);
+    }
+    assert_eq!(refused, BEYOND);
+}
+
 /// Waiting requests beyond the limit are refused, not kept (511 for each connection).
 #[tokio::test(start_paused = true)]
 async fn only_so_many_requests_wait() {
@@ -163,7 +249,7 @@ async fn only_so_many_requests_wait() {
     let root = user.open(&requests::directory("")).await;
     let mut refused = 0;
     for _ in 0..limits::ASYNC_MAX + 50 {
-        let mut message = smb_raw::Message::of(&requests::notify(root));
+        let mut message = Message::of(&requests::notify(root));
         message.header.credits = 4;
         let mut message = message.session(user.session.id).tree(user.tree);
         user.client.number(&mut message);
@@ -193,7 +279,7 @@ async fn little_waits_for_a_stranger_who_takes_no_answers() {
     let gives_up = loop {
         let mut frames = Vec::new();
         for _ in 0..1000 {
-            let mut message = smb_raw::Message::of(&requests::echo());
+            let mut message = Message::of(&requests::echo());
             client.number(&mut message);
             let message = message.bytes();
             frames.extend_from_slice(&(message.len() as u32).to_be_bytes());
