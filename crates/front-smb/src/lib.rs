@@ -18,7 +18,8 @@
 //! * `accounts`, `identity`: users and groups, as descriptors and pipes name them;
 //! * `discovery`: announcing the server by multicast DNS and WS-Discovery;
 //! * `tickets`, `people`: log-in by Kerberos, and who is meant by a name or a SID;
-//! * `crowd`, `rooms`: what one user, and what one connection, may have of all there is; `pace`: long work gives way;
+//! * `crowd`, `rooms`: what one user, and what one connection, may have of all there is; `handles`: what is open for a cache
+//!   alone makes room for others; `pace`: long work gives way;
 //! * `veto`: names that a share does not have.
 //!
 //! What is decided without I/O (keys, credits, log-in, patterns) is in `smb-core`; bytes are in `smb-wire`.
@@ -35,6 +36,7 @@ mod crowd;
 mod delivery;
 mod discovery;
 mod dispatch;
+mod handles;
 mod identity;
 mod inbox;
 mod instances;

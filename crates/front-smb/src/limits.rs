@@ -47,6 +47,11 @@ pub const GUEST_SESSIONS_PER_ADDRESS_MAX: usize = 32;
 pub const GUEST_TREES_MAX: usize = 16;
 /// Its opens.
 pub const GUEST_OPENS_MAX: usize = 1024;
+/// The client of a session that has no more than this part of its opens left is asked for directories that it keeps
+/// open for their leases alone ...
+pub const OPENS_LEFT_PART: usize = 8;
+/// ... for this part of what it may have at a time, and again after half as many CREATEs.
+pub const HANDLES_ASKED_PART: usize = 16;
 /// Opens of one user that are kept for clients which are away.
 pub const KEPT_OPENS_PER_USER_MAX: usize = 16 * 1024;
 /// How long a durable open of the first form is kept (Windows: 16 min).

@@ -2,6 +2,7 @@
 
 use crate::config::Share;
 use crate::connection::Connection;
+use crate::handles;
 use crate::limits;
 use crate::open::Open;
 use crate::order::{Counted, Overtaken};
@@ -161,7 +162,9 @@ impl Request {
     /// # Errors
     /// `INSUFFICIENT_RESOURCES` where the session has too many, or would have with those on their way.
     pub(crate) fn take_room_for_open(&self) -> Result<(), NtStatus> {
-        let coming = self.session()?.take_room().ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
+        let session = self.session()?;
+        handles::ask_for_some(session);
+        let coming = session.take_room().ok_or(NtStatus::INSUFFICIENT_RESOURCES)?;
         *self.coming.lock() = Some(coming);
         Ok(())
     }

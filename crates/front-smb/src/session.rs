@@ -13,6 +13,7 @@
 
 use crate::commands::file_info;
 use crate::connection::Connection;
+use crate::handles::Handles;
 use crate::limits;
 use crate::open::Open;
 use crate::server::Share;
@@ -82,6 +83,7 @@ pub(crate) struct Session {
     opens: RwLock<HashMap<u64, Arc<Open>>>,
     /// Opens that are on their way in.
     coming: AtomicUsize,
+    pub(crate) handles: Handles,
     /// What its pipes keep.
     pub(crate) pipe_bytes: Arc<AtomicUsize>,
     channels: Mutex<Vec<(ConnectionId, Weak<Connection>)>>,
@@ -178,6 +180,7 @@ impl Session {
             trees: RwLock::default(),
             opens: RwLock::default(),
             coming: AtomicUsize::new(0),
+            handles: Handles::default(),
             pipe_bytes: Arc::default(),
             channels: Mutex::new(vec![(new.connection.id, Arc::downgrade(&new.connection))]),
             next_tree: AtomicU32::new(1),
@@ -333,12 +336,20 @@ impl Session {
         Some(taken)
     }
 
+    /// How many opens are here or on their way, and how many there may be.
+    pub(crate) fn crowding(&self) -> (usize, usize) {
+        (self.opens() + self.coming.load(Ordering::Relaxed), self.opens_max())
+    }
+
+    fn opens_max(&self) -> usize {
+        self.most([limits::OPENS_PER_SESSION_MAX, limits::GUEST_OPENS_MAX, limits::ANONYMOUS_OPENS_MAX])
+    }
+
     /// Takes room for one more open, if it fits.
     pub(crate) fn take_room(self: &Arc<Self>) -> Option<Coming> {
-        let most = [limits::OPENS_PER_SESSION_MAX, limits::GUEST_OPENS_MAX, limits::ANONYMOUS_OPENS_MAX];
         // Nobody enters one meanwhile; of those who take room the next sees it.
         let opens = self.opens.read();
-        let fits = |coming| (opens.len() + coming < self.most(most)).then_some(coming + 1);
+        let fits = |coming| (opens.len() + coming < self.opens_max()).then_some(coming + 1);
         self.coming.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
         Some(Coming(Arc::clone(self)))
     }
@@ -426,6 +437,7 @@ mod tests {
             trees: RwLock::default(),
             opens: RwLock::default(),
             coming: AtomicUsize::new(0),
+            handles: Handles::default(),
             pipe_bytes: Arc::default(),
             channels: Mutex::new(vec![(ConnectionId(1), Weak::new())]),
             next_tree: AtomicU32::new(1),

@@ -169,7 +169,7 @@ pub(crate) enum Contest {
     Handle,
     /// Content changes, or a range is locked; of a directory: its listing.
     Change,
-    /// Somebody changed it at the origin.
+    /// Somebody changed it at the origin, or the client has too much open.
     Foreign,
 }
 

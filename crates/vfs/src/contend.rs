@@ -334,6 +334,18 @@ impl Registry {
         }
     }
 
+    pub(crate) fn ask_for_handle(&mut self, file: FileId, open: OpenId, told: &mut Vec<Told>) -> bool {
+        let Granted { caching, breaking, .. } = self.granted(file, open);
+        let holder = self.record(file, open).map(Record::holder);
+        let (Some(holder), Some(slot)) = (holder, self.slots.get_mut(&file)) else { return false };
+        let asks = caching.contains(Caching::HANDLE) && !breaking;
+        if asks {
+            let _until = slot.caching.contend_with(holder, Contest::Foreign, Instant::now(), told);
+            slot.note_caching();
+        }
+        asks
+    }
+
     pub(crate) fn granted(&self, file: FileId, open: OpenId) -> Granted {
         let holder = self.record(file, open).map(Record::holder);
         let slot = self.slots.get(&file);

@@ -27,6 +27,13 @@ impl Open {
         self.core.decide(|registry, told| registry.break_again(file, id, told));
     }
 
+    /// Asks the client for all that it caches by this open, where it may keep it open for that alone: it closes it then.
+    /// Nobody waits. False where it may not, or is asked already.
+    pub fn ask_for_handle(&self) -> bool {
+        let OpenKey { file, id, .. } = self.key;
+        self.core.decide(|registry, told| registry.ask_for_handle(file, id, told))
+    }
+
     /// What the client may cache now, with a lease perhaps by other opens of it.
     pub fn caching(&self) -> Caching {
         self.granted().caching

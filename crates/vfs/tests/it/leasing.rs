@@ -84,6 +84,20 @@ async fn a_lease_moves_with_its_directory() {
 }
 
 #[tokio::test]
+async fn a_client_is_asked_once_for_a_handle_that_it_may_keep() {
+    let site = watched().await;
+    make(&site, &["dir"]).await;
+    let kept = listing(&site, "dir", 1).await;
+    let used = hold(&site, "dir", R, leased(2, Want::Dir)).await;
+    assert!(kept.open.ask_for_handle() && !kept.open.ask_for_handle());
+    assert_eq!(kept.told(), [(Caching::empty(), true)]);
+    let id = LeaseId { client: 1, key: 1 };
+    assert_eq!(site.vfs.acknowledge_lease(id, Caching::empty()), Ok(Caching::empty()));
+    assert!(!kept.open.ask_for_handle() && !used.open.ask_for_handle());
+    assert!(used.told().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_made_under_the_lease_of_another_file_does_not_stay() {
     let site = watched().await;
     site.create("a").await.close(&cx()).await.unwrap();

@@ -10,11 +10,13 @@ use smb_core::ntlm::{NtHash, nt_hash};
 use smb_raw::ntlm::{self, NOBODY};
 use smb_raw::{Fault, Guard, Logon, Message, Proof, Session, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
-use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse, OplockLevel};
+use smb_wire::create::{CreateOptions, CreateRequest, CreateResponse, LeaseKey, LeaseState, OplockLevel};
 use smb_wire::ids::Guid;
 use smb_wire::ioctl::Fsctl;
+use smb_wire::oplock_break::LeaseBreakNotification;
 use smb_wire::session_setup::{SessionFlags, SessionSetupResponse};
 use smb_wire::{NtStatus, Request};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::{FaultVolume, MemVolume, Op};
@@ -383,6 +385,34 @@ async fn a_guest_gives_back_what_he_caches() {
 }
 
 /// All at a time, before any is there.
+/// A walk through a tree larger than he may have open, by a client that keeps each directory for its lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_asked_for_directories_that_it_keeps_before_it_is_refused_an_open() {
+    const DIRECTORIES: u32 = 2 * limits::GUEST_OPENS_MAX as u32;
+    let site = site().await;
+    let mut mallory = guest(&site).await;
+    let key = |number: u32| LeaseKey([number.to_le_bytes(); 4].concat().try_into().unwrap());
+    let (mut kept, mut most) = (BTreeMap::new(), 0);
+    for number in 0..DIRECTORIES {
+        let mut request = leased("", key(number), RH, None);
+        request.create_options = CreateOptions::DIRECTORY_FILE;
+        let (id, lease) = mallory.lease(request).await;
+        assert_eq!(lease.state, RH);
+        kept.insert(number, id);
+        most = most.max(kept.len());
+        for told in std::mem::take(&mut mallory.client.others) {
+            let told = LeaseBreakNotification::decode(&told.message).unwrap();
+            assert_eq!((told.current_state, told.new_state), (RH, LeaseState::empty()));
+            let (oldest, id) = kept.pop_first().unwrap();
+            assert_eq!(told.lease_key, key(oldest));
+            assert_eq!(mallory.acknowledge(told.lease_key, told.new_state).await, NtStatus::SUCCESS);
+            assert_eq!(mallory.status(&requests::close(id)).await, NtStatus::SUCCESS);
+        }
+    }
+    let left = limits::GUEST_OPENS_MAX / limits::OPENS_LEFT_PART;
+    assert!(most >= limits::GUEST_OPENS_MAX - left, "{most}: none was asked for before that was needed");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_opens_no_more_side_by_side_than_one_after_the_other() {
     let volume = FaultVolume::new(MemVolume::new());
