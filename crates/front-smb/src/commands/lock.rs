@@ -33,8 +33,7 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     if file.vfs.is_dir() {
         return Err(NtStatus::INVALID_PARAMETER);
     }
-    let name = LockName { bucket: decoded.sequence_index, number: decoded.sequence_number };
-    let name = (request.dialect() >= Dialect::SMB_3_0).then_some(name);
+    let name = name(request.dialect(), file, &decoded);
     let records = request.connection.server.config.records.as_ref().filter(|_| file.is_persistent());
     let row = records.map(|records| Row { records: records.clone(), id: open.id.persistent });
     let several = decoded.locks.len() > 1;
@@ -61,6 +60,17 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
         .await?;
     }
     Ok(Answer::ok(|body| LockResponse.encode(body)))
+}
+
+/// What a request calls itself, where that counts: from 3.0 on, and by 2.1 of opens that outlive their connections
+/// (MS-SMB2 3.3.5.14).
+fn name(dialect: Dialect, file: &FileOpen, decoded: &LockRequest) -> Option<LockName> {
+    let counts = match dialect {
+        Dialect::SMB_2_0_2 => false,
+        Dialect::SMB_2_1 => file.durability.lock().is_some(),
+        _ => true,
+    };
+    counts.then_some(LockName { bucket: decoded.sequence_index, number: decoded.sequence_number })
 }
 
 /// Where a persistent open is written down.

@@ -1,10 +1,12 @@
 //! LOCK requests that are sent again, and locks of persistent opens whose writing down takes long or fails.
 
-use crate::durable::{MACHINE, available, log_in_for_good};
+use crate::durable::{MACHINE, available, kept, log_in_for_good};
 use crate::persistent::{R, answer, back, begin, waits, with_lease};
 use crate::restoring::records;
 use crate::site::{ALICE, BOB, Site, User};
 use smb_raw::{Message, offer, requests};
+use smb_wire::create::context::CreateContext;
+use smb_wire::create::{CreateRequest, OplockLevel};
 use smb_wire::lock::{LockElement, LockFlags, LockRequest};
 use smb_wire::negotiate::Dialect;
 use smb_wire::{Command, FileId, NtStatus, Request};
@@ -49,6 +51,37 @@ async fn a_lock_sent_again_is_done_once() {
     assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS);
     assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS, "sent again");
     assert_eq!(bob.status(&lock(id, 2)).await, NtStatus::LOCK_NOT_GRANTED, "another");
+}
+
+/// By 2.1 names count where there is something to come back to.
+#[tokio::test]
+async fn a_lock_sent_again_by_an_older_client_is_done_once_of_an_open_that_waits_for_him() {
+    for (dialect, waits, again) in [
+        (Dialect::SMB_2_1, true, NtStatus::SUCCESS),
+        (Dialect::SMB_2_1, false, NtStatus::LOCK_NOT_GRANTED),
+        (Dialect::SMB_2_0_2, false, NtStatus::LOCK_NOT_GRANTED),
+    ] {
+        let site = Site::new().await;
+        let mut bob = site.log_in_by(&BOB, offer(&[dialect])).await;
+        let mut request = requests::create("file");
+        if waits {
+            request.oplock_level = OplockLevel::BATCH;
+            request.contexts.push(CreateContext::DurableRequest);
+        }
+        let id = bob.open(&Request::Create(request)).await;
+        assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS);
+        let back = if waits {
+            drop(bob);
+            kept(&site, 1).await;
+            bob = site.log_in_by(&BOB, offer(&[dialect])).await;
+            let back = CreateContext::DurableReconnect(id);
+            let request = CreateRequest { contexts: vec![back], ..requests::create("file") };
+            bob.open(&Request::Create(request)).await
+        } else {
+            id
+        };
+        assert_eq!(bob.status(&lock(back, 1)).await, again, "{dialect:?}, waits: {waits}");
+    }
 }
 
 #[tokio::test]
