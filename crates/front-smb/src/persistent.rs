@@ -28,6 +28,7 @@ use record::{SCHEMA, encode_locks, encode_names, put_deletion};
 use smb_wire::create::CreateOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use store::rusqlite::{Connection, params};
 use store::{Durability as Survives, Store, StoreError};
 use vfs::{Renamed, Vfs};
@@ -97,6 +98,14 @@ impl OpenRecords {
             let locks = encode_locks(&file.vfs.locks());
             db.prepare_cached(sql)?.execute(params![id, locks, names]).map(drop)
         };
+        self.store.write(job).await
+    }
+
+    /// Its client wants an open to be kept for so long.
+    pub(crate) async fn put_timeout(&self, id: u64, timeout: Duration) -> Result<(), StoreError> {
+        let (id, timeout_ms) = (id as i64, timeout.as_millis() as i64);
+        let sql = "UPDATE open SET timeout_ms = ?2 WHERE id = ?1";
+        let job = move |db: &Connection| db.prepare_cached(sql)?.execute([id, timeout_ms]).map(drop);
         self.store.write(job).await
     }
 
@@ -279,7 +288,6 @@ mod tests {
     use smb_core::access::{Privileges, Token};
     use smb_wire::create::CreateAction;
     use smb_wire::{AccessMask, Sid};
-    use std::time::Duration;
     use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share as Sharing};
     use volume::{Cx, Priority, Ticket};
 

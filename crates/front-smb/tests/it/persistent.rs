@@ -5,6 +5,7 @@ use crate::deletion::{bob_by_plain, by_plain};
 use crate::durable::{
     GUID, available, available_as, create, durability, hello_for_good, kept, log_in_for_good, reconnect,
 };
+use crate::fsctl::control;
 use crate::leases::{leased, renaming};
 use crate::restoring::records;
 use crate::site::{BOB, Site, User};
@@ -14,6 +15,7 @@ use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::lease::{LeaseContext, LeaseFlags, LeaseKey, LeaseState};
 use smb_wire::create::{CreateOptions, CreateRequest, OplockLevel, ShareAccess};
 use smb_wire::fscc::file::FileClass;
+use smb_wire::ioctl::Fsctl;
 use smb_wire::oplock_break::{BreakAcknowledgement, OplockBreak};
 use smb_wire::query_info::InfoType;
 use smb_wire::{FileId, NtStatus, Request};
@@ -378,4 +380,22 @@ async fn a_name_that_changes_before_it_is_known_what_was_open_is_written_down() 
     assert_eq!(bob.status(&requests::close(bobs)).await, NtStatus::SUCCESS);
     assert_eq!(alice.status(&renaming(id, "by alice")).await, NtStatus::SUCCESS);
     assert!(dir.path().join("by alice").exists());
+}
+
+#[tokio::test]
+async fn a_time_that_a_client_names_later_is_written_down() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&site).await;
+    let (id, _) = alice.lease(with_lease(RWH)).await;
+    let records = records(state.path());
+    let asked = [&200_000_u32.to_le_bytes()[..], &[0; 4]].concat();
+    records.execute_batch("ALTER TABLE open RENAME TO away").unwrap();
+    let failed = control(&mut alice, id, Fsctl::LMR_REQUEST_RESILIENCY, &asked).await;
+    assert_eq!(failed.0, NtStatus::IO_DEVICE_ERROR);
+    records.execute_batch("ALTER TABLE away RENAME TO open").unwrap();
+    let done = control(&mut alice, id, Fsctl::LMR_REQUEST_RESILIENCY, &asked).await;
+    assert_eq!(done.0, NtStatus::SUCCESS);
+    let time: u32 = records.query_row("SELECT timeout_ms FROM open", [], |row| row.get(0)).unwrap();
+    assert_eq!(time, 200_000);
 }

@@ -151,7 +151,7 @@ async fn run(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStat
         Fsctl::GET_REPARSE_POINT => reparse::get(request, decoded).await,
         Fsctl::SET_REPARSE_POINT => reparse::set(request, decoded).await,
         Fsctl::DELETE_REPARSE_POINT => reparse::delete(request, decoded).await,
-        Fsctl::LMR_REQUEST_RESILIENCY => resilience::request(request, decoded),
+        Fsctl::LMR_REQUEST_RESILIENCY => resilience::request(request, decoded).await,
         Fsctl::GET_COMPRESSION => properties::compression(request, decoded).await,
         Fsctl::SET_COMPRESSION => properties::set_compression(request, decoded).await,
         Fsctl::GET_INTEGRITY_INFORMATION => properties::integrity(request, decoded).await,

@@ -11,7 +11,7 @@ use smb_wire::ioctl::control::ResiliencyRequest;
 use smb_wire::negotiate::Dialect;
 use std::time::Duration;
 
-pub(super) fn request(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
+pub(super) async fn request(request: &Request, decoded: &IoctlRequest) -> Result<Output, NtStatus> {
     // A guest who comes back cannot prove to be the same.
     if request.dialect() < Dialect::SMB_2_1 || request.session()?.is_guest() {
         return Err(NtStatus::INVALID_DEVICE_REQUEST);
@@ -24,6 +24,13 @@ pub(super) fn request(request: &Request, decoded: &IoctlRequest) -> Result<Outpu
         timeout if timeout > limits::RESILIENT_TIMEOUT_MAX => return Err(NtStatus::INVALID_PARAMETER),
         timeout => timeout,
     };
+    if let Some(records) = request.connection.server.config.records.as_ref().filter(|_| file.is_persistent())
+    {
+        records.put_timeout(open.id.persistent, timeout).await.map_err(|error| {
+            tracing::error!(%error, "how long a persistent open is kept cannot be written down");
+            NtStatus::IO_DEVICE_ERROR
+        })?;
+    }
     let client = request.connection.client().map(|client| client.id()).unwrap_or_default();
     let mut durability = file.durability.lock();
     let was = durability.unwrap_or(Durability {
