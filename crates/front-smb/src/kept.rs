@@ -181,7 +181,8 @@ impl Kept {
         let time = kept.durability.timeout;
         let mut table = self.table.lock();
         if table.closed {
-            tokio::spawn(async move { open::leave_file(&kept.file).await });
+            open::spare_name(&kept.file);
+            tokio::spawn(async move { open::close_file(&kept.file).await });
             return;
         }
         let (stay, over) = table.insert(id, kept);
@@ -289,15 +290,16 @@ impl Kept {
         self.table.lock().stays.len()
     }
 
-    /// Closes all, many at a time: the server ends. What is persistent leaves its name in peace, and its record.
-    pub(crate) async fn close_all(&self) {
+    /// Closes all, many at a time: the server ends. What is persistent leaves its name in peace, and its record: that is
+    /// settled at once, as nobody may wait for the rest.
+    pub(crate) fn close_all(&self) -> impl Future<Output = ()> + use<> {
         let all = std::mem::replace(&mut *self.table.lock(), Table { closed: true, ..Table::default() });
-        let close = async |Stay { open, .. }: Stay| match open.durability.persistent {
-            true => open::leave_file(&open.file).await,
-            false => open::close_file(&open.file).await,
-        };
-        let stays = futures_util::stream::iter(all.stays.into_values());
-        stays.for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
+        let opens: Vec<KeptOpen> = all.stays.into_values().map(|stay| stay.open).collect();
+        opens.iter().filter(|open| open.durability.persistent).for_each(|open| open::spare_name(&open.file));
+        async move {
+            let close = async |open: KeptOpen| open::close_file(&open.file).await;
+            futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
+        }
     }
 }
 
@@ -315,8 +317,9 @@ mod tests {
     use smb_wire::FileId;
     use smb_wire::create::CreateAction;
     use std::sync::atomic::AtomicBool;
+    use testkit::ease;
     use vfs::{Access, Disposition, OpenRequest, Owner, Vfs, VfsConfig};
-    use volume::{Cx, Priority, VPath};
+    use volume::{Cx, Priority, VPath, Volume};
 
     const ALICES: u128 = 1;
     const BOBS: u128 = 2;
@@ -329,11 +332,16 @@ mod tests {
 
     impl Opens {
         async fn new() -> Opens {
-            let vfs = Vfs::new(testkit::MemVolume::new(), VfsConfig::default());
-            let request = OpenRequest {
-                disposition: Disposition::Create,
-                ..OpenRequest::new(VPath::parse("file").unwrap(), Access::READ_DATA, Owner(0))
+            Opens::of(Vfs::new(testkit::MemVolume::new(), VfsConfig::default()), |_| {}).await
+        }
+
+        async fn of(vfs: Vfs, change: impl FnOnce(&mut OpenRequest)) -> Opens {
+            let path = VPath::parse("file").unwrap();
+            let mut request = OpenRequest {
+                disposition: Disposition::OpenIf,
+                ..OpenRequest::new(path, Access::READ_DATA, Owner(0))
             };
+            change(&mut request);
             let open = vfs.open(&Cx::system(Priority::Interactive), request).await.unwrap().open;
             let target = Target::Disk(Arc::new(Share::new("share", vfs)));
             let tree = Arc::new(Tree { id: 1, target, maximal_access: AccessMask::empty() });
@@ -360,6 +368,32 @@ mod tests {
         fn keep(&self, kept: &Kept, user: &str, opens: Vec<Arc<Open>>) -> usize {
             let all = opens.len();
             all - kept.keep(opens, &user.into(), std::slice::from_ref(&self.tree)).len()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_is_cut_off_leaves_names_of_persistent_opens_and_no_others() {
+        let (mem, path) = (testkit::MemVolume::new(), VPath::parse("file").unwrap());
+        for (persistent, stays) in [(true, true), (false, false)] {
+            let vfs = Vfs::new(mem.clone(), VfsConfig::default());
+            let opens = Opens::of(vfs.clone(), |request| {
+                (request.access, request.delete_on_close) = (Access::DELETE, true);
+            })
+            .await;
+            let (one, kept) = (opens.one(5, ALICES, [1; 16]), Kept::new(Weak::new()));
+            let file = one.file().unwrap().clone();
+            let durability =
+                file.durability.lock().map(|was| Durability { persistent, resilient: true, ..was });
+            *file.durability.lock() = durability;
+            assert_eq!(opens.keep(&kept, "alice", vec![one]), 1);
+            drop((file, opens));
+            drop(kept.close_all());
+            ease::within(Duration::from_secs(10), "the end of the open", async {
+                while vfs.opens().opens > 0 || mem.stat(&ease::cx(), &path).await.is_ok() != stays {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
         }
     }
 

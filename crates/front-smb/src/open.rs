@@ -271,10 +271,10 @@ pub(crate) async fn close_file(file: &FileOpen) {
     }
 }
 
-/// Ends an open that is to come back after the next start.
-pub(crate) async fn leave_file(file: &FileOpen) {
-    match file.vfs.leave(&Cx::system(Priority::Interactive)).await {
+/// An open ends that is to come back after the next start.
+pub(crate) fn spare_name(file: &FileOpen) {
+    match file.vfs.spare_name() {
         Ok(()) | Err(vfs::Error::Closed) => {}
-        Err(error) => tracing::warn!(open = ?file.vfs.id(), %error, "leaving a persistent open"),
+        Err(error) => tracing::warn!(open = ?file.vfs.id(), %error, "sparing the name of a persistent open"),
     }
 }

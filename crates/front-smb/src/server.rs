@@ -23,7 +23,6 @@ use crate::tickets::TicketDesk;
 use crate::transport::quic::{Certificate, Identity, Quic};
 use crate::transport::{Arrived, Kind, Listener, Transport, quic, tcp};
 use crate::turns::Turns;
-use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use smb_core::compression::Compression;
 use smb_core::kerberos::Keytab;
@@ -193,10 +192,11 @@ impl Server {
         let left: Vec<_> = self.state.sessions.read().values().cloned().collect();
         self.state.restorations.stop();
         // What is persistent is kept for a moment, and left to the next start.
-        let end = async |session: Arc<Session>| self.state.end_session(&session, Ending::Lost).await;
+        let opens = left.iter().flat_map(|session| self.state.dismiss(session, Ending::Lost)).collect();
+        let kept = self.state.kept.close_all();
         let ended = async {
-            futures_util::stream::iter(left).for_each_concurrent(limits::CLOSES_AT_ONCE, end).await;
-            self.state.kept.close_all().await;
+            open::close_all(&self.state, opens).await;
+            kept.await;
         };
         tokio::time::timeout(limits::DRAIN_PATIENCE, ended).await.is_ok() && drained
     }
@@ -403,6 +403,11 @@ impl State {
 
     /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
     pub(crate) async fn end_session(self: &Arc<Self>, session: &Session, how: Ending) {
+        open::close_all(self, self.dismiss(session, how)).await;
+    }
+
+    /// The same, but for closing: gives back what is to be closed.
+    fn dismiss(&self, session: &Session, how: Ending) -> Vec<Arc<Open>> {
         let trees = session.all_trees();
         let mut opens = session.end();
         if how == Ending::Lost {
@@ -413,7 +418,7 @@ impl State {
         if was_there {
             self.crowd.leave(session);
         }
-        open::close_all(self, opens).await;
+        opens
     }
 
     /// Whether another session of this one's client has an open with this persistent half of its id, or may have it:

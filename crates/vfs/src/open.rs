@@ -284,15 +284,18 @@ impl Open {
         self.file.is_some()
     }
 
-    /// Ends the open for the end of the process: it is to come back, so its name stays, even one that was to go away
-    /// with the last open.
-    pub async fn leave(&self, cx: &Cx) -> Result<()> {
+    /// The open ends for the end of the process, and is to come back: its name stays, even one that was to go away with
+    /// the last open.
+    pub fn spare_name(&self) -> Result<()> {
         let OpenKey { file, id, .. } = self.key;
-        {
-            let mut registry = self.core.registry.lock();
-            registry.spare(file, id);
-            registry.set_doomed(file, id, false)?;
-        }
+        let mut registry = self.core.registry.lock();
+        registry.spare(file, id);
+        registry.set_doomed(file, id, false)
+    }
+
+    /// Ends it so.
+    pub async fn leave(&self, cx: &Cx) -> Result<()> {
+        self.spare_name()?;
         self.close(cx).await.map(drop)
     }
 

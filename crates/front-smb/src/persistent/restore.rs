@@ -203,7 +203,9 @@ impl Returning {
 impl Drop for Returning {
     fn drop(&mut self) {
         if let Some(open) = self.0.take() {
-            tokio::spawn(async move { open.leave(&Cx::system(Priority::Interactive)).await });
+            // At once: the runtime may end before the rest is done.
+            let _closed_already = open.spare_name();
+            tokio::spawn(async move { open.close(&Cx::system(Priority::Interactive)).await });
         }
     }
 }
