@@ -22,9 +22,9 @@ use crate::config::Share;
 use crate::open::FileOpen;
 use crate::server::State;
 pub(crate) use awaited::Restorations;
-use present::{Present, is_below};
+use present::{Numbered, Present, is_below};
 pub(crate) use record::Record;
-use record::{SCHEMA, encode_locks, encode_names, put_deletion};
+use record::{SCHEMA, encode_locks, encode_names, move_all, put_deletion, put_place};
 use smb_wire::create::CreateOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -191,24 +191,23 @@ impl Beside {
         self.shares.iter().map(|share| share.name.to_lowercase()).collect()
     }
 
-    /// What stood at `from` and below it stands at `to`, and is found there by these tickets.
-    async fn renamed(self, from: VPath, to: VPath, tickets: Vec<(u64, Vec<u8>)>) -> Result<(), StoreError> {
-        let itself = "UPDATE open SET path = ?3 WHERE share = ?1 AND path = ?2";
-        // '0' is what follows '/'.
-        let below = "UPDATE open SET path = ?3 || substr(path, length(?2) + 1)
-                     WHERE share = ?1 AND path > ?2 || '/' AND path < ?2 || '0'";
+    /// What stood at `from` and below it stands at `to`: `moved`, which are where they are when it is their turn, and what
+    /// is not back yet.
+    async fn renamed(
+        self,
+        from: VPath,
+        to: VPath,
+        moved: Vec<Numbered<Arc<FileOpen>>>,
+    ) -> Result<(), StoreError> {
         let shares = self.names();
+        let Beside { records, vfs, awaits_some, .. } = self;
         let job = move |db: &Connection| {
-            for sql in [itself, below] {
-                let mut update = db.prepare_cached(sql)?;
-                for share in &shares {
-                    update.execute(params![share, from.as_str(), to.as_str()])?;
-                }
+            if awaits_some {
+                shares.iter().try_for_each(|share| move_all(db, share, |at| vfs.rebase(at, &from, &to)))?;
             }
-            let mut update = db.prepare_cached("UPDATE open SET ticket = ?2 WHERE id = ?1")?;
-            tickets.iter().try_for_each(|(id, ticket)| update.execute(params![*id as i64, ticket]).map(drop))
+            moved.iter().try_for_each(|(id, file)| put_place(db, *id, &file.vfs))
         };
-        self.records.store.write(job).await
+        records.store.write(job).await
     }
 
     /// Names of a file are to go away with their last open, or not any more. What is so is asked between two other
@@ -238,9 +237,8 @@ pub(crate) async fn renamed(
         return Ok(());
     }
     // Other names of the file have stayed.
-    let moved = follow.into_iter().filter(|(_, file)| is_below(file, &to));
-    let tickets = moved.filter_map(|(id, file)| Some((id, file.vfs.ticket()?.0.to_vec()))).collect();
-    beside.renamed(from, to, tickets).await
+    let moved = follow.into_iter().filter(|(_, file)| is_below(file, &to)).collect();
+    beside.renamed(from, to, moved).await
 }
 
 /// The name of an open's file is to go away with its last open, or not any more: so it is with persistent ones.
@@ -337,12 +335,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_down_comes_back_and_follows_renames() {
+    async fn what_is_not_back_yet_is_written_down_and_follows_renames() {
+        for (case_sensitive, other_case) in [(true, "A/b/c"), (false, "x/c")] {
+            follows_renames(case_sensitive, other_case).await;
+        }
+    }
+
+    async fn follows_renames(case_sensitive: bool, other_case: &str) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("opens.db");
         {
             let records = OpenRecords::open(&path).unwrap();
-            let vfs = Vfs::new(testkit::MemVolume::new(), vfs::VfsConfig::default());
+            let mut config = testkit::MemConfig::default();
+            config.caps.case_sensitive = case_sensitive;
+            let vfs = Vfs::new(testkit::MemVolume::with(config), vfs::VfsConfig::default());
             put(&records, record(u64::MAX, "a/b")).await;
             put(&records, record(5, "a/bc")).await;
             for (id, beside) in [(6, "a/b/c"), (7, "a/b.c"), (8, "a/b0"), (9, "A/b/c")] {
@@ -350,12 +356,12 @@ mod tests {
             }
             let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
             let shares = vec![Arc::new(Share::new("share", vfs.clone()))];
-            let beside = Beside { records, shares, vfs, awaits_some: false };
+            let beside = Beside { records, shares, vfs, awaits_some: true };
             beside.renamed(from, to, Vec::new()).await.unwrap();
         }
         let all = OpenRecords::open(&path).unwrap().former("Share").await.unwrap();
         let paths: Vec<_> = all.iter().map(|record| record.former.request.path.as_str()).collect();
-        assert_eq!(paths, ["x", "a/bc", "x/c", "a/b.c", "a/b0", "A/b/c"]);
+        assert_eq!(paths, ["x", "a/bc", "x/c", "a/b.c", "a/b0", other_case]);
         let mut expect = record(u64::MAX, "x");
         expect.former.request.path = VPath::parse("x").unwrap();
         expect.former.request.lease.as_mut().unwrap().epoch = Some(4 + EPOCHS_UNSEEN);

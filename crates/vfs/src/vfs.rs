@@ -1,5 +1,6 @@
 //! The volume as front ends see it, and how it is configured.
 
+use crate::case::Case;
 use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
@@ -140,6 +141,12 @@ impl Vfs {
     /// Whether this name of an open file goes away with its last open ([`Open::delete_pending`]).
     pub fn is_going(&self, file: FileId, name: &VPath) -> bool {
         self.0.registry.lock().is_doomed(file, name)
+    }
+
+    /// Where what stands at `path`, in whatever spelling stands for it here, is after `from` has become `to`; `None` when it
+    /// is not within `from`.
+    pub fn rebase(&self, path: &VPath, from: &VPath, to: &VPath) -> Option<VPath> {
+        Case::of(self.0.caps.case_sensitive).rebase(path, from, to)
     }
 
     /// Looks at a name without opening it, following links, ignoring case.

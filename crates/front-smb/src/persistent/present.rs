@@ -52,7 +52,7 @@ fn living<'a>(
     living.filter(|(_, file)| vfs.has(&file.vfs))
 }
 
-/// Whether an open is of what is at `path`, or below it.
+/// Whether an open is of what is at `path`, or below it: what has come there in this spelling.
 pub(super) fn is_below(file: &FileOpen, path: &VPath) -> bool {
     file.vfs.path().is_ok_and(|at| at.rebase(path, path).is_some())
 }

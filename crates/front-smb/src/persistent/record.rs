@@ -242,6 +242,33 @@ pub(super) fn put_deletion(db: &Connection, share: &str, vfs: &Vfs, file: FileId
     Ok(())
 }
 
+/// Writes down where an open is by now, and by what it is found there. One that is closed is no more.
+pub(super) fn put_place(db: &Connection, id: u64, open: &vfs::Open) -> rusqlite::Result<()> {
+    let Ok(path) = open.path() else { return Ok(()) };
+    let ticket = open.ticket().map(|ticket| ticket.0.to_vec());
+    let sql = "UPDATE open SET path = ?2, ticket = coalesce(?3, ticket) WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![id as i64, path.as_str(), ticket]).map(drop)
+}
+
+/// Moves what is written down of a share to where `moved` says that it is; `None`: it has stayed.
+pub(super) fn move_all(
+    db: &Connection,
+    share: &str,
+    moved: impl Fn(&VPath) -> Option<VPath>,
+) -> rusqlite::Result<()> {
+    let mut select = db.prepare_cached("SELECT id, path FROM open WHERE share = ?1")?;
+    let rows =
+        select.query_map([share], |row| Ok((row.get::<_, i64>("id")?, row.get::<_, String>("path")?)))?;
+    let mut update = db.prepare_cached("UPDATE open SET path = ?2 WHERE id = ?1")?;
+    for (id, path) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+        // One that is none comes back nowhere.
+        if let Some(to) = VPath::parse(&path).ok().and_then(|path| moved(&path)) {
+            update.execute(params![id, to.as_str()])?;
+        }
+    }
+    Ok(())
+}
+
 fn token_of(row: &Row<'_>) -> rusqlite::Result<Option<Token>> {
     let bytes: Option<Vec<u8>> = row.get("token")?;
     let damaged = || rusqlite::Error::FromSqlConversionFailure(22, Type::Blob, "no token".into());

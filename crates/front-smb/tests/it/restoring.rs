@@ -1,19 +1,21 @@
 //! Persistent opens after a start whose origin is not there yet, slow, or has other files by now.
 
 use crate::durable::{create, durability, kept, log_in_for_good, reconnect};
-use crate::leases::log_in_as;
+use crate::leases::{log_in_as, renaming};
 use crate::site::{BOB, Site, User};
 use front_smb::{OpenRecords, Server, Share, limits};
 use smb_raw::{Message, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::create::{CreateRequest, CreateResponse, ShareAccess};
+use smb_wire::fscc::file::FileClass;
 use smb_wire::ids::Guid;
+use smb_wire::query_info::InfoType;
 use smb_wire::{FileId, Flags, NtStatus, Request};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::rusqlite::Connection;
-use testkit::{FaultVolume, MemVolume, Op};
+use testkit::{FaultVolume, MemConfig, MemVolume, Op, ease};
 use volume::ErrorKind;
 
 const PERSISTENT: DurableFlags = DurableFlags::PERSISTENT;
@@ -241,4 +243,36 @@ async fn a_create_sent_again_while_its_open_comes_back_opens_nothing_beside() {
     assert_eq!(reply.status(), NtStatus::SUCCESS);
     let there = CreateResponse::decode(&reply.message).unwrap().file_id;
     assert_eq!(there.persistent, ids[0].persistent);
+}
+
+/// Where case does not count, a name is known in the spelling in which each client asked for it.
+#[tokio::test]
+async fn a_rename_is_written_down_for_opens_by_a_name_of_other_case() {
+    const ALL: ShareAccess = ShareAccess::READ.union(ShareAccess::WRITE).union(ShareAccess::DELETE);
+    let mut config = MemConfig::default();
+    config.caps.case_sensitive = false;
+    let mem = MemVolume::with(config);
+    let (volume, state) = (FaultVolume::new(mem.clone()), tempfile::tempdir().unwrap());
+    let site = start(&volume, state.path(), Duration::from_secs(10)).await;
+    let (mut alice, mut bob) = (log_in_for_good(&site).await, site.log_in(&BOB).await);
+    let (spelled, guid) = name(0);
+    let same = bob.file(&spelled, b"alice's").await;
+    let request = CreateRequest { name: spelled.to_uppercase(), share_access: ALL, ..persistent(0) };
+    let id = create(&mut alice, request).await.unwrap().file_id;
+    assert_eq!(bob.status(&renaming(same, "moved")).await, NtStatus::SUCCESS);
+    let path: String =
+        records(state.path()).query_row("SELECT path FROM open", [], |row| row.get(0)).unwrap();
+    assert_eq!(path, "moved");
+    std::mem::forget(site);
+
+    let site = start(&volume, state.path(), Duration::from_secs(10)).await;
+    let (mut alice, mut bob) = (log_in_for_good(&site).await, site.log_in(&BOB).await);
+    bob.file(&spelled, b"bob's").await;
+    let id = create(&mut alice, reconnect(id, guid, PERSISTENT)).await.unwrap().file_id;
+    assert_eq!(alice.content(id).await, b"alice's");
+    assert_eq!(alice.status(&renaming(id, "hers")).await, NtStatus::SUCCESS);
+    let deletion = requests::set_info(id, InfoType::FILE, FileClass::DISPOSITION.0, &[1]);
+    assert_eq!(alice.status(&deletion).await, NtStatus::SUCCESS);
+    assert_eq!(alice.status(&requests::close(id)).await, NtStatus::SUCCESS);
+    assert!(!ease::exists(&*mem, "hers").await && ease::exists(&*mem, &spelled).await);
 }
