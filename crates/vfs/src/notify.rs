@@ -164,10 +164,10 @@ impl Watcher {
         self.news.notify_one();
     }
 
-    fn offer(&self, change: Filter, depth: usize, event: impl FnOnce() -> NotifyEvent) {
+    fn offer(&self, change: Filter, depth: usize, events: impl Iterator<Item = NotifyEvent>) {
         let mut queue = self.queue.lock();
         if queue.wants(change, depth) {
-            queue.push(event());
+            events.for_each(|event| queue.push(event));
             drop(queue);
             self.news.notify_one();
         }
@@ -220,27 +220,32 @@ impl Hub {
 
     /// Tells of a change of `path` to whoever watches a directory above it.
     pub(crate) fn event(&self, action: NotifyAction, change: Filter, path: &VPath) {
-        self.tell(action, change, path, None);
+        self.tell(change, &[(action, path)], None);
     }
 
     /// The same of a stream.
     pub(crate) fn stream_event(&self, action: NotifyAction, change: Filter, path: &VPath, stream: &str) {
-        self.tell(action, change, path, Some(stream));
+        self.tell(change, &[(action, path)], Some(stream));
     }
 
-    fn tell(&self, action: NotifyAction, change: Filter, path: &VPath, stream: Option<&str>) {
-        if self.len() == 0 || path.is_root() {
+    /// Of names in one directory: who waits is told of all together.
+    fn tell(&self, change: Filter, events: &[(NotifyAction, &VPath)], stream: Option<&str>) {
+        let parent = events.first().and_then(|(_, path)| path.parent());
+        if self.len() == 0 || parent.is_none() {
             return;
         }
         let dirs = self.dirs.lock();
-        let mut above = path.parent();
+        let mut above = parent;
         let mut depth = 0;
         while let Some(dir) = above {
             if let Some(watchers) = dirs.get(&*self.case.key(&dir)) {
                 let skip = if dir.is_root() { 0 } else { dir.as_str().len() + 1 };
-                let name = || path.as_str()[skip..].to_owned();
-                let event = || NotifyEvent { action, name: name(), stream: stream.map(Box::from) };
-                watchers.iter().for_each(|watcher| watcher.offer(change, depth, event));
+                let told = |(action, path): &(NotifyAction, &VPath)| NotifyEvent {
+                    action: *action,
+                    name: path.as_str()[skip..].to_owned(),
+                    stream: stream.map(Box::from),
+                };
+                watchers.iter().for_each(|watcher| watcher.offer(change, depth, events.iter().map(told)));
             }
             above = dir.parent();
             depth += 1;
@@ -252,8 +257,8 @@ impl Hub {
     pub(crate) fn renamed(&self, from: &VPath, to: &VPath, dir: bool) {
         let name = if dir { Filter::DIR_NAME } else { Filter::FILE_NAME };
         if from.parent() == to.parent() {
-            self.event(NotifyAction::RenamedOldName, name, from);
-            self.event(NotifyAction::RenamedNewName, name, to);
+            let both = [(NotifyAction::RenamedOldName, from), (NotifyAction::RenamedNewName, to)];
+            self.tell(name, &both, None);
         } else {
             self.event(NotifyAction::Removed, name, from);
             self.event(NotifyAction::Added, name, to);
