@@ -40,7 +40,7 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
             Err(error) => return Err(failed(error)),
         };
         let NotifyBatch::Events(mut events) = batch else { break Vec::new() };
-        events.retain(|event| !share.veto.has_within(&event.name));
+        leave_out_vetoed(&mut events, |name| share.veto.has_within(name));
         if share.hide_unreadable {
             let judging = Judging::begin(&file.vfs);
             let shown = shown(&request.cx(), &file.vfs, links, events).await;
@@ -63,6 +63,23 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
         }
         _ => Answer::with(NtStatus::NOTIFY_ENUM_DIR, |body| empty().encode(body)),
     }))
+}
+
+/// Takes changes of names out that a share does not have. Of a rename one of whose names is such, the other has gone, or come.
+fn leave_out_vetoed(events: &mut Vec<NotifyEvent>, is_vetoed: impl Fn(&str) -> bool) {
+    let vetoed: Vec<bool> = events.iter().map(|event| is_vetoed(&event.name)).collect();
+    for new in 1..events.len() {
+        let old = new - 1;
+        let actions = (events[old].action, events[new].action);
+        let renamed = actions == (vfs::NotifyAction::RenamedOldName, vfs::NotifyAction::RenamedNewName);
+        match (vetoed[old], vetoed[new]) {
+            (false, true) if renamed => events[old].action = vfs::NotifyAction::Removed,
+            (true, false) if renamed => events[new].action = vfs::NotifyAction::Added,
+            _ => {}
+        }
+    }
+    let mut vetoed = vetoed.into_iter();
+    events.retain(|_| !vetoed.next().unwrap_or(false));
 }
 
 /// Changes have been taken for a client and are being judged. Given up before that is done they do not come to it, and
