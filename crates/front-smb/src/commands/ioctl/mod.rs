@@ -64,9 +64,11 @@ pub(super) async fn ioctl(request: &Request) -> Result<Result<Answer, NtStatus>,
 
 async fn answered(request: &Request, decoded: &IoctlRequest) -> Result<Answer, NtStatus> {
     check(request, decoded)?;
-    // A message of a pipe has the pipe's own room, and may be long in coming.
-    let wanted = if decoded.ctl_code == Fsctl::PIPE_TRANSCEIVE { 0 } else { decoded.max_output_response };
-    let room = request.answer_room(wanted).await?;
+    if decoded.ctl_code == Fsctl::PIPE_TRANSCEIVE {
+        // A message of a pipe has the pipe's own room, and may be long in coming.
+        return Ok(answer(decoded, run(request, decoded).await?));
+    }
+    let room = request.answer_room(decoded.max_output_response).await?;
     Ok(room.with(answer(decoded, run(request, decoded).await?)))
 }
 
