@@ -256,16 +256,26 @@ impl Connection {
             // Together: an open ends after what it still has on its way, and a request may carry that.
             let end = async {
                 for session in &left.ended {
-                    self.server.end_session(session, Ending::Lost).await;
+                    self.contain(self.server.end_session(session, Ending::Lost)).await;
                 }
             };
-            let finish = async { while work.next().await.is_some() {} };
+            // One that panics is taken out: the others go on.
+            let finish = async { while !matches!(self.contain(work.next()).await, Some(None)) {} };
             tokio::join!(end, finish);
             // One of them may have logged in.
             if self.channels.read().is_empty() {
                 return;
             }
         }
+    }
+
+    /// What panics ends by itself: the connection's end takes what is left along all the same.
+    async fn contain<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let outcome = AssertUnwindSafe(work).catch_unwind().await;
+        if outcome.is_err() {
+            tracing::error!(peer = %self.peer, "at the end of a connection: a fault in this program, see the panic above");
+        }
+        outcome.ok()
     }
 }
 

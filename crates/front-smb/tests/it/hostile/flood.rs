@@ -157,7 +157,7 @@ async fn guesses_are_spaced() {
 }
 
 /// A first leg, or the second of the log-in that has this id.
-fn leg(client: &mut Client<TcpStream>, id: u64, token: Vec<u8>) -> Message {
+pub(super) fn leg(client: &mut Client<TcpStream>, id: u64, token: Vec<u8>) -> Message {
     let request = SessionSetupRequest {
         flags: SessionSetupFlags::empty(),
         security_mode: Logon::new(&ALICE).security_mode,
@@ -179,7 +179,7 @@ async fn echo(client: &mut Client<TcpStream>) -> bool {
 }
 
 /// Somebody at this place has so many wrong passwords judged, one after the other: other log-ins from there wait.
-async fn keep_the_place_busy(site: &Site) -> Client<TcpStream> {
+pub(super) async fn keep_the_place_busy(site: &Site) -> Client<TcpStream> {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
     for name in names {
         let mut client = site.greet(offer_311()).await;

@@ -1,10 +1,15 @@
 //! Log-ins that cheat (MS-NLMP 3.2.5, MS-SMB2 3.3.5.5.3), through the wire.
 
-use crate::site::{ALICE, BOB, Site, user};
+use super::flood::{keep_the_place_busy, leg};
+use crate::site::{ALICE, BOB, Site, User, user};
+use front_smb::{KnownUser, Users};
+use smb_core::ntlm::{NtHash, nt_hash};
 use smb_raw::ntlm::{self, ANONYMOUS, Mic, USUAL};
 use smb_raw::{Client, Fault, Logon, offer, requests};
 use smb_wire::NtStatus;
 use smb_wire::negotiate::Dialect;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 async fn greet(site: &Site) -> Client<TcpStream> {
@@ -105,4 +110,52 @@ async fn only_the_users_own_session_is_replaced() {
     let kept_too = replacing(&ALICE, alice.session.id).await;
     assert!(kept_too.is_ok());
     assert_eq!(alice.status(&requests::read(file, 0, 7)).await, NtStatus::USER_SESSION_DELETED);
+}
+
+const MALLORY: ntlm::Client = user("mallory", "whatever");
+
+/// A list of users with a fault in it.
+struct Faulty;
+
+impl Users for Faulty {
+    fn nt_hash(&self, user: &str, _domain: &str) -> Option<NtHash> {
+        assert_ne!(user, MALLORY.user, "the fault");
+        user.eq_ignore_ascii_case(ALICE.user).then(|| nt_hash(ALICE.password))
+    }
+
+    fn number(&self, user: &str) -> Option<u32> {
+        user.eq_ignore_ascii_case(ALICE.user).then_some(1000)
+    }
+
+    fn all(&self) -> Arc<[KnownUser]> {
+        Arc::default()
+    }
+
+    fn are_known(&self) -> bool {
+        true
+    }
+}
+
+/// His connection has ended by then, and its session goes on by another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_meets_a_fault_at_the_end_of_his_connection_leaves_nothing_behind() {
+    let site = Site::with(|config| config.users = Arc::new(Faulty)).await;
+    let mut alice = site.log_in(&ALICE).await;
+    let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+    let session = client.bind(&ALICE, &alice.session).await.unwrap();
+    let mut second = User { client, session, tree: alice.tree };
+    let mut logon = Logon::new(&MALLORY);
+    let challenge = alice.client.challenge(&mut logon).await.unwrap();
+    let token = MALLORY.authenticate(&logon.negotiate, &challenge).message;
+    let _busy = keep_the_place_busy(&site).await;
+    let message = leg(&mut alice.client, logon.id, token).bytes();
+    alice.client.send_frame(&message).await.unwrap();
+    drop(alice);
+    for _ in 0..2000 {
+        if site.server.status().connections == 2 {
+            return second.is_well().await;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{:?}", site.server.status());
 }
