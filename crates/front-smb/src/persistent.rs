@@ -126,20 +126,25 @@ impl OpenRecords {
     }
 
     /// What was open in a share when the process ended. The epochs of leases are such that their clients have not seen.
+    /// Damaged records are forgotten.
     async fn former(&self, share: &str) -> Result<Vec<Record>, StoreError> {
         let share = share.to_lowercase();
         let job = move |db: &Connection| {
             // Both or nothing: it may be tried again.
             let sql = "UPDATE open SET epoch = (epoch + ?2) & 65535 WHERE share = ?1 AND epoch IS NOT NULL";
             db.execute(sql, params![share, EPOCHS_UNSEEN])?;
-            Record::of_share(db, &share)
+            let (whole, damaged) = Record::of_share(db, &share)?;
+            let mut forget = db.prepare("DELETE FROM open WHERE id = ?1")?;
+            damaged.iter().try_for_each(|id| forget.execute([id]).map(drop))?;
+            Ok(whole)
         };
         self.store.write(job).await
     }
 
     async fn of_share(&self, share: &str) -> Result<Vec<Record>, StoreError> {
         let share = share.to_lowercase();
-        self.store.read(move |db| Record::of_share(db, &share)).await
+        let read = self.store.read(move |db| Record::of_share(db, &share)).await;
+        read.map(|(whole, _)| whole)
     }
 
     /// Where the file of an open is by now.

@@ -167,9 +167,22 @@ impl Record {
         db.prepare_cached(sql)?.execute(of_lease).map(drop)
     }
 
-    pub(super) fn of_share(db: &Connection, share: &str) -> rusqlite::Result<Vec<Record>> {
-        let mut rows = db.prepare_cached("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
-        rows.query_map([share], Record::read)?.collect()
+    /// Those of a share, and the ids of such as are damaged: these come back nowhere.
+    pub(super) fn of_share(db: &Connection, share: &str) -> rusqlite::Result<(Vec<Record>, Vec<i64>)> {
+        let mut select = db.prepare_cached("SELECT * FROM open WHERE share = ?1 ORDER BY id")?;
+        let (mut whole, mut damaged) = (Vec::new(), Vec::new());
+        let mut rows = select.query([share])?;
+        while let Some(row) = rows.next()? {
+            match Record::read(row) {
+                Ok(record) => whole.push(record),
+                Err(error) => {
+                    let id = row.get("id")?;
+                    tracing::error!(share, open = id, %error, "the record of a persistent open is damaged");
+                    damaged.push(id);
+                }
+            }
+        }
+        Ok((whole, damaged))
     }
 
     /// Where the file of the open with this id is by now.

@@ -152,15 +152,13 @@ async fn while_records_cannot_be_read_nothing_is_promised() {
     let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
     let ids = left_open(&volume, state.path(), 1).await;
     let records = records(state.path());
-    records
-        .execute_batch("CREATE TABLE kept AS SELECT * FROM open; UPDATE open SET path = 'no//path'")
-        .unwrap();
+    records.execute_batch("ALTER TABLE open RENAME TO away").unwrap();
     let site = start(&volume, state.path(), Duration::from_millis(200)).await;
     let mut alice = log_in_for_good(&site).await;
     assert_eq!(back(&mut alice, ids[0], 0).await, Err(NtStatus::FILE_NOT_AVAILABLE));
     let other = create(&mut alice, persistent(1)).await.unwrap();
     assert_eq!(durability(&other), None, "nor is it durable, without a right to the handle");
-    records.execute_batch("DELETE FROM open; INSERT INTO open SELECT * FROM kept").unwrap();
+    records.execute_batch("ALTER TABLE away RENAME TO open").unwrap();
     let mut outcome = Err(NtStatus::FILE_NOT_AVAILABLE);
     while outcome == Err(NtStatus::FILE_NOT_AVAILABLE) {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -168,6 +166,20 @@ async fn while_records_cannot_be_read_nothing_is_promised() {
     }
     outcome.unwrap();
     assert!(durability(&create(&mut alice, persistent(2)).await.unwrap()).is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_record_keeps_no_other_open_from_coming_back() {
+    let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+    let ids = left_open(&volume, state.path(), 2).await;
+    let records = records(state.path());
+    records.execute_batch("UPDATE open SET path = 'no//path' WHERE path = 'file 0'").unwrap();
+    let site = start(&volume, state.path(), Duration::from_secs(60)).await;
+    let mut alice = log_in_for_good(&site).await;
+    back(&mut alice, ids[1], 1).await.unwrap();
+    assert_eq!(back(&mut alice, ids[0], 0).await, Err(NtStatus::OBJECT_NAME_NOT_FOUND));
+    let opens: u32 = records.query_row("SELECT count(*) FROM open", [], |row| row.get(0)).unwrap();
+    assert_eq!(opens, 1, "it is forgotten");
 }
 
 /// What is written down of a share that is not continuously available any more, after `time`.
