@@ -1,8 +1,8 @@
 //! The content of files: the table of what is cached, by file, and what keeps it in step with the index.
 //!
-//! `content.rs` is one file's state, `read.rs` and `write.rs` are the ways through it, `room.rs` makes room,
-//! `keep.rs` writes down in the index what became of it.
-//! Locks: the table, then a content's state; nothing waits while it holds either.
+//! `content.rs` is one file's state, `table.rs` what is shared by all of a file's, `read.rs` and `write.rs` are the ways
+//! through it, `room.rs` makes room, `keep.rs` writes down in the index what became of it.
+//! Locks: the table, then a content's state, then a file's place; nothing waits while it holds one.
 
 mod content;
 mod disk;

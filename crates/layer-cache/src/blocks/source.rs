@@ -1,4 +1,4 @@
-//! The file at the origin behind a content: opened when the first block is missing, in the same round trip.
+//! The file at the origin behind its contents: opened when the first block is missing, in the same round trip.
 //!
 //! All handles of a file share one source; it goes when the last of them lets go, which closes a file that
 //! was only read without a word. A handle that was opened for writing brings its own.
