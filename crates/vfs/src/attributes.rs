@@ -58,7 +58,7 @@ pub(crate) async fn set(
     set: SetAttr,
 ) -> Result<Attr> {
     let (path, parent_lease) = core.place_of(key.file, key.id)?;
-    let _changing = core.changing(&[&path]);
+    let changing = core.changing(&[&path]);
     let attr = match file {
         Some(file) => file.set_attr(&cx, &set).await?,
         None if set.size.is_some() => {
@@ -72,7 +72,8 @@ pub(crate) async fn set(
             }
         }
     };
-    core.modified(&path, &attr, what_is_set(&set), set.mtime.is_some(), parent_lease);
+    let dated = set.mtime.map(|_| key.id);
+    core.modified(changing.began, &path, &attr, what_is_set(&set), dated, parent_lease);
     Ok(attr)
 }
 

@@ -48,16 +48,16 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
     let (path, parent_lease) = core.place_of(key.file, key.id)?;
     let closed = match file {
         Some(file) => {
-            let _changing = core.changing(&[&path]);
+            let changing = core.changing(&[&path]);
             let closed = file.close(cx, Close::Commit).await;
             // Of a stream each change was told as it was made.
             let is_stream = core.registry.lock().streams.is_stream(key.file);
             match &closed {
                 Ok(attr) if written && !is_stream => {
                     let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
-                    core.modified(&path, attr, what, false, parent_lease);
+                    core.modified(changing.began, &path, attr, what, None, parent_lease);
                 }
-                Ok(attr) if writes && !is_stream => core.closed_unwritten(&node, &path, attr),
+                Ok(attr) if writes && !is_stream => core.closed_unwritten(&node, changing.began, &path, attr),
                 Ok(_) | Err(_) => {}
             }
             closed.map(Some)

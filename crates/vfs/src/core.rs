@@ -126,7 +126,7 @@ impl Core {
         let paths: Vec<VPath> = paths.iter().map(|path| (*path).clone()).collect();
         let mut echoes = self.echoes.lock();
         paths.iter().for_each(|path| echoes.begin(path));
-        Changing { core: self.clone(), paths }
+        Changing { core: self.clone(), paths, began: Instant::now() }
     }
 
     /// Where an open stands now.
@@ -170,11 +170,20 @@ impl Core {
         self.hub.event(NotifyAction::Removed, name_filter(dir), path);
     }
 
-    /// We changed what a name stands for; `dated` where that has set the time of its last write.
-    pub(crate) fn modified(&self, path: &VPath, attr: &Attr, what: Filter, dated: bool, by: Option<LeaseId>) {
+    /// We changed what a name stands for, as was `asked` for then; `dated` by whom, where that has set the time of its
+    /// last write.
+    pub(crate) fn modified(
+        &self,
+        asked: Instant,
+        path: &VPath,
+        attr: &Attr,
+        what: Filter,
+        dated: Option<OpenId>,
+        by: Option<LeaseId>,
+    ) {
         self.listing_changes(path, by);
         self.echoes.lock().outcome(path, attr);
-        self.meets(path, attr, dated);
+        self.meets(asked, path, attr, dated);
         self.hub.event(NotifyAction::Modified, what, path);
     }
 
@@ -187,24 +196,24 @@ impl Core {
     /// We made, removed or changed a stream of an object.
     pub(crate) fn stream_changed(
         &self,
+        asked: Instant,
         path: &VPath,
         attr: &Attr,
-        action: NotifyAction,
+        (action, what): (NotifyAction, Filter),
         stream: &str,
-        what: Filter,
         by: Option<LeaseId>,
     ) {
         self.listing_changes(path, by);
         self.echoes.lock().outcome(path, attr);
-        self.meets_beside_streams(path, attr, false);
+        self.meets_beside_streams(asked, path, attr, None);
         self.hub.stream_event(action, what, path, stream);
     }
 
-    /// We moved a name.
+    /// We moved a name, as was `asked` for then.
     pub(crate) fn renamed(
         &self,
-        from: &VPath,
-        to: &VPath,
+        asked: Instant,
+        (from, to): (&VPath, &VPath),
         attr: Option<&Attr>,
         dir: bool,
         by: Option<LeaseId>,
@@ -221,7 +230,7 @@ impl Core {
         }
         drop(echoes);
         if let Some(attr) = attr {
-            self.meets(to, attr, false);
+            self.meets(asked, to, attr, None);
         }
         self.hub.renamed(from, to, dir);
     }
@@ -277,6 +286,8 @@ impl Drop for Entered {
 pub(crate) struct Changing {
     core: Arc<Core>,
     paths: Vec<VPath>,
+    /// Before the volume was asked.
+    pub began: Instant,
 }
 
 impl Drop for Changing {

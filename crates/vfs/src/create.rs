@@ -11,6 +11,7 @@ use crate::core::{Core, Entered};
 use crate::name_lock::NameGuard;
 use crate::notify::Filter;
 use crate::open::Open;
+use crate::own_writes::OwnWrite;
 use crate::registry::{Admission, Ask, Coming, Node, Record};
 use crate::request::ALLOCATION_CHECKED_MIN;
 use crate::resolve::{Lookup, Resolved};
@@ -18,6 +19,7 @@ use crate::streams::{self, StreamPart};
 use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Result, Tried, Want};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 use volume::{
     Attr, Change, Create, Cx, DosAttributes, ErrorKind, File, FileId, Kind, OpenHow, SetAttr, VPath,
 };
@@ -48,13 +50,17 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
         let entered = core.enter_to_open(cx, &request.path, request.account.as_ref()).await?;
         let alone = request.disposition != Disposition::Open;
         let name = core.hold(cx, &request.path, alone).await?;
+        let asked = Instant::now();
         let found = core.resolve(cx, &request.path, how).await?;
         let turn = match found {
             Resolved { path, attr: Some(attr) } if request.disposition.empties() => {
-                let work = emptied(core.clone(), cx.clone(), request.clone(), path, attr, (entered, name));
+                let found = Found { path, attr, asked };
+                let work = emptied(core.clone(), cx.clone(), request.clone(), found, (entered, name));
                 Carry::new(work).await?
             }
-            Resolved { path, attr: Some(attr) } => existing(core, cx, request, path, attr).await?,
+            Resolved { path, attr: Some(attr) } => {
+                existing(core, cx, request, Found { path, attr, asked }).await?
+            }
             Resolved { path, attr: None } => {
                 if !request.disposition.creates() {
                     return Err(Error::NotFound);
@@ -131,8 +137,16 @@ fn admissible(request: &OpenRequest, attr: &Attr) -> Result<Action> {
     })
 }
 
+/// What is there, as was asked for then.
+struct Found {
+    path: VPath,
+    attr: Attr,
+    asked: Instant,
+}
+
 /// Opens what is there.
-async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath, attr: Attr) -> Result<Turn> {
+async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, found: Found) -> Result<Turn> {
+    let Found { path, attr, asked } = found;
     let action = admissible(request, &attr)?;
     if request.delete_on_close && path.is_root() {
         return Err(Error::CannotDelete);
@@ -158,16 +172,14 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
     };
     let content = request.access.intersects(Access::READING | Access::WRITING);
     if !attr.is_file() || !(content || empties) {
-        let opened = place.opened(request, None, action, attr, None);
+        let opened = place.opened(request, None, action, asked, attr, None);
         return Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }));
     }
     if empties {
         check_room(core, cx, request, &place.path, attr.allocated).await?;
     }
-    let _changing = empties.then(|| {
-        place.node.content.lock().changes();
-        core.changing(&[&place.path])
-    });
+    let emptying = empties.then(|| (OwnWrite::begin(&place.node, None), core.changing(&[&place.path])));
+    let mut asked = Instant::now();
     let how = OpenHow { expect: Some(attr.id), truncate: empties, ..how(request, Create::Never) };
     let opened = match core.volume.open(cx, &place.path, how).await {
         Ok(opened) => opened,
@@ -177,15 +189,18 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, path: VPath,
         Err(error) => return Err(error.into()),
     };
     let mut attr = opened.attr;
-    if empties {
+    if let Some((mut emptying, _changing)) = emptying {
+        emptying.has_led_to(&attr);
+        drop(emptying);
         place.has_emptied();
+        asked = Instant::now();
         core.echoes.lock().outcome(&place.path, &attr);
         attr = overwritten(&place, cx, request, &*opened.file, attr).await?;
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
         attr = streams::strip(&place, cx, attr, action).await?;
-        core.modified(&place.path, &attr, what, false, request.parent_lease);
+        core.modified(asked, &place.path, &attr, what, None, request.parent_lease);
     }
-    let opened = place.opened(request, Some(opened.file), action, attr, opened.first);
+    let opened = place.opened(request, Some(opened.file), action, asked, attr, opened.first);
     Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
 }
 
@@ -225,11 +240,10 @@ async fn emptied(
     core: Arc<Core>,
     cx: Cx,
     request: OpenRequest,
-    path: VPath,
-    attr: Attr,
+    found: Found,
     _held: (Entered, NameGuard),
 ) -> Result<Turn> {
-    existing(&core, &cx, &request, path, attr).await
+    existing(&core, &cx, &request, found).await
 }
 
 /// Makes what is not there; again when somebody else was quicker. Carried: what was made is noted.
@@ -253,7 +267,7 @@ async fn make(
     let (judged, newborn) = core.judge_new(&cx, &request, &parent, request.want == Want::Dir).await?;
     let request = OpenRequest { access: judged.access, mode: request.mode & newborn.mode, ..request };
     check_room(&core, &cx, &request, &parent, 0).await?;
-    let _changing = core.changing(&[&path]);
+    let changing = core.changing(&[&path]);
     let made = match request.want {
         Want::Dir => make_dir(&core, &cx, &request, &path).await,
         Want::Any | Want::File => {
@@ -278,7 +292,7 @@ async fn make(
     core.made(&path, &attr, request.parent_lease);
     match Place::take(&core, &request, path.clone(), &attr, request.access, Coming::Opens) {
         Ok(Taken::Place(place)) => {
-            let opened = place.opened(&request, file, Action::Created, attr, None);
+            let opened = place.opened(&request, file, Action::Created, changing.began, attr, None);
             Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
         }
         // Somebody opened it by another name, as quick as it was made.
@@ -408,20 +422,21 @@ impl Place {
     /// The file was emptied for this open: who has found it by another name meanwhile, and may have read what was
     /// there, is told.
     fn has_emptied(&self) {
-        self.node.content.lock().changes();
         self.core.decide(|registry, told| registry.contend_emptied(self.file, self.id, told));
     }
 
+    /// The place becomes an open of what is in this state, as was `asked` for then.
     pub(crate) fn opened(
         mut self,
         request: &OpenRequest,
         file: Option<Arc<dyn volume::File>>,
         action: Action,
+        asked: Instant,
         attr: Attr,
         first: Option<bytes::Bytes>,
     ) -> Opened {
         self.taken = false;
-        self.core.meets_in(&self.node, &self.path, &attr, false);
+        self.core.meets_in(&self.node, asked, &self.path, &attr, None);
         let open =
             Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
         Opened { open: Arc::new(open), action, attr, first, granted: self.granted, maximal: None }

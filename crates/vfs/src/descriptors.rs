@@ -342,7 +342,7 @@ impl Setting {
         };
         let (attr, descriptor) = core.at_its_name(cx, *key, self.rights.as_ref()).await?;
         let new = change(&attr, descriptor)?;
-        let _changing = core.changing(&[&path]);
+        let changing = core.changing(&[&path]);
         // First: what the descriptor takes from somebody is not left to local users of the origin meanwhile.
         self.narrow(&attr, &path, new.mode).await?;
         let (name, value) = (Named::Descriptor, Some(new.value));
@@ -354,7 +354,7 @@ impl Setting {
             Some(attr) => attr,
             None => core.volume.stat(cx, &path).await.map_err(Error::from)?,
         };
-        core.modified(&path, &attr, Filter::SECURITY, false, parent_lease);
+        core.modified(changing.began, &path, &attr, Filter::SECURITY, None, parent_lease);
         Ok(attr)
     }
 

@@ -177,9 +177,9 @@ impl Open {
         Carry::new(async move {
             let _landing = landing;
             let (path, parent_lease) = core.place_of(key.file, key.id)?;
-            let _changing = core.changing(&[&path]);
+            let changing = core.changing(&[&path]);
             let attr = file.allocate(&cx, size).await?;
-            core.modified(&path, &attr, Filter::SIZE, true, parent_lease);
+            core.modified(changing.began, &path, &attr, Filter::SIZE, Some(key.id), parent_lease);
             Ok(attr)
         })
         .await
@@ -247,7 +247,7 @@ async fn apply(
     what: Filter,
 ) -> Result<Attr> {
     let (_, parent_lease) = core.place_of(key.file, key.id)?;
-    let _changing = core.changing(&[&path]);
+    let changing = core.changing(&[&path]);
     let (name, value, expect) = (name.clone(), value.clone(), Some(key.file));
     let is_descriptor = name == Named::Descriptor;
     let change = Change::SetNamed { path: path.clone(), name, value, expect };
@@ -259,7 +259,7 @@ async fn apply(
         Some(attr) => attr,
         None => attributes::stat(core, cx, key, path.clone()).await?,
     };
-    core.modified(&path, &attr, what, false, parent_lease);
+    core.modified(changing.began, &path, &attr, what, None, parent_lease);
     if what.intersects(STREAM) {
         core.decide(|registry, told| registry.contend_foreign_streams(key.file, told));
     }

@@ -7,10 +7,12 @@
 
 use crate::core::Core;
 use crate::open::OpenKey;
+use crate::own_writes::{OwnWrite, look_if_kept_back};
 use crate::registry::Node;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
+use volume::Attr;
 
 /// How many changes of one open are on their way.
 #[derive(Debug, Default)]
@@ -38,38 +40,44 @@ pub(crate) struct Landing {
     core: Arc<Core>,
     node: Arc<Node>,
     key: OpenKey,
-    content: bool,
+    /// Where content changes.
+    writing: Option<OwnWrite>,
     counted: Arc<Landings>,
 }
 
 impl Landing {
-    /// Where `content` changes, reading caches are taken away, now and again when the guard goes: one that was
+    /// Where content changes, reading caches are taken away, now and again when the guard goes: one that was
     /// filled meanwhile may hold what was there before.
     pub(crate) fn begin(
         core: &Arc<Core>,
         node: &Arc<Node>,
         key: OpenKey,
-        content: bool,
+        writing: Option<OwnWrite>,
         landings: &Arc<Landings>,
     ) -> Landing {
         landings.count.fetch_add(1, Ordering::SeqCst);
         let (core, node) = (core.clone(), node.clone());
-        let landing = Landing { core, node, key, content, counted: landings.clone() };
-        landing.take_caches();
-        landing
+        if writing.is_some() {
+            core.content_changes(&node, key.file, key.id);
+        }
+        Landing { core, node, key, writing, counted: landings.clone() }
     }
 
-    fn take_caches(&self) {
-        if self.content {
-            self.node.content.lock().changes();
-            self.core.content_changes(&self.node, self.key.file, self.key.id);
+    /// What the volume has answered to it.
+    pub(crate) fn has_led_to(&mut self, attr: &Attr) {
+        if let Some(writing) = &mut self.writing {
+            writing.has_led_to(attr);
         }
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.take_caches();
+        if let Some(writing) = self.writing.take() {
+            drop(writing);
+            self.core.content_changes(&self.node, self.key.file, self.key.id);
+            look_if_kept_back(&self.node);
+        }
         if self.counted.count.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.counted.landed.notify_waiters();
         }

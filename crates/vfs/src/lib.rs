@@ -12,8 +12,8 @@
 //! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
 //! | `caching`, `leases` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
 //! | `registry`, `accounts` | opens by file and by account, doomed names, moves of directories (plain state) |
-//! | `index`, `echo`, `own_writes` | names of directories; which notices are news (plain state) |
-//! | `content` | foreign changes that one of ours has met before they were told |
+//! | `index`, `echo` | names of directories; which notices are news (plain state) |
+//! | `content` | which notices of content are news (plain state); foreign changes that one of ours has met before they were told |
 //! | `notify` | what each watcher is told |
 //! | `resolve` | from a client's spelling to the origin's name |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
@@ -23,7 +23,7 @@
 //! | `extras` | what an open carries besides its content; holes, copies, reserved room |
 //! | `links` | reading and making symbolic links |
 //! | `streams` | named streams: opening, renaming, removing; their content |
-//! | `landing` | changes of an open that are on their way to the volume |
+//! | `landing`, `own_writes` | changes of an open that are on their way to the volume, and the look after them |
 //! | `watch` | what the origin tells by itself |
 //!
 //! # Order of locks

@@ -115,7 +115,7 @@ async fn replace(
     if core.path_of(key.file, key.id)? != path {
         return Err(Error::SharingViolation);
     }
-    let _changing = core.changing(&[&path]);
+    let changing = core.changing(&[&path]);
     let remove = Change::Remove { path: path.clone(), dir: key.is_dir(), expect: Some(key.file) };
     core.volume.apply(&cx, &remove).await?;
     // Nothing of that name is this open's any more, to be removed when it ends.
@@ -124,7 +124,9 @@ async fn replace(
     let (file, attr) = make(&core, &cx, &path, &again, by).await?;
     core.made(&path, &attr, parent_lease);
     match Place::take(&core, &again, path, &attr, again.access, Coming::Opens)? {
-        Taken::Place(place) => Ok(place.opened(&again, file, Action::Opened, attr, None).open),
+        Taken::Place(place) => {
+            Ok(place.opened(&again, file, Action::Opened, changing.began, attr, None).open)
+        }
         // Somebody opened it as quick as it was made.
         Taken::Wait(_) => Err(Error::SharingViolation),
     }

@@ -148,7 +148,7 @@ impl Open {
         if self.core.caps.read_only {
             return Err(Error::ReadOnly);
         }
-        let landing = self.landing(set.size.is_some())?;
+        let mut landing = self.landing(set.size.is_some())?;
         if let Some(part) = &self.stream {
             let (part, cx, set) = (part.clone(), cx.clone(), *set);
             return Carry::new(async move {
@@ -159,8 +159,9 @@ impl Open {
         }
         let work = attributes::set(self.core.clone(), cx.clone(), self.key, self.file.clone(), *set);
         Carry::new(async move {
-            let _landing = landing;
-            work.await
+            let attr = work.await?;
+            landing.has_led_to(&attr);
+            Ok(attr)
         })
         .await
     }
@@ -182,7 +183,7 @@ impl Open {
     /// elsewhere (MS-FSA 2.1.5.15.1). Needs `WRITE_DATA`.
     pub async fn set_allocation(&self, cx: &Cx, bytes: u64) -> Result<Attr> {
         self.check(Access::WRITE_DATA)?;
-        let _content = self.landing(true)?;
+        self.core.content_changes(&self.node, self.key.file, self.key.id);
         let attr = self.attr(cx).await?;
         match bytes {
             less if less < attr.size => self.set_size(cx, bytes).await,
@@ -245,13 +246,11 @@ impl Open {
     }
 
     /// Begins a change of content; what it answers is held until the volume has made it.
-    pub(crate) fn changing_content(&self, range: Range) -> Result<(Landing, Option<OwnWrite>)> {
+    pub(crate) fn changing_content(&self, range: Range) -> Result<Landing> {
         self.node.locks.check_io(self.key.id, range, true)?;
         self.written.store(true, Ordering::Release);
         self.node.written.store(true, Ordering::Release);
-        let landing = self.landing(true)?;
-        // It has landed when the state after it is looked at.
-        Ok((landing, OwnWrite::begin(&self.core, &self.node, self.content()?)))
+        self.landing(true)
     }
 
     fn mover(&self) -> Mover {
@@ -269,7 +268,8 @@ impl Open {
     /// Begins a change of the file. `Closed` when the open is: looked at when the change is counted, so that
     /// the end of the open either waits for it or keeps it from beginning.
     pub(crate) fn landing(&self, content: bool) -> Result<Landing> {
-        let landing = Landing::begin(&self.core, &self.node, self.key, content, &self.landings);
+        let writing = content.then(|| OwnWrite::begin(&self.node, self.file.as_ref()));
+        let landing = Landing::begin(&self.core, &self.node, self.key, writing, &self.landings);
         self.check(Access::empty())?;
         Ok(landing)
     }

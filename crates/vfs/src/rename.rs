@@ -110,7 +110,7 @@ async fn try_rename(
         true => Some(Moving::begin(core, cx, from, how.posix).await?),
         false => None,
     };
-    let _changing = core.changing(&[from, to]);
+    let changing = core.changing(&[from, to]);
     let change = Change::Rename {
         from: from.clone(),
         to: to.clone(),
@@ -120,7 +120,7 @@ async fn try_rename(
     // Whoever may delete it may change what it is judged by.
     let applied = who.arrive(core, cx, (from, to), Access::empty(), &change).await?;
     core.registry.lock().moved((!key.is_dir()).then_some(key.file), from, to);
-    core.renamed(from, to, applied.attr.as_ref(), key.is_dir(), target.parent_lease);
+    core.renamed(changing.began, (from, to), applied.attr.as_ref(), key.is_dir(), target.parent_lease);
     renamed()
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
     if core.registry.lock().is_doomed(key.file, from) {
         return Err(Error::DeletePending);
     }
-    let _changing = core.changing(&[to]);
+    let changing = core.changing(&[to]);
     let change = Change::Link {
         from: from.clone(),
         to: to.clone(),
@@ -156,7 +156,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
     };
     // Its first name has other times and links by that.
     core.echoes.lock().outcome(from, &attr);
-    core.meets(from, &attr, false);
+    core.meets(changing.began, from, &attr, None);
     core.made(to, &attr, target.parent_lease);
     Ok(())
 }
@@ -224,13 +224,13 @@ impl Mover {
         path: &VPath,
         value: Option<Bytes>,
     ) -> Result<()> {
-        let _changing = core.changing(&[path]);
+        let changing = core.changing(&[path]);
         let (path, name) = (path.clone(), Named::Descriptor);
         let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(self.key.file) };
         let applied = core.volume.apply(cx, &set).await?;
         if let Some(attr) = &applied.attr {
             core.echoes.lock().outcome(&path, attr);
-            core.meets(&path, attr, false);
+            core.meets(changing.began, &path, attr, None);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::create::{Place, Taken};
 use crate::registry::Coming;
 use crate::{Action, Error, Open, OpenRequest, Range, Result};
 use std::sync::Arc;
+use std::time::Instant;
 use volume::{Cx, ErrorKind, FileId, Ticket};
 
 /// An open as it was.
@@ -30,7 +31,7 @@ pub struct Former {
 }
 
 pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Result<Arc<Open>> {
-    let path = &former.request.path;
+    let (path, asked) = (&former.request.path, Instant::now());
     let (file, attr) = match &former.ticket {
         Some(ticket) => {
             let opened = core.volume.reopen(cx, ticket).await?;
@@ -46,7 +47,7 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
         Taken::Place(place) => place,
         Taken::Wait(_) => return Err(Error::SharingViolation),
     };
-    let open = place.opened(request, file, Action::Opened, attr, None).open;
+    let open = place.opened(request, file, Action::Opened, asked, attr, None).open;
     let locked = former.locks.iter().try_for_each(|(range, exclusive)| open.try_lock(*range, *exclusive));
     if let Err(error) = locked {
         // It may come back later, and its name with it. A name that another takes along goes all the same.

@@ -291,14 +291,15 @@ async fn take_away(
     base: FileId,
     name: &Arc<str>,
 ) -> volume::Result<()> {
-    let _changing = core.changing(&[path]);
+    let changing = core.changing(&[path]);
     let named = Named::Stream(name.clone());
     let change = Change::SetNamed { path: path.clone(), name: named, value: None, expect: Some(base) };
     let attr = match core.volume.apply(cx, &change).await?.attr {
         Some(attr) => attr,
         None => core.volume.stat(cx, path).await?,
     };
-    core.stream_changed(path, &attr, NotifyAction::RemovedStream, name, Filter::STREAM_NAME, None);
+    let news = (NotifyAction::RemovedStream, Filter::STREAM_NAME);
+    core.stream_changed(changing.began, path, &attr, news, name, None);
     Ok(())
 }
 

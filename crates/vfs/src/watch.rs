@@ -6,9 +6,10 @@
 
 use crate::caching::Contest;
 use crate::carry::Carry;
+use crate::content::Whose;
 use crate::core::{Core, name_filter};
 use crate::notify::{Filter, NotifyAction};
-use crate::own_writes::{self, Whose};
+use crate::own_writes;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use volume::{Attr, Cx, ErrorKind, Notice, Priority, VPath, Watch};
@@ -257,7 +258,7 @@ impl Core {
     fn explained_by_writing(&self, attr: &Attr) -> bool {
         let node = self.registry.lock().being_written(attr.id);
         let Some(node) = node else { return false };
-        let whose = node.own_writes.lock().judge(attr.ctime, attr.version);
+        let whose = node.content.lock().judge(attr);
         if whose == Whose::Doubtful {
             self.decide(|registry, told| registry.doubt(attr.id, told));
             own_writes::look_later(&node);

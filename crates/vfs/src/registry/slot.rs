@@ -3,7 +3,6 @@
 use crate::caching::{Caching, CachingTable, Granted, Holder, LeaseId};
 use crate::content::Content;
 use crate::lock_wait::RangeLocks;
-use crate::own_writes::OwnWrites;
 use crate::{Access, OpenId, OpenRequest, Owner, Share};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -23,7 +22,6 @@ pub(crate) struct Node {
     pub readers: AtomicUsize,
     /// Whether somebody keeps writes back.
     pub kept_back: AtomicBool,
-    pub own_writes: Mutex<OwnWrites>,
     pub content: Mutex<Content>,
     /// Whether something was written through an open that is there or was.
     pub written: AtomicBool,
@@ -39,7 +37,6 @@ impl Node {
             carrying: Arc::default(),
             readers: AtomicUsize::new(0),
             kept_back: AtomicBool::new(false),
-            own_writes: Mutex::default(),
             content: Mutex::default(),
             written: AtomicBool::new(false),
             settled: Notify::new(),

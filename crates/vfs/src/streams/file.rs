@@ -19,6 +19,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use tokio::sync::Mutex as AsyncMutex;
 use volume::{
     Access, Attr, Change, Close, Copying, Cx, DosAttributes, Error, ErrorKind, File, FileId, Fresh, Kind,
@@ -113,26 +114,26 @@ impl StreamFile {
         cx: &Cx,
         name: &Arc<str>,
         value: Option<Bytes>,
-        (action, what): (NotifyAction, Filter),
+        news: (NotifyAction, Filter),
     ) -> Result<()> {
         let change = |path| {
             let (name, value) = (Named::Stream(name.clone()), value.clone());
             Change::SetNamed { path, name, value, expect: Some(self.base) }
         };
-        let (path, attr) = self.at(cx, |path| self.apply(cx, change(path.clone()), path)).await?;
+        let (asked, path, attr) = self.at(cx, |path| self.apply(cx, change(path.clone()), path)).await?;
         let by = self.core.registry.lock().parent_lease_of_all(self.id);
-        self.core.stream_changed(&path, &attr, action, name, what, by);
+        self.core.stream_changed(asked, &path, &attr, news, name, by);
         Ok(())
     }
 
-    async fn apply(&self, cx: &Cx, change: Change, path: VPath) -> Result<(VPath, Attr)> {
-        let _changing = self.core.changing(&[&path]);
+    async fn apply(&self, cx: &Cx, change: Change, path: VPath) -> Result<(Instant, VPath, Attr)> {
+        let changing = self.core.changing(&[&path]);
         let attr = match self.core.volume.apply(cx, &change).await?.attr {
             Some(attr) => attr,
             None => self.core.volume.stat(cx, &path).await?,
         };
         self.core.echoes.lock().outcome(&path, &attr);
-        Ok((path, attr))
+        Ok((changing.began, path, attr))
     }
 
     /// Does something by the name of the object; once more, while no directory moves, when that leads nowhere.

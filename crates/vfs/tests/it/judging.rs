@@ -1,9 +1,9 @@
-use crate::caching::watched;
+use crate::caching::{hold, watched};
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{apply, cx, exists, mkdir, p, put, stat};
+use testkit::ease::{apply, changes_are_told, cx, exists, mkdir, p, put, stat};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{
     Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, Newborn, OpenRequest,
@@ -441,4 +441,30 @@ fn ask(path: &str, access: Access, change: fn(&mut OpenRequest)) -> OpenRequest 
     let mut request = OpenRequest::new(p(path), access, vfs::Owner(1));
     change(&mut request);
     request
+}
+
+/// Who only looks at a file while it is written tells of its state from before the last write.
+#[tokio::test]
+async fn who_looks_at_a_file_while_it_is_written_takes_nothing_from_the_writer() {
+    let mem = MemVolume::new();
+    let faults = FaultVolume::new(mem.clone());
+    let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
+    changes_are_told(|| site.vfs.freshness()).await;
+    put(&*mem, "file", "content").await;
+    give(&*mem, "file", descriptor(Access::all(), None)).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let writer = hold(&site, "file", Caching::all(), |_| {}).await;
+    assert_eq!(writer.got, Caching::all());
+    let gate = faults.gate(Op::Named);
+    let (vfs, mut request) = (site.vfs.clone(), crate::tools::ask("file", LOOK));
+    judged(&mut request);
+    let looking = tokio::spawn(async move { vfs.open(&cx(), request).await.unwrap().open });
+    gate.arrived(1).await;
+    writer.open.write(&cx(), 0, Bytes::from_static(b"ours")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.release();
+    let looks = looking.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(writer.told(), [], "nobody else has changed anything");
+    looks.close(&cx()).await.unwrap();
 }

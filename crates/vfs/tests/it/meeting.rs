@@ -164,3 +164,44 @@ async fn who_might_have_written_and_has_not_breaks_nothing() {
     all_is_told().await;
     assert!(hears.try_recv().is_err() && reader.told().is_empty());
 }
+
+/// A change of size is one of content, and the client that makes it goes on caching.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_change_after_we_have_set_the_size_is_told() {
+    let (dir, _, site) = local().await;
+    let leased = |request: &mut OpenRequest| {
+        request.lease = Some(Lease { id: LeaseId { client: 7, key: 7 }, epoch: Some(1), dirs: true });
+    };
+    let holder = hold(&site, "file", RWH, leased).await;
+    assert_eq!(holder.got, RWH);
+    holder.open.set_size(&cx(), 6).await.unwrap();
+    all_is_told().await;
+    let mut foreign = std::fs::OpenOptions::new().write(true).open(dir.path().join("file")).unwrap();
+    foreign.write_all(b"theirs").unwrap();
+    let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    holder.open.set_attr(&cx(), &hidden).await.unwrap();
+    all_is_told().await;
+    assert_eq!(holder.told(), [(Caching::empty(), true)]);
+}
+
+/// As `cp -p` and robocopy do it: the notice of the write tells what setting the time has led to, and is taken for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_written_and_set_the_time_hears_of_others_later() {
+    let (dir, _, site) = local().await;
+    // Somebody else has it open, too: nobody keeps writes back.
+    let _other = site.open("file", READ).await;
+    let leased = |request: &mut OpenRequest| {
+        request.lease = Some(Lease { id: LeaseId { client: 7, key: 7 }, epoch: Some(1), dirs: true });
+    };
+    let writer = hold(&site, "file", R | Caching::HANDLE, leased).await;
+    assert_eq!(writer.got, R | Caching::HANDLE);
+    writer.open.write(&cx(), 0, Bytes::from_static(b"ours")).await.unwrap();
+    let dated = SetAttr { mtime: Some(Time(1 << 60)), ..SetAttr::default() };
+    writer.open.set_attr(&cx(), &dated).await.unwrap();
+    // However long.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(writer.told().is_empty());
+    std::fs::write(dir.path().join("file"), "theirs").unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(writer.told(), [(Caching::empty(), true)]);
+}
