@@ -3,9 +3,11 @@
 use crate::core::Core;
 use crate::notify::Filter;
 use crate::open::OpenKey;
+use crate::registry::Node;
 use crate::{Error, Result};
 use std::sync::Arc;
-use volume::{Attr, Change, Cx, ErrorKind, SetAttr, VPath};
+use std::time::Instant;
+use volume::{Attr, Change, Cx, ErrorKind, Fresh, SetAttr, VPath};
 
 /// Attributes of an object that has no content open, found by its name.
 pub(crate) async fn of_name(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<Attr> {
@@ -47,6 +49,23 @@ pub(crate) async fn stat(core: &Core, cx: &Cx, key: OpenKey, path: VPath) -> Res
         return Err(Error::Volume(volume::Error::new(ErrorKind::Stale, "stat", path)));
     }
     Ok(attr)
+}
+
+/// Looks for what others have written, which nobody can tell from our own doing once the time of the last write is set.
+pub(crate) async fn look_before_dating(
+    core: &Arc<Core>,
+    cx: &Cx,
+    node: &Node,
+    key: OpenKey,
+    file: Option<&Arc<dyn volume::File>>,
+) -> Result<()> {
+    let (path, asked) = (core.path_of(key.file, key.id)?, Instant::now());
+    let attr = match file {
+        Some(file) => file.attr(cx, Fresh::Now).await?,
+        None => of_name(core, cx, key).await?,
+    };
+    core.meets_in(node, asked, &path, &attr, None);
+    Ok(())
 }
 
 /// Sets attributes, of content that is open or of the name.

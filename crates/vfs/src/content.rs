@@ -20,7 +20,7 @@ use crate::core::Core;
 use crate::notify::{Filter, NotifyAction};
 use crate::registry::Node;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use volume::{Attr, Time, VPath, Version};
 
 /// What is known of the content of one file. Plain state, `now` is an argument.
@@ -111,6 +111,11 @@ impl Content {
     /// Whether a change of ours has overtaken what was `asked` then.
     fn is_overtaken(&self, asked: Instant) -> bool {
         self.on_their_way > 0 || self.changed.is_some_and(|changed| asked <= changed)
+    }
+
+    /// Whether we have changed it no longer than `patience` ago.
+    pub(crate) fn changed_within(&self, patience: Duration, now: Instant) -> bool {
+        self.changed.is_some_and(|changed| now < changed + patience)
     }
 
     /// By what to look; `None` when there is nothing to look at, or somebody does.
@@ -250,7 +255,6 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use testkit::ease;
     use volume::Kind;
 

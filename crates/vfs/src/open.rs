@@ -157,9 +157,14 @@ impl Open {
             })
             .await;
         }
-        let work = attributes::set(self.core.clone(), cx.clone(), self.key, self.file.clone(), *set);
+        let looks = set.mtime.is_some() && self.may_have_missed_others();
+        let (core, node, cx, key) = (self.core.clone(), self.node.clone(), cx.clone(), self.key);
+        let (file, set) = (self.file.clone(), *set);
         Carry::new(async move {
-            let attr = work.await?;
+            if looks {
+                attributes::look_before_dating(&core, &cx, &node, key, file.as_ref()).await?;
+            }
+            let attr = attributes::set(core, cx, key, file, set).await?;
             landing.has_led_to(&attr);
             Ok(attr)
         })

@@ -3,6 +3,11 @@
 use super::{Open, OpenKey};
 use crate::caching::{AckRefused, Answering, BreakListener, Caching, Granted};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// So long after writing itself an open that sets the time of the last write does not look for what others have written.
+const JUST_WRITTEN: Duration = Duration::from_secs(1);
 
 impl Open {
     /// From now on `listener` is told when what the client caches is to be given back; what had to be told
@@ -42,6 +47,18 @@ impl Open {
     /// The same, with the state of the lease.
     pub fn granted(&self) -> Granted {
         self.core.registry.lock().granted(self.key.file, self.key.id)
+    }
+
+    /// Whether it caches, and others may have written something without its being told yet. Not so right after it has
+    /// written itself: that is looked at anyhow, and who writes and sets the time does not look twice.
+    pub(super) fn may_have_missed_others(&self) -> bool {
+        let is_cached =
+            self.node.readers.load(Ordering::Acquire) > 0 || self.node.kept_back.load(Ordering::Acquire);
+        let has_just_written = || {
+            let content = self.node.content.lock();
+            self.written.load(Ordering::Acquire) && content.changed_within(JUST_WRITTEN, Instant::now())
+        };
+        is_cached && self.caching().contains(Caching::READ) && !has_just_written()
     }
 
     /// The client was away and is back: what it may cache, as it is about to be told. What it is to give back of that it

@@ -133,7 +133,8 @@ async fn who_works_alone_on_a_file_keeps_what_he_caches_and_nobody_looks_oftener
     all_is_told().await;
     assert!(kept.told().is_empty());
     let counts = counted.counts();
-    assert!(counts.of(Op::Attr) <= 2, "once after each write: {}", counts.of(Op::Attr));
+    let looks = counts.of(Op::Attr);
+    assert!(looks <= 3, "before it sets a time and has not written, and once after each write: {looks}");
     assert!(counts.of(Op::Stat) <= 2, "for the rename and the open: {}", counts.of(Op::Stat));
 }
 
@@ -204,4 +205,47 @@ async fn who_has_written_and_set_the_time_hears_of_others_later() {
     std::fs::write(dir.path().join("file"), "theirs").unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(writer.told(), [(Caching::empty(), true)]);
+}
+
+/// Who has it open for writing and has written nothing knows nothing of what others have written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_might_have_written_and_has_not_hears_of_others_when_the_time_is_set() {
+    let (dir, _, site) = local().await;
+    let other = site.open("file", READ | Access::WRITE_ATTRIBUTES).await;
+    let leased = |request: &mut OpenRequest| {
+        request.lease = Some(Lease { id: LeaseId { client: 7, key: 7 }, epoch: Some(1), dirs: true });
+    };
+    let reader = hold(&site, "file", R | Caching::HANDLE, leased).await;
+    all_is_told().await;
+    let mut foreign = std::fs::OpenOptions::new().write(true).open(dir.path().join("file")).unwrap();
+    foreign.write_all(b"theirs").unwrap();
+    let dated = SetAttr { mtime: Some(Time(1 << 60)), ..SetAttr::default() };
+    other.set_attr(&cx(), &dated).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(reader.told(), [(Caching::empty(), true)]);
+}
+
+/// Nor does who sets the time himself, a while after he has written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sets_the_time_hears_of_what_others_have_written_before() {
+    for written in [false, true] {
+        let (dir, _, site) = local().await;
+        let leased = |request: &mut OpenRequest| {
+            request.lease = Some(Lease { id: LeaseId { client: 7, key: 7 }, epoch: Some(1), dirs: true });
+        };
+        let holder = hold(&site, "file", RWH, leased).await;
+        assert_eq!(holder.got, RWH);
+        if written {
+            holder.open.write(&cx(), 0, Bytes::from_static(b"ours")).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+        }
+        all_is_told().await;
+        assert!(holder.told().is_empty());
+        let mut foreign = std::fs::OpenOptions::new().write(true).open(dir.path().join("file")).unwrap();
+        foreign.write_all(b"theirs").unwrap();
+        let dated = SetAttr { mtime: Some(Time(1 << 60)), ..SetAttr::default() };
+        holder.open.set_attr(&cx(), &dated).await.unwrap();
+        all_is_told().await;
+        assert_eq!(holder.told(), [(Caching::empty(), true)], "written {written}");
+    }
 }
