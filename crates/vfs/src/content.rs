@@ -17,7 +17,6 @@
 use crate::OpenId;
 use crate::caching::Contest;
 use crate::core::Core;
-use crate::notify::{Filter, NotifyAction};
 use crate::registry::Node;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -232,12 +231,8 @@ impl Core {
             }
             Seen::Foreign => {
                 tracing::debug!(%path, ?attr, "changed at the origin, and by us after that");
-                self.decide(|registry, told| {
-                    registry.contend_listing(path, None, told);
-                    drop(registry.contend(attr.id, None, Contest::Foreign, told));
-                });
-                let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
-                self.hub.event(NotifyAction::Modified, what, path);
+                self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
+                self.tell_there(path, attr);
             }
         }
     }
@@ -246,7 +241,7 @@ impl Core {
     /// something is another since it was last looked at, what it tells is.
     pub(crate) fn closed_unwritten(&self, node: &Node, asked: Instant, path: &VPath, attr: &Attr) {
         if node.content.lock().is_still(attr) {
-            self.echoes.lock().outcome(path, attr);
+            self.echoes.lock().unchanged(path, attr);
         }
         self.meets_in(node, asked, path, attr, None);
     }

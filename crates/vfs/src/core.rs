@@ -182,7 +182,7 @@ impl Core {
         by: Option<LeaseId>,
     ) {
         self.listing_changes(path, by);
-        self.echoes.lock().outcome(path, attr);
+        self.echoes.lock().outcome(path, attr, Instant::now());
         self.meets(asked, path, attr, dated);
         self.hub.event(NotifyAction::Modified, what, path);
     }
@@ -204,7 +204,7 @@ impl Core {
         by: Option<LeaseId>,
     ) {
         self.listing_changes(path, by);
-        self.echoes.lock().outcome(path, attr);
+        self.echoes.lock().outcome(path, attr, Instant::now());
         self.meets_beside_streams(asked, path, attr, None);
         self.hub.stream_event(action, what, path, stream);
     }
@@ -226,7 +226,7 @@ impl Core {
         let mut echoes = self.echoes.lock();
         echoes.gone(from, Instant::now());
         if let Some(attr) = attr {
-            echoes.placed(to, attr);
+            echoes.outcome(to, attr, Instant::now());
         }
         drop(echoes);
         if let Some(attr) = attr {

@@ -178,6 +178,9 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, found: Found
     if empties {
         check_room(core, cx, request, &place.path, attr.allocated).await?;
     }
+    if empties {
+        core.finds(&place.path, &attr);
+    }
     let emptying = empties.then(|| (OwnWrite::begin(&place.node, None), core.changing(&[&place.path])));
     let mut asked = Instant::now();
     let how = OpenHow { expect: Some(attr.id), truncate: empties, ..how(request, Create::Never) };
@@ -194,7 +197,7 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, found: Found
         drop(emptying);
         place.has_emptied();
         asked = Instant::now();
-        core.echoes.lock().outcome(&place.path, &attr);
+        core.echoes.lock().outcome(&place.path, &attr, Instant::now());
         attr = overwritten(&place, cx, request, &*opened.file, attr).await?;
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
         attr = streams::strip(&place, cx, attr, action).await?;
@@ -223,7 +226,7 @@ async fn overwritten(
     let set = SetAttr { dos: Some(dos), sparse, ..SetAttr::default() };
     match file.set_attr(cx, &set).await {
         Ok(attr) => {
-            core.echoes.lock().outcome(&place.path, &attr);
+            core.echoes.lock().outcome(&place.path, &attr, Instant::now());
             Ok(attr)
         }
         Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
@@ -287,7 +290,7 @@ async fn make(
             };
         }
     };
-    core.echoes.lock().outcome(&path, &attr);
+    core.echoes.lock().outcome(&path, &attr, Instant::now());
     let attr = core.endow(&cx, &path, attr, newborn).await?;
     core.made(&path, &attr, request.parent_lease);
     match Place::take(&core, &request, path.clone(), &attr, request.access, Coming::Opens) {
@@ -437,6 +440,9 @@ impl Place {
     ) -> Opened {
         self.taken = false;
         self.core.meets_in(&self.node, asked, &self.path, &attr, None);
+        if action == Action::Opened && (request.access.may_change() || request.stream.is_some()) {
+            self.core.finds(&self.path, &attr);
+        }
         let open =
             Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
         Opened { open: Arc::new(open), action, attr, first, granted: self.granted, maximal: None }

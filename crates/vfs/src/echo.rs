@@ -5,7 +5,9 @@
 //! change it, and what came of each change is kept: a notice with exactly such an outcome is ours. One for a marked
 //! name waits until the outcome is known ([`Echoes::waits`]). Being gone has no state of its own: each removal of ours
 //! explains one notice. That of something later shows that it was not told, but not at once: a notice tells how a name is
-//! when it is looked up, which may be further than the change that it is about. Plain state, `now` is an argument.
+//! when it is looked up, which may be further than the change that it is about. And what others have made of a name may
+//! be met here before its notice comes: what was told of names, by whomever, is kept too ([`Echoes::may_be_untold`]).
+//! Plain state, `now` is an argument.
 
 use crate::case::Case;
 use lru::LruCache;
@@ -23,8 +25,9 @@ const GONE_MAX: usize = 64;
 /// Notices that wait for one name; with more, all is unknown.
 const WAITING_MAX: usize = 64;
 
-/// So long a removal may be told after what followed it, and a state of a name after it was made anew.
-const GONE_PATIENCE: Duration = Duration::from_secs(10);
+/// So long a notice may come after what it is about: that of a removal after what followed it, of a state of a name after
+/// it was made anew, of a name after somebody has opened it.
+pub(crate) const NOTICE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a name stood for after a change of ours. A file never is in the same state twice.
 type State = (FileId, Version, Time);
@@ -44,9 +47,11 @@ pub(crate) struct Echoes {
     outcomes: LruCache<(String, State), u64>,
     /// When a name came to be by us, at the origin's clock and at ours: what is older is of what stood there before.
     made: LruCache<String, (Time, Instant)>,
-    /// What we put under a name, as long as nobody is known to have taken it away. A directory is in another state
-    /// with each name in it, and is there all the same.
-    placed: LruCache<String, FileId>,
+    /// What a name stands for, in the state that we led to or was told last, as long as nobody is known to have taken it
+    /// away.
+    standing: LruCache<String, State>,
+    /// What the origin's clock has shown, and when: at a change of ours.
+    clock: Option<(Time, Instant)>,
     /// Numbers of the changes by which a name was gone, and that were not told yet; and when that was.
     gone: LruCache<String, VecDeque<(u64, Instant)>>,
     changes: u64,
@@ -59,7 +64,8 @@ impl Echoes {
             changing: HashMap::new(),
             outcomes: LruCache::new(OUTCOMES_MAX),
             made: LruCache::new(OUTCOMES_MAX),
-            placed: LruCache::new(OUTCOMES_MAX),
+            standing: LruCache::new(OUTCOMES_MAX),
+            clock: None,
             gone: LruCache::new(OUTCOMES_MAX),
             changes: 0,
         }
@@ -108,33 +114,49 @@ impl Echoes {
     /// We made the name.
     pub(crate) fn made(&mut self, path: &VPath, attr: &Attr, now: Instant) {
         self.made.put(self.key(path), (attr.ctime, now));
-        self.placed(path, attr);
-    }
-
-    /// We put something under the name.
-    pub(crate) fn placed(&mut self, path: &VPath, attr: &Attr) {
-        self.placed.put(self.key(path), attr.id);
-        self.outcome(path, attr);
+        self.outcome(path, attr, now);
     }
 
     /// Somebody else took the name away.
     pub(crate) fn taken(&mut self, path: &VPath) {
-        self.placed.pop(&self.key(path));
+        self.standing.pop(&self.key(path));
     }
 
-    /// Whether we put this under the name, which is known since then.
-    pub(crate) fn is_placed(&self, path: &VPath, attr: &Attr) -> bool {
-        self.placed.peek(&self.key(path)) == Some(&attr.id)
+    /// It was told that somebody else has led to this.
+    pub(crate) fn told(&mut self, path: &VPath, attr: &Attr) {
+        self.standing.put(self.key(path), state(attr));
     }
 
-    /// What we put under the name and have not taken away.
+    /// What is known to be under the name.
     pub(crate) fn standing(&self, path: &VPath) -> Option<FileId> {
-        self.placed.peek(&self.key(path)).copied()
+        self.standing.peek(&self.key(path)).map(|(file, ..)| *file)
     }
 
-    /// What came of it.
-    pub(crate) fn outcome(&mut self, path: &VPath, attr: &Attr) {
+    /// Whether others may have led to this without its being told yet. Of what is older than notices are nobody is to be
+    /// told. A directory is in another state with each name in it, and is there all the same.
+    pub(crate) fn may_be_untold(&self, path: &VPath, attr: &Attr, now: Instant) -> bool {
+        let is_told = match self.standing.peek(&self.key(path)) {
+            Some((file, ..)) if attr.is_dir() => *file == attr.id,
+            Some(told) => *told == state(attr),
+            None => false,
+        };
+        let is_old = |(time, at): (Time, Instant)| {
+            let since = Duration::from_nanos(time.0.saturating_sub(attr.ctime.0));
+            attr.ctime < time && since + now.saturating_duration_since(at) > NOTICE_PATIENCE
+        };
+        !is_told && !self.clock.is_some_and(is_old)
+    }
+
+    /// What came of a change of ours.
+    pub(crate) fn outcome(&mut self, path: &VPath, attr: &Attr, now: Instant) {
+        self.clock = Some((attr.ctime, now));
+        self.unchanged(path, attr);
+    }
+
+    /// We led to no other state than this one, which is known; it may be told all the same.
+    pub(crate) fn unchanged(&mut self, path: &VPath, attr: &Attr) {
         self.changes += 1;
+        self.standing.put(self.key(path), state(attr));
         self.outcomes.put((self.key(path), state(attr)), self.changes);
     }
 
@@ -142,7 +164,7 @@ impl Echoes {
     pub(crate) fn gone(&mut self, path: &VPath, now: Instant) {
         self.changes += 1;
         let key = self.key(path);
-        self.placed.pop(&key);
+        self.standing.pop(&key);
         let gone = self.gone.get_or_insert_mut(key, VecDeque::new);
         if gone.len() == GONE_MAX {
             gone.pop_front();
@@ -169,7 +191,7 @@ impl Echoes {
             return self.gone.get_mut(&key).and_then(VecDeque::pop_front).is_some();
         };
         // Not for ever: the origin's clock may be set back.
-        let before = |(made, at): &(Time, Instant)| attr.ctime < *made && now < *at + GONE_PATIENCE;
+        let before = |(made, at): &(Time, Instant)| attr.ctime < *made && now < *at + NOTICE_PATIENCE;
         if self.made.peek(&key).is_some_and(before) {
             return true;
         }
@@ -178,9 +200,9 @@ impl Echoes {
         // Notices come in order: what was gone before this is told, is about to be, or never will be.
         let told = ours.unwrap_or(u64::MAX);
         if let Some(gone) = self.gone.peek_mut(&known.0) {
-            gone.retain(|(change, at)| *change > told || now < *at + GONE_PATIENCE);
+            gone.retain(|(change, at)| *change > told || now < *at + NOTICE_PATIENCE);
         }
-        ours.is_some()
+        ours.is_some() || self.standing.peek(&known.0) == Some(&known.1)
     }
 }
 
@@ -203,10 +225,10 @@ mod tests {
     #[test]
     fn late_echoes_of_each_step_are_ours_and_nothing_else_is() {
         let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
-        echoes.outcome(&path, &attr(1));
+        echoes.outcome(&path, &attr(1), now);
         echoes.gone(&path, now);
         assert!(echoes.is_ours(&path, Some(&attr(1)), now));
-        assert!(!echoes.is_ours(&path, Some(&attr(2)), now + GONE_PATIENCE), "somebody made it anew");
+        assert!(!echoes.is_ours(&path, Some(&attr(2)), now + NOTICE_PATIENCE), "somebody made it anew");
         assert!(!echoes.is_ours(&path, None, now), "and removed it");
         echoes.gone(&path, now);
         assert!(echoes.is_ours(&path, None, now) && !echoes.is_ours(&path, None, now));
@@ -217,14 +239,14 @@ mod tests {
         let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
         echoes.gone(&path, now);
         echoes.gone(&path, now);
-        echoes.outcome(&path, &attr(3));
+        echoes.outcome(&path, &attr(3), now);
         echoes.gone(&path, now);
         assert!(echoes.is_ours(&path, None, now) && echoes.is_ours(&path, None, now));
         assert!(echoes.is_ours(&path, Some(&attr(3)), now));
         assert!(echoes.is_ours(&path, None, now) && !echoes.is_ours(&path, None, now));
         echoes.gone(&path, now);
-        echoes.outcome(&path, &attr(4));
-        let later = now + GONE_PATIENCE;
+        echoes.outcome(&path, &attr(4), now);
+        let later = now + NOTICE_PATIENCE;
         assert!(echoes.is_ours(&path, Some(&attr(4)), later));
         assert!(
             !echoes.is_ours(&path, None, later),
@@ -276,19 +298,42 @@ mod tests {
         echoes.made(&path, &attr(5), now);
         assert!(echoes.is_ours(&path, Some(&attr(4)), now) && echoes.is_ours(&path, Some(&attr(5)), now));
         assert!(!echoes.is_ours(&path, Some(&attr(6)), now));
-        assert!(!echoes.is_ours(&path, Some(&attr(4)), now + GONE_PATIENCE), "the clock there was set back");
+        assert!(
+            !echoes.is_ours(&path, Some(&attr(4)), now + NOTICE_PATIENCE),
+            "the clock there was set back"
+        );
     }
 
     #[test]
-    fn what_we_put_there_is_known_in_every_state_until_it_is_taken_away() {
+    fn what_stands_there_is_known_in_every_state_until_it_is_taken_away() {
         let (mut echoes, path, now) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap(), Instant::now());
+        let file = Some(attr(1).id);
         echoes.made(&path, &attr(1), now);
-        assert!(echoes.is_placed(&path, &attr(2)));
+        assert_eq!(echoes.standing(&path), file);
         echoes.taken(&path);
-        assert!(!echoes.is_placed(&path, &attr(2)));
-        echoes.placed(&path, &attr(3));
+        assert_eq!(echoes.standing(&path), None);
+        echoes.told(&path, &attr(3));
+        assert_eq!(echoes.standing(&path), file);
+        assert!(echoes.is_ours(&path, Some(&attr(3)), now) && !echoes.is_ours(&path, Some(&attr(4)), now));
         echoes.gone(&path, now);
-        assert!(!echoes.is_placed(&path, &attr(3)));
+        assert_eq!(echoes.standing(&path), None);
+    }
+
+    #[test]
+    fn what_an_open_finds_is_untold_unless_it_was_told_or_is_older_than_notices() {
+        let (mut echoes, now) = (Echoes::new(Case::Folded), Instant::now());
+        let [a, b] = ["a", "b"].map(|path| VPath::parse(path).unwrap());
+        let at = |seconds: u64| attr(Duration::from_secs(seconds).as_nanos() as u64);
+        assert!(echoes.may_be_untold(&a, &at(1), now), "nothing is known of the clock there");
+        echoes.told(&a, &at(99));
+        assert!(!echoes.may_be_untold(&a, &at(99), now) && echoes.may_be_untold(&a, &at(98), now));
+        echoes.outcome(&b, &at(100), now);
+        assert!(echoes.may_be_untold(&a, &at(90), now) && !echoes.may_be_untold(&a, &at(89), now));
+        let later = now + Duration::from_secs(5);
+        assert!(echoes.may_be_untold(&a, &at(101), later), "it was changed after ours");
+        assert!(echoes.may_be_untold(&a, &at(95), later) && !echoes.may_be_untold(&a, &at(94), later));
+        let dir = |seconds| Attr { kind: Kind::Dir, ..at(seconds) };
+        assert!(!echoes.may_be_untold(&b, &dir(104), later), "names have come and gone in it");
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl DirIndexes {
         Some(index.names.find(name))
     }
 
+    /// When the names of a directory were read, if they are known.
+    pub(crate) fn read_at(&self, dir: &VPath) -> Option<Instant> {
+        self.dirs.peek(dir).map(|index| index.read_at)
+    }
+
     /// Says when a listing began; to be handed to [`DirIndexes::put`] or [`DirIndexes::gone_since`].
     pub(crate) fn begin(&self) -> u64 {
         self.clock

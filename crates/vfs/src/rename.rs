@@ -13,6 +13,7 @@ use crate::resolve::{Lookup, Resolved};
 use crate::{Access, Error, OpenId, RenameHow, Result, Rights, Share, names};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Instant;
 use volume::{Applied, Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named, VPath};
 
 /// Who renames or links.
@@ -155,7 +156,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
         None => core.volume.stat(&cx, to).await?,
     };
     // Its first name has other times and links by that.
-    core.echoes.lock().outcome(from, &attr);
+    core.echoes.lock().outcome(from, &attr, Instant::now());
     core.meets(changing.began, from, &attr, None);
     core.made(to, &attr, target.parent_lease);
     Ok(())
@@ -229,7 +230,7 @@ impl Mover {
         let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(self.key.file) };
         let applied = core.volume.apply(cx, &set).await?;
         if let Some(attr) = &applied.attr {
-            core.echoes.lock().outcome(&path, attr);
+            core.echoes.lock().outcome(&path, attr, Instant::now());
             core.meets(changing.began, &path, attr, None);
         }
         Ok(())

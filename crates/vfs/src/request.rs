@@ -53,6 +53,17 @@ impl Access {
         !(Access::READ_ATTRIBUTES | Access::WRITE_ATTRIBUTES | Access::SYNCHRONIZE).contains(self)
     }
 
+    /// Whether an open with it may change anything.
+    pub(crate) fn may_change(self) -> bool {
+        let looks = Access::READING
+            | Access::READ_EA
+            | Access::READ_ATTRIBUTES
+            | Access::READ_CONTROL
+            | Access::SYNCHRONIZE
+            | Access::ACCESS_SYSTEM_SECURITY;
+        !looks.contains(self)
+    }
+
     /// The same for leases: one that looks at the descriptor besides does not either.
     pub(crate) fn is_more_than_looks(self) -> bool {
         (self - Access::READ_CONTROL).is_more_than_attributes()

@@ -8,6 +8,7 @@ use crate::caching::Contest;
 use crate::carry::Carry;
 use crate::content::Whose;
 use crate::core::{Core, name_filter};
+use crate::echo::NOTICE_PATIENCE;
 use crate::notify::{Filter, NotifyAction};
 use crate::own_writes;
 use std::sync::{Arc, Weak};
@@ -20,6 +21,17 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A file whose status changed no later than this after its birth is taken for new, where it is not known
 /// whether the name was there before; nanoseconds.
 const NEWBORN_NS: u64 = 2_000_000_000;
+
+/// What others have done to a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum News {
+    /// It has come to be.
+    Name,
+    /// What it stands for has changed.
+    Change,
+    /// One of both, or both.
+    Both,
+}
 
 /// Begins to listen.
 pub(crate) fn start(core: &Arc<Core>) {
@@ -196,15 +208,30 @@ impl Core {
         // Of a file that is written here under another name alone: this name may be news.
         if !explained {
             self.content_is_told(attr);
+            self.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
         }
+        self.tell_there(path, attr);
+    }
+
+    /// An open that may change something has found this under a name. When others have led to it just before, their
+    /// notice may tell what the open leads to: it is told now.
+    pub(crate) fn finds(&self, path: &VPath, attr: &Attr) {
+        let is_news = self.caps.watch && self.echoes.lock().may_be_untold(path, attr, Instant::now());
+        // What we write ourselves is told by its close.
+        if is_news && self.registry.lock().being_written(attr.id).is_none() {
+            tracing::debug!(%path, ?attr, "found before it was told");
+            self.tell_there(path, attr);
+        }
+    }
+
+    /// Tells what others have led to under a name: who caches the listing, or what stood there before, and watchers.
+    pub(crate) fn tell_there(&self, path: &VPath, attr: &Attr) {
         self.decide(|registry, told| {
             registry.contend_listing(path, None, told);
             registry.contend_replaced(path, attr.id, told);
-            if !explained {
-                drop(registry.contend(attr.id, None, Contest::Foreign, told));
-            }
         });
-        let new = self.is_new(path, attr);
+        let news = self.news_of(path, attr);
+        self.echoes.lock().told(path, attr);
         let mut indexes = self.indexes.lock();
         indexes.added(path);
         if attr.is_dir() {
@@ -214,10 +241,10 @@ impl Core {
         if attr.is_dir() {
             self.descriptors.lock().forget_below(path);
         }
-        if new.unwrap_or(attr.is_file() && attr.links > 1) {
+        if news != News::Change {
             self.hub.event(NotifyAction::Added, name_filter(attr.is_dir()), path);
         }
-        if new != Some(true) {
+        if news != News::Name {
             let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
             self.hub.event(NotifyAction::Modified, what, path);
         }
@@ -266,19 +293,29 @@ impl Core {
         whose != Whose::Foreign
     }
 
-    /// Whether a name that was reported as changed has come to be. Known where it is ours, and from the directory's
-    /// index, else guessed from its age. `None` for what is not young: a name may be younger than its file.
-    fn is_new(&self, path: &VPath, attr: &Attr) -> Option<bool> {
-        if self.echoes.lock().is_placed(path, attr) {
-            return Some(false);
+    /// What there is to tell of a name. Whether it has come to be is known where it was told before, or from the
+    /// directory's index, if that is so old that a name in it was told; else it is guessed from its age. Told twice does
+    /// no harm, not at all does.
+    fn news_of(&self, path: &VPath, attr: &Attr) -> News {
+        if self.echoes.lock().standing(path) == Some(attr.id) {
+            return News::Change;
         }
         let known = path.parent().and_then(|dir| {
-            let trust = self.trust();
-            self.indexes.lock().find(&dir, path.name(), Instant::now(), trust)
+            let (trust, now) = (self.trust(), Instant::now());
+            let mut indexes = self.indexes.lock();
+            let found = indexes.find(&dir, path.name(), now, trust)?;
+            let is_old = indexes.read_at(&dir).is_some_and(|read_at| now >= read_at + NOTICE_PATIENCE);
+            Some((found.is_some_and(|found| *found == *path.name()), is_old))
         });
+        // A name may be younger than its file.
+        let is_young = attr.ctime.0.abs_diff(attr.btime.0) <= NEWBORN_NS;
         match known {
-            Some(found) => Some(found.as_deref() != Some(path.name())),
-            None => (attr.ctime.0.abs_diff(attr.btime.0) <= NEWBORN_NS).then_some(true),
+            Some((false, _)) => News::Name,
+            Some((true, true)) => News::Change,
+            Some((true, false)) | None if is_young => News::Name,
+            Some((true, false)) => News::Both,
+            None if attr.is_file() && attr.links > 1 => News::Both,
+            None => News::Change,
         }
     }
 
@@ -288,11 +325,12 @@ impl Core {
             let (mut echoes, now) = (self.echoes.lock(), Instant::now());
             // Both are asked: that `from` is gone is told with this.
             let (came, went) = (echoes.is_ours(to, attr, now), echoes.is_ours(from, None, now));
-            let placed = attr.is_none_or(|attr| echoes.is_placed(to, attr));
-            if came || (went && placed) {
+            let stands = attr.is_none_or(|attr| echoes.standing(to) == Some(attr.id));
+            if went && (came || stands) {
                 return false;
             }
             echoes.taken(from);
+            attr.into_iter().for_each(|attr| echoes.told(to, attr));
         }
         let dir = attr.is_none_or(Attr::is_dir);
         self.decide(|registry, told| {

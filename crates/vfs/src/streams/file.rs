@@ -132,7 +132,7 @@ impl StreamFile {
             Some(attr) => attr,
             None => self.core.volume.stat(cx, &path).await?,
         };
-        self.core.echoes.lock().outcome(&path, &attr);
+        self.core.echoes.lock().outcome(&path, &attr, Instant::now());
         Ok((changing.began, path, attr))
     }
 

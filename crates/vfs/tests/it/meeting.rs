@@ -249,3 +249,72 @@ async fn who_sets_the_time_hears_of_what_others_have_written_before() {
         assert_eq!(holder.told(), [(Caching::empty(), true)], "written {written}");
     }
 }
+
+/// What others made, and a client opens at once so that it might write, and closes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_others_made_is_told_though_we_open_and_close_it_at_once() {
+    let (dir, _, site) = local().await;
+    // The names of the directory are known by this.
+    assert!(site.try_open("FILE2", READ, |_| {}).await.is_err());
+    let watcher = site.open("", READ).await;
+    let notify = tokio::spawn({
+        let watcher = watcher.clone();
+        async move { watcher.notify(vfs::Filter::FILE_NAME, false).await }
+    });
+    let listing = hold(&site, "", R, |request| {
+        (request.access, request.want) = (READ, vfs::Want::Dir);
+        request.disposition = Disposition::Open;
+        request.lease = Some(Lease { id: LeaseId { client: 1, key: 1 }, epoch: Some(1), dirs: true });
+    })
+    .await;
+    assert_eq!(listing.got, R);
+    all_is_told().await;
+    std::fs::write(dir.path().join("file2"), "theirs").unwrap();
+    site.open("file2", WRITE).await.close(&cx()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let found = site.try_open("FILE2", READ, |_| {}).await.is_ok();
+    let told = (!listing.told().is_empty(), notify.is_finished(), found);
+    assert_eq!(
+        told,
+        (true, true, true),
+        "who caches the listing, who watches, who spells it in another case"
+    );
+}
+
+/// The same where something is changed: the notice that tells the name is taken for that of the change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_others_made_is_found_in_any_case_though_we_change_it_at_once() {
+    let mut missed = Vec::new();
+    for what in ["write", "hide", "date"] {
+        let (dir, _, site) = local().await;
+        assert!(site.try_open("FILE2", READ, |_| {}).await.is_err());
+        std::fs::write(dir.path().join("file2"), "theirs").unwrap();
+        let other = site.open("file2", WRITE).await;
+        match what {
+            "write" => other.write(&cx(), 0, Bytes::from_static(b"x")).await.unwrap(),
+            what => do_it(&site, &other, what).await,
+        }
+        other.close(&cx()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if site.try_open("FILE2", READ, |_| {}).await.is_err() {
+            missed.push(what);
+        }
+    }
+    assert!(missed.is_empty(), "it is not there in another case after {missed:?}");
+}
+
+/// The directory's names are read, since somebody asks for one that is not there, between that others make one and are told of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_others_made_is_told_as_such_though_the_names_are_read_before() {
+    let (dir, _, site) = local().await;
+    let watcher = site.open("", READ).await;
+    let notify = tokio::spawn({
+        let watcher = watcher.clone();
+        async move { watcher.notify(vfs::Filter::FILE_NAME, false).await }
+    });
+    all_is_told().await;
+    std::fs::write(dir.path().join("new"), "theirs").unwrap();
+    assert!(site.try_open("desktop.ini", READ, |_| {}).await.is_err());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(notify.is_finished(), "who watches names hears nothing of it");
+}

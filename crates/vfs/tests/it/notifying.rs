@@ -9,7 +9,7 @@ use vfs::{
     Access, Caching, Disposition, Filter, Lease, LeaseId, Limits, NotifyBatch, Open, OpenRequest, RenameHow,
     Vfs, VfsConfig, Want,
 };
-use volume::{Change, DosAttributes, Freshness, SetAttr, Time};
+use volume::{Change, DosAttributes, Freshness, OpenHow, SetAttr, Time, Volume};
 
 const BROKEN: [(Caching, bool); 1] = [(Caching::empty(), false)];
 const KEEP: RenameHow = RenameHow { replace: false, posix: false };
@@ -356,4 +356,102 @@ async fn names_learnt_before_changes_are_told_are_looked_up_again() {
     site.mem.promise(Freshness::Notified);
     tokio::time::sleep(Duration::from_millis(20)).await;
     site.open("SECOND", READ).await.close(&cx()).await.unwrap();
+}
+
+/// As `a_removal_of_ours_that_is_never_told_hides_none_of_others`, where others make the name again.
+#[tokio::test]
+async fn a_removal_of_ours_that_is_never_told_hides_no_removal_of_what_others_made() {
+    let site = watched().await;
+    let watcher = watch(&site, "", Filter::FILE_NAME, true).await;
+    let file = site.create("file").await;
+    file.set_delete_on_close(&cx(), true).await.unwrap();
+    site.mem.mute(true);
+    file.close(&cx()).await.unwrap();
+    site.mem.mute(false);
+    let other = site.mem.other();
+    put(&*other, "file", "theirs").await;
+    let mut all = Vec::new();
+    within(Duration::from_secs(10), "the new name", async {
+        while all.len() < 3 {
+            all.extend(told(&watcher).await);
+        }
+    })
+    .await;
+    assert_eq!(all, ["Added file", "Removed file", "Added file"]);
+    let listing = hold(&site, "", Caching::READ, |request| {
+        (request.access, request.disposition, request.want) = (READ, Disposition::Open, Want::Dir);
+        request.lease = Some(Lease { id: LeaseId { client: 1, key: 1 }, epoch: None, dirs: true });
+    })
+    .await;
+    assert_eq!(listing.got, Caching::READ);
+    testkit::ease::remove(&*other, "file").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(listing.told(), BROKEN, "who caches the listing shows a name that is gone");
+    assert_eq!(within(Duration::from_secs(1), "the removal", told(&watcher)).await, ["Removed file"]);
+}
+
+/// At an origin without case a client may spell a name as it likes.
+#[tokio::test]
+async fn our_own_writing_is_no_news_where_case_does_not_matter() {
+    for spelled in ["File", "FILE"] {
+        let mut config = MemConfig::default();
+        config.caps.case_sensitive = false;
+        let mem = MemVolume::with(config);
+        let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
+        changes_are_told(|| site.vfs.freshness()).await;
+        put(&*site.mem, "File", "before").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let writer = hold(&site, spelled, Caching::all(), |_| {}).await;
+        let watcher = watch(&site, "", Filter::FILE_NAME | Filter::SIZE, false).await;
+        let listing = hold(&site, "", Caching::READ, |request| {
+            (request.access, request.disposition, request.want) = (READ, Disposition::Open, Want::Dir);
+            request.lease = Some(Lease { id: LeaseId { client: 1, key: 1 }, epoch: None, dirs: true });
+        })
+        .await;
+        writer.open.write(&cx(), 0, Bytes::from_static(b"ours")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let heard = tokio::time::timeout(Duration::from_millis(100), told(&watcher)).await;
+        assert!(heard.is_err(), "{spelled}: {heard:?}, though its close tells");
+        assert!(listing.told().is_empty(), "{spelled}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_open_has_seen_of_others_is_not_told_again_by_its_notice() {
+    let site = watched().await;
+    put(&*site.mem, "file", "before").await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let _known = site.open("file", READ).await;
+    let watcher = watch(&site, "", Filter::SIZE | Filter::DIR_NAME, false).await;
+    let how = OpenHow { access: volume::Access::WRITE, ..OpenHow::read() };
+    let foreign = site.mem.other().open(&cx(), &p("file"), how).await.unwrap().file;
+    foreign.write_at(&cx(), 0, Bytes::from_static(b"theirs")).await.unwrap();
+    // Nothing has waited: the notice is not yet read.
+    site.open("file", READ).await.close(&cx()).await.unwrap();
+    assert_eq!(told(&watcher).await, ["Modified file"]);
+    mkdir(&*site.mem.other(), "after").await;
+    assert_eq!(within(Duration::from_secs(10), "what came after", told(&watcher)).await, ["Added after"]);
+}
+
+#[tokio::test]
+async fn a_name_of_several_may_be_new_once() {
+    let mem = MemVolume::new();
+    let limits = Limits { index_names: 0, ..Limits::default() };
+    let site =
+        Site { vfs: Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() }), mem: mem.clone() };
+    changes_are_told(|| site.vfs.freshness()).await;
+    mem.mute(true);
+    put(&*mem, "file", "content").await;
+    apply(&*mem, Change::Link { from: p("file"), to: p("second"), replace: false, expect: None }).await;
+    let set = |set: SetAttr| Change::SetAttr { path: p("file"), set, expect: None };
+    apply(&*mem, set(SetAttr { btime: Some(Time(1)), ..SetAttr::default() })).await;
+    mem.mute(false);
+    let watcher = watch(&site, "", Filter::FILE_NAME | Filter::ATTRIBUTES, false).await;
+    for (dos, expect) in [
+        (DosAttributes::HIDDEN, &["Added file", "Modified file", "Added second", "Modified second"][..]),
+        (DosAttributes::SYSTEM, &["Modified file", "Modified second"][..]),
+    ] {
+        apply(&*mem.other(), set(SetAttr { dos: Some(dos), ..SetAttr::default() })).await;
+        assert_eq!(within(Duration::from_secs(10), "the change", told(&watcher)).await, expect);
+    }
 }
