@@ -52,12 +52,14 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
             let closed = file.close(cx, Close::Commit).await;
             // Of a stream each change was told as it was made.
             let is_stream = core.registry.lock().streams.is_stream(key.file);
+            let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
             match &closed {
                 Ok(attr) if written && !is_stream => {
-                    let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
                     core.modified(changing.began, &path, attr, what, None, parent_lease);
                 }
                 Ok(attr) if writes && !is_stream => core.closed_unwritten(&node, changing.began, &path, attr),
+                // What came of it nobody knows, its client neither.
+                Err(_) if written && !is_stream => core.shown_differently(&path, what, None),
                 Ok(_) | Err(_) => {}
             }
             closed.map(Some)

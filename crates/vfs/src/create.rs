@@ -20,9 +20,7 @@ use crate::{Access, Action, Disposition, Error, OpenId, OpenRequest, Opened, Res
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{
-    Attr, Change, Create, Cx, DosAttributes, ErrorKind, File, FileId, Kind, OpenHow, SetAttr, VPath,
-};
+use volume::{Attr, Change, Create, Cx, DosAttributes, ErrorKind, FileId, Kind, OpenHow, SetAttr, VPath};
 
 /// Times an open starts anew because somebody else changed the name at the origin meanwhile.
 const OPEN_TRIES: usize = 8;
@@ -177,8 +175,6 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, found: Found
     }
     if empties {
         check_room(core, cx, request, &place.path, attr.allocated).await?;
-    }
-    if empties {
         core.finds(&place.path, &attr);
     }
     let emptying = empties.then(|| (OwnWrite::begin(&place.node, None), core.changing(&[&place.path])));
@@ -197,44 +193,46 @@ async fn existing(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, found: Found
         drop(emptying);
         place.has_emptied();
         asked = Instant::now();
-        core.echoes.lock().outcome(&place.path, &attr, Instant::now());
-        attr = overwritten(&place, cx, request, &*opened.file, attr).await?;
+        let finished = overwritten(&place, cx, request, &opened, action).await;
+        // Emptied it is, though the rest may fail: then its client knows it no more than others.
+        let (left, knows) =
+            (*finished.as_ref().unwrap_or(&attr), request.parent_lease.filter(|_| finished.is_ok()));
         let what = Filter::ATTRIBUTES | Filter::SIZE | Filter::LAST_WRITE;
-        attr = streams::strip(&place, cx, attr, action).await?;
-        core.modified(asked, &place.path, &attr, what, None, request.parent_lease);
+        core.modified(asked, &place.path, &left, what, None, knows);
+        attr = finished?;
     }
     let opened = place.opened(request, Some(opened.file), action, asked, attr, opened.first);
     Ok(Turn::Opened(Opened { maximal: judged.maximal, ..opened }))
 }
 
-/// A file that was emptied has the attributes that are asked for, and is not sparse. What it was is gone by then, so
-/// that where they cannot be set the open does not fail for that.
+/// A file that was emptied has the attributes that are asked for, is not sparse, and carries nothing that goes with its
+/// content. What it was is gone by then, so that where attributes cannot be set the open does not fail for that.
 async fn overwritten(
     place: &Place,
     cx: &Cx,
     request: &OpenRequest,
-    file: &dyn File,
-    attr: Attr,
+    opened: &volume::Opened,
+    action: Action,
 ) -> Result<Attr> {
-    let core = &place.core;
+    let (core, mut attr) = (&place.core, opened.attr);
+    core.echoes.lock().outcome(&place.path, &attr, Instant::now());
     let dos = request.dos.union(DosAttributes::ARCHIVE) - DosAttributes::ONLY_TOLD;
     let sparse = (core.caps.holes && attr.dos.contains(DosAttributes::SPARSE)).then_some(false);
     let is_as_asked = attr.dos - DosAttributes::ONLY_TOLD == dos && sparse.is_none();
-    if !core.caps.dos_attributes || is_as_asked {
-        return Ok(attr);
-    }
-    let set = SetAttr { dos: Some(dos), sparse, ..SetAttr::default() };
-    match file.set_attr(cx, &set).await {
-        Ok(attr) => {
-            core.echoes.lock().outcome(&place.path, &attr, Instant::now());
-            Ok(attr)
+    if core.caps.dos_attributes && !is_as_asked {
+        let set = SetAttr { dos: Some(dos), sparse, ..SetAttr::default() };
+        match opened.file.set_attr(cx, &set).await {
+            Ok(set) => {
+                attr = set;
+                core.echoes.lock().outcome(&place.path, &attr, Instant::now());
+            }
+            Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                tracing::debug!(path = %place.path, %error, "an overwritten file keeps its attributes");
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-            tracing::debug!(path = %place.path, %error, "an overwritten file keeps its attributes");
-            Ok(attr)
-        }
-        Err(error) => Err(error.into()),
     }
+    streams::strip(place, cx, attr, action).await
 }
 
 /// Opens and empties what is there. Carried: it holds the name and its place in the registry until the volume has
