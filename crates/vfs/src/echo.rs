@@ -37,6 +37,8 @@ type State = (FileId, Version, Time);
 struct Marked {
     by: usize,
     waiting: VecDeque<Notice>,
+    /// What comes of it may have been told as unknown.
+    unknown: bool,
 }
 
 #[derive(Debug)]
@@ -165,6 +167,9 @@ impl Echoes {
         self.changes += 1;
         let key = self.key(path);
         self.standing.pop(&key);
+        if self.changing.get(&key).is_some_and(|marked| marked.unknown) {
+            return;
+        }
         let gone = self.gone.get_or_insert_mut(key, VecDeque::new);
         if gone.len() == GONE_MAX {
             gone.pop_front();
@@ -172,16 +177,18 @@ impl Echoes {
         gone.push_back((self.changes, now));
     }
 
-    /// What was to be told at and below a path was told by this: removals of ours explain none of others any more.
+    /// What was to be told at and below a path was told by this: removals of ours, also those under way, explain none of
+    /// others any more, and nothing is known of what stands there.
     pub(crate) fn unknown(&mut self, below: &VPath) {
         let below = self.key(below);
         let is_below = |key: &str| {
             let rest = key.strip_prefix(&*below);
             below.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let told: Vec<String> =
-            self.gone.iter().map(|(key, _)| key).filter(|key| is_below(key)).cloned().collect();
-        told.iter().for_each(|key| drop(self.gone.pop(key)));
+        forget(&mut self.gone, is_below);
+        forget(&mut self.standing, is_below);
+        let under_way = self.changing.iter_mut().filter(|(key, _)| is_below(key));
+        under_way.for_each(|(_, marked)| marked.unknown = true);
     }
 
     /// Whether a notice about this name tells nothing new.
@@ -206,7 +213,12 @@ impl Echoes {
     }
 }
 
-fn state(attr: &Attr) -> (FileId, Version, Time) {
+fn forget<V>(names: &mut LruCache<String, V>, is_meant: impl Fn(&str) -> bool) {
+    let meant: Vec<String> = names.iter().map(|(key, _)| key).filter(|key| is_meant(key)).cloned().collect();
+    meant.iter().for_each(|key| drop(names.pop(key)));
+}
+
+fn state(attr: &Attr) -> State {
     (attr.id, attr.version, attr.ctime)
 }
 
@@ -270,14 +282,20 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_was_told_as_unknown_explains_nothing_any_more() {
+    fn a_removal_that_was_told_as_unknown_when_it_was_done_or_under_way_explains_nothing_any_more() {
         let (mut echoes, now) = (Echoes::new(Case::Folded), Instant::now());
         let paths = ["dir/a", "DIR/b", "dirt", "dir"].map(|path| VPath::parse(path).unwrap());
         paths.iter().for_each(|path| echoes.gone(path, now));
         echoes.unknown(&VPath::parse("dir").unwrap());
         assert_eq!(paths.each_ref().map(|path| echoes.is_ours(path, None, now)), [false, false, true, false]);
         paths.iter().for_each(|path| echoes.gone(path, now));
+        assert!(echoes.standing(&paths[0]).is_none());
+        echoes.begin(&paths[2]);
+        echoes.made(&paths[2], &attr(1), now);
         echoes.unknown(&VPath::root());
+        assert!(echoes.standing(&paths[2]).is_none());
+        echoes.gone(&paths[2], now);
+        echoes.end(&paths[2]);
         assert!(paths.iter().all(|path| !echoes.is_ours(path, None, now)));
     }
 
