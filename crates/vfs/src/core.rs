@@ -226,7 +226,7 @@ impl Core {
         let mut echoes = self.echoes.lock();
         echoes.gone(from, Instant::now());
         if let Some(attr) = attr {
-            echoes.outcome(to, attr, Instant::now());
+            echoes.made(to, attr, Instant::now());
         }
         drop(echoes);
         if let Some(attr) = attr {

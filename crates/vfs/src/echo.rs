@@ -129,6 +129,13 @@ impl Echoes {
         self.standing.put(self.key(path), state(attr));
     }
 
+    /// Whether we made the name so lately that a notice of its being gone may be about what stood there before.
+    pub(crate) fn is_anew(&self, path: &VPath, now: Instant) -> bool {
+        let key = self.key(path);
+        let lately = |(_, at): &(Time, Instant)| now < *at + NOTICE_PATIENCE;
+        self.standing.contains(&key) && self.made.peek(&key).is_some_and(lately)
+    }
+
     /// What is known to be under the name.
     pub(crate) fn standing(&self, path: &VPath) -> Option<FileId> {
         self.standing.peek(&self.key(path)).map(|(file, ..)| *file)

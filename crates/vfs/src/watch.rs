@@ -195,7 +195,9 @@ impl Core {
         let ours = self.echoes.lock().is_ours(path, attr, Instant::now());
         tracing::debug!(%path, ?attr, ours, "changed at the origin");
         let attr = match attr {
-            None if ours => return self.look_whether_gone(path),
+            None if ours || self.echoes.lock().is_anew(path, Instant::now()) => {
+                return self.look_whether_gone(path);
+            }
             None => return self.gone_there(path),
             Some(_) if ours => return,
             Some(attr) => attr,
@@ -262,8 +264,8 @@ impl Core {
         self.break_below(path);
     }
 
-    /// All notices of removals look the same: one that was taken for ours may be somebody else's, of what we have put
-    /// under the name since.
+    /// All notices of removals look the same: one that was taken for ours may be somebody else's, of what was put under the
+    /// name since; and one of somebody else's may be of what stood there before.
     fn look_whether_gone(self: &Arc<Self>, path: &VPath) {
         let Some(file) = self.echoes.lock().standing(path) else { return };
         let (core, path) = (Arc::clone(self), path.clone());
@@ -320,8 +322,8 @@ impl Core {
     }
 
     /// Whether it is news.
-    fn moved_there(&self, from: &VPath, to: &VPath, attr: Option<&Attr>) -> bool {
-        {
+    fn moved_there(self: &Arc<Self>, from: &VPath, to: &VPath, attr: Option<&Attr>) -> bool {
+        let anew = {
             let (mut echoes, now) = (self.echoes.lock(), Instant::now());
             // Both are asked: that `from` is gone is told with this.
             let (came, went) = (echoes.is_ours(to, attr, now), echoes.is_ours(from, None, now));
@@ -329,8 +331,17 @@ impl Core {
             if went && (came || stands) {
                 return false;
             }
-            echoes.taken(from);
-            attr.into_iter().for_each(|attr| echoes.told(to, attr));
+            let anew =
+                attr.filter(|attr| echoes.is_anew(from, now) && echoes.standing(from) != Some(attr.id));
+            if anew.is_none() {
+                echoes.taken(from);
+                attr.into_iter().for_each(|attr| echoes.told(to, attr));
+            }
+            anew
+        };
+        if let Some(attr) = anew {
+            self.moved_before(from, to, attr);
+            return true;
         }
         let dir = attr.is_none_or(Attr::is_dir);
         self.decide(|registry, told| {
@@ -353,5 +364,13 @@ impl Core {
         self.index_move(from, to, dir);
         self.hub.renamed(from, to, dir);
         true
+    }
+
+    /// Since it moved we have made `from` anew, which stays as it is.
+    fn moved_before(self: &Arc<Self>, from: &VPath, to: &VPath, attr: &Attr) {
+        if !attr.is_dir() {
+            self.registry.lock().moved(Some(attr.id), from, to);
+        }
+        self.changed_there(to, Some(attr));
     }
 }

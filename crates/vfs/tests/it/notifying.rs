@@ -504,3 +504,27 @@ async fn what_was_written_is_told_though_its_close_fails() {
     assert_eq!(listing.told(), BROKEN, "who caches the listing shows a size that it does not have");
     assert_eq!(within(Duration::from_secs(1), "the size", told(&watcher)).await, ["Modified file"]);
 }
+
+/// The notice of what others have done to it before comes after that.
+#[tokio::test]
+async fn a_name_that_we_make_right_after_others_have_taken_it_away_stays() {
+    for moved in [false, true] {
+        let site = watched().await;
+        let other = site.mem.other();
+        put(&*other, "Name", "theirs").await;
+        // The names of the directory are known by this.
+        assert!(site.try_open("none", READ, |_| {}).await.is_err());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let watcher = watch(&site, "", Filter::FILE_NAME, false).await;
+        match moved {
+            true => testkit::ease::rename(&*other, "Name", "moved").await,
+            false => testkit::ease::remove(&*other, "Name").await,
+        };
+        // Nothing has waited: the notice is not yet read.
+        site.create("Name").await.close(&cx()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let expect: &[&str] = if moved { &["Added Name", "Added moved"] } else { &["Added Name"] };
+        assert_eq!(told(&watcher).await, expect);
+        site.open("NAME", READ).await.close(&cx()).await.unwrap();
+    }
+}
