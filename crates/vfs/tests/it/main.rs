@@ -15,5 +15,6 @@ mod opening;
 mod racing;
 mod renaming;
 mod restoring;
+mod simulating;
 mod streams;
 mod tools;
