@@ -29,8 +29,6 @@ use volume::{ErrorKind, Freshness, Notice, VPath};
 const IDLE_TICK: Duration = Duration::from_secs(10);
 /// How long the first half of a move waits for the second, which the kernel sends right behind it.
 const MOVE_HALVES_APART: Duration = Duration::from_millis(10);
-/// What comes so soon after an event is read with it: waking for each was a sixth of what unpacking costs.
-const GATHER: Duration = Duration::from_millis(4);
 /// Room for one read of events, bytes.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -65,10 +63,6 @@ struct Event {
     flags: ReadFlags,
     cookie: u32,
     name: Option<Box<[u8]>>,
-}
-
-fn timeout(pause: Duration) -> Timespec {
-    Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() }
 }
 
 fn new_inotify() -> Result<OwnedFd, Errno> {
@@ -167,16 +161,13 @@ impl Watcher {
             [self.pending.due(), self.astray.due(), held, Some(self.table.due)].into_iter().flatten().min();
         let pause = due.map_or(IDLE_TICK, |due| due.saturating_duration_since(Instant::now()).min(IDLE_TICK));
         let pause = if idle { pause } else { Duration::ZERO };
+        let timeout = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
         let [events, ended] =
             [&self.inotify, self.subscribers.ended()].map(|fd| PollFd::new(fd, PollFlags::IN));
         let table = self.table.fd();
         let mut polled = [events, ended, PollFd::new(&table, PollFlags::PRI)];
         // Whatever ends the wait, the loop looks at everything again, but at the table of mounts only when it is time to.
-        let _ = poll(&mut polled, Some(&timeout(pause)));
-        let [events, ended, _] = polled.each_ref().map(PollFd::revents);
-        if idle && !events.is_empty() && ended.is_empty() {
-            let _ = poll(&mut polled[1..2], Some(&timeout(GATHER)));
-        }
+        let _ = poll(&mut polled, Some(&timeout));
         if polled[2].revents().intersects(PollFlags::PRI | PollFlags::ERR) {
             self.table.has_changed();
         }
