@@ -217,7 +217,7 @@ impl Acquainted {
             }
             drop((told, promise));
         });
-        Watch { notices, freshness }
+        Watch::without_authors(notices, freshness)
     }
 
     fn inner(&self, op: &'static str, what: impl std::fmt::Display) -> Result<&Arc<dyn Volume>> {

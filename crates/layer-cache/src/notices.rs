@@ -167,7 +167,7 @@ fn take_in(cache: &Cache, notice: &Notice) {
     match notice {
         Notice::Changed { attr: Some(attr), .. } if attr.is_file() => cache.blocks.noticed(attr),
         Notice::Changed { .. } => {}
-        Notice::Moved { from, to, attr } => {
+        Notice::Moved { from, to, attr, .. } => {
             // The echo of our own rename comes late: something else may have the old name by now.
             if news {
                 cache.blocks.renamed(from, to, attr.as_ref());

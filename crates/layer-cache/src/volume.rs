@@ -190,6 +190,6 @@ impl Volume for CacheVolume {
         if !self.caps().watch {
             return Err(Error::new(ErrorKind::Unsupported, "watch", "the origin does not tell of changes"));
         }
-        Ok(Watch { notices: self.cache.upward.subscribe(), freshness: self.cache.promise.subscribe() })
+        Ok(Watch::without_authors(self.cache.upward.subscribe(), self.cache.promise.subscribe()))
     }
 }

@@ -10,10 +10,21 @@ pub struct LocalConfig {
     /// Most directories watched for changes. Beyond it, or beyond `fs.inotify.max_user_watches`, the volume
     /// does not claim to notice all changes.
     pub watched_dirs_max: usize,
+    /// This process changes what is below the root by way of this volume alone, and this volume has one user, who knows
+    /// what he does: then changes by this process are told as [`volume::Author::Us`].
+    pub sole: bool,
+    /// Changes are noticed by inotify, though fanotify would do, which tells who made them.
+    pub by_inotify: bool,
 }
 
 impl Default for LocalConfig {
     fn default() -> LocalConfig {
-        LocalConfig { read_only: false, sync_changes: false, watched_dirs_max: 1_000_000 }
+        LocalConfig {
+            read_only: false,
+            sync_changes: false,
+            watched_dirs_max: 1_000_000,
+            sole: false,
+            by_inotify: false,
+        }
     }
 }

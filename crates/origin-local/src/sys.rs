@@ -1,9 +1,10 @@
 //! The system calls that `rustix` has no safe form for: the only unsafe code of this crate.
 
-use rustix::fd::{AsFd, AsRawFd};
+use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::ops::Range;
+use std::ptr;
 
 fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
@@ -116,4 +117,63 @@ pub(crate) fn xattr_at(dir: impl AsFd, name: &CStr, xattr: &CStr, value: &mut [u
         )
     };
     usize::try_from(came).map_err(|_| last_errno())
+}
+
+/// A group of fanotify(7) that tells changes by directory and name, and who made them; it takes no privilege.
+pub(crate) fn fanotify_group() -> Result<OwnedFd, Errno> {
+    let flags = libc::FAN_CLASS_NOTIF | libc::FAN_REPORT_DFID_NAME | libc::FAN_CLOEXEC | libc::FAN_NONBLOCK;
+    // SAFETY: two numbers go in, a descriptor or -1 comes out.
+    let group = unsafe { libc::fanotify_init(flags, libc::O_RDONLY as libc::c_uint) };
+    match group {
+        // SAFETY: the descriptor is new, and nobody else has it.
+        0.. => Ok(unsafe { OwnedFd::from_raw_fd(group) }),
+        _ => Err(last_errno()),
+    }
+}
+
+/// Adds events to those that a group is told of a directory, or takes them away; `flags` is `FAN_MARK_ADD` or
+/// `FAN_MARK_REMOVE`.
+pub(crate) fn fanotify_mark(
+    group: impl AsFd,
+    flags: libc::c_uint,
+    mask: u64,
+    dir: impl AsFd,
+) -> Result<(), Errno> {
+    let (group, dir) = (group.as_fd().as_raw_fd(), dir.as_fd().as_raw_fd());
+    // SAFETY: both descriptors are borrowed for the call; without a path the directory is meant itself.
+    match unsafe { libc::fanotify_mark(group, flags, mask, dir, ptr::null()) } {
+        0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}
+
+/// What the kernel calls a file by in its file system: the type of its handle and the bytes of it. With `flags` of
+/// `AT_HANDLE_FID` (Linux 6.5) also where it cannot be opened by that.
+pub(crate) fn file_handle(file: impl AsFd, flags: libc::c_int) -> Result<(i32, Vec<u8>), Errno> {
+    const HANDLE_MAX_BYTES: usize = 128;
+    /// `struct file_handle` of `linux/fs.h`, with room for the longest.
+    #[repr(C)]
+    struct Handle {
+        bytes: libc::c_uint,
+        kind: libc::c_int,
+        handle: [u8; HANDLE_MAX_BYTES],
+    }
+    let mut handle =
+        Handle { bytes: HANDLE_MAX_BYTES as libc::c_uint, kind: 0, handle: [0; HANDLE_MAX_BYTES] };
+    let mut mount: libc::c_int = 0;
+    // SAFETY: the path ends with NUL; the kernel writes at most `bytes` to what follows the head of `handle`, which is as
+    // long, and one `int` to `mount`.
+    let result = unsafe {
+        libc::name_to_handle_at(
+            file.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            (&raw mut handle).cast(),
+            &raw mut mount,
+            libc::AT_EMPTY_PATH | flags,
+        )
+    };
+    match result {
+        0 => Ok((handle.kind, handle.handle[..(handle.bytes as usize).min(HANDLE_MAX_BYTES)].to_vec())),
+        _ => Err(last_errno()),
+    }
 }

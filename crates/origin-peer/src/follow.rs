@@ -43,7 +43,7 @@ pub(crate) async fn watch(peer: &Arc<Peer>, cx: &Cx) -> Result<Watch> {
     };
     let follower = Follower { peer: peer.clone(), out, checks: JoinSet::new() };
     tokio::spawn(follower.run(live));
-    Ok(Watch { notices, freshness })
+    Ok(Watch::without_authors(notices, freshness))
 }
 
 /// A subscription that the gateway has confirmed.

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use volume::{Attr, Cx, Error, ErrorKind, Freshness, NOTICES_MAX, Notice, Result, VPath, Watch};
+use volume::{Attr, Author, Cx, Error, ErrorKind, Freshness, NOTICES_MAX, Notice, Result, VPath, Watch};
 
 /// Most bytes of names in one answer, and so what the server keeps between two requests (MS-SMB2 3.3.5.19
 /// allows 64 KiB everywhere).
@@ -54,7 +54,7 @@ pub(crate) async fn watch(core: &Arc<Core>, cx: &Cx) -> Result<Watch> {
         out.promise(promise(core));
     }
     tokio::spawn(Follower { core: core.clone(), out }.run(armed));
-    Ok(Watch { notices, freshness })
+    Ok(Watch::without_authors(notices, freshness))
 }
 
 /// A request that waits at the server.
@@ -275,11 +275,11 @@ fn events(told: &[(u32, String)]) -> Vec<Event> {
 async fn notice(core: &Core, event: Event) -> Notice {
     match event {
         Event::Touched(path) => match look(core, &path).await {
-            Ok(attr) => Notice::Changed { path, attr },
+            Ok(attr) => Notice::Changed { path, attr, by: Author::Unknown },
             Err(_) => Notice::Unknown { below: path },
         },
         Event::Moved(from, to) => match look(core, &to).await {
-            Ok(attr) => Notice::Moved { from, to, attr },
+            Ok(attr) => Notice::Moved { from, to, attr, by: Author::Unknown },
             Err(_) => Notice::Unknown { below: VPath::root() },
         },
     }

@@ -7,7 +7,7 @@ use crate::attr::{REFERENCE, get_attr, get_freshness, put_attr, put_freshness};
 use crate::cursor::{Reader, Writer};
 use crate::{Frame, VERSION, WireError};
 use bytes::Bytes;
-use volume::{Freshness, Notice};
+use volume::{Author, Freshness, Notice};
 
 const NOTICES: u8 = 0;
 const FRESHNESS: u8 = 1;
@@ -82,12 +82,12 @@ fn put_notices(notices: &[Notice]) -> Bytes {
     out.number(notices.len() as u64);
     for notice in notices {
         let attr = match notice {
-            Notice::Changed { path, attr } => {
+            Notice::Changed { path, attr, .. } => {
                 out.byte(CHANGED);
                 out.path(path);
                 attr
             }
-            Notice::Moved { from, to, attr } => {
+            Notice::Moved { from, to, attr, .. } => {
                 out.byte(MOVED);
                 out.path(from);
                 out.path(to);
@@ -121,8 +121,8 @@ fn get_notices(body: &[u8]) -> Result<Vec<Notice>, WireError> {
         let attr = input.option(|input| get_attr(input, &last))?;
         last = attr.unwrap_or(last);
         notices.push(match (kind, to) {
-            (CHANGED, None) => Notice::Changed { path, attr },
-            (MOVED, Some(to)) => Notice::Moved { from: path, to, attr },
+            (CHANGED, None) => Notice::Changed { path, attr, by: Author::Unknown },
+            (MOVED, Some(to)) => Notice::Moved { from: path, to, attr, by: Author::Unknown },
             _ => return Err(WireError::Value("a kind of notice")),
         });
     }

@@ -291,8 +291,9 @@ impl Volume for FaultVolume {
         let inner = self.faults.call(cx, Op::Watch, self.inner.watch(cx)).await?;
         let (notices, receiver) = mpsc::channel(NOTICES_MAX);
         let (freshness, fresh) = watch::channel(*inner.freshness.borrow());
+        let authors = inner.authors.clone();
         tokio::spawn(pass_up(inner, self.faults.offline.subscribe(), notices, freshness));
-        Ok(Watch { notices: receiver, freshness: fresh })
+        Ok(Watch { notices: receiver, freshness: fresh, authors })
     }
 }
 

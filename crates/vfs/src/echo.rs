@@ -233,7 +233,7 @@ fn state(attr: &Attr) -> State {
 mod tests {
     use super::*;
     use testkit::ease;
-    use volume::Kind;
+    use volume::{Author, Kind};
 
     fn attr(version: u64) -> Attr {
         let at = Time(version);
@@ -284,7 +284,10 @@ mod tests {
             echoes.made(&a, &attr(5), now);
             assert_eq!(echoes.is_ours(&upper, Some(&attr(4)), now), !case_sensitive);
             echoes.begin(&a);
-            assert_eq!(echoes.waits(&Notice::Changed { path: upper.clone(), attr: None }), !case_sensitive);
+            assert_eq!(
+                echoes.waits(&Notice::Changed { path: upper.clone(), attr: None, by: Author::Unknown }),
+                !case_sensitive
+            );
         }
     }
 
@@ -364,8 +367,17 @@ mod tests {
     #[test]
     fn while_we_change_a_name_its_notices_wait() {
         let (mut echoes, path) = (Echoes::new(Case::Folded), VPath::parse("a").unwrap());
-        let changed = |name: &str| Notice::Changed { path: VPath::parse(name).unwrap(), attr: None };
-        let moved = Notice::Moved { from: VPath::parse("b").unwrap(), to: path.clone(), attr: None };
+        let changed = |name: &str| Notice::Changed {
+            path: VPath::parse(name).unwrap(),
+            attr: None,
+            by: Author::Unknown,
+        };
+        let moved = Notice::Moved {
+            from: VPath::parse("b").unwrap(),
+            to: path.clone(),
+            attr: None,
+            by: Author::Unknown,
+        };
         echoes.begin(&path);
         echoes.begin(&VPath::parse("A").unwrap());
         assert!(echoes.waits(&changed("a")) && echoes.waits(&moved) && !echoes.waits(&changed("b")));

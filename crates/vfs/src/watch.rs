@@ -13,7 +13,7 @@ use crate::notify::{Filter, NotifyAction};
 use crate::own_writes;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use volume::{Attr, Cx, ErrorKind, Notice, Priority, VPath, Watch};
+use volume::{Attr, Author, Cx, ErrorKind, Notice, Priority, VPath, Watch};
 
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -126,8 +126,8 @@ impl Core {
             return;
         }
         match notice {
-            Notice::Changed { path, attr } => self.changed_there(&path, attr.as_ref()),
-            Notice::Moved { from, to, attr } => drop(self.moved_there(&from, &to, attr.as_ref())),
+            Notice::Changed { path, attr, .. } => self.changed_there(&path, attr.as_ref()),
+            Notice::Moved { from, to, attr, .. } => drop(self.moved_there(&from, &to, attr.as_ref())),
             Notice::Unknown { below } => self.unknown(&below),
         }
     }
@@ -139,7 +139,7 @@ impl Core {
             return;
         }
         match notice {
-            Notice::Changed { path, attr } => {
+            Notice::Changed { path, attr, .. } => {
                 let ours = self.echoes.lock().is_ours(&path, attr.as_ref(), Instant::now());
                 match (ours, attr) {
                     (true, Some(_)) => {}
@@ -147,7 +147,7 @@ impl Core {
                     (false, attr) => self.look_again(path, attr),
                 }
             }
-            Notice::Moved { from, to, attr } => {
+            Notice::Moved { from, to, attr, .. } => {
                 if self.moved_there(&from, &to, attr.as_ref()) {
                     // What has happened to the other name meanwhile was told before.
                     from.parent().into_iter().chain(to.parent()).for_each(|dir| {
@@ -175,12 +175,12 @@ impl Core {
             match found {
                 Ok(attr) => {
                     core.decide(|registry, told| registry.contend_replaced(&path, attr.id, told));
-                    core.noticed(Notice::Changed { path, attr: Some(attr) });
+                    core.noticed(Notice::Changed { path, attr: Some(attr), by: Author::Unknown });
                 }
                 // That it is gone is told by another notice, if it is not this one.
                 Err(error) if error.kind == ErrorKind::NotFound => {
                     if told.is_none() {
-                        core.noticed(Notice::Changed { path, attr: None });
+                        core.noticed(Notice::Changed { path, attr: None, by: Author::Unknown });
                     }
                 }
                 Err(error) => {
@@ -272,7 +272,7 @@ impl Core {
         drop(Carry::new(async move {
             let found = core.volume.stat(&Cx::system(Priority::Background), &path).await;
             let is_gone = found.is_err_and(|error| error.kind == ErrorKind::NotFound);
-            let gone = Notice::Changed { path: path.clone(), attr: None };
+            let gone = Notice::Changed { path: path.clone(), attr: None, by: Author::Unknown };
             let is_news = is_gone && {
                 let mut echoes = core.echoes.lock();
                 echoes.standing(&path) == Some(file) && !echoes.waits(&gone)

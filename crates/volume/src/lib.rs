@@ -40,4 +40,4 @@ pub use traits::{
     Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,
     RANGES_MAX, SyncKind, Ticket, Volume,
 };
-pub use watch::{Freshness, NOTICES_MAX, Notice, Watch};
+pub use watch::{Author, Freshness, NOTICES_MAX, Notice, Watch};

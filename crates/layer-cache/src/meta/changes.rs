@@ -103,7 +103,7 @@ impl Tree {
         let clock = self.tick();
         let stamp = Stamp { clock, at_ms: now_ms };
         match notice {
-            Notice::Changed { path, attr } => {
+            Notice::Changed { path, attr, .. } => {
                 let same = attr.is_some() && self.known(path).map(|known| known.attr) == *attr;
                 let echo = self.is_echo(path, now_ms);
                 // An equal answer that is on its way is as good as the notice; an echo proves nothing.
@@ -126,7 +126,7 @@ impl Tree {
                 }
                 !echo
             }
-            Notice::Moved { from, to, attr } => {
+            Notice::Moved { from, to, attr, .. } => {
                 let echo = self.is_echo(from, now_ms) || self.is_echo(to, now_ms);
                 self.touches.add(clock, from.clone());
                 self.touches.add(clock, to.clone());

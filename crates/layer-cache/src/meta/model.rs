@@ -4,7 +4,7 @@
 use super::tree::{Lookup, Promise, Stamp, Tree};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
-use volume::{Attr, Change, DosAttributes, Entry, FileId, Kind, Notice, Time, VPath, Version};
+use volume::{Attr, Author, Change, DosAttributes, Entry, FileId, Kind, Notice, Time, VPath, Version};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -104,7 +104,11 @@ impl Truth {
                 self.touch_parent(path);
             }
         }
-        self.notices.push_back(Notice::Changed { path: path.clone(), attr: self.nodes.get(path).copied() });
+        self.notices.push_back(Notice::Changed {
+            path: path.clone(),
+            attr: self.nodes.get(path).copied(),
+            by: Author::Unknown,
+        });
     }
 
     fn apply(&mut self, change: &Change) -> Result<Option<Attr>, ()> {
@@ -117,7 +121,11 @@ impl Truth {
                 let attr = self.attr(Kind::Dir);
                 self.nodes.insert(path.clone(), attr);
                 self.touch_parent(path);
-                self.notices.push_back(Notice::Changed { path: path.clone(), attr: Some(attr) });
+                self.notices.push_back(Notice::Changed {
+                    path: path.clone(),
+                    attr: Some(attr),
+                    by: Author::Unknown,
+                });
                 Ok(Some(attr))
             }
             Change::Remove { path, .. } => {
@@ -126,7 +134,11 @@ impl Truth {
                 }
                 self.nodes.remove(path);
                 self.touch_parent(path);
-                self.notices.push_back(Notice::Changed { path: path.clone(), attr: None });
+                self.notices.push_back(Notice::Changed {
+                    path: path.clone(),
+                    attr: None,
+                    by: Author::Unknown,
+                });
                 Ok(None)
             }
             Change::Rename { from, to, .. } => self.rename(from, to),
@@ -152,7 +164,12 @@ impl Truth {
         self.touch_parent(from);
         self.touch_parent(to);
         let attr = self.nodes.get(to).copied();
-        self.notices.push_back(Notice::Moved { from: from.clone(), to: to.clone(), attr });
+        self.notices.push_back(Notice::Moved {
+            from: from.clone(),
+            to: to.clone(),
+            attr,
+            by: Author::Unknown,
+        });
         Ok(attr)
     }
 }

@@ -1,4 +1,4 @@
-//! The watched directories, by watch descriptor. A directory knows its parent and its own name, so that
+//! The watched directories, by the number that the source has given them. A directory knows its parent and its own name, so that
 //! moving one with all that is below it changes one place. Where a directory is, is known from the events that were
 //! read so far.
 
@@ -7,7 +7,7 @@ use crate::name;
 use std::collections::HashMap;
 use volume::{FileId, VPath};
 
-/// inotify's number for a watched directory.
+/// The source's number for a watched directory.
 pub(super) type Wd = i32;
 
 #[derive(Default)]

@@ -19,10 +19,10 @@ use crate::error::{Failure, Outcome};
 use rustix::fd::OwnedFd;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use volume::{Attr, ErrorKind, Notice, VPath};
+use volume::{Attr, Author, ErrorKind, Notice, VPath};
 
 /// Events that are queued now have been read after this time, however many come behind them: the kernel keeps
-/// `fs.inotify.max_queued_events` (16,384), and says so when there are more.
+/// `max_queued_events` of `fs.fanotify` or `fs.inotify` (16,384), and says so when there are more.
 pub(super) const ASTRAY_AT_MOST: Duration = Duration::from_secs(1);
 
 pub(super) enum Looked {
@@ -72,18 +72,18 @@ impl Watcher {
     }
 
     /// Tells that a name is now what it is; a directory that is not watched is from now on.
-    pub(super) fn tell_now(&mut self, key: Key) {
+    pub(super) fn tell_now(&mut self, key: Key, by: Author) {
         let vacated = self.vacated.remove(&key);
         match self.look(&key) {
             Looked::Found(path, attr) => {
-                self.tell(Notice::Changed { path: path.clone(), attr: Some(attr) });
+                self.tell(Notice::Changed { path: path.clone(), attr: Some(attr), by });
                 self.gaps.remove(&key);
                 if attr.is_dir() && self.is_to_be_looked_through(&key) {
                     self.watch_below((!key.1.is_empty()).then_some(key), path);
                 }
             }
             Looked::Missing if vacated => {}
-            Looked::Astray | Looked::Missing => self.goes_astray(key, vacated),
+            Looked::Astray | Looked::Missing => self.goes_astray(key, by, vacated),
             Looked::Closed(failure) => self.unseen(key, failure),
             Looked::Left => {}
         }
@@ -112,7 +112,9 @@ impl Watcher {
     pub(super) fn try_again(&mut self, key: Key) {
         match self.look(&key) {
             Looked::Closed(failure) => self.leaves_unseen(key, failure),
-            Looked::Found(..) | Looked::Astray | Looked::Missing | Looked::Left => self.tell_now(key),
+            Looked::Found(..) | Looked::Astray | Looked::Missing | Looked::Left => {
+                self.tell_now(key, Author::Unknown)
+            }
         }
     }
 
@@ -130,11 +132,11 @@ impl Watcher {
         }
     }
 
-    fn goes_astray(&mut self, key: Key, vacated: bool) {
+    fn goes_astray(&mut self, key: Key, by: Author, vacated: bool) {
         if vacated {
             self.vacated.insert(key.clone());
         }
-        self.astray.add(key, Instant::now());
+        self.astray.add(key, by, Instant::now());
     }
 
     /// Whether a directory is not watched, or something new in it or below it could not be looked at when it came.
@@ -150,22 +152,22 @@ impl Watcher {
             self.tell(Notice::Unknown { below: path });
             return;
         }
-        // What also came as an event is told once.
-        found.into_iter().for_each(|key| self.news(key));
+        // What also came as an event is told once. Who has made what came before it was watched, nobody can say.
+        found.into_iter().for_each(|key| self.news(key, Author::Unknown));
     }
 
     /// A directory has come to its new place: what was astray because of that is told.
     pub(super) fn tell_astray_within(&mut self, top: Wd) {
         let within = self.astray.take_those(|key| self.dirs.is_within(key.0, top));
-        within.into_iter().for_each(|key| self.tell_now(key));
+        within.into_iter().for_each(|(key, by)| self.tell_now(key, by));
     }
 
     /// A name has moved away: it is told where something is under it all the same. It was made anew, which its event
     /// tells too, or two names were exchanged, which looks like two moves.
-    pub(super) fn vacated(&mut self, key: Key) {
+    pub(super) fn vacated(&mut self, key: Key, by: Author) {
         match self.look(&key) {
-            Looked::Found(..) => self.news(key),
-            Looked::Astray => self.goes_astray(key, true),
+            Looked::Found(..) => self.news(key, by),
+            Looked::Astray => self.goes_astray(key, by, true),
             Looked::Missing | Looked::Closed(_) | Looked::Left => {}
         }
     }
@@ -173,19 +175,19 @@ impl Watcher {
     /// No event has told what became of the names that are astray.
     pub(super) fn find_out(&mut self) {
         let mut unknown = HashSet::new();
-        for key in self.astray.take() {
+        for (key, by) in self.astray.take() {
             self.gaps.remove(&key);
             match self.look(&key) {
-                Looked::Found(..) => self.tell_now(key),
-                Looked::Missing if self.vacated.contains(&key) => {}
+                Looked::Found(..) => self.tell_now(key, by),
+                Looked::Missing if self.vacated.remove(&key) => {}
                 Looked::Astray | Looked::Missing | Looked::Closed(_) => self.find_anew(key, &mut unknown),
                 Looked::Left => {}
             }
         }
-        self.vacated.clear();
     }
 
     fn find_anew(&mut self, mut key: Key, unknown: &mut HashSet<VPath>) {
+        self.vacated.remove(&key);
         // The topmost directory that is not where it is known to be, or the name itself.
         while let Some(place) = self.dirs.place(key.0).filter(|_| self.open_dir(key.0).is_err()) {
             key = place;

@@ -1,23 +1,27 @@
 //! The way up: what changes below the root, by whomever, as notices.
 //!
-//! One inotify instance on one thread serves all subscribers. It starts with the first, watches each
-//! directory by descriptor, and ends when the last subscriber or the volume is gone. The promise is
-//! `Freshness::Direct` while directories are still being added, and `Notified` from then on; it falls back to
-//! `Direct` while the kernel has lost events, while there is a directory that cannot be watched ([`gaps`]) or
-//! something mounted in which not everything is noticed ([`mounts`]), and for good when there are more directories
-//! than can be watched.
+//! One fanotify group, or one inotify instance where that does not work ([`source`]), on one thread serves all
+//! subscribers. It starts with the first, watches each directory by itself, and ends when the last subscriber or the
+//! volume is gone. The promise is `Freshness::Direct` while directories are still being added, and `Notified` from then
+//! on; it falls back to `Direct` while the kernel has lost events, while there is a directory that cannot be watched
+//! ([`gaps`]) or something mounted in which not everything is noticed ([`mounts`]), and for good when there are more
+//! directories than can be watched.
 //!
 //! One notice is sent for each name that changed; that the times of its directory change with it goes without
 //! saying. Changes of content and attributes wait until a name is quiet for [`COALESCE_QUIET`], at most for
-//! [`COALESCE_AT_MOST`]; names that come, go and move are told in order with them. A file with several names
+//! [`COALESCE_AT_MOST`]; names that come, go and move are told in order with them, but
+//! that what one process did to one name may come as one where the first of it was ([`fanotify`]). A file with several names
 //! is told under the name through which it was changed; writes through `mmap` are told when it is closed.
 
 mod dirs;
+mod fanotify;
 mod gaps;
+mod inotify;
 mod look;
 mod mounted;
 mod mounts;
 mod pending;
+mod source;
 mod subscribers;
 mod thread;
 mod walk;

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::time::{Duration, Instant};
-use volume::{ErrorKind, Freshness, Kind, Notice, VPath};
+use volume::{Author, ErrorKind, Freshness, Kind, Notice, VPath};
 
 /// How often at most the table is read; machines that run containers change it often.
 const LOOKS_APART: Duration = Duration::from_millis(100);
@@ -145,7 +145,7 @@ impl Watcher {
     fn uncovered(&mut self, path: &VPath) {
         let above = path.parent().and_then(|parent| self.dirs.at(&parent));
         if let (Some(above), Ok(name)) = (above, name::to_disk(path.name())) {
-            self.tell_now((above, Box::from(&*name)));
+            self.tell_now((above, Box::from(&*name)), Author::Unknown);
         }
     }
 

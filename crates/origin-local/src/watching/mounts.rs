@@ -1,8 +1,8 @@
 //! What is mounted at the root and below it, out of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 //!
-//! inotify tells what goes through this kernel. So changes in a file system that others reach past it, over a network or
-//! in a process that serves it, are not noticed, nor are those in one that is mounted over a directory after that was
-//! watched. Both are looked for by names in this table, never in the file systems themselves: one that does not
+//! fanotify and inotify tell what goes through this kernel. So changes in a file system that others reach past it, over
+//! a network or in a process that serves it, are not noticed, nor are those in one that is mounted over a directory after
+//! that was watched. Both are looked for by names in this table, never in the file systems themselves: one that does not
 //! answer would hold up the thread, and one that mounts when it is touched would be mounted.
 
 use crate::name;

@@ -10,6 +10,7 @@ use volume::{Freshness, NOTICES_MAX, Notice, VPath, Watch};
 pub(super) struct Subscribers {
     list: Mutex<List>,
     freshness: watch::Sender<Freshness>,
+    authors: watch::Sender<bool>,
     /// Can be read once the volume is gone, so that a thread that waits for events hears of it.
     ended: OwnedFd,
 }
@@ -26,7 +27,12 @@ struct List {
 impl Subscribers {
     pub(super) fn new() -> Outcome<Subscribers> {
         let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Subscribers { list: Mutex::default(), freshness: watch::channel(Freshness::Direct).0, ended })
+        Ok(Subscribers {
+            list: Mutex::default(),
+            freshness: watch::channel(Freshness::Direct).0,
+            authors: watch::channel(false).0,
+            ended,
+        })
     }
 
     pub(super) fn ended(&self) -> &OwnedFd {
@@ -42,7 +48,7 @@ impl Subscribers {
         if first {
             self.freshness.send_replace(Freshness::Direct);
         }
-        (Watch { notices, freshness: self.freshness.subscribe() }, first)
+        (Watch { notices, freshness: self.freshness.subscribe(), authors: self.authors.subscribe() }, first)
     }
 
     /// Ends all subscriptions.
@@ -79,6 +85,11 @@ impl Subscribers {
         self.freshness.send_if_modified(|present| std::mem::replace(present, freshness) != freshness);
     }
 
+    /// Whether the author of each change is told from now on.
+    pub(super) fn tells_authors(&self, tells: bool) {
+        self.authors.send_replace(tells);
+    }
+
     /// Tells all. A slow one gets `Unknown` in its last free place; what is dropped after that is covered by
     /// it, because it still waits there to be read.
     pub(super) fn tell(&self, notice: &Notice) {
@@ -96,13 +107,14 @@ impl Subscribers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use volume::Author;
 
     #[test]
     fn a_slow_subscriber_learns_that_it_missed_something() {
         let subscribers = Subscribers::new().unwrap();
         let (mut slow, first) = subscribers.add();
         assert!(first);
-        let notice = Notice::Changed { path: VPath::parse("f").unwrap(), attr: None };
+        let notice = Notice::Changed { path: VPath::parse("f").unwrap(), attr: None, by: Author::Unknown };
         (0..NOTICES_MAX * 2).for_each(|_| subscribers.tell(&notice));
         let mut last = None;
         for _ in 0..NOTICES_MAX {

@@ -1,11 +1,10 @@
-//! The thread that reads inotify and tells what it means.
+//! The thread that reads what the kernel tells ([`super::source`]) and tells what it means.
 //!
 //! A directory is watched first and listed second, so what appears in it meanwhile is seen by one or the
 //! other. A directory that appears is told as changed, and so is what was in it already; with more than
 //! [`super::FOUND_MAX`] names below, all that is below is unknown.
-//! Both halves of a move come one after the other; the first is held until the next event, and is a removal
-//! if that is not the second half. What becomes of names that are elsewhere by the time they are looked up:
-//! [`super::look`]. Only directories below the root are ever opened, without following links.
+//! What becomes of names that are elsewhere by the time they are looked up: [`super::look`]. Only directories below the
+//! root are ever opened, without following links.
 
 use super::dirs::{Dirs, Wd};
 use super::gaps::{Gaps, Mend};
@@ -13,36 +12,30 @@ use super::look::{ASTRAY_AT_MOST, Looked};
 use super::mounted::Table;
 use super::mounts::Mounts;
 use super::pending::{Key, Pending};
+use super::source::{Event, Itself, Source};
 use super::subscribers::Subscribers;
 use crate::error::{Failure, Outcome};
 use crate::volume::Disk;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader};
-use rustix::io::Errno;
+use rustix::fd::AsFd;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use volume::{ErrorKind, Freshness, Notice, VPath};
+use volume::{Author, ErrorKind, Freshness, Notice, VPath};
 
 /// How often an idle thread looks whether somebody still listens; that the volume is gone it hears at once.
 const IDLE_TICK: Duration = Duration::from_secs(10);
-/// How long the first half of a move waits for the second, which the kernel sends right behind it.
-const MOVE_HALVES_APART: Duration = Duration::from_millis(10);
-/// Room for one read of events, bytes.
-pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
 pub(super) struct Watcher {
     pub(super) disk: Arc<Disk>,
     pub(super) subscribers: Arc<Subscribers>,
-    pub(super) inotify: OwnedFd,
+    pub(super) source: Source,
     pub(super) dirs: Dirs,
     pending: Pending,
     /// Names that are not where they were looked for, see [`super::look`].
     pub(super) astray: Pending,
     /// Those of them that have moved away, and need not be there.
     pub(super) vacated: HashSet<Key>,
-    held: Option<HeldMove>,
     pub(super) gaps: Gaps,
     pub(super) table: Table,
     pub(super) mounts: Mounts,
@@ -50,36 +43,17 @@ pub(super) struct Watcher {
     pub(super) anew: Option<&'static str>,
 }
 
-/// The first half of a move.
-struct HeldMove {
-    cookie: u32,
-    from: Key,
-    until: Instant,
-}
-
-/// An event, out of the buffer it was read into.
-struct Event {
-    wd: Wd,
-    flags: ReadFlags,
-    cookie: u32,
-    name: Option<Box<[u8]>>,
-}
-
-fn new_inotify() -> Result<OwnedFd, Errno> {
-    inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-}
-
 impl Watcher {
     pub(super) fn new(disk: Arc<Disk>, subscribers: Arc<Subscribers>) -> Outcome<Watcher> {
+        let source = Source::open(&disk, false)?;
         Ok(Watcher {
             disk,
             subscribers,
-            inotify: new_inotify()?,
+            source,
             dirs: Dirs::default(),
             pending: Pending::default(),
             astray: Pending::default(),
             vacated: HashSet::new(),
-            held: None,
             gaps: Gaps::default(),
             table: Table::open()?,
             mounts: Mounts::default(),
@@ -89,15 +63,15 @@ impl Watcher {
 
     /// Works until nobody listens any more.
     pub(super) fn run(mut self) {
+        self.begins();
         self.look_at_mounts();
         self.anew = None;
         self.add_tree(None);
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
         while !self.subscribers.all_gone() {
-            let events = match self.read_events(&mut buffer) {
+            let events = match self.source.read() {
                 Ok(events) => events,
                 Err(errno) => {
-                    tracing::error!(%errno, "reading inotify failed: changes are not noticed any more");
+                    tracing::error!(%errno, "reading events failed: changes are not noticed any more");
                     self.give_up();
                     return;
                 }
@@ -133,37 +107,20 @@ impl Watcher {
         self.subscribers.end();
     }
 
-    fn read_events(&self, buffer: &mut Vec<u8>) -> Result<Vec<Event>, Errno> {
-        let mut reader = Reader::new(&self.inotify, buffer.spare_capacity_mut());
-        let mut events = Vec::new();
-        loop {
-            match reader.next() {
-                Ok(event) => events.push(Event {
-                    wd: event.wd(),
-                    flags: event.events(),
-                    cookie: event.cookie(),
-                    name: event.file_name().map(|name| Box::from(name.to_bytes())),
-                }),
-                Err(Errno::AGAIN) => return Ok(events),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-            if reader.is_buffer_empty() {
-                return Ok(events);
-            }
-        }
+    fn begins(&self) {
+        tracing::info!(by = self.source.name(), "changes by others are noticed");
+        self.subscribers.tells_authors(self.source.tells_authors());
     }
 
     /// Waits for something to do; not at all when there may be more events.
     fn wait(&mut self, idle: bool) {
-        let held = self.held.as_ref().map(|held| held.until);
-        let due =
-            [self.pending.due(), self.astray.due(), held, Some(self.table.due)].into_iter().flatten().min();
+        let dues = [self.pending.due(), self.astray.due(), self.source.due(), Some(self.table.due)];
+        let due = dues.into_iter().flatten().min();
         let pause = due.map_or(IDLE_TICK, |due| due.saturating_duration_since(Instant::now()).min(IDLE_TICK));
         let pause = if idle { pause } else { Duration::ZERO };
         let timeout = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
-        let [events, ended] =
-            [&self.inotify, self.subscribers.ended()].map(|fd| PollFd::new(fd, PollFlags::IN));
+        let [events, ended] = [self.source.fd(), self.subscribers.ended().as_fd()];
+        let [events, ended] = [&events, &ended].map(|fd| PollFd::new(fd, PollFlags::IN));
         let table = self.table.fd();
         let mut polled = [events, ended, PollFd::new(&table, PollFlags::PRI)];
         // Whatever ends the wait, the loop looks at everything again, but at the table of mounts only when it is time to.
@@ -178,30 +135,26 @@ impl Watcher {
     }
 
     /// A name changed; told when it is quiet.
-    pub(super) fn news(&mut self, key: Key) {
-        self.astray.remove(&key);
+    pub(super) fn news(&mut self, key: Key, by: Author) {
+        let astray = self.astray.remove(&key);
         self.vacated.remove(&key);
-        self.pending.add(key, Instant::now());
+        self.pending.add(key, astray.map_or(by, |before| by.max(before)), Instant::now());
     }
 
-    /// What is to be told of a name is told by the event that is being handled.
-    fn no_news(&mut self, key: &Key) {
+    /// What is to be told of a name is told by the event that is being handled. Who else has changed it.
+    fn no_news(&mut self, key: &Key) -> Option<Author> {
         self.gaps.remove(key);
-        self.pending.remove(key);
-        self.astray.remove(key);
         self.vacated.remove(key);
+        self.pending.remove(key).max(self.astray.remove(key))
     }
 
     fn tell_pending(&mut self) {
-        self.pending.take().for_each(|key| self.tell_now(key));
+        self.pending.take().for_each(|(key, by)| self.tell_now(key, by));
     }
 
     /// `idle`: all events up to now were read.
     fn tell_due(&mut self, idle: bool) {
         let now = Instant::now();
-        if self.held.as_ref().is_some_and(|held| held.until <= now) {
-            self.settle_held();
-        }
         if self.pending.due().is_some_and(|due| due <= now) {
             self.tell_pending();
         }
@@ -212,19 +165,12 @@ impl Watcher {
         }
     }
 
-    /// The second half of a move did not come: it went out of the tree.
-    fn settle_held(&mut self) {
-        if let Some(HeldMove { from, .. }) = self.held.take() {
-            self.moved_out(from);
-        }
+    fn moved_out(&mut self, from: Key, by: Author) {
+        self.removed(from.clone(), by);
+        self.vacated(from, by);
     }
 
-    fn moved_out(&mut self, from: Key) {
-        self.removed(from.clone());
-        self.vacated(from);
-    }
-
-    fn removed(&mut self, key: Key) {
+    fn removed(&mut self, key: Key, by: Author) {
         self.no_news(&key);
         self.tell_pending();
         let (wd, name) = key;
@@ -233,14 +179,13 @@ impl Watcher {
             self.unwatch(dir);
         }
         if let Some(path) = path {
-            self.tell(Notice::Changed { path, attr: None });
+            self.tell(Notice::Changed { path, attr: None, by });
         }
     }
 
     pub(super) fn unwatch(&mut self, dir: Wd) {
         for wd in self.dirs.remove(dir) {
-            // Of a directory that is gone, the kernel has taken the watch away already.
-            let _ = inotify::remove_watch(&self.inotify, wd);
+            self.source.unwatch(wd);
         }
         self.gaps.keep_known(&self.dirs);
     }
@@ -256,79 +201,69 @@ impl Watcher {
     }
 
     fn handle(&mut self, event: Event) {
-        if event.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-            self.anew = Some("inotify lost events (fs.inotify.max_queued_events)");
-            return;
-        }
-        let second_half = event.flags.contains(ReadFlags::MOVED_TO)
-            && self.held.as_ref().is_some_and(|held| held.cookie == event.cookie);
-        if !second_half {
-            self.settle_held();
-        }
-        let Some(name) = event.name else { return self.handle_dir_itself(event.wd, event.flags) };
-        let key: Key = (event.wd, name);
-        let is_dir = event.flags.contains(ReadFlags::ISDIR);
-        if event.flags.contains(ReadFlags::MOVED_FROM) {
-            self.no_news(&key);
-            self.tell_pending();
-            let until = Instant::now() + MOVE_HALVES_APART;
-            self.held = Some(HeldMove { cookie: event.cookie, from: key, until });
-        } else if event.flags.contains(ReadFlags::MOVED_TO) {
-            match self.held.take() {
-                Some(held) => self.moved(held.from, key, is_dir),
-                None => self.appeared(key, is_dir),
+        match event {
+            Event::Lost(why) => self.anew = Some(why),
+            Event::Changed { key, nameless, by } => {
+                self.news(key.clone(), by);
+                if nameless {
+                    self.vacated.insert(key);
+                }
             }
-        } else if event.flags.contains(ReadFlags::DELETE) {
-            self.removed(key);
-        } else if event.flags.contains(ReadFlags::CREATE) && is_dir {
-            self.appeared(key, true);
-        } else {
-            self.news(key);
+            Event::Appeared { key, is_dir, by } => self.appeared(key, is_dir, by),
+            Event::Removed { key, by } => self.removed(key, by),
+            Event::Replaced { key, by } => self.moved_out(key, by),
+            Event::Moved { from, to, is_dir, by } => self.moved(from, to, is_dir, by),
+            Event::Itself { wd, what, by } => self.handle_dir_itself(wd, what, by),
         }
     }
 
-    /// An event of a watched directory itself. Its parent's watch tells the same under its name, so it
-    /// matters only for the root, for what is mounted, and for the end of a watch.
-    fn handle_dir_itself(&mut self, wd: Wd, flags: ReadFlags) {
-        let path = self.dirs.path(wd, None);
-        let is_root = path.as_ref().is_some_and(VPath::is_root);
-        if flags.contains(ReadFlags::IGNORED) {
-            let place = self.dirs.place(wd);
-            self.dirs.remove(wd);
-            self.gaps.keep_known(&self.dirs);
-            // Removed, which its parent's watch tells, or unmounted: then what was below it is there.
-            place.into_iter().for_each(|key| self.astray.add(key, Instant::now()));
-        } else if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT) && is_root {
-            self.gaps.lasting = true;
-            self.subscribers.promise(Freshness::Direct);
-            self.tell(Notice::Unknown { below: VPath::root() });
-        } else if flags.contains(ReadFlags::ATTRIB) {
-            let is_mounted = path.is_some_and(|path| self.mounts.below.contains_key(&path));
-            match self.dirs.place(wd) {
-                Some(key) if is_mounted => self.news(key),
-                None if is_root => self.pending.add((wd, Box::default()), Instant::now()),
-                Some(_) | None => {}
+    /// An event of a watched directory itself. That it is gone its parent's watch tells under its name, so that matters
+    /// only for the root, and for the end of a watch.
+    fn handle_dir_itself(&mut self, wd: Wd, what: Itself, by: Author) {
+        let is_root = self.dirs.path(wd, None).as_ref().is_some_and(VPath::is_root);
+        match what {
+            Itself::Unwatched => {
+                let place = self.dirs.place(wd);
+                self.dirs.remove(wd);
+                self.gaps.keep_known(&self.dirs);
+                // Removed, which its parent's watch tells, or unmounted: then what was below it is there.
+                place.into_iter().for_each(|key| self.astray.add(key, by, Instant::now()));
             }
+            Itself::Gone if is_root => {
+                self.gaps.lasting = true;
+                self.subscribers.promise(Freshness::Direct);
+                self.tell(Notice::Unknown { below: VPath::root() });
+            }
+            Itself::Attributes => match self.dirs.place(wd) {
+                Some(key) => self.news(key, by),
+                None if is_root => self.pending.add((wd, Box::default()), by, Instant::now()),
+                None => {}
+            },
+            Itself::Gone => {}
         }
     }
 
-    fn appeared(&mut self, key: Key, is_dir: bool) {
+    fn appeared(&mut self, key: Key, is_dir: bool, by: Author) {
         if !is_dir {
-            self.news(key);
+            self.news(key, by);
             return;
         }
-        self.no_news(&key);
+        let before = self.no_news(&key);
         self.tell_pending();
-        self.tell_now(key);
+        self.tell_now(key, before.map_or(by, |before| by.max(before)));
     }
 
-    fn moved(&mut self, from: Key, to: Key, is_dir: bool) {
-        // What waited under the target's old content is no news any more: the move tells what is there now.
+    fn moved(&mut self, from: Key, to: Key, is_dir: bool, by: Author) {
+        // What waited under the old name is told by the move, and under the target's as its old content is no news any
+        // more: the move tells what is there now.
+        let before = self.no_news(&from);
         self.no_news(&to);
         self.tell_pending();
         // Events of a directory that has left the tree, or that an exchange has put elsewhere, may be left in the queue.
-        let Some(from_path) = self.dirs.path(from.0, Some(&from.1)) else { return self.appeared(to, is_dir) };
-        let Some(to_path) = self.dirs.path(to.0, Some(&to.1)) else { return self.moved_out(from) };
+        let Some(from_path) = self.dirs.path(from.0, Some(&from.1)) else {
+            return self.appeared(to, is_dir, by);
+        };
+        let Some(to_path) = self.dirs.path(to.0, Some(&to.1)) else { return self.moved_out(from, by) };
         let known = self.dirs.child(from.0, &from.1);
         if let Some(replaced) = self.dirs.child(to.0, &to.1)
             && Some(replaced) != known
@@ -340,20 +275,23 @@ impl Watcher {
         }
         let looked = self.look(&to);
         let attr = if let Looked::Found(_, attr) = &looked { Some(*attr) } else { None };
-        self.tell(Notice::Moved { from: from_path, to: to_path, attr });
+        self.tell(Notice::Moved { from: from_path, to: to_path, attr, by });
+        if let Some(before) = before.filter(|before| *before > by) {
+            self.news(to.clone(), before);
+        }
         match looked {
             // It appeared and moved before its first event was read, or out of what was closed.
             Looked::Found(path, attr) if attr.is_dir() && self.is_to_be_looked_through(&to) => {
                 self.watch_below(Some(to), path);
             }
-            Looked::Astray | Looked::Missing => self.astray.add(to, Instant::now()),
+            Looked::Astray | Looked::Missing => self.astray.add(to, by, Instant::now()),
             Looked::Closed(failure) => self.unseen(to, failure),
             Looked::Found(..) | Looked::Left => {}
         }
         if let Some(wd) = known {
             self.tell_astray_within(wd);
         }
-        self.vacated(from);
+        self.vacated(from, by);
     }
 
     /// What is watched is found out again.
@@ -361,15 +299,16 @@ impl Watcher {
         tracing::warn!(why, "looking at the whole tree again: until then changes by others may go unnoticed");
         self.subscribers.promise(Freshness::Direct);
         self.tell(Notice::Unknown { below: VPath::root() });
-        match new_inotify() {
-            Ok(inotify) => self.inotify = inotify,
-            Err(errno) => {
+        match Source::open(&self.disk, self.source.fault().is_some()) {
+            Ok(source) => self.source = source,
+            Err(failure) => {
                 // The old instance goes on working, without directories that appeared unseen.
-                self.leaves_gap(None, Mend::Attempt, errno.into());
+                self.leaves_gap(None, Mend::Attempt, failure);
                 return;
             }
         }
-        (self.dirs, self.held) = (Dirs::default(), None);
+        self.begins();
+        self.dirs = Dirs::default();
         (self.pending, self.astray, self.vacated) = (Pending::default(), Pending::default(), HashSet::new());
         self.gaps.forget_all();
         self.add_tree(None);
@@ -417,7 +356,7 @@ mod tests {
         std::fs::write(dir.path().join("f"), "").unwrap();
         let found = watcher.add_tree(None);
         std::fs::remove_file(dir.path().join("f")).unwrap();
-        watcher.astray.add(found[0].clone(), Instant::now() - ASTRAY_AT_MOST);
+        watcher.astray.add(found[0].clone(), Author::Unknown, Instant::now() - ASTRAY_AT_MOST);
         watcher.tell_due(false);
         assert_eq!(watch.notices.try_recv(), Ok(Notice::Unknown { below: VPath::root() }));
     }

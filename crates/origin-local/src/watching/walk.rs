@@ -4,15 +4,15 @@ use super::FOUND_MAX;
 use super::dirs::Wd;
 use super::gaps::Mend;
 use super::pending::Key;
-use super::thread::{BUFFER_BYTES, Watcher, gone};
+use super::source::BUFFER_BYTES;
+use super::thread::{Watcher, gone};
 use crate::attributes;
-use crate::beneath::{ProcPath, dir_at, handle_at};
+use crate::beneath::{dir_at, handle_at};
 use crate::error::{Failure, Outcome};
 use rustix::fd::OwnedFd;
-use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{FileType, RawDir};
 use std::time::Instant;
-use volume::{ErrorKind, Freshness, Kind, VPath};
+use volume::{Author, ErrorKind, Freshness, Kind, VPath};
 
 /// A directory that is watched now.
 struct Added {
@@ -24,19 +24,6 @@ struct Added {
 struct Found {
     name: Box<[u8]>,
     is_dir: bool,
-}
-
-fn wanted() -> WatchFlags {
-    WatchFlags::CREATE
-        | WatchFlags::DELETE
-        | WatchFlags::MOVED_FROM
-        | WatchFlags::MOVED_TO
-        | WatchFlags::MODIFY
-        | WatchFlags::ATTRIB
-        | WatchFlags::CLOSE_WRITE
-        | WatchFlags::DELETE_SELF
-        | WatchFlags::EXCL_UNLINK
-        | WatchFlags::ONLYDIR
 }
 
 impl Watcher {
@@ -61,7 +48,12 @@ impl Watcher {
                     }
                 }
                 Err(failure) if gone(failure) => {
-                    key.into_iter().for_each(|key| self.astray.add(key, Instant::now()));
+                    key.into_iter().for_each(|key| self.astray.add(key, Author::Unknown, Instant::now()));
+                }
+                Err(_) if self.source.fault().is_some() => {
+                    self.subscribers.promise(Freshness::Direct);
+                    self.anew = self.source.fault();
+                    break;
                 }
                 Err(failure) if failure.kind() == ErrorKind::NoSpace => {
                     self.full(failure);
@@ -102,9 +94,11 @@ impl Watcher {
         self.leaves_gap(key, mend, failure);
     }
 
-    /// Whether we may pass through a directory that is not watched.
-    fn reaches(&self, key: &Key) -> Outcome<bool> {
-        lets_pass(&handle_at(&self.open_dir(key.0)?, &key.1)?)
+    /// Whether we may pass through a directory that we may not read.
+    fn reaches(&mut self, key: &Key) -> Outcome<bool> {
+        let dir = handle_at(&self.open_dir(key.0)?, &key.1)?;
+        self.source.is_closed(&dir, key);
+        lets_pass(&dir)
     }
 
     /// Something is not watched: nothing is promised as long as that is so.
@@ -133,7 +127,7 @@ impl Watcher {
             None => self.disk.root.dir(&VPath::root())?,
         };
         let id = attributes::id_of(&attributes::look(&dir)?);
-        let wd = inotify::add_watch(&self.inotify, ProcPath::of(&dir).bytes(), wanted())?;
+        let wd = self.source.watch(&dir, id)?;
         if key.is_some_and(|(parent, _)| self.dirs.is_within(*parent, wd)) {
             // Something that shows the directory it is in was mounted a moment ago.
             return Err(ErrorKind::Loop.into());

@@ -1,7 +1,7 @@
 //! Who knows a tree from what is told of it alone knows it as it is.
 
-use crate::fresh;
-use origin_local::COALESCE_AT_MOST;
+use crate::fresh_with;
+use origin_local::{COALESCE_AT_MOST, LocalConfig};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -53,14 +53,14 @@ impl Mirror<'_> {
 
     async fn told(&mut self, notice: Notice) {
         match notice {
-            Notice::Changed { path, attr: None } => drop(self.take(&path)),
-            Notice::Changed { path, attr: Some(attr) } => {
+            Notice::Changed { path, attr: None, .. } => drop(self.take(&path)),
+            Notice::Changed { path, attr: Some(attr), .. } => {
                 if self.tree.get(&path).is_some_and(|(id, _)| *id != attr.id) {
                     self.take(&path);
                 }
                 self.tree.insert(path, known(&attr));
             }
-            Notice::Moved { from, to, attr } => {
+            Notice::Moved { from, to, attr, .. } => {
                 let moved = self.take(&from);
                 self.take(&to);
                 let Some(attr) = attr else { return };
@@ -126,8 +126,8 @@ impl Worker {
     }
 }
 
-async fn run(seed: u64) {
-    let (dir, volume) = fresh();
+async fn run(seed: u64, by_inotify: bool) {
+    let (dir, volume) = fresh_with(LocalConfig { by_inotify, ..LocalConfig::default() });
     let mut watch = volume.watch(&ease::cx()).await.unwrap();
     watch.freshness.wait_for(|freshness| *freshness == Freshness::Notified).await.unwrap();
     let worker = Worker { root: dir.path().to_owned(), rng: Rng::new(seed) };
@@ -150,6 +150,7 @@ async fn run(seed: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_of_random_work_is_all() {
     for seed in 0..SEEDS {
-        run(seed).await;
+        run(seed, false).await;
+        run(seed, true).await;
     }
 }

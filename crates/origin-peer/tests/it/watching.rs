@@ -39,7 +39,7 @@ async fn notices_come_across_in_order() {
             let due = p(&format!("d{n}"));
             let told = within(PATIENCE, "a notice", watch.notices.recv()).await;
             assert!(
-                matches!(&told, Some(Notice::Changed { path, attr: Some(_) }) if *path == due),
+                matches!(&told, Some(Notice::Changed { path, attr: Some(_), .. }) if *path == due),
                 "{told:?}"
             );
         }

@@ -33,20 +33,20 @@ async fn changes_of_smbclient_are_told_with_their_attributes() {
     rig.smbclient().run(&put).expect("smbclient");
     // Samba tells when it is made, which may be before its content is there.
     let made = |n: &Notice| match n {
-        Notice::Changed { path, attr: Some(attr) } => *path == p("d/file") && attr.is_file(),
+        Notice::Changed { path, attr: Some(attr), .. } => *path == p("d/file") && attr.is_file(),
         _ => false,
     };
     notice(&mut watch, "the new file", made).await;
     rig.smbclient().run("rename d\\file d\\moved").expect("smbclient");
     let moved = |n: &Notice| match n {
-        Notice::Moved { from, to, attr: Some(attr) } => {
+        Notice::Moved { from, to, attr: Some(attr), .. } => {
             *from == p("d/file") && *to == p("d/moved") && attr.size == 5
         }
         _ => false,
     };
     notice(&mut watch, "the move, with its size", moved).await;
     rig.smbclient().run("del d\\moved").expect("smbclient");
-    let gone = |n: &Notice| matches!(n, Notice::Changed { path, attr: None } if *path == p("d/moved"));
+    let gone = |n: &Notice| matches!(n, Notice::Changed { path, attr: None, .. } if *path == p("d/moved"));
     notice(&mut watch, "the removal", gone).await;
 }
 

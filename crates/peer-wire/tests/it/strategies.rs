@@ -336,8 +336,13 @@ pub fn answer() -> impl Strategy<Value = Answer> {
 pub fn push() -> impl Strategy<Value = Push> {
     let attr = || prop::option::of(some_attr());
     let notice = prop_oneof![
-        (path(), attr()).prop_map(|(path, attr)| Notice::Changed { path, attr }),
-        (path(), path(), attr()).prop_map(|(from, to, attr)| Notice::Moved { from, to, attr }),
+        (path(), attr()).prop_map(|(path, attr)| Notice::Changed { path, attr, by: Author::Unknown }),
+        (path(), path(), attr()).prop_map(|(from, to, attr)| Notice::Moved {
+            from,
+            to,
+            attr,
+            by: Author::Unknown
+        }),
         path().prop_map(|below| Notice::Unknown { below }),
     ];
     let event = prop_oneof![

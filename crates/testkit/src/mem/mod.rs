@@ -355,6 +355,6 @@ impl Volume for MemVolume {
         let (notices, receiver) = mpsc::channel(NOTICES_MAX);
         let (freshness, fresh) = watch::channel(Freshness::Notified);
         self.origin.watchers.lock().push(Watcher { notices, freshness });
-        Ok(Watch { notices: receiver, freshness: fresh })
+        Ok(Watch::without_authors(receiver, fresh))
     }
 }

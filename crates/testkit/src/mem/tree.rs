@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use volume::{
-    Attr, Carries, Create, DosAttributes, Entry, Error, ErrorKind, FileId, Kind, Named, Notice, OpenHow,
-    Result, SetAttr, Time, VPath, Version,
+    Attr, Author, Carries, Create, DosAttributes, Entry, Error, ErrorKind, FileId, Kind, Named, Notice,
+    OpenHow, Result, SetAttr, Time, VPath, Version,
 };
 
 /// Largest file, bytes: a test that goes further has lost its way.
@@ -195,7 +195,7 @@ impl Tree {
     pub(super) fn tell_changed(&mut self, id: u64) {
         let attr = self.attr(id);
         for path in self.paths(id) {
-            self.pending.push(Notice::Changed { path, attr });
+            self.pending.push(Notice::Changed { path, attr, by: Author::Unknown });
         }
     }
 

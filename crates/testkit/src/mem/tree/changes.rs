@@ -2,7 +2,7 @@
 
 use super::{Body, Tree, error};
 use std::collections::BTreeMap;
-use volume::{DosAttributes, ErrorKind, FileId, Notice, Result, VPath};
+use volume::{Author, DosAttributes, ErrorKind, FileId, Notice, Result, VPath};
 
 impl Tree {
     /// Makes what is not there yet.
@@ -52,7 +52,7 @@ impl Tree {
             (Body::Dir(_), true) | (Body::File(_) | Body::Symlink(_), false) => {}
         }
         self.unlink(&place);
-        self.pending.push(Notice::Changed { path: path.clone(), attr: None });
+        self.pending.push(Notice::Changed { path: path.clone(), attr: None, by: Author::Unknown });
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Tree {
         self.insert(to_place, to.name(), id);
         self.release(id);
         let attr = self.attr(id);
-        self.pending.push(Notice::Moved { from: from.clone(), to: to.clone(), attr });
+        self.pending.push(Notice::Moved { from: from.clone(), to: to.clone(), attr, by: Author::Unknown });
         Ok(id)
     }
 
