@@ -7,6 +7,8 @@
 //! came before that, or began to cache after it. What does not fit was somebody else's doing, and is told as such at once.
 //! Where the write time is set nobody can say: who caches is told, but for who sets it, who has looked just before.
 //!
+//! All of this is guessing, for where the origin does not tell who made a change. Where it does nothing is compared.
+//!
 //! Our own change of content leaves nothing to compare with: all who read from a cache were told. What it has led to
 //! is known from the next look that was asked for after it: its own answer, if it has one, that to another change of
 //! ours, an open that comes in, or a look for its own sake ([`crate::own_writes`]). Until then a notice *may* tell of it;
@@ -189,26 +191,29 @@ impl Core {
     /// A change of ours that is none of content, `asked` for then, has led to this state; `dated` by whom, where it has
     /// set the write time. What others have changed besides is told. Nothing in the state tells of streams.
     pub(crate) fn meets(&self, asked: Instant, path: &VPath, attr: &Attr, dated: Option<OpenId>) {
-        self.meets_beside_streams(asked, path, attr, dated);
-        self.decide(|registry, told| registry.contend_foreign_streams(attr.id, told));
+        if self.meets_beside_streams(asked, path, attr, dated) {
+            self.decide(|registry, told| registry.contend_foreign_streams(attr.id, told));
+        }
     }
 
-    /// The same, where the change was one of a stream.
+    /// The same, where the change was one of a stream. Whether anything had to be compared.
     pub(crate) fn meets_beside_streams(
         &self,
         asked: Instant,
         path: &VPath,
         attr: &Attr,
         dated: Option<OpenId>,
-    ) {
+    ) -> bool {
         if attr.is_dir() {
             // The same of what it passes on, which nothing in its state tells.
-            return self.descriptors.lock().forget_below(path);
+            self.descriptors.lock().forget_below(path);
         }
-        let node = self.registry.lock().node(attr.id);
-        if let Some(node) = node {
-            self.meets_in(&node, asked, path, attr, dated);
+        let compares = !self.knows_authors();
+        if compares && attr.is_file() {
+            let node = self.registry.lock().node(attr.id);
+            node.iter().for_each(|node| self.sees(node, asked, path, attr, dated));
         }
+        compares
     }
 
     /// The same for a file of which the node is at hand.
@@ -220,9 +225,12 @@ impl Core {
         attr: &Attr,
         dated: Option<OpenId>,
     ) {
-        if !attr.is_file() {
-            return;
+        if attr.is_file() && !self.knows_authors() {
+            self.sees(node, asked, path, attr, dated);
         }
+    }
+
+    fn sees(&self, node: &Node, asked: Instant, path: &VPath, attr: &Attr, dated: Option<OpenId>) {
         let seen = node.content.lock().see(asked, attr, dated.is_some(), Instant::now());
         match seen {
             Seen::Ours => {}
@@ -240,10 +248,15 @@ impl Core {
     /// An open that might have written, and has not, was closed. The origin may tell of that, which is no news; where
     /// something is another since it was last looked at, what it tells is.
     pub(crate) fn closed_unwritten(&self, node: &Node, asked: Instant, path: &VPath, attr: &Attr) {
+        if self.knows_authors() {
+            return;
+        }
         if node.content.lock().is_still(attr) {
             self.echoes.lock().unchanged(path, attr);
         }
-        self.meets_in(node, asked, path, attr, None);
+        if attr.is_file() {
+            self.sees(node, asked, path, attr, None);
+        }
     }
 }
 

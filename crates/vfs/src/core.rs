@@ -40,6 +40,8 @@ pub(crate) struct Core {
     pub echoes: Mutex<Echoes>,
     pub hub: Hub,
     pub freshness: Mutex<Option<watch::Receiver<Freshness>>>,
+    /// Whether the volume tells who made each change.
+    pub authors: Mutex<Option<watch::Receiver<bool>>>,
     pub watching: OnceLock<AbortHandle>,
     next_id: AtomicU64,
 }
@@ -59,6 +61,7 @@ impl Core {
             echoes: Mutex::new(Echoes::new(case)),
             hub: Hub::new(case),
             freshness: Mutex::new(None),
+            authors: Mutex::new(None),
             watching: OnceLock::new(),
             next_id: AtomicU64::new(1),
             volume,
@@ -78,6 +81,11 @@ impl Core {
             Some(Freshness::Polled { every }) => every,
             Some(Freshness::Direct | Freshness::Offline { .. }) | None => INDEX_TRUST,
         }
+    }
+
+    /// Whether each change is told with its author, so that none of others is taken for one of ours.
+    pub(crate) fn knows_authors(&self) -> bool {
+        self.authors.lock().as_ref().is_some_and(|authors| *authors.borrow())
     }
 
     /// Begins work on a path; waits while a directory above it is being moved.
@@ -170,6 +178,16 @@ impl Core {
         self.hub.event(NotifyAction::Removed, name_filter(dir), path);
     }
 
+    /// A change of ours has led to this. Where others are told as such, that tells nothing of who made the name.
+    pub(crate) fn came_of_ours(&self, path: &VPath, attr: &Attr) {
+        let knows_authors = self.knows_authors();
+        let mut echoes = self.echoes.lock();
+        match knows_authors {
+            true => echoes.changed(path, attr),
+            false => echoes.outcome(path, attr, Instant::now()),
+        }
+    }
+
     /// We changed what a name stands for, as was `asked` for then; `dated` by whom, where that has set the time of its
     /// last write.
     pub(crate) fn modified(
@@ -182,7 +200,7 @@ impl Core {
         by: Option<LeaseId>,
     ) {
         self.listing_changes(path, by);
-        self.echoes.lock().outcome(path, attr, Instant::now());
+        self.came_of_ours(path, attr);
         self.meets(asked, path, attr, dated);
         self.hub.event(NotifyAction::Modified, what, path);
     }
@@ -204,7 +222,7 @@ impl Core {
         by: Option<LeaseId>,
     ) {
         self.listing_changes(path, by);
-        self.echoes.lock().outcome(path, attr, Instant::now());
+        self.came_of_ours(path, attr);
         self.meets_beside_streams(asked, path, attr, None);
         self.hub.stream_event(action, what, path, stream);
     }

@@ -215,7 +215,7 @@ async fn overwritten(
     action: Action,
 ) -> Result<Attr> {
     let (core, mut attr) = (&place.core, opened.attr);
-    core.echoes.lock().outcome(&place.path, &attr, Instant::now());
+    core.came_of_ours(&place.path, &attr);
     let dos = request.dos.union(DosAttributes::ARCHIVE) - DosAttributes::ONLY_TOLD;
     let sparse = (core.caps.holes && attr.dos.contains(DosAttributes::SPARSE)).then_some(false);
     let is_as_asked = attr.dos - DosAttributes::ONLY_TOLD == dos && sparse.is_none();
@@ -224,7 +224,7 @@ async fn overwritten(
         match opened.file.set_attr(cx, &set).await {
             Ok(set) => {
                 attr = set;
-                core.echoes.lock().outcome(&place.path, &attr, Instant::now());
+                core.came_of_ours(&place.path, &attr);
             }
             Err(error) if matches!(error.kind, ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
                 tracing::debug!(path = %place.path, %error, "an overwritten file keeps its attributes");

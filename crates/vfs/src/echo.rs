@@ -156,6 +156,16 @@ impl Echoes {
         !is_told && !self.clock.is_some_and(is_old)
     }
 
+    /// What came of a change of ours to a name that others may have made, which is yet to be told as theirs.
+    pub(crate) fn changed(&mut self, path: &VPath, attr: &Attr) {
+        self.changes += 1;
+        let known = (self.key(path), state(attr));
+        if let Some(standing) = self.standing.get_mut(&known.0) {
+            *standing = known.1;
+        }
+        self.outcomes.put(known, self.changes);
+    }
+
     /// What came of a change of ours.
     pub(crate) fn outcome(&mut self, path: &VPath, attr: &Attr, now: Instant) {
         self.clock = Some((attr.ctime, now));

@@ -76,7 +76,7 @@ impl Drop for Landing {
         if let Some(writing) = self.writing.take() {
             drop(writing);
             self.core.content_changes(&self.node, self.key.file, self.key.id);
-            look_if_kept_back(&self.node);
+            look_if_kept_back(&self.core, &self.node);
         }
         if self.counted.count.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.counted.landed.notify_waiters();

@@ -3,10 +3,12 @@
 //! A write answers no attributes, so the states that it leads to are not known when their notices come
 //! ([`crate::content`]). A look is a question to the origin. It is asked when writing has ended, if somebody keeps writes
 //! back (who is not to lose that by the echo of his own), else when the first notice comes, unless something else has
-//! told the state by then; one at a time for a file.
+//! told the state by then; one at a time for a file. Where the origin tells who made a change nobody looks, but when it
+//! cannot tell it of one after all.
 
 use crate::carry::Carry;
 use crate::content::Look;
+use crate::core::Core;
 use crate::registry::Node;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,8 +43,8 @@ impl Drop for OwnWrite {
 }
 
 /// Our change has ended. Where somebody keeps writes back it is looked at now.
-pub(crate) fn look_if_kept_back(node: &Arc<Node>) {
-    if node.kept_back.load(Ordering::Acquire) {
+pub(crate) fn look_if_kept_back(core: &Core, node: &Arc<Node>) {
+    if !core.knows_authors() && node.kept_back.load(Ordering::Acquire) {
         look_later(node);
     }
 }

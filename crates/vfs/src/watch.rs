@@ -1,6 +1,10 @@
 //! What the origin notices by itself: taken from the volume's `watch`, told to watchers, and to what is
 //! remembered of directories.
 //!
+//! A notice says who made the change, if the origin can tell. What is ours has been told when we did it; what is of
+//! others takes all caches away, whatever we do with the file; where nobody knows, it is judged by the states that
+//! changes of ours have led to (`echo`, `own_writes`).
+//!
 //! One task per volume. When the subscription ends it is made again, after a pause that doubles up to
 //! [`PAUSE_MAX`]; what was missed in between is unknown, and watchers are told to list again.
 
@@ -65,6 +69,7 @@ async fn follow(core: &Weak<Core>, mut watch: Watch) {
     match core.upgrade() {
         Some(core) => {
             *core.freshness.lock() = Some(watch.freshness);
+            *core.authors.lock() = Some(watch.authors);
             core.unknown(&VPath::root());
         }
         None => return,
@@ -86,7 +91,7 @@ async fn follow(core: &Weak<Core>, mut watch: Watch) {
         }
     }
     if let Some(core) = core.upgrade() {
-        *core.freshness.lock() = None;
+        (*core.freshness.lock(), *core.authors.lock()) = (None, None);
         core.unknown(&VPath::root());
     }
 }
@@ -122,14 +127,37 @@ impl Core {
     }
 
     fn noticed(self: &Arc<Self>, notice: Notice) {
+        match &notice {
+            Notice::Changed { by: Author::Us, path, attr } => return self.told_of_ours(path, attr.as_ref()),
+            Notice::Moved { by: Author::Us, from, .. } => return self.told_of_ours(from, None),
+            Notice::Changed { by: Author::Others, attr: Some(attr), .. }
+            | Notice::Moved { by: Author::Others, attr: Some(attr), .. } => self.content_changed_there(attr),
+            Notice::Changed { .. } | Notice::Moved { .. } | Notice::Unknown { .. } => {}
+        }
         if self.echoes.lock().waits(&notice) {
             return;
         }
         match notice {
-            Notice::Changed { path, attr, .. } => self.changed_there(&path, attr.as_ref()),
-            Notice::Moved { from, to, attr, .. } => drop(self.moved_there(&from, &to, attr.as_ref())),
+            Notice::Changed { path, attr, by } => self.changed_there(&path, attr.as_ref(), by),
+            Notice::Moved { from, to, attr, by } => drop(self.moved_there(&from, &to, attr.as_ref(), by)),
             Notice::Unknown { below } => self.unknown(&below),
         }
+    }
+
+    /// What we did was told when we did it. That a name is gone explains no other notice any more.
+    fn told_of_ours(&self, path: &VPath, attr: Option<&Attr>) {
+        if attr.is_none() {
+            self.echoes.lock().is_ours(path, None, Instant::now());
+        }
+    }
+
+    /// Others have changed what is in a file, or what it carries. That does not wait until we have changed its name.
+    fn content_changed_there(&self, attr: &Attr) {
+        self.content_is_told(attr);
+        self.decide(|registry, told| {
+            registry.contend_foreign_streams(attr.id, told);
+            drop(registry.contend(attr.id, None, Contest::Foreign, told));
+        });
     }
 
     /// A notice has waited until we had changed its name. One that tells nothing of ours tells a step of ours, or what
@@ -139,16 +167,13 @@ impl Core {
             return;
         }
         match notice {
-            Notice::Changed { path, attr, .. } => {
-                let ours = self.echoes.lock().is_ours(&path, attr.as_ref(), Instant::now());
-                match (ours, attr) {
-                    (true, Some(_)) => {}
-                    (true, None) => self.look_whether_gone(&path),
-                    (false, attr) => self.look_again(path, attr),
-                }
-            }
-            Notice::Moved { from, to, attr, .. } => {
-                if self.moved_there(&from, &to, attr.as_ref()) {
+            Notice::Changed { path, attr, by } => match (self.is_ours(&path, attr.as_ref(), by), attr) {
+                (true, Some(_)) => {}
+                (true, None) => self.look_whether_gone(&path),
+                (false, attr) => self.look_again(path, attr, by),
+            },
+            Notice::Moved { from, to, attr, by } => {
+                if self.moved_there(&from, &to, attr.as_ref(), by) {
                     // What has happened to the other name meanwhile was told before.
                     from.parent().into_iter().chain(to.parent()).for_each(|dir| {
                         self.indexes.lock().forget(&dir);
@@ -160,10 +185,19 @@ impl Core {
         }
     }
 
+    /// Whether a notice tells nothing new.
+    fn is_ours(&self, path: &VPath, attr: Option<&Attr>, by: Author) -> bool {
+        match by {
+            Author::Us => true,
+            Author::Unknown => self.echoes.lock().is_ours(path, attr, Instant::now()),
+            Author::Others => false,
+        }
+    }
+
     /// Looks what is under a name that somebody else may have changed while we did; in doubt reading caches are taken
     /// away.
-    fn look_again(self: &Arc<Self>, path: VPath, told: Option<Attr>) {
-        if let Some(attr) = told {
+    fn look_again(self: &Arc<Self>, path: VPath, told: Option<Attr>, by: Author) {
+        if let Some(attr) = told.filter(|_| by != Author::Others) {
             self.decide(|registry, told| {
                 registry.doubt(attr.id, told);
                 registry.contend_foreign_streams(attr.id, told);
@@ -175,12 +209,12 @@ impl Core {
             match found {
                 Ok(attr) => {
                     core.decide(|registry, told| registry.contend_replaced(&path, attr.id, told));
-                    core.noticed(Notice::Changed { path, attr: Some(attr), by: Author::Unknown });
+                    core.noticed(Notice::Changed { path, attr: Some(attr), by });
                 }
                 // That it is gone is told by another notice, if it is not this one.
                 Err(error) if error.kind == ErrorKind::NotFound => {
                     if told.is_none() {
-                        core.noticed(Notice::Changed { path, attr: None, by: Author::Unknown });
+                        core.noticed(Notice::Changed { path, attr: None, by });
                     }
                 }
                 Err(error) => {
@@ -191,9 +225,9 @@ impl Core {
         }));
     }
 
-    fn changed_there(self: &Arc<Self>, path: &VPath, attr: Option<&Attr>) {
-        let ours = self.echoes.lock().is_ours(path, attr, Instant::now());
-        tracing::debug!(%path, ?attr, ours, "changed at the origin");
+    fn changed_there(self: &Arc<Self>, path: &VPath, attr: Option<&Attr>, by: Author) {
+        let ours = self.is_ours(path, attr, by);
+        tracing::debug!(%path, ?attr, ?by, ours, "changed at the origin");
         let attr = match attr {
             None if ours || self.echoes.lock().is_anew(path, Instant::now()) => {
                 return self.look_whether_gone(path);
@@ -203,7 +237,7 @@ impl Core {
             Some(attr) => attr,
         };
         self.decide(|registry, told| registry.contend_foreign_streams(attr.id, told));
-        let explained = attr.is_file() && self.explained_by_writing(attr);
+        let explained = by == Author::Unknown && attr.is_file() && self.explained_by_writing(attr);
         if explained && self.registry.lock().is_open_at(attr.id, path) {
             return;
         }
@@ -218,7 +252,8 @@ impl Core {
     /// An open that may change something has found this under a name. When others have led to it just before, their
     /// notice may tell what the open leads to: it is told now.
     pub(crate) fn finds(&self, path: &VPath, attr: &Attr) {
-        let is_news = self.caps.watch && self.echoes.lock().may_be_untold(path, attr, Instant::now());
+        let guesses = self.caps.watch && !self.knows_authors();
+        let is_news = guesses && self.echoes.lock().may_be_untold(path, attr, Instant::now());
         // What we write ourselves is told by its close.
         if is_news && self.registry.lock().being_written(attr.id).is_none() {
             tracing::debug!(%path, ?attr, "found before it was told");
@@ -322,11 +357,11 @@ impl Core {
     }
 
     /// Whether it is news.
-    fn moved_there(self: &Arc<Self>, from: &VPath, to: &VPath, attr: Option<&Attr>) -> bool {
+    fn moved_there(self: &Arc<Self>, from: &VPath, to: &VPath, attr: Option<&Attr>, by: Author) -> bool {
+        // Both are asked: that `from` is gone is told with this.
+        let (came, went) = (self.is_ours(to, attr, by), self.is_ours(from, None, by));
         let anew = {
             let (mut echoes, now) = (self.echoes.lock(), Instant::now());
-            // Both are asked: that `from` is gone is told with this.
-            let (came, went) = (echoes.is_ours(to, attr, now), echoes.is_ours(from, None, now));
             let stands = attr.is_none_or(|attr| echoes.standing(to) == Some(attr.id));
             if went && (came || stands) {
                 return false;
@@ -340,7 +375,7 @@ impl Core {
             anew
         };
         if let Some(attr) = anew {
-            self.moved_before(from, to, attr);
+            self.moved_before(from, to, attr, by);
             return true;
         }
         let dir = attr.is_none_or(Attr::is_dir);
@@ -367,10 +402,10 @@ impl Core {
     }
 
     /// Since it moved we have made `from` anew, which stays as it is.
-    fn moved_before(self: &Arc<Self>, from: &VPath, to: &VPath, attr: &Attr) {
+    fn moved_before(self: &Arc<Self>, from: &VPath, to: &VPath, attr: &Attr, by: Author) {
         if !attr.is_dir() {
             self.registry.lock().moved(Some(attr.id), from, to);
         }
-        self.changed_there(to, Some(attr));
+        self.changed_there(to, Some(attr), by);
     }
 }

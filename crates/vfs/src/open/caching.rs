@@ -52,6 +52,9 @@ impl Open {
     /// Whether it caches, and others may have written something without its being told yet. Not so right after it has
     /// written itself: that is looked at anyhow, and who writes and sets the time does not look twice.
     pub(super) fn may_have_missed_others(&self) -> bool {
+        if self.core.knows_authors() {
+            return false;
+        }
         let is_cached =
             self.node.readers.load(Ordering::Acquire) > 0 || self.node.kept_back.load(Ordering::Acquire);
         let has_just_written = || {

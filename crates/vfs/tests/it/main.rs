@@ -4,6 +4,7 @@ mod caching;
 mod deleting;
 mod extras;
 mod judging;
+mod knowing;
 mod leasing;
 mod listing;
 mod locking;

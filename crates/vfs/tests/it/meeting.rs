@@ -3,6 +3,7 @@
 use crate::caching::{Holder, hold, until, watched};
 use crate::tools::{DELETE, READ, Site, WRITE};
 use bytes::Bytes;
+use origin_local::{LocalConfig, LocalVolume};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +12,16 @@ use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{Access, Caching, Disposition, Lease, LeaseId, Open, OpenRequest, RenameHow, Vfs, VfsConfig};
 use volume::{DosAttributes, Named, OpenHow, SetAttr, Time, Volume};
 
-const R: Caching = Caching::READ;
-const RWH: Caching = Caching::all();
+pub const R: Caching = Caching::READ;
+pub const RWH: Caching = Caching::all();
 const TOLD: [(Caching, bool); 1] = [(Caching::empty(), false)];
 
 /// Changes of ours that leave content as it is.
-const OURS: [&str; 8] =
+pub const OURS: [&str; 8] =
     ["close", "close after reading", "hide", "date", "link", "rename", "attribute", "open"];
 
 /// What somebody else has here open when he does `what`.
-async fn other(site: &Site, what: &str) -> Arc<Open> {
+pub async fn other(site: &Site, what: &str) -> Arc<Open> {
     let access = match what {
         "close" | "date" => WRITE,
         _ => READ | DELETE | Access::WRITE_ATTRIBUTES,
@@ -28,7 +29,7 @@ async fn other(site: &Site, what: &str) -> Arc<Open> {
     site.open("file", access).await
 }
 
-async fn do_it(site: &Site, other: &Open, what: &str) {
+pub async fn do_it(site: &Site, other: &Open, what: &str) {
     let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
     let dated = SetAttr { mtime: Some(Time::now()), ..SetAttr::default() };
     match what {
@@ -49,7 +50,7 @@ async fn do_it(site: &Site, other: &Open, what: &str) {
     }
 }
 
-async fn reader(site: &Site) -> Holder {
+pub async fn reader(site: &Site) -> Holder {
     let reader = hold(site, "file", R, |request| request.access = READ).await;
     assert_eq!(reader.got, R);
     reader
@@ -74,9 +75,13 @@ async fn what_others_changed_just_before_a_change_of_ours_is_told() {
 
 /// A local directory with a file, served while it tells of changes, of which the calls are counted.
 async fn local() -> (tempfile::TempDir, Arc<FaultVolume>, Site) {
+    local_with(LocalConfig::default()).await
+}
+
+pub async fn local_with(config: LocalConfig) -> (tempfile::TempDir, Arc<FaultVolume>, Site) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "before").unwrap();
-    let volume = origin_local::LocalVolume::open(dir.path(), origin_local::LocalConfig::default()).unwrap();
+    let volume = LocalVolume::open(dir.path(), config).unwrap();
     let counted = FaultVolume::new(volume);
     let site = Site { vfs: Vfs::new(counted.clone(), VfsConfig::default()), mem: MemVolume::new() };
     changes_are_told(|| site.vfs.freshness()).await;
@@ -84,7 +89,7 @@ async fn local() -> (tempfile::TempDir, Arc<FaultVolume>, Site) {
 }
 
 /// Long enough for a local volume to tell of what has happened.
-async fn all_is_told() {
+pub async fn all_is_told() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
