@@ -29,6 +29,16 @@ pub struct Stack {
     /// What front ends use.
     pub top: Arc<dyn Volume>,
     pub cache: Option<Arc<CacheVolume>>,
+    /// The origin, at `file://`.
+    local: Option<Arc<LocalVolume>>,
+}
+
+impl Stack {
+    /// What peers are served. From now on what this process changes may be their doing.
+    pub fn for_peers(&self) -> Arc<dyn Volume> {
+        self.local.iter().for_each(|local| local.share());
+        self.top.clone()
+    }
 }
 
 /// The way to volumes of other nodes.
@@ -72,11 +82,24 @@ pub async fn build(
     peers: Option<&Peers>,
     state: Option<&Path>,
 ) -> Result<Stack, Trouble> {
-    let origin = origin(settings, peers, state).await?;
-    let Some(cache) = &settings.cache else { return Ok(Stack { top: origin, cache: None }) };
+    let local = match &settings.origin {
+        Origin::File { root } => Some(local(settings, root)?),
+        Origin::Peer { .. } | Origin::Smb { .. } => None,
+    };
+    let origin = match &local {
+        Some(local) => local.clone(),
+        None => origin(settings, peers, state).await?,
+    };
+    let Some(cache) = &settings.cache else { return Ok(Stack { top: origin, cache: None, local }) };
     let config = cache_config(cache, &settings.origin);
     let cache = CacheVolume::open(origin, config).await.map_err(Trouble::Wrong)?;
-    Ok(Stack { top: cache.clone(), cache: Some(cache) })
+    Ok(Stack { top: cache.clone(), cache: Some(cache), local })
+}
+
+fn local(settings: &VolumeSettings, root: &Path) -> Result<Arc<LocalVolume>, Trouble> {
+    let (sync_changes, sole) = (settings.sync_changes, settings.alone);
+    LocalVolume::open(root, LocalConfig { sync_changes, sole, ..LocalConfig::default() })
+        .map_err(Trouble::Wrong)
 }
 
 /// The origin alone.
@@ -88,10 +111,7 @@ pub async fn origin(
     let missing = |what| Trouble::Wrong(volume::Error::new(ErrorKind::InvalidArgument, "configure", what));
     let memory = || state.map(|state| Memory::of(state, &settings.name, &settings.origin.to_string()));
     match &settings.origin {
-        Origin::File { root } => {
-            let config = LocalConfig { sync_changes: settings.sync_changes, ..LocalConfig::default() };
-            Ok(LocalVolume::open(root, config).map_err(Trouble::Wrong)?)
-        }
+        Origin::File { root } => Ok(local(settings, root)?),
         Origin::Peer { peer, volume } => {
             let peers = peers.ok_or_else(|| missing("a peer:// origin needs a [link] section"))?;
             let inner = PeerVolume::new(peers.node.link(&peer.0), volume, peers.inbox.clone());

@@ -11,7 +11,7 @@ pub struct LocalConfig {
     /// does not claim to notice all changes.
     pub watched_dirs_max: usize,
     /// This process changes what is below the root by way of this volume alone, and this volume has one user, who knows
-    /// what he does: then changes by this process are told as [`volume::Author::Us`].
+    /// what he does: then changes by this process are told as [`volume::Author::Us`], until [`crate::LocalVolume::share`].
     pub sole: bool,
     /// Changes are noticed by inotify, though fanotify would do, which tells who made them.
     pub by_inotify: bool,

@@ -22,6 +22,7 @@ use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, ftruncate, openat, readlinkat}
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use volume::{
     Access, Applied, Attr, Caps, Change, Create, Cx, DosAttributes, Error, ErrorKind, FileId, Kind, ListHow,
     Listing, Named, NamedEntry, Namespace, OpenHow, Opened, Result, SetAttr, Space, Ticket, VPath, Volume,
@@ -48,6 +49,8 @@ pub struct LocalVolume {
 pub(crate) struct Disk {
     pub(crate) root: Root,
     pub(crate) config: LocalConfig,
+    /// What this process changes is changed by the one user of the volume; see [`LocalConfig::sole`].
+    pub(crate) sole: AtomicBool,
     pub(crate) keeps: Keeps,
     pub(crate) abilities: Abilities,
     /// Held while an extended attribute is read, changed and written; by who works on the spot before that, see
@@ -108,6 +111,7 @@ impl LocalVolume {
         };
         let disk = Arc::new(Disk {
             root: base,
+            sole: AtomicBool::new(config.sole),
             config,
             keeps,
             abilities,
@@ -117,6 +121,14 @@ impl LocalVolume {
         });
         let watching = Watching::new(disk.clone()).map_err(told)?;
         Ok(Arc::new(LocalVolume { watching, disk, caps }))
+    }
+
+    /// From now on there is another way by which this process may change the tree, or another user of this volume: what
+    /// this process does is not told as [`volume::Author::Us`] any more.
+    pub fn share(&self) {
+        if self.disk.sole.swap(false, Ordering::SeqCst) {
+            self.watching.shared();
+        }
     }
 
     /// Runs `work` on a blocking thread and names its failure.

@@ -4,6 +4,7 @@
 //! no secrets, only the files in which those lie, so they can be compared (reload) and printed.
 
 mod account;
+mod alone;
 mod error;
 mod interface;
 mod kerberos;
@@ -73,6 +74,8 @@ pub struct VolumeSettings {
     pub watch: Watch,
     /// At `file://`: each change of a name is on the medium before it is acknowledged.
     pub sync_changes: bool,
+    /// At `file://`: this node changes what is below the root in no other way, as far as paths tell.
+    pub alone: bool,
     /// Nodes that may use this volume over the link.
     pub allow: Vec<NodeName>,
     pub cache: Option<CacheSettings>,
@@ -274,6 +277,7 @@ impl VolumeSettings {
             login: None,
             watch: Watch::default(),
             sync_changes: false,
+            alone: false,
             allow: Vec::new(),
             cache: None,
         }

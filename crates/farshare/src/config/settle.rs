@@ -1,5 +1,6 @@
 //! From what is written to what it means: defaults, relative paths, and whatever one key demands of another.
 
+use super::alone;
 use super::interface::Interface;
 use super::kerberos;
 use super::raw;
@@ -45,6 +46,7 @@ pub(super) fn settle(file: &Path, text: &str, raw: raw::File) -> Result<Config, 
     let smb = raw.smb.map(|smb| settle_smb(&source, &volumes, &groups, smb)).transpose()?;
     let admin = raw.admin.map(|admin| settle_admin(&source, admin)).transpose()?.unwrap_or_default();
     let state = beside(file, &raw.node.state);
+    alone::mark(&mut volumes, &state);
     Ok(Config { name: raw.node.name, state, link, volumes, smb, admin })
 }
 
@@ -142,7 +144,7 @@ fn settle_volume(
     }
     let cache = raw.cache.map(|cache| settle_cache(source, &name, cache)).transpose()?.flatten();
     let origin = raw.origin.into_inner();
-    Ok(VolumeSettings { name, origin, login, watch, sync_changes, allow, cache })
+    Ok(VolumeSettings { name, origin, login, watch, sync_changes, alone: false, allow, cache })
 }
 
 fn settle_login(source: &Source<'_>, raw: &raw::Volume) -> Result<Option<Login>, ConfigError> {

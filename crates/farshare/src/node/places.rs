@@ -110,8 +110,10 @@ pub(super) async fn fill(
 pub(super) fn offers(config: &Config, places: &[Arc<Place>]) -> HashMap<String, Offered> {
     let offered = places.iter().filter_map(|place| {
         let allow: Vec<_> = config.volume(place.name())?.allow.iter().map(|peer| peer.0.clone()).collect();
-        let volume = place.served.get().map(|served| served.stack.top.clone());
-        (!allow.is_empty()).then(|| (place.name().to_owned(), Offered { volume, allow }))
+        (!allow.is_empty()).then(|| {
+            let volume = place.served.get().map(|served| served.stack.for_peers());
+            (place.name().to_owned(), Offered { volume, allow })
+        })
     });
     offered.collect()
 }

@@ -23,6 +23,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::fstatvfs;
 use rustix::io::Errno;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use volume::{Author, ErrorKind, FileId, VPath};
 
 const WANTED: u64 = FAN_CREATE
@@ -48,9 +50,8 @@ type Handle = Box<[u8]>;
 pub(super) struct Fanotify {
     group: OwnedFd,
     buffer: Vec<u8>,
+    disk: Arc<Disk>,
     process: i32,
-    /// Who is told to have made what this process did.
-    own: Author,
     watched: HashMap<Handle, (Wd, FileId)>,
     handles: HashMap<Wd, Handle>,
     next: Wd,
@@ -76,12 +77,12 @@ struct Named {
 }
 
 impl Fanotify {
-    pub(super) fn open(disk: &Disk) -> Outcome<Fanotify> {
+    pub(super) fn open(disk: &Arc<Disk>) -> Outcome<Fanotify> {
         let mut fanotify = Fanotify {
             group: sys::fanotify_group()?,
             buffer: vec![0; BUFFER_BYTES],
             process: rustix::process::getpid().as_raw_nonzero().get(),
-            own: if disk.config.sole { Author::Us } else { Author::Unknown },
+            disk: disk.clone(),
             watched: HashMap::new(),
             handles: HashMap::new(),
             next: 1,
@@ -106,7 +107,7 @@ impl Fanotify {
     }
 
     pub(super) fn tells_ours(&self) -> bool {
-        self.own == Author::Us
+        self.disk.sole.load(Ordering::SeqCst)
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -174,7 +175,11 @@ impl Fanotify {
 
     /// `None` for what is told of directories that are not watched any more.
     fn meant(&self, raw: Raw) -> Option<Event> {
-        let by = if raw.process == self.process { self.own } else { Author::Others };
+        let by = match raw.process == self.process {
+            true if self.tells_ours() => Author::Us,
+            true => Author::Unknown,
+            false => Author::Others,
+        };
         let (mask, is_dir) = (raw.mask, raw.mask & FAN_ONDIR != 0);
         if mask & FAN_Q_OVERFLOW != 0 {
             return Some(Event::Lost("fanotify lost events (fs.fanotify.max_queued_events)"));

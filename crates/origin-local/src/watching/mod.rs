@@ -31,7 +31,7 @@ use crate::volume::Disk;
 use std::sync::Arc;
 use std::time::Duration;
 use subscribers::Subscribers;
-use volume::{ErrorKind, Watch};
+use volume::{ErrorKind, Notice, VPath, Watch};
 
 /// A name that has not changed for so long is told.
 pub const COALESCE_QUIET: Duration = Duration::from_millis(20);
@@ -58,6 +58,12 @@ impl Watching {
             self.start().inspect_err(|_| self.subscribers.end())?;
         }
         Ok(watch)
+    }
+
+    /// The volume has another user from now on. What was ours up to now may have hidden what is his from here.
+    pub(crate) fn shared(&self) {
+        self.subscribers.tells_authors(|| false);
+        self.subscribers.tell(&Notice::Unknown { below: VPath::root() });
     }
 
     fn start(&self) -> Outcome<()> {

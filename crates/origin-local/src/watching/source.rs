@@ -9,6 +9,7 @@ use crate::error::Outcome;
 use crate::volume::Disk;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use std::sync::Arc;
 use std::time::Instant;
 use volume::{Author, FileId};
 
@@ -72,7 +73,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The better one that works here; inotify when `plain`.
-    pub(super) fn open(disk: &Disk, plain: bool) -> Outcome<Source> {
+    pub(super) fn open(disk: &Arc<Disk>, plain: bool) -> Outcome<Source> {
         if !plain && !disk.config.by_inotify {
             match Fanotify::open(disk) {
                 Ok(fanotify) => return Ok(Source::Fanotify(fanotify)),

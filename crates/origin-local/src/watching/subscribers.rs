@@ -85,9 +85,9 @@ impl Subscribers {
         self.freshness.send_if_modified(|present| std::mem::replace(present, freshness) != freshness);
     }
 
-    /// Whether the author of each change is told from now on.
-    pub(super) fn tells_authors(&self, tells: bool) {
-        self.authors.send_replace(tells);
+    /// Whether the author of each change is told from now on. It is asked while nobody else says so.
+    pub(super) fn tells_authors(&self, tells: impl FnOnce() -> bool) {
+        self.authors.send_modify(|present| *present = tells());
     }
 
     /// Tells all. A slow one gets `Unknown` in its last free place; what is dropped after that is covered by

@@ -109,7 +109,7 @@ impl Watcher {
 
     fn begins(&self) {
         tracing::info!(by = self.source.name(), "changes by others are noticed");
-        self.subscribers.tells_authors(self.source.tells_authors());
+        self.subscribers.tells_authors(|| self.source.tells_authors());
     }
 
     /// Waits for something to do; not at all when there may be more events.

@@ -275,6 +275,19 @@ fn who_made_a_change_is_told_to_who_has_no_privilege() {
 }
 
 #[tokio::test]
+async fn what_this_process_does_is_not_told_as_ours_once_the_volume_has_another_user() {
+    let (dir, volume) = fresh_with(LocalConfig { sole: true, ..LocalConfig::default() });
+    let mut watch = watching(&volume).await;
+    write(&dir.path().join("a"), "by us");
+    assert_eq!(authors(&told(&mut watch).await), ["a Us"]);
+    volume.share();
+    assert!(!*watch.authors.borrow());
+    write(&dir.path().join("b"), "by somebody here");
+    others_do(dir.path(), "echo >c");
+    assert_eq!(authors(&told(&mut watch).await), ["/ unknown", "b Unknown", "c Others"]);
+}
+
+#[tokio::test]
 async fn what_others_did_is_told_as_theirs_whatever_we_do_at_the_same_time() {
     let (dir, volume) = fresh_with(LocalConfig { sole: true, ..LocalConfig::default() });
     let at = |name: &str| dir.path().join(name);
