@@ -16,6 +16,10 @@ const CHANGED: u8 = 0;
 const MOVED: u8 = 1;
 const UNKNOWN: u8 = 2;
 
+const BY_US: u8 = 0;
+const BY_SOMEBODY: u8 = 1;
+const BY_OTHERS: u8 = 2;
+
 /// One message of a subscription.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Push {
@@ -81,17 +85,17 @@ fn put_notices(notices: &[Notice]) -> Bytes {
     let mut last = REFERENCE;
     out.number(notices.len() as u64);
     for notice in notices {
-        let attr = match notice {
-            Notice::Changed { path, attr, .. } => {
+        let (attr, by) = match notice {
+            Notice::Changed { path, attr, by } => {
                 out.byte(CHANGED);
                 out.path(path);
-                attr
+                (attr, by)
             }
-            Notice::Moved { from, to, attr, .. } => {
+            Notice::Moved { from, to, attr, by } => {
                 out.byte(MOVED);
                 out.path(from);
                 out.path(to);
-                attr
+                (attr, by)
             }
             Notice::Unknown { below } => {
                 out.byte(UNKNOWN);
@@ -99,6 +103,11 @@ fn put_notices(notices: &[Notice]) -> Bytes {
                 continue;
             }
         };
+        out.byte(match by {
+            Author::Us => BY_US,
+            Author::Unknown => BY_SOMEBODY,
+            Author::Others => BY_OTHERS,
+        });
         out.option(attr.as_ref(), |out, attr| put_attr(out, attr, &last));
         last = attr.unwrap_or(last);
     }
@@ -118,11 +127,17 @@ fn get_notices(body: &[u8]) -> Result<Vec<Notice>, WireError> {
             notices.push(Notice::Unknown { below: path });
             continue;
         }
+        let by = match input.byte()? {
+            BY_US => Author::Us,
+            BY_SOMEBODY => Author::Unknown,
+            BY_OTHERS => Author::Others,
+            _ => return Err(WireError::Value("who made a change")),
+        };
         let attr = input.option(|input| get_attr(input, &last))?;
         last = attr.unwrap_or(last);
         notices.push(match (kind, to) {
-            (CHANGED, None) => Notice::Changed { path, attr, by: Author::Unknown },
-            (MOVED, Some(to)) => Notice::Moved { from: path, to, attr, by: Author::Unknown },
+            (CHANGED, None) => Notice::Changed { path, attr, by },
+            (MOVED, Some(to)) => Notice::Moved { from: path, to, attr, by },
             _ => return Err(WireError::Value("a kind of notice")),
         });
     }
