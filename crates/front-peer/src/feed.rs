@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, timeout_at};
-use volume::{Author, Cx, Freshness, Notice, Priority, Result, VPath, Volume, Watch};
+use volume::{Cx, Freshness, Notice, Priority, Result, VPath, Volume, Watch};
 
 /// Notices that one push carries at most.
 pub const BATCH_NOTICES: usize = 256;
@@ -150,44 +150,16 @@ impl Tap {
     }
 }
 
-/// What this node did it did for any of its peers: who of them is told does not know that it was he.
-fn for_peers(mut notice: Notice) -> Notice {
-    if let Notice::Changed { by, .. } | Notice::Moved { by, .. } = &mut notice {
-        *by = Author::Unknown.max(*by);
-    }
-    notice
-}
-
 /// The notice and those that follow it soon.
 async fn batch(first: Notice, watch: &mut Watch) -> Vec<Notice> {
     let until = Instant::now() + BATCH_TIME;
-    let mut notices = vec![for_peers(first)];
+    let mut notices = vec![first];
     while notices.len() < BATCH_NOTICES {
         match timeout_at(until, watch.notices.recv()).await {
-            Ok(Some(notice)) => notices.push(for_peers(notice)),
+            Ok(Some(notice)) => notices.push(notice),
             // No more for now, or at all: the next look tells which.
             Ok(None) | Err(_) => break,
         }
     }
     notices
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn peers_are_told_what_others_did_as_that_and_what_we_did_as_anybodys() {
-        for (by, told) in [
-            (Author::Us, Author::Unknown),
-            (Author::Unknown, Author::Unknown),
-            (Author::Others, Author::Others),
-        ] {
-            let path = VPath::root();
-            let changed = |by| Notice::Changed { path: path.clone(), attr: None, by };
-            assert_eq!(for_peers(changed(by)), changed(told));
-            let moved = |by| Notice::Moved { from: path.clone(), to: path.clone(), attr: None, by };
-            assert_eq!(for_peers(moved(by)), moved(told));
-        }
-    }
 }

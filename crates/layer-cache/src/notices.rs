@@ -165,15 +165,15 @@ fn take_in(cache: &Cache, notice: &Notice) {
     let now = cache.now_ms();
     let news = cache.tree.lock().notice(notice, now);
     match notice {
-        Notice::Changed { attr: Some(attr), by, .. } if attr.is_file() => cache.blocks.noticed(attr, *by),
+        Notice::Changed { attr: Some(attr), .. } if attr.is_file() => cache.blocks.noticed(attr),
         Notice::Changed { .. } => {}
-        Notice::Moved { from, to, attr, by } => {
+        Notice::Moved { from, to, attr, .. } => {
             // The echo of our own rename comes late: something else may have the old name by now.
             if news {
                 cache.blocks.renamed(from, to, attr.as_ref());
             }
             if let Some(attr) = attr.filter(|attr| attr.is_file()) {
-                cache.blocks.noticed(&attr, *by);
+                cache.blocks.noticed(&attr);
             }
         }
         Notice::Unknown { .. } => cache.blocks.doubt_all(),

@@ -16,10 +16,6 @@ const CHANGED: u8 = 0;
 const MOVED: u8 = 1;
 const UNKNOWN: u8 = 2;
 
-const BY_US: u8 = 0;
-const BY_SOMEBODY: u8 = 1;
-const BY_OTHERS: u8 = 2;
-
 /// One message of a subscription.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Push {
@@ -85,17 +81,17 @@ fn put_notices(notices: &[Notice]) -> Bytes {
     let mut last = REFERENCE;
     out.number(notices.len() as u64);
     for notice in notices {
-        let (attr, by) = match notice {
-            Notice::Changed { path, attr, by } => {
+        let attr = match notice {
+            Notice::Changed { path, attr, .. } => {
                 out.byte(CHANGED);
                 out.path(path);
-                (attr, by)
+                attr
             }
-            Notice::Moved { from, to, attr, by } => {
+            Notice::Moved { from, to, attr, .. } => {
                 out.byte(MOVED);
                 out.path(from);
                 out.path(to);
-                (attr, by)
+                attr
             }
             Notice::Unknown { below } => {
                 out.byte(UNKNOWN);
@@ -103,11 +99,6 @@ fn put_notices(notices: &[Notice]) -> Bytes {
                 continue;
             }
         };
-        out.byte(match by {
-            Author::Us => BY_US,
-            Author::Unknown => BY_SOMEBODY,
-            Author::Others => BY_OTHERS,
-        });
         out.option(attr.as_ref(), |out, attr| put_attr(out, attr, &last));
         last = attr.unwrap_or(last);
     }
@@ -127,17 +118,11 @@ fn get_notices(body: &[u8]) -> Result<Vec<Notice>, WireError> {
             notices.push(Notice::Unknown { below: path });
             continue;
         }
-        let by = match input.byte()? {
-            BY_US => Author::Us,
-            BY_SOMEBODY => Author::Unknown,
-            BY_OTHERS => Author::Others,
-            _ => return Err(WireError::Value("who made a change")),
-        };
         let attr = input.option(|input| get_attr(input, &last))?;
         last = attr.unwrap_or(last);
         notices.push(match (kind, to) {
-            (CHANGED, None) => Notice::Changed { path, attr, by },
-            (MOVED, Some(to)) => Notice::Moved { from: path, to, attr, by },
+            (CHANGED, None) => Notice::Changed { path, attr, by: Author::Unknown },
+            (MOVED, Some(to)) => Notice::Moved { from: path, to, attr, by: Author::Unknown },
             _ => return Err(WireError::Value("a kind of notice")),
         });
     }

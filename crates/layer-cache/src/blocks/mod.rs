@@ -41,7 +41,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use store::Store;
 use table::Table;
 use tokio::sync::{Notify, Semaphore};
-use volume::{Attr, Author, Error, ErrorKind, FileId, Result, Time, VPath};
+use volume::{Attr, Error, ErrorKind, FileId, Result, Time, VPath};
 
 /// The cached content of a volume.
 pub(crate) struct Blocks {
@@ -181,9 +181,8 @@ impl Blocks {
     /// made from: who has it open asks before the next read.
     ///
     /// One that names the very version we hold, and is no echo of ours nor of what was just fetched, makes the
-    /// content go: writes through a memory map are told when the file is closed, and may leave no other trace. So does
-    /// what others have certainly done, whatever was done here at the same time.
-    pub(crate) fn noticed(&self, attr: &Attr, by: Author) {
+    /// content go: writes through a memory map are told when the file is closed, and may leave no other trace.
+    pub(crate) fn noticed(&self, attr: &Attr) {
         let mut table = self.table.lock();
         let Some(content) = table.by_id.get(&attr.id).cloned() else { return };
         let mut state = content.state.lock();
@@ -195,18 +194,13 @@ impl Blocks {
             Some(own) => (same || own.named(attr.version)) && own.is_settled(),
             None => true,
         };
-        let foreign = by == Author::Others;
-        if same && settled && echo && !foreign {
+        if same && settled && echo {
             return;
         }
-        if foreign && let Some(own) = &mut state.own {
-            own.doubt();
-        }
-        let unexplained = if foreign { state.own.is_none() } else { !echo };
         state.recheck = true;
         state.doubted = self.tick();
         drop(state);
-        if same && unexplained {
+        if same && !echo {
             table.by_id.remove(&attr.id);
             self.retire(&mut table, &content);
         }

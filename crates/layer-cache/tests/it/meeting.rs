@@ -178,26 +178,3 @@ async fn outlives(asked: bool) {
 async fn an_open_follows_its_name_and_outlives_it_after_others_have_changed_the_file() {
     tokio::join!(follows(false), follows(true), outlives(false), outlives(true));
 }
-
-/// Nothing in versions or times tells it apart from our own writing; the origin knows that it was another process.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_write_into_a_block_that_we_write_at_the_same_time_is_seen() {
-    let local = local().await;
-    let mut bytes = content(10 * BLOCK, 1);
-    std::fs::write(local.dir.path().join("file"), &bytes).unwrap();
-    all_is_told().await;
-    assert!(get(&*local.cache, "file").await == bytes);
-    let ours = writer(&local).await;
-    let mine = content(BLOCK, 2);
-    let at = |block: usize| block * BLOCK..(block + 1) * BLOCK;
-    ours.write_at(&cx(), 3 * BLOCK as u64, Bytes::from(mine.clone())).await.unwrap();
-    let theirs = format!("printf theirs | dd of=file bs=1 seek={} conv=notrunc status=none", 3 * BLOCK);
-    let done = std::process::Command::new("sh").current_dir(local.dir.path()).args(["-ec", &theirs]).status();
-    assert!(done.unwrap().success());
-    ours.write_at(&cx(), 5 * BLOCK as u64, Bytes::from(mine.clone())).await.unwrap();
-    bytes[at(3)].copy_from_slice(&mine);
-    bytes[at(5)].copy_from_slice(&mine);
-    bytes[3 * BLOCK..][..6].copy_from_slice(b"theirs");
-    all_is_told().await;
-    assert!(get(&*local.cache, "file").await == bytes);
-}

@@ -335,10 +335,14 @@ pub fn answer() -> impl Strategy<Value = Answer> {
 
 pub fn push() -> impl Strategy<Value = Push> {
     let attr = || prop::option::of(some_attr());
-    let by = || prop::sample::select(vec![Author::Us, Author::Unknown, Author::Others]);
     let notice = prop_oneof![
-        (path(), attr(), by()).prop_map(|(path, attr, by)| Notice::Changed { path, attr, by }),
-        (path(), path(), attr(), by()).prop_map(|(from, to, attr, by)| Notice::Moved { from, to, attr, by }),
+        (path(), attr()).prop_map(|(path, attr)| Notice::Changed { path, attr, by: Author::Unknown }),
+        (path(), path(), attr()).prop_map(|(from, to, attr)| Notice::Moved {
+            from,
+            to,
+            attr,
+            by: Author::Unknown
+        }),
         path().prop_map(|below| Notice::Unknown { below }),
     ];
     let event = prop_oneof![
