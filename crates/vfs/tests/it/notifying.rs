@@ -1,4 +1,4 @@
-use crate::caching::{hold, watched};
+use crate::caching::{Holder, hold, watched};
 use crate::tools::{DELETE, READ, Site, WRITE, word};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -456,9 +456,15 @@ async fn a_name_of_several_may_be_new_once() {
     }
 }
 
-/// Emptied it is, though its client hears of a failure.
-#[tokio::test]
-async fn what_was_emptied_is_told_though_the_rest_of_the_open_fails() {
+/// `file` in a directory that one client watches for sizes and another has listed, at a volume that can be made to fail.
+struct Listed {
+    site: Site,
+    faults: Arc<FaultVolume>,
+    watcher: Arc<Open>,
+    listing: Holder,
+}
+
+async fn listed() -> Listed {
     let mem = MemVolume::new();
     let faults = FaultVolume::new(mem.clone());
     let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
@@ -471,10 +477,17 @@ async fn what_was_emptied_is_told_though_the_rest_of_the_open_fails() {
         request.lease = Some(Lease { id: LeaseId { client: 1, key: 1 }, epoch: None, dirs: true });
     })
     .await;
+    Listed { site, faults, watcher, listing }
+}
+
+/// Emptied it is, though its client hears of a failure.
+#[tokio::test]
+async fn what_was_emptied_is_told_though_the_rest_of_the_open_fails() {
+    let Listed { site, faults, watcher, listing } = listed().await;
     faults.fail(Op::SetAttr, 1, volume::ErrorKind::TimedOut);
     let emptied = site.try_open("file", WRITE, |r| r.disposition = Disposition::Overwrite).await;
     assert_eq!(word(emptied), "TimedOut");
-    assert_eq!(testkit::ease::stat(&*mem, "file").await.size, 0);
+    assert_eq!(testkit::ease::stat(&*site.mem, "file").await.size, 0);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(listing.told(), BROKEN, "who caches the listing shows a size that it does not have");
     assert_eq!(within(Duration::from_secs(1), "the size", told(&watcher)).await, ["Modified file"]);
@@ -483,18 +496,7 @@ async fn what_was_emptied_is_told_though_the_rest_of_the_open_fails() {
 /// A write through one open, whose end fails.
 #[tokio::test]
 async fn what_was_written_is_told_though_its_close_fails() {
-    let mem = MemVolume::new();
-    let faults = FaultVolume::new(mem.clone());
-    let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
-    changes_are_told(|| site.vfs.freshness()).await;
-    put(&*mem, "file", "content").await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let watcher = watch(&site, "", Filter::SIZE, false).await;
-    let listing = hold(&site, "", Caching::READ, |request| {
-        (request.access, request.disposition, request.want) = (READ, Disposition::Open, Want::Dir);
-        request.lease = Some(Lease { id: LeaseId { client: 1, key: 1 }, epoch: None, dirs: true });
-    })
-    .await;
+    let Listed { site, faults, watcher, listing } = listed().await;
     let file = site.open("file", WRITE).await;
     file.write(&cx(), 0, Bytes::from_static(b"longer than before")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
