@@ -293,7 +293,7 @@ async fn who_wants_a_persistent_open_whose_connection_is_ending_waits_for_its_cl
     }
 }
 
-/// A way to the server on which from some time on nothing comes back any more.
+/// A way to the server on which from some time on nothing comes back any more. What is lost on it QUIC sends again.
 async fn one_that_breaks(server: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
     let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let back = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -306,11 +306,11 @@ async fn one_that_breaks(server: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
             tokio::select! {
                 Ok((length, from)) = front.recv_from(&mut up) => {
                     client = Some(from);
-                    let _ = back.send(&up[..length]).await;
+                    let _lost = back.send(&up[..length]).await;
                 }
                 Ok(length) = back.recv(&mut down) => {
                     if let Some(client) = client.filter(|_| !is_broken.load(Ordering::Relaxed)) {
-                        let _ = front.send_to(&down[..length], client).await;
+                        let _lost = front.send_to(&down[..length], client).await;
                     }
                 }
             }
