@@ -17,6 +17,7 @@
 //! | `notify` | what each watcher is told |
 //! | `resolve` | from a client's spelling to the origin's name |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
+//! | `place` | what an open takes in the registry before the volume is asked, and gives back where it fails |
 //! | `restore` | opens that come back after the process ended |
 //! | `rights`, `descriptors` | who may open what; what objects carry to judge that by |
 //! | `attributes` | looking at attributes and setting them |
@@ -75,6 +76,7 @@ mod name_lock;
 mod notify;
 mod open;
 mod own_writes;
+mod place;
 mod range_lock;
 mod registry;
 mod rename;

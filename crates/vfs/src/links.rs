@@ -7,8 +7,9 @@
 use crate::attributes;
 use crate::carry::Carry;
 use crate::core::Core;
-use crate::create::{self, Made, Place, Taken};
+use crate::create::{self, Made};
 use crate::open::OpenKey;
+use crate::place::{Place, Taken};
 use crate::registry::Coming;
 use crate::resolve::link_target;
 use crate::{Action, Error, Open, OpenRequest, Result};

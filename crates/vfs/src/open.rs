@@ -9,23 +9,20 @@
 
 mod caching;
 mod locking;
+mod naming;
 mod showing;
 
 use crate::attributes;
-use crate::caching::Contest;
 use crate::carry::Carry;
 use crate::close;
-use crate::contend::Breaking;
 use crate::core::Core;
-use crate::cursor::{DirCursor, Links};
 use crate::landing::{Landing, Landings};
-use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
+use crate::notify::{Filter, Watcher};
 use crate::own_writes::OwnWrite;
 use crate::range_lock::Range;
 use crate::registry::Node;
-use crate::rename::{self, Mover, Renamed};
 use crate::streams::{self, StreamPart};
-use crate::{Access, Error, OpenId, OpenRequest, Owner, RenameHow, Result, Rights};
+use crate::{Access, Error, OpenId, OpenRequest, Owner, Result, Rights};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::fmt;
@@ -258,10 +255,6 @@ impl Open {
         self.landing(true)
     }
 
-    fn mover(&self) -> Mover {
-        Mover { key: self.key, rights: self.rights.clone() }
-    }
-
     pub(crate) fn rights(&self) -> Option<&Arc<dyn Rights>> {
         self.rights.as_ref()
     }
@@ -335,98 +328,6 @@ impl Open {
         }
     }
 
-    /// A walk through this directory. Needs `READ_DATA`.
-    pub fn list(self: &Arc<Self>, links: Links) -> Result<DirCursor> {
-        self.check(Access::READ_DATA)?;
-        if !self.is_dir() {
-            return Err(Error::NotADirectory);
-        }
-        Ok(DirCursor::new(self.clone(), links))
-    }
-
-    /// Gives the object another name, in the client's spelling; tells both. Needs `DELETE`. An existing file that
-    /// gives way hands its spelling on.
-    ///
-    /// # Errors
-    /// `Exists`; `AccessDenied` for a target that is open or a directory, and for a directory with opens
-    /// below it (but see [`RenameHow::posix`]); `SharingViolation` when the target's directory is open so
-    /// that it does not share writing, or for `DELETE`.
-    pub async fn rename(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<Renamed> {
-        self.check(Access::DELETE)?;
-        self.check_itself()?;
-        let who = self.mover();
-        Carry::new(rename::rename(self.core.clone(), cx.clone(), who, to.clone(), how)).await
-    }
-
-    /// Gives the file a further name.
-    pub async fn link(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<()> {
-        self.check(Access::empty())?;
-        self.check_itself()?;
-        let who = self.mover();
-        Carry::new(rename::link(self.core.clone(), cx.clone(), who, to.clone(), how)).await
-    }
-
-    /// Marks the name to go away with its last open, or takes that back (MS-FSA 2.1.5.15.3). Needs `DELETE`.
-    ///
-    /// # Errors
-    /// `CannotDelete` for a read-only file and the root, `DirectoryNotEmpty`.
-    pub async fn set_delete_on_close(&self, cx: &Cx, on: bool) -> Result<()> {
-        self.check(Access::DELETE)?;
-        let OpenKey { file, id, .. } = self.key;
-        if !on {
-            return self.core.registry.lock().set_doomed(file, id, false);
-        }
-        close::check_removable(self, cx).await?;
-        // Who only keeps it open for a cache may close it first (MS-FSA 2.1.5.15.3).
-        let contend = || self.core.decide(|r, told| r.contend(file, Some(id), Contest::Handle, told));
-        while let Some(node) = contend() {
-            Breaking::new(&self.core, node, file).settled(cx).await?;
-        }
-        self.doom()
-    }
-
-    /// The name goes away with its last open; whether it may was asked before.
-    pub(crate) fn doom(&self) -> Result<()> {
-        self.core.registry.lock().set_doomed(self.key.file, self.key.id, true)
-    }
-
-    /// Whether the name goes away with its last open. Not yet so for one opened with `delete_on_close`:
-    /// that is decided when it is closed.
-    pub fn delete_pending(&self) -> bool {
-        let Ok(path) = self.path() else { return false };
-        self.core.registry.lock().is_doomed(self.key.file, &path)
-    }
-
-    /// Waits for changes in this directory. The first call sets what is watched and collects from then on;
-    /// later ones keep it, as Windows does. Dropping the future loses no event.
-    ///
-    /// # Errors
-    /// `DeletePending` when the directory goes away, `Closed` when the open is closed.
-    pub async fn notify(&self, filter: Filter, recursive: bool) -> Result<NotifyBatch> {
-        self.watch(filter, recursive)?.next().await
-    }
-
-    fn watch(&self, filter: Filter, recursive: bool) -> Result<Arc<Watcher>> {
-        if !self.is_dir() {
-            return Err(Error::InvalidArgument("only directories are watched"));
-        }
-        let path = self.path()?;
-        let mut watcher = self.watcher.lock();
-        // Looked at under the mutex that closing takes: a watcher never outlives its open.
-        self.check(Access::empty())?;
-        if let Some(watcher) = &*watcher {
-            return Ok(watcher.clone());
-        }
-        let hub = &self.core.hub;
-        let new = hub.add(&path, Queue::new(filter, recursive, self.core.config.limits.notify_events));
-        // Who dooms the directory from here on finds the watcher; who has done so before does not look again.
-        if self.core.registry.lock().is_doomed(self.key.file, &path) {
-            hub.remove(&new);
-            return Err(Error::DeletePending);
-        }
-        Ok(watcher.insert(new).clone())
-    }
-
     /// Ends the open: releases its locks and share mode, removes the name if that was asked for. Returns
     /// the last attributes of a file that had content open and is still there. Once begun it runs to its
     /// end, also when the future is dropped.
@@ -462,14 +363,6 @@ impl Open {
             base: self.stream.as_ref().map(|part| part.base.clone()),
             landings: self.landings.clone(),
         })
-    }
-
-    /// A stream has no name in a directory.
-    fn check_itself(&self) -> Result<()> {
-        match self.stream {
-            None => Ok(()),
-            Some(_) => Err(Error::InvalidArgument("a stream is not named by a path")),
-        }
     }
 
     /// `Closed`, or `AccessDenied` when the open has none of `needs`.

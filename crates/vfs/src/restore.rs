@@ -8,7 +8,8 @@
 //! asked back then ([`Open::take_up`]).
 
 use crate::core::Core;
-use crate::create::{Place, Taken};
+
+use crate::place::{Place, Taken};
 use crate::registry::Coming;
 use crate::{Action, Error, Open, OpenRequest, Range, Result};
 use std::sync::Arc;
