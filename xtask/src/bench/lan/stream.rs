@@ -7,8 +7,9 @@ use crate::run::Outcome;
 use bytes::Bytes;
 use smb_raw::load::{Job, Protection, Step};
 use smb_raw::requests;
-use smb_wire::create::CreateDisposition;
-use smb_wire::{FileId, create::CreateRequest};
+use smb_wire::FileId;
+use smb_wire::access::AccessMask;
+use smb_wire::create::{CreateDisposition, CreateRequest};
 use std::path::Path;
 
 const CHANNELS: [usize; 2] = [1, 4];
@@ -29,7 +30,10 @@ pub fn measure(server: &Server<'_>, _data: &Path, _round: usize, board: &mut Boa
                 let measure = format!("{what}, {channels} channel{plural}, {name}");
                 board.note(&measure, server.side, Unit::Bytes { cpu_bar }, mib, seconds, cpu);
             };
-            let big = load.run(1, [Job::new(vec![Step::Create(requests::create(BIG))])])?;
+            // Only to read: whoever closes what he might have written makes the cache of another server forget it.
+            let to_read =
+                CreateRequest { desired_access: AccessMask::FILE_GENERIC_READ, ..requests::create(BIG) };
+            let big = load.run(1, [Job::new(vec![Step::Create(to_read)])])?;
             let read = |offset| Step::Read { offset, length: CHUNK_BYTES as u32 };
             let (_, seconds, cpu) = server.measure(|| load.run(DEPTH, each_chunk(big, read)))?;
             note("read", read_bar, seconds, cpu);
