@@ -12,7 +12,7 @@ use super::{
 };
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-const EFFORT: Effort = Effort { distance_max: 65_535, depth: 24, is_lazy: true };
+const EFFORT: Effort = Effort { distance_max: 65_535, depth: 8, is_lazy: true };
 const BLOCK_BYTES: usize = 65_536;
 const SYMBOLS: usize = 512;
 const TABLE_BYTES: usize = SYMBOLS / 2;

@@ -9,7 +9,7 @@ use super::{
     repeat,
 };
 
-const EFFORT: Effort = Effort { distance_max: 8192, depth: 16, is_lazy: false };
+const EFFORT: Effort = Effort { distance_max: 8192, depth: 8, is_lazy: false };
 /// Largest value of the three fields that a length can fill, each standing for "more follows".
 const LENGTH_BITS_MAX: usize = 7;
 const HALF_BYTE_MAX: usize = 15;

@@ -69,18 +69,21 @@ impl<'a> Matcher<'a> {
     fn find(&self, at: usize, end: usize) -> Option<(usize, usize)> {
         let mut candidate = self.heads[self.hash(at)?] as usize;
         let here = &self.data[at..end];
-        let mut best: Option<(usize, usize)> = None;
+        let (mut best_distance, mut best_length) = (0, MATCH_MIN_BYTES - 1);
         for _ in 0..self.effort.depth {
             let Some(from) = candidate.checked_sub(1) else { break };
             // A link that was overwritten leads to a newer position, which ends the chain.
             if from >= at || at - from > self.effort.distance_max {
                 break;
             }
-            let length = common(&self.data[from..], here);
-            if length > best.map_or(MATCH_MIN_BYTES - 1, |(_, length)| length) {
-                best = Some((at - from, length));
-                if length >= LENGTH_ENOUGH {
-                    break;
+            // One that differs where it would have to be longer is not compared.
+            if here.get(best_length).is_some_and(|byte| self.data[from + best_length] == *byte) {
+                let length = common(&self.data[from..], here);
+                if length > best_length {
+                    (best_distance, best_length) = (at - from, length);
+                    if length >= LENGTH_ENOUGH {
+                        break;
+                    }
                 }
             }
             let next = self.links[from & (self.links.len() - 1)] as usize;
@@ -89,14 +92,16 @@ impl<'a> Matcher<'a> {
             }
             candidate = next;
         }
-        best
+        (best_distance > 0).then_some((best_distance, best_length))
     }
 
     /// Walks over `range` and gives its tokens to `take`, until that answers false.
     pub(super) fn tokens(&mut self, range: Range<usize>, mut take: impl FnMut(Token) -> bool) -> bool {
         let (mut at, end, mut misses) = (range.start, range.end, 0);
+        // What was found one position ahead.
+        let mut ahead = None;
         while at < end {
-            let found = self.find(at, end);
+            let found = ahead.take().or_else(|| self.find(at, end));
             self.remember(at);
             let Some((distance, length)) = found else {
                 misses += 1;
@@ -109,7 +114,10 @@ impl<'a> Matcher<'a> {
             };
             misses = 0;
             let is_worth_a_look = self.effort.is_lazy && length < LENGTH_ENOUGH && at + 1 < end;
-            if is_worth_a_look && self.find(at + 1, end).is_some_and(|(_, next)| next > length) {
+            if is_worth_a_look {
+                ahead = self.find(at + 1, end).filter(|(_, next)| *next > length);
+            }
+            if ahead.is_some() {
                 if !take(Token::Literal(self.data[at])) {
                     return false;
                 }
