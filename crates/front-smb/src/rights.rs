@@ -70,6 +70,10 @@ impl Rights for Caller {
         !self.veto.has_within(target)
     }
 
+    fn only_listed(&self) -> bool {
+        !self.veto.is_empty()
+    }
+
     fn allowed(&self, descriptor: Option<&[u8]>, wanted: Access) -> Access {
         let descriptor = descriptor.map(read);
         let wanted = AccessMask::from_bits_retain(wanted.bits());

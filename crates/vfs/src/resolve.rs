@@ -5,6 +5,9 @@
 //! does not. Symbolic links are followed by reading them here, so a link can never lead out of the volume:
 //! absolute targets and such that climb above the root are refused, and what [`Rights::follows`] refuses. `..` in a target is taken by name, not
 //! through further links.
+//!
+//! The origin may know a file by more names than its directory lists: short ones, such as an upcase table of its own
+//! joins, or with dots behind them. For callers with [`Rights::only_listed`] nothing is there by these.
 
 use crate::core::Core;
 use crate::index::Names;
@@ -16,6 +19,8 @@ use volume::{Attr, Cx, Entry, ErrorKind, Kind, ListHow, VPath};
 
 /// Most times a path is looked at anew because a link or another spelling was found on the way.
 const STEPS_MAX: usize = 4 * SYMLINKS_MAX;
+/// Longest short name, with the period (MS-FSCC 2.1.5.2.1).
+const SHORT_NAME_MAX_BYTES: usize = 12;
 
 /// How to look a path up.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +69,15 @@ impl Core {
     /// `PathNotFound` when a directory on the way is missing or is none, `LinkRefused`, and what the volume
     /// answers.
     pub(crate) async fn resolve(&self, cx: &Cx, path: &VPath, how: Lookup<'_>) -> Result<Resolved> {
+        let found = self.find(cx, path, how).await?;
+        if how.rights.is_some_and(Rights::only_listed) {
+            self.check_listed(cx, &found).await?;
+        }
+        Ok(found)
+    }
+
+    /// The same, by whatever names the origin knows.
+    async fn find(&self, cx: &Cx, path: &VPath, how: Lookup<'_>) -> Result<Resolved> {
         let mut path = path.clone();
         let mut links = 0;
         for _ in 0..STEPS_MAX {
@@ -109,6 +123,28 @@ impl Core {
             false => self.spelling(cx, dir, path.name()).await?,
         };
         Ok(name.map(|name| Entry { name, attr }))
+    }
+
+    /// Refuses a path on which something is there by a name that its directory does not list.
+    async fn check_listed(&self, cx: &Cx, found: &Resolved) -> Result<()> {
+        let mut at = match found.attr {
+            Some(_) => Some(found.path.clone()),
+            None => found.path.parent(),
+        };
+        while let Some(path) = at {
+            let Some(dir) = path.parent() else { return Ok(()) };
+            if self.may_be_anothers(path.name()) && self.spelling(cx, &dir, path.name()).await?.is_none() {
+                return Err(if path == found.path { Error::NotFound } else { Error::PathNotFound });
+            }
+            at = Some(dir);
+        }
+        Ok(())
+    }
+
+    /// Whether an origin may find by this name what bears one that is more than another case of it.
+    fn may_be_anothers(&self, name: &str) -> bool {
+        let is_short = name.len() <= SHORT_NAME_MAX_BYTES && name.contains('~');
+        is_short || names::is_mapped(name) || !(self.caps.case_sensitive || name.is_ascii())
     }
 
     /// One look at a whole path; `None` when it leads nowhere as it is spelled.

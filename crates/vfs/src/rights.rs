@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::fmt;
 use volume::{Attr, Carries, Change, Cx, DosAttributes, Named, VPath};
 
-/// What one caller may do, by descriptors, and which links are followed for him.
+/// What one caller may do, by descriptors, which links are followed for him, and by which names he finds something.
 pub trait Rights: fmt::Debug + Send + Sync {
     /// The most that the caller may do with an object that has this descriptor, or none. `wanted` is what is asked for
     /// by name: some rights are given to nobody who does not name them.
@@ -41,6 +41,10 @@ pub trait Rights: fmt::Debug + Send + Sync {
 
     /// Whether a link with this content is followed.
     fn follows(&self, target: &str) -> bool;
+
+    /// Whether names count in the spellings of listings alone, but for their case: an origin may find a file by further
+    /// ones, such as a short name, which say nothing of its own.
+    fn only_listed(&self) -> bool;
 }
 
 /// What an object gets when it is made.

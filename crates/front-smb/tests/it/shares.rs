@@ -6,8 +6,8 @@ use smb_wire::negotiate::Dialect;
 use smb2::types::status::NtStatus;
 use smb2::{Error, SmbClient, Tree};
 use std::sync::Arc;
-use testkit::MemVolume;
-use testkit::ease::{apply, mkdir, p, put};
+use testkit::ease::{apply, exists, get, mkdir, p, put};
+use testkit::{MemConfig, MemVolume};
 use volume::Change;
 
 const ACCESS_DENIED: NtStatus = NtStatus(0xC000_0022);
@@ -117,4 +117,79 @@ async fn no_link_leads_to_a_vetoed_name_and_the_past_may_lie_below_one() {
     check(tree.rename(smb, "f", "dir/f").await, PATH_NOT_FOUND);
     check(tree.read_file(smb, &format!("{past}/f")).await, PATH_NOT_FOUND);
     assert_eq!(tree.read_file(smb, "@GMT-2026.11.21-07.05.09/f").await.unwrap(), b"then");
+}
+
+/// Private characters stand for a dot and a space at the end of a name; in its midst they are none, and find one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vetoed_name_is_not_found_by_a_spelling_that_the_veto_does_not_know() {
+    let mem = MemVolume::new();
+    let past = ".snapshots/2026-11-21_07.05.09";
+    for path in [".trash", ".snapshots", past] {
+        mkdir(&*mem, path).await;
+    }
+    for path in ["a.exe", ".trash/b", "for me", "\u{10400}", "fine", &format!("{past}/a.exe")] {
+        put(&*mem, path, "x").await;
+    }
+    apply(&*mem, Change::Symlink { path: p("link"), target: "a\u{F029}exe".into() }).await;
+    let vfs = vfs::Vfs::new(mem.clone(), vfs::VfsConfig::default());
+    let veto = Veto::new(["*.exe", ".trash", ".snapshots", "for me", "\u{10400}"]);
+    let snapshots = SnapshotPattern::parse(".snapshots/%Y-%m-%d_%H.%M.%S").unwrap().into();
+    let share = Share { veto, snapshots, ..Share::new("share", vfs) };
+    let config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(One));
+    let server = Server::start(config, vec![share]).await.unwrap();
+    let Client { mut smb, tree } = Client::new(&server.local_addrs()[0].to_string()).await;
+    let smb = smb.connection_mut();
+    for name in [
+        "a\u{F029}exe",
+        "A\u{F029}EXE",
+        "\u{F029}trash/b",
+        "\u{F029}snapshots/2026-11-21_07.05.09/a.exe",
+        "for\u{F028}me",
+        "\u{10428}",
+        "@GMT-2026.11.21-07.05.09/a\u{F029}exe",
+    ] {
+        assert!(tree.read_file(smb, name).await.is_err(), "{name:?} is read");
+        assert!(tree.write_file(smb, name, b"y").await.is_err(), "{name:?} is emptied");
+        assert!(tree.rename(smb, "fine", name).await.is_err(), "{name:?} gives way");
+        assert!(tree.delete_file(smb, name).await.is_err(), "{name:?} is removed");
+    }
+    check(tree.read_file(smb, "link").await, PATH_NOT_FOUND);
+    for name in ["new\u{F029}exe", "new.exe\u{F029}", "new.exe\u{F028}", "new.exe \u{F029}"] {
+        check(tree.write_file(smb, name, b"y").await, ACCESS_DENIED);
+        check(tree.rename(smb, "fine", name).await, ACCESS_DENIED);
+    }
+    for path in ["a.exe", ".trash/b", "for me", "\u{10400}"] {
+        assert_eq!(get(&*mem, path).await, b"x", "{path:?}");
+    }
+    assert!(!exists(&*mem, "new.exe").await && exists(&*mem, "fine").await);
+}
+
+/// The origin joins the Kelvin sign with the letter, as it might join a short name with a long one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_share_with_a_veto_nothing_is_found_by_a_name_that_no_listing_shows() {
+    let mut config = MemConfig::default();
+    config.caps.case_sensitive = false;
+    let mem = MemVolume::with(config);
+    mkdir(&*mem, "Keys").await;
+    for path in ["key", "Keys/a", "Käse", "fine"] {
+        put(&*mem, path, "x").await;
+    }
+    let vfs = vfs::Vfs::new(mem.clone(), vfs::VfsConfig::default());
+    let all = Share { veto: Veto::new(["key*"]), ..Share::new("share", vfs.clone()) };
+    let config = ServerConfig::new(vec![([127, 0, 0, 1], 0).into()], Arc::new(One));
+    let server = Server::start(config, vec![all, Share::new("plain", vfs)]).await.unwrap();
+    let address = server.local_addrs()[0].to_string();
+    let Client { mut smb, tree } = Client::new(&address).await;
+    let smb = smb.connection_mut();
+    check(tree.read_file(smb, "\u{212A}EY").await, NAME_NOT_FOUND);
+    check(tree.read_file(smb, "\u{212A}eys/a").await, PATH_NOT_FOUND);
+    check(tree.write_file(smb, "\u{212A}eys/b", b"y").await, PATH_NOT_FOUND);
+    assert!(tree.write_file(smb, "\u{212A}ey", b"y").await.is_err());
+    assert!(tree.rename(smb, "fine", "\u{212A}ey").await.is_err());
+    assert_eq!(tree.read_file(smb, "KÄSE").await.unwrap(), b"x");
+    assert_eq!(get(&*mem, "key").await, b"x");
+
+    let mut plain = connect(&address).await;
+    let open = plain.connect_share("plain").await.unwrap();
+    assert_eq!(open.read_file(plain.connection_mut(), "\u{212A}EY").await.unwrap(), b"x", "without a veto");
 }

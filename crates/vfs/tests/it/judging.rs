@@ -45,6 +45,10 @@ impl Rights for Somebody {
     fn follows(&self, target: &str) -> bool {
         !target.contains("hidden")
     }
+
+    fn only_listed(&self) -> bool {
+        false
+    }
 }
 
 fn judged(request: &mut OpenRequest) {
