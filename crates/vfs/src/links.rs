@@ -2,19 +2,27 @@
 //!
 //! A client makes one of a new file or directory that it has open: the object gives way to the link under the same
 //! name, and the open is one of an object without a name from then on. Who goes on with the link is given an open of it.
-//! Only what is empty gives way, so that nothing is lost when the process ends between the two changes.
+//! Only what is empty gives way, and carries nothing but a descriptor, so that nothing is lost when the process ends
+//! between the two changes.
+//!
+//! It is judged as what it is: who does so removes one object and makes another, which is his as whatever he makes. A
+//! link carries no descriptor: it has what its directory passes on.
 
 use crate::attributes;
+use crate::caching::{Contest, Told};
 use crate::carry::Carry;
+use crate::contend::{Against, Breaking};
 use crate::core::Core;
 use crate::create::{self, Made};
 use crate::open::OpenKey;
 use crate::place::{Place, Taken};
-use crate::registry::Coming;
+use crate::registry::{Coming, Node, Record, Registry};
 use crate::resolve::link_target;
-use crate::{Action, Error, Open, OpenRequest, Result};
+use crate::rights::Newborn;
+use crate::{Access, Action, Error, Open, OpenRequest, Result, Share, share};
 use std::sync::Arc;
-use volume::{Change, Create, Cx, Kind, VPath};
+use tokio::time::Instant;
+use volume::{Attr, Carries, Change, Create, Cx, Kind, OpenHow, VPath};
 
 /// A link that an open with [`crate::OpenRequest::stop_at_links`] has met.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,31 +56,23 @@ impl Open {
         attributes::by_name(&self.core, cx, self.key, ask).await
     }
 
-    /// Puts something else in the place of this object: a link for any other, a file for a link. The right
-    /// to it is the front end's to check. Once begun it runs to its end, also when the future is dropped.
-    /// Gives the open of what stands there now: it has the access and share mode of this one, and is judged as this
-    /// one in what it does to names; nothing that was cached or locked.
+    /// Puts something else in the place of this object: a link for any other, a file for a link. Who did not open it
+    /// for `DELETE` must be allowed to do that, and whoever does it to make something in the directory. Once begun it
+    /// runs to its end, also when the future is dropped. Gives the open of what stands there now: it has the access
+    /// and share mode of this one, and is judged as this one in what it does to names; nothing that was cached or
+    /// locked.
     ///
     /// # Errors
-    /// `InvalidArgument` for a file that is not empty, and for a file in the place of one; `DirectoryNotEmpty`;
+    /// `AccessDenied`; `InvalidArgument` for a file that is not empty, for what carries attributes or streams, and for a
+    /// file in the place of one; `DirectoryNotEmpty`; `SharingViolation` while somebody else has the content open;
     /// `LinkRefused` for a link that leads out of the volume; `ReadOnly`, and what the volume answers.
     pub async fn replace(&self, cx: &Cx, by: Replacement, delete_on_close: bool) -> Result<Arc<Open>> {
+        self.check(Access::empty())?;
+        self.check_itself()?;
         if self.core.caps.read_only {
             return Err(Error::ReadOnly);
         }
-        let attr = self.attr(cx).await?;
-        match (attr.kind, &by) {
-            (Kind::File, Replacement::Link(_)) if attr.size > 0 => {
-                return Err(Error::InvalidArgument("a file that has content does not become a link"));
-            }
-            (Kind::File | Kind::Dir | Kind::Symlink, Replacement::Link(target)) => {
-                stays_inside(&self.path()?, target)?;
-            }
-            (Kind::Symlink, Replacement::File) => {}
-            (Kind::File | Kind::Dir, Replacement::File) | (Kind::Other, _) => {
-                return Err(Error::InvalidArgument("such an object does not give way to such"));
-            }
-        }
+        check_gives_way(&self.path()?, &self.attr(cx).await?, &by)?;
         let landing = self.landing(false)?;
         let share = self.core.registry.lock().record(self.key.file, self.key.id).map(|record| record.share);
         let again = OpenRequest {
@@ -87,6 +87,23 @@ impl Open {
             work.await
         })
         .await
+    }
+}
+
+/// Whether such an object gives way to such.
+fn check_gives_way(path: &VPath, attr: &Attr, by: &Replacement) -> Result<()> {
+    if attr.carries.intersects(Carries::EXTENDED | Carries::STREAMS) {
+        return Err(Error::InvalidArgument("what carries attributes or streams does not give way"));
+    }
+    match (attr.kind, by) {
+        (Kind::File, Replacement::Link(_)) if attr.size > 0 => {
+            Err(Error::InvalidArgument("a file that has content does not become a link"))
+        }
+        (Kind::File | Kind::Dir | Kind::Symlink, Replacement::Link(target)) => stays_inside(path, target),
+        (Kind::Symlink, Replacement::File) => Ok(()),
+        (Kind::File | Kind::Dir, Replacement::File) | (Kind::Other, _) => {
+            Err(Error::InvalidArgument("such an object does not give way to such"))
+        }
     }
 }
 
@@ -108,23 +125,46 @@ async fn replace(
     again: OpenRequest,
     by: Replacement,
 ) -> Result<Arc<Open>> {
+    let (again, _held) = loop {
+        let path = core.path_of(key.file, key.id)?;
+        let held = (core.enter(&cx, &path).await?, core.hold(&cx, &path, true).await?);
+        if core.path_of(key.file, key.id)? != path {
+            continue;
+        }
+        match core.decide(|registry, told| registry.contend_giving_way(key, told))? {
+            None => break (OpenRequest { path, ..again }, held),
+            Some(node) => {
+                drop(held);
+                Breaking::new(&core, node, key.file).settled(&cx).await?;
+            }
+        }
+    };
+    let attr = attributes::stat(&core, &cx, key, again.path.clone()).await?;
+    check_gives_way(&again.path, &attr, &by)?;
+    let newborn = core.judge_replacing(&cx, &again, &attr).await?;
+    put_in_place(&core, &cx, key, again, (by, newborn)).await
+}
+
+async fn put_in_place(
+    core: &Arc<Core>,
+    cx: &Cx,
+    key: OpenKey,
+    again: OpenRequest,
+    (by, newborn): (Replacement, Newborn),
+) -> Result<Arc<Open>> {
     let (path, parent_lease) = core.place_of(key.file, key.id)?;
-    if path.is_root() {
-        return Err(Error::CannotDelete);
-    }
-    let _name = core.hold(&cx, &path, true).await?;
-    if core.path_of(key.file, key.id)? != path {
-        return Err(Error::SharingViolation);
-    }
     let changing = core.changing(&[&path]);
     let remove = Change::Remove { path: path.clone(), dir: key.is_dir(), expect: Some(key.file) };
-    core.volume.apply(&cx, &remove).await?;
-    // Nothing of that name is this open's any more, to be removed when it ends.
-    core.registry.lock().spare(key.file, key.id);
+    core.volume.apply(cx, &remove).await?;
+    // Nothing of that name is this open's any more, to be removed when it ends; and what is cached is of what is gone.
+    core.decide(|registry, told| {
+        registry.spare(key.file, key.id);
+        drop(registry.contend(key.file, None, Contest::Foreign, told));
+    });
     core.gone(&path, key.is_dir(), parent_lease);
-    let (file, attr) = make(&core, &cx, &path, &again, by).await?;
+    let (file, attr) = make(core, cx, &again, by, newborn).await?;
     core.made(&path, &attr, parent_lease);
-    match Place::take(&core, &again, path, &attr, again.access, Coming::Opens)? {
+    match Place::take(core, &again, path, &attr, again.access, Coming::Opens)? {
         Taken::Place(place) => {
             Ok(place.opened(&again, file, Action::Opened, changing.began, attr, None).open)
         }
@@ -133,7 +173,8 @@ async fn replace(
     }
 }
 
-async fn make(core: &Core, cx: &Cx, path: &VPath, again: &OpenRequest, by: Replacement) -> Result<Made> {
+async fn make(core: &Core, cx: &Cx, again: &OpenRequest, by: Replacement, newborn: Newborn) -> Result<Made> {
+    let path = &again.path;
     match by {
         Replacement::Link(target) => {
             let change = Change::Symlink { path: path.clone(), target };
@@ -144,8 +185,37 @@ async fn make(core: &Core, cx: &Cx, path: &VPath, again: &OpenRequest, by: Repla
             Ok((None, attr))
         }
         Replacement::File => {
-            let opened = core.volume.open(cx, path, create::how(again, Create::New)).await?;
-            Ok((Some(opened.file), opened.attr))
+            let how = OpenHow { mode: again.mode & newborn.mode, ..create::how(again, Create::New) };
+            let opened = core.volume.open(cx, path, how).await?;
+            Ok((Some(opened.file), core.endow(cx, path, opened.attr, newborn).await?))
+        }
+    }
+}
+
+impl Core {
+    /// Judges whether the caller may remove what is there and make something else in its place, and says what that gets.
+    async fn judge_replacing(&self, cx: &Cx, again: &OpenRequest, attr: &Attr) -> Result<Newborn> {
+        if !again.access.contains(Access::DELETE) {
+            self.judge(cx, again, &again.path, attr, Access::DELETE).await?;
+        }
+        let parent = again.path.parent().ok_or(Error::CannotDelete)?;
+        Ok(self.judge_new(cx, again, &parent, attr.is_dir()).await?.1)
+    }
+}
+
+impl Registry {
+    /// Whether somebody else has the content of an open open, which is to give way. Who only keeps it open for a cache is
+    /// asked to close it, and must be waited for.
+    fn contend_giving_way(&mut self, key: OpenKey, told: &mut Vec<Told>) -> Result<Option<Arc<Node>>> {
+        let own = self.record(key.file, key.id).map(Record::holder).ok_or(Error::Closed)?;
+        let Some(slot) = self.slots.get_mut(&key.file) else { return Err(Error::Closed) };
+        let alone = (Access::DELETE, Share::empty());
+        let stands =
+            |there: &Record| there.holder() != own && share::conflict((there.access, there.share), alone);
+        match slot.contend_holders(stands, Instant::now(), told) {
+            Against::Nobody => Ok(None),
+            Against::Waits => Ok(Some(slot.node.clone())),
+            Against::Stands => Err(Error::SharingViolation),
         }
     }
 }

@@ -287,6 +287,15 @@ async fn links_that_nobody_would_follow_are_not_made_and_harm_nothing() {
     let refused = control(&mut user, full, Fsctl::SET_REPARSE_POINT, &link("f")).await;
     assert_eq!(refused.0, NtStatus::INVALID_PARAMETER);
     assert_eq!(user.content(full).await, b"content");
+    let bears = user.file("bears", b"").await;
+    user.file("bears:stream", b"content").await;
+    let refused = control(&mut user, bears, Fsctl::SET_REPARSE_POINT, &link("f")).await;
+    assert_eq!(refused.0, NtStatus::INVALID_PARAMETER);
+    let shared = user.file("shared", b"").await;
+    let other = user.open(&requests::open("shared")).await;
+    let refused = control(&mut user, shared, Fsctl::SET_REPARSE_POINT, &link("f")).await;
+    assert_eq!(refused.0, NtStatus::SHARING_VIOLATION);
+    assert_eq!(user.status(&requests::write(other, 0, b"x")).await, NtStatus::SUCCESS);
     let file = user.open(&Request::Create(itself("l"))).await;
     let fifo = [&tag::NFS.to_le_bytes()[..], &[8, 0, 0, 0], b"FIFO\0\0\0\0"].concat();
     for (input, status) in [

@@ -4,6 +4,7 @@ mod domain;
 mod groups;
 mod guests;
 pub(crate) mod hiding;
+mod replacing;
 
 use crate::fsctl::{control, itself, link as link_to};
 use crate::site::{ALICE, BOB, Site, User};

@@ -110,7 +110,7 @@ impl Open {
     }
 
     /// A stream has no name in a directory.
-    fn check_itself(&self) -> Result<()> {
+    pub(crate) fn check_itself(&self) -> Result<()> {
         match self.stream {
             None => Ok(()),
             Some(_) => Err(Error::InvalidArgument("a stream is not named by a path")),
