@@ -9,6 +9,7 @@ use crate::lock_replays::LockReplays;
 use crate::order::ChannelOrder;
 use crate::persistent;
 use crate::pipe::Pipe;
+use crate::request::Request;
 use crate::server::State;
 use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
@@ -192,6 +193,12 @@ impl Walk {
 }
 
 impl Open {
+    /// One that a request makes.
+    pub(crate) fn new(request: &Request, tree_id: u32, id: FileId, granted: AccessMask, kind: Kind) -> Open {
+        let order = parking_lot::Mutex::new(ChannelOrder::new(request.header.channel_sequence()));
+        Open { id, tree_id, granted, kind, order, unused: AtomicBool::new(true) }
+    }
+
     /// The file behind it; a pipe is none.
     pub(crate) fn file(&self) -> Result<&Arc<FileOpen>, NtStatus> {
         match &self.kind {

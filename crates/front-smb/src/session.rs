@@ -363,8 +363,8 @@ impl Session {
         }
     }
 
-    /// Enters an open, into the room that was taken for it unless it replaces another; false when the session or the
-    /// tree connect has ended meanwhile.
+    /// Enters an open, into the room that was taken for it; false when the session or the tree connect has ended
+    /// meanwhile.
     pub(crate) fn add_open(&self, open: Arc<Open>, room: Option<Coming>) -> bool {
         let mut opens = self.opens.write();
         if self.is_gone() || !self.trees.read().contains_key(&open.tree_id) {
@@ -373,6 +373,16 @@ impl Session {
         opens.insert(open.id.volatile, open);
         // Before anybody looks again: it counts once.
         drop(room);
+        true
+    }
+
+    /// Puts an open in the place of another of the same id; false when that one has been closed meanwhile.
+    pub(crate) fn replace_open(&self, former: &Arc<Open>, open: Arc<Open>) -> bool {
+        let mut opens = self.opens.write();
+        match opens.get_mut(&former.id.volatile).filter(|there| Arc::ptr_eq(there, former)) {
+            Some(there) => *there = open,
+            None => return false,
+        }
         true
     }
 
@@ -472,22 +482,36 @@ mod tests {
         assert!(nobodys.is_anonymous() && !nobodys.is_of("") && !nobodys.is_of("alice"));
     }
 
+    fn open(volatile: u64, tree_id: u32) -> Arc<Open> {
+        Arc::new(Open {
+            id: smb_wire::FileId { persistent: volatile, volatile },
+            tree_id,
+            granted: AccessMask::empty(),
+            kind: Kind::Quota,
+            order: Mutex::new(ChannelOrder::new(0)),
+            unused: AtomicBool::new(false),
+        })
+    }
+
+    #[test]
+    fn what_was_closed_is_not_replaced() {
+        let session = session();
+        let tree = session.add_tree(Target::Pipes, AccessMask::FILE_ALL).unwrap();
+        let (first, second, third) = (open(1, tree.id), open(1, tree.id), open(1, tree.id));
+        assert!(!session.replace_open(&first, Arc::clone(&second)) && session.opens() == 0);
+        assert!(session.add_open(Arc::clone(&first), None));
+        assert!(session.replace_open(&first, Arc::clone(&second)));
+        assert!(!session.replace_open(&first, Arc::clone(&third)), "by two at once: one has come too late");
+        assert!(session.take_open(first.id).is_some_and(|taken| Arc::ptr_eq(&taken, &second)));
+        assert!(!session.replace_open(&second, third) && session.opens() == 0);
+    }
+
     #[test]
     fn room_for_an_open_is_one_opens_from_when_it_is_taken_on() {
         let session = Arc::new(session());
         let tree = session.add_tree(Target::Pipes, AccessMask::FILE_ALL).unwrap();
         let mut coming: Vec<_> = iter::from_fn(|| session.take_room()).collect();
         assert_eq!(coming.len(), limits::OPENS_PER_SESSION_MAX);
-        let open = |volatile, tree_id| {
-            Arc::new(Open {
-                id: smb_wire::FileId { persistent: volatile, volatile },
-                tree_id,
-                granted: AccessMask::empty(),
-                kind: Kind::Quota,
-                order: Mutex::new(ChannelOrder::new(0)),
-                unused: AtomicBool::new(false),
-            })
-        };
         assert!(session.add_open(open(1, tree.id), coming.pop()) && session.take_room().is_none());
         assert!(!session.add_open(open(2, tree.id + 1), coming.pop()));
         let again = session.take_room();

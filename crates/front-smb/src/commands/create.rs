@@ -20,13 +20,11 @@ use crate::commands::ioctl::reparse;
 use crate::commands::{extended, file_info, posix};
 use crate::config::{READ_ONLY_ACCESS, Share, Symlinks};
 use crate::open::{FileOpen, Kind, Open};
-use crate::order::ChannelOrder;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::rights::Caller;
 use crate::session::{Session, Target, Tree};
 use crate::status::failed;
-use parking_lot::Mutex;
 use smb_core::access::{Privileges, Token};
 use smb_wire::create::{
     CreateAction, CreateContext, CreateDisposition, CreateOptions, CreateRequest, CreateResponse,
@@ -35,7 +33,7 @@ use smb_wire::create::{
 use smb_wire::fscc::FileAttributes;
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use vfs::{
     ALLOCATION_CHECKED_MIN, Access, Action, Answering, Disposition, Granted, OpenRequest, Opened, Owner,
     Tried, Want,
@@ -355,7 +353,7 @@ fn enter(
     enter_as(request, tree, FileId { persistent: number, volatile: number }, granted, kind)
 }
 
-pub(crate) fn enter_as(
+fn enter_as(
     request: &Request,
     tree: &Arc<Tree>,
     id: FileId,
@@ -363,9 +361,7 @@ pub(crate) fn enter_as(
     kind: Kind,
 ) -> Result<Arc<Open>, NtStatus> {
     // When the session has ended meanwhile, dropping the open closes it.
-    let order = Mutex::new(ChannelOrder::new(request.header.channel_sequence()));
-    let unused = AtomicBool::new(true);
-    let open = Arc::new(Open { id, tree_id: tree.id, granted, kind, order, unused });
+    let open = Arc::new(Open::new(request, tree.id, id, granted, kind));
     if !request.session()?.add_open(Arc::clone(&open), request.give_room()) {
         return Err(NtStatus::USER_SESSION_DELETED);
     }

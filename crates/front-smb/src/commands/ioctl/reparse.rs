@@ -5,7 +5,6 @@
 //! volume and are refused (NOT_SUPPORTED).
 
 use super::Output;
-use crate::commands::create::enter_as;
 use crate::open::{self, FileOpen, Kind, Open};
 use crate::request::Request;
 use crate::status::failed;
@@ -64,7 +63,8 @@ pub(super) async fn delete(request: &Request, decoded: &IoctlRequest) -> Result<
     replace(request, &open, Replacement::File).await
 }
 
-/// Puts something else in the place of what is open. The client's handle is one of the new object from then on.
+/// Puts something else in the place of what is open. The client's handle is one of the new object from then on, which it
+/// neither caches nor finds again after its connection is gone.
 async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result<Output, NtStatus> {
     let share = request.disk()?;
     if !share.vfs.caps().symlinks {
@@ -79,11 +79,11 @@ async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result
     let change_times = Arc::clone(&request.connection.server.change_times);
     let mut new = FileOpen::new(opened, file.mode().bits(), file.action, None, change_times);
     new.posix = file.posix;
-    // Unless the client has closed it meanwhile.
-    if session.open(open.id).is_none() {
+    let new = Open::new(request, open.tree_id, open.id, open.granted, Kind::File(Arc::new(new)));
+    // What comes too late for its client is closed where it is dropped.
+    if !session.replace_open(open, Arc::new(new)) {
         return Err(NtStatus::FILE_CLOSED);
     }
-    enter_as(request, request.tree()?, open.id, open.granted, Kind::File(Arc::new(new)))?;
     open::end_file(&request.connection.server, open.id.persistent, file).await;
     Output::empty()
 }
