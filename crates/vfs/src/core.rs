@@ -9,6 +9,7 @@ use crate::echo::Echoes;
 use crate::index::DirIndexes;
 use crate::name_lock::{NameGuard, NameLocks};
 use crate::notify::{Filter, Hub, NotifyAction};
+use crate::open::OpenKey;
 use crate::registry::{Entry, Registry};
 use crate::vfs::VfsConfig;
 use crate::{Error, OpenId, Result};
@@ -127,6 +128,24 @@ impl Core {
         b: &VPath,
     ) -> Result<(NameGuard, Option<NameGuard>)> {
         in_time(cx, a, self.names.both(a, b)).await
+    }
+
+    /// Holds the name of an open, alone or beside plain opens of it, and the way to it: neither is moved meanwhile.
+    pub(crate) async fn hold_place(
+        self: &Arc<Self>,
+        cx: &Cx,
+        key: OpenKey,
+        alone: bool,
+    ) -> Result<HeldPlace> {
+        loop {
+            let (path, parent_lease) = self.place_of(key.file, key.id)?;
+            let entered = self.enter(cx, &path).await?;
+            let name = self.hold(cx, &path, alone).await?;
+            // Somebody may have renamed it while we waited.
+            if self.path_of(key.file, key.id)? == path {
+                return Ok(HeldPlace { path, parent_lease, _name: name, _entered: entered });
+            }
+        }
     }
 
     /// Marks names that we are about to change, so that their echo is known as such.
@@ -298,6 +317,15 @@ impl Drop for Entered {
         self.core.registry.lock().exit(self.entry);
         self.core.settled.notify_waiters();
     }
+}
+
+/// Where an open stands, which stays so; see [`Core::hold_place`].
+pub(crate) struct HeldPlace {
+    pub path: VPath,
+    /// See [`crate::OpenRequest::parent_lease`].
+    pub parent_lease: Option<LeaseId>,
+    _name: NameGuard,
+    _entered: Entered,
 }
 
 /// Changes names, see [`Echoes`].

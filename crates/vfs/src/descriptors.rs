@@ -8,7 +8,7 @@
 use crate::attributes;
 use crate::carry::Carry;
 use crate::case::Case;
-use crate::core::Core;
+use crate::core::{Core, HeldPlace};
 use crate::notify::Filter;
 use crate::open::OpenKey;
 use crate::rights::Rights;
@@ -332,29 +332,22 @@ impl Setting {
         change: impl FnOnce(&Attr, Option<Bytes>) -> Result<NewDescriptor, E>,
     ) -> Result<Attr, E> {
         let Setting { core, cx, key, .. } = &self;
-        let (path, parent_lease, _held) = loop {
-            let (path, parent_lease) = core.place_of(key.file, key.id)?;
-            let held = (core.enter(cx, &path).await?, core.hold(cx, &path, true).await?);
-            // Somebody may have renamed it while we waited.
-            if core.path_of(key.file, key.id)? == path {
-                break (path, parent_lease, held);
-            }
-        };
+        let HeldPlace { path, parent_lease, .. } = &core.hold_place(cx, *key, true).await?;
         let (attr, descriptor) = core.at_its_name(cx, *key, self.rights.as_ref()).await?;
         let new = change(&attr, descriptor)?;
-        let changing = core.changing(&[&path]);
+        let changing = core.changing(&[path]);
         // First: what the descriptor takes from somebody is not left to local users of the origin meanwhile.
-        self.narrow(&attr, &path, new.mode).await?;
+        self.narrow(&attr, path, new.mode).await?;
         let (name, value) = (Named::Descriptor, Some(new.value));
         let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(key.file) };
         let outcome = core.volume.apply(cx, &set).await;
         // Whatever the outcome: an answer that was lost may be one of success.
-        core.descriptors.lock().set(key.file, &path);
+        core.descriptors.lock().set(key.file, path);
         let attr = match outcome.map_err(Error::from)?.attr {
             Some(attr) => attr,
-            None => core.volume.stat(cx, &path).await.map_err(Error::from)?,
+            None => core.volume.stat(cx, path).await.map_err(Error::from)?,
         };
-        core.modified(changing.began, &path, &attr, Filter::SECURITY, None, parent_lease);
+        core.modified(changing.began, path, &attr, Filter::SECURITY, None, *parent_lease);
         Ok(attr)
     }
 
