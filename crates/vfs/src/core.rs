@@ -90,31 +90,45 @@ impl Core {
     }
 
     /// Begins work on a path; waits while a directory above it is being moved.
-    pub(crate) async fn enter(self: &Arc<Self>, cx: &Cx, path: &VPath) -> Result<Entered> {
-        self.enter_to_open(cx, path, None).await
+    pub(crate) async fn enter(self: &Arc<Self>, cx: &Cx, path: &VPath) -> volume::Result<Entered> {
+        let enter = |registry: &mut Registry| registry.enter(path);
+        let entry = self.when(cx, path, enter).await?;
+        Ok(Entered { core: self.clone(), entry })
     }
 
-    /// The same, for an open on this account.
+    /// The same for an open on this account, which is counted from here on.
     pub(crate) async fn enter_to_open(
         self: &Arc<Self>,
         cx: &Cx,
         path: &VPath,
         account: Option<&Arc<str>>,
     ) -> Result<Entered> {
+        let enter = |registry: &mut Registry| registry.enter_to_open(path, account).transpose();
+        let entry = self.when(cx, path, enter).await??;
+        Ok(Entered { core: self.clone(), entry })
+    }
+
+    /// Waits until the registry has an answer. It is asked again whenever somebody has left a path or a move has ended.
+    async fn when<T>(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        ask: impl Fn(&mut Registry) -> Option<T>,
+    ) -> volume::Result<T> {
         let waiting = async {
             loop {
                 let settled = self.settled.notified();
-                if let Some(entry) = self.registry.lock().enter(path, account)? {
-                    return Ok(Entered { core: self.clone(), entry });
+                if let Some(answer) = ask(&mut self.registry.lock()) {
+                    return answer;
                 }
                 settled.await;
             }
         };
-        in_time(cx, path, waiting).await?
+        in_time(cx, path, waiting).await
     }
 
     /// Takes a name, alone or beside plain opens of it.
-    pub(crate) async fn hold(&self, cx: &Cx, path: &VPath, alone: bool) -> Result<NameGuard> {
+    pub(crate) async fn hold(&self, cx: &Cx, path: &VPath, alone: bool) -> volume::Result<NameGuard> {
         match alone {
             true => in_time(cx, path, self.names.alone(path)).await,
             false => in_time(cx, path, self.names.shared(path)).await,
@@ -126,7 +140,7 @@ impl Core {
         cx: &Cx,
         a: &VPath,
         b: &VPath,
-    ) -> Result<(NameGuard, Option<NameGuard>)> {
+    ) -> volume::Result<(NameGuard, Option<NameGuard>)> {
         in_time(cx, a, self.names.both(a, b)).await
     }
 
@@ -300,10 +314,10 @@ pub(crate) fn name_filter(dir: bool) -> Filter {
 }
 
 /// Waits no longer than the caller does.
-async fn in_time<T>(cx: &Cx, path: &VPath, waiting: impl Future<Output = T>) -> Result<T> {
+async fn in_time<T>(cx: &Cx, path: &VPath, waiting: impl Future<Output = T>) -> volume::Result<T> {
     tokio::time::timeout_at(cx.deadline.into(), waiting)
         .await
-        .map_err(|_| Error::Volume(volume::Error::new(ErrorKind::TimedOut, "wait for", path)))
+        .map_err(|_| volume::Error::new(ErrorKind::TimedOut, "wait for", path))
 }
 
 /// Works on a path, see [`Registry`].

@@ -13,30 +13,53 @@ pub(crate) type Entry = u64;
 /// Paths are folded.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    /// Paths being worked on, and on whose account something is to be opened there.
-    entered: HashMap<Entry, (String, Option<Arc<str>>)>,
+    entered: HashMap<Entry, Entered>,
     last: Entry,
     /// Directories being moved.
     moving: Vec<String>,
 }
 
+/// A path being worked on.
+#[derive(Debug)]
+struct Entered {
+    path: String,
+    room: Option<Room>,
+}
+
+/// Kept for an open, on this account where there is one.
+#[derive(Debug)]
+struct Room(Option<Arc<str>>);
+
 impl Registry {
-    /// Begins work on a path, and keeps room for an open, on this account where there is one. `None`: a directory above
-    /// is being moved, wait.
-    pub(crate) fn enter(&mut self, path: &VPath, account: Option<&Arc<str>>) -> Result<Option<Entry>> {
-        let folded = names::fold(path.as_str()).into_owned();
-        if self.entries.moving.iter().any(|moving| is_within(&folded, moving)) {
-            return Ok(None);
+    /// Begins work on a path. `None`: a directory above is being moved, wait.
+    pub(crate) fn enter(&mut self, path: &VPath) -> Option<Entry> {
+        let path = names::fold(path.as_str()).into_owned();
+        if self.entries.moving.iter().any(|moving| is_within(&path, moving)) {
+            return None;
         }
-        self.accounts.check(account)?;
-        self.accounts.add(account);
         self.entries.last += 1;
-        self.entries.entered.insert(self.entries.last, (folded, account.cloned()));
-        Ok(Some(self.entries.last))
+        self.entries.entered.insert(self.entries.last, Entered { path, room: None });
+        Some(self.entries.last)
+    }
+
+    /// The same, and keeps room for an open, on this account where there is one.
+    pub(crate) fn enter_to_open(
+        &mut self,
+        path: &VPath,
+        account: Option<&Arc<str>>,
+    ) -> Result<Option<Entry>> {
+        self.accounts.check(account)?;
+        let entry = self.enter(path);
+        if let Some(entered) = entry.and_then(|entry| self.entries.entered.get_mut(&entry)) {
+            entered.room = Some(Room(account.cloned()));
+            self.accounts.add(account);
+        }
+        Ok(entry)
     }
 
     pub(crate) fn exit(&mut self, entry: Entry) {
-        if let Some((_, account)) = self.entries.entered.remove(&entry) {
+        let entered = self.entries.entered.remove(&entry);
+        if let Some(Room(account)) = entered.and_then(|entered| entered.room) {
             self.accounts.remove(account.as_ref());
         }
     }
@@ -44,7 +67,7 @@ impl Registry {
     /// Begins to move a directory. False: somebody works below it just now.
     pub(crate) fn begin_move(&mut self, dir: &VPath) -> bool {
         let dir = names::fold(dir.as_str()).into_owned();
-        if self.entries.entered.values().any(|(path, _)| is_below(path, &dir)) {
+        if self.entries.entered.values().any(|entered| is_below(&entered.path, &dir)) {
             return false;
         }
         self.entries.moving.push(dir);

@@ -144,11 +144,7 @@ impl StreamFile {
         }
         loop {
             let path = self.path()?;
-            let _entered = match self.core.enter(cx, &path).await {
-                Ok(entered) => entered,
-                Err(crate::Error::Volume(error)) => return Err(error),
-                Err(_) => return Err(Error::new(ErrorKind::TooManyOpen, "enter", path)),
-            };
+            let _entered = self.core.enter(cx, &path).await?;
             if self.path()? == path {
                 return ask(path).await;
             }

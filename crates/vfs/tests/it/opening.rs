@@ -3,7 +3,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use testkit::ease::{cx, get, mkdir, p, put};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
-use vfs::{Access, Action, Disposition, Limits, OpenRequest, Owner, Share, Vfs, VfsConfig, Want};
+use vfs::{Access, Action, Disposition, Limits, OpenRequest, Owner, RenameHow, Share, Vfs, VfsConfig, Want};
 use volume::{DosAttributes, ErrorKind, SetAttr, SyncKind};
 
 #[tokio::test]
@@ -171,10 +171,11 @@ async fn limits_are_answers() {
     let vfs = Vfs::new(MemVolume::new(), VfsConfig { limits, ..VfsConfig::default() });
     let ask = || crate::tools::ask("", READ);
     let first = vfs.open(&cx(), ask()).await.unwrap();
-    let mut file = crate::tools::ask("file", WRITE);
+    let mut file = crate::tools::ask("file", WRITE | DELETE);
     file.disposition = Disposition::Create;
     let file = vfs.open(&cx(), file).await.unwrap().open;
     assert_eq!(word(vfs.open(&cx(), ask()).await), "LimitReached(\"opens\")");
+    file.rename(&cx(), &p("renamed"), RenameHow::default()).await.expect("it opens nothing");
     file.try_lock(vfs::Range::new(0, 1), true).unwrap();
     let more = word(file.try_lock(vfs::Range::new(9, 1), true));
     assert_eq!(more, "LimitReached(\"locks of one file\")");
