@@ -179,15 +179,14 @@ impl Registry {
         share: crate::Share,
         told: &mut Vec<Told>,
     ) -> Result<Option<(FileId, Arc<Node>)>> {
-        let now = Instant::now();
+        let (case, now) = (self.case, Instant::now());
         let mut refused = false;
+        let stands = |record: &Record| {
+            case.same(&record.path, path) && share::conflict((record.access, record.share), (access, share))
+        };
         for file in self.dirs_at(path) {
             let Some(slot) = self.slots.get_mut(&file) else { continue };
-            match slot.contend_holders(
-                |record| share::conflict((record.access, record.share), (access, share)),
-                now,
-                told,
-            ) {
+            match slot.contend_holders(stands, now, told) {
                 Against::Nobody => {}
                 Against::Waits => return Ok(Some((file, slot.node.clone()))),
                 Against::Stands => refused = true,

@@ -108,6 +108,12 @@ impl Core {
         Ok(Entered { core: self.clone(), entry })
     }
 
+    /// Waits until nobody works below a directory. Who waits holds nothing: they may wait for that in their turn.
+    pub(crate) async fn nobody_below(&self, cx: &Cx, dir: &VPath) -> Result<()> {
+        let nobody = |registry: &mut Registry| (!registry.is_entered_below(dir, None)).then_some(());
+        Ok(self.when(cx, dir, nobody).await?)
+    }
+
     /// Waits until the registry has an answer. It is asked again whenever somebody has left a path or a move has ended.
     async fn when<T>(
         &self,
@@ -368,24 +374,19 @@ pub(crate) struct Moving {
 }
 
 impl Moving {
-    /// Refuses while something below is open or being worked on; with `posix` waits for the latter and
-    /// takes the former along.
-    pub(crate) async fn begin(core: &Arc<Core>, cx: &Cx, dir: &VPath, posix: bool) -> Result<Moving> {
-        let waiting = async {
-            loop {
-                let settled = core.settled.notified();
-                let begun = {
-                    let mut registry = core.registry.lock();
-                    (posix || !registry.has_open_below(dir)) && registry.begin_move(dir)
-                };
-                match (begun, posix) {
-                    (true, _) => return Ok(Moving { core: core.clone(), dir: dir.clone() }),
-                    (false, false) => return Err(Error::AccessDenied),
-                    (false, true) => settled.await,
-                }
-            }
-        };
-        in_time(cx, dir, waiting).await?
+    /// Begins to move a directory, for who has entered `own`. Refuses while something below is open or others work
+    /// there; with `posix` takes the former along, and `None` says that the latter are to be waited for
+    /// ([`Core::nobody_below`]).
+    pub(crate) fn begin(core: &Arc<Core>, own: &Entered, dir: &VPath, posix: bool) -> Result<Option<Moving>> {
+        let mut registry = core.registry.lock();
+        if !posix && registry.has_open_below(dir) {
+            return Err(Error::AccessDenied);
+        }
+        match (registry.begin_move(dir, own.entry), posix) {
+            (true, _) => Ok(Some(Moving { core: core.clone(), dir: dir.clone() })),
+            (false, true) => Ok(None),
+            (false, false) => Err(Error::AccessDenied),
+        }
     }
 }
 

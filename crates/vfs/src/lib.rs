@@ -29,10 +29,15 @@
 //!
 //! # Order of locks
 //!
-//! Async, held while the volume works, in this order: entry to a path (`Core::enter`), the lock of a name or
-//! of two in the order of their keys (`NameLocks`), the move of a directory (`Moving`), the append lock of a file.
-//! Nobody waits for an earlier kind while holding a later one; an entry waits for moves only, and is taken before
-//! any name. All other locks are leaves: a few instructions, never two, never across an await. Reading takes none
+//! Async, held while the volume works, in this order: the entry to a path (`Core::enter`); the lock of a name, or of two
+//! in the order of their keys (`NameLocks`); what an object carries, or the end of a file (`Node::carrying`,
+//! `Node::appending`); the content of a stream (`StreamFile`). Nobody waits for an earlier kind while holding a later one,
+//! but for one thing: whoever enters a path waits for the move of a directory above it (`Moving`), whatever he holds.
+//! Therefore a move that has begun waits for the volume alone, and it begins only while nobody else works below the
+//! directory. Who finds somebody there lets go of all that he holds, waits (`Core::nobody_below`) and starts anew; the
+//! same where a client must first give back what it caches (`Breaking`).
+//!
+//! All other locks are leaves: a few instructions, never two, never across an await. Reading takes none
 //! of them while nobody holds a byte-range lock on the file, and writing one of the file itself.
 //!
 //! # Cancelling

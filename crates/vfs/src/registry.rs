@@ -5,9 +5,9 @@
 //! away, and what clients cache of it ([`crate::caching`]). A slot lives until its last open has left and its
 //! doomed names are removed.
 //!
-//! Moving a directory and opening something below it exclude each other: an operation *enters* its path
-//! before it asks the volume, and waits while a directory above is moved; a move is refused while somebody
-//! has entered below. So no open ever comes to stand under a path that is not its own.
+//! Moving a directory and working below it exclude each other: an operation *enters* its path before it asks the
+//! volume, and waits while a directory above is moved; a move does not begin while somebody else has entered below, and
+//! one that has begun waits for nobody. So no open ever comes to stand under a path that is not its own.
 
 mod doomed;
 mod entries;

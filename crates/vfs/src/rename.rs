@@ -1,12 +1,13 @@
 //! Renaming and linking.
 //!
-//! Both names are held alone, from finding what they stand for until the registry says so too; a directory is
-//! marked as moving besides, see [`crate::registry`]. Callers carry these futures to their end.
+//! Both names are held alone, with the ways to them, from finding what they stand for until the registry says so too; a
+//! directory is marked as moving besides, see [`crate::registry`]. Who finds somebody in the way lets go of all that
+//! before he waits, and starts anew. Callers carry these futures to their end.
 
 use crate::caching::{Contest, LeaseId};
 use crate::case::Case;
 use crate::contend::Breaking;
-use crate::core::{Core, Moving};
+use crate::core::{Core, Entered, Moving};
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
@@ -43,16 +44,20 @@ pub(crate) async fn rename(
         match try_rename(&core, &cx, &who, &to, how, began).await? {
             Tried::Renamed(renamed) => return Ok(renamed),
             Tried::Wait(breaking) => breaking.settled(&cx).await?,
+            Tried::Below(dir) => core.nobody_below(&cx, &dir).await?,
         }
     }
 }
 
 enum Tried {
     Renamed(Renamed),
+    /// A client keeps a file in the way open for its cache.
     Wait(Breaking),
+    /// Others work below the directory just now.
+    Below(VPath),
 }
 
-/// Renames, unless a client that keeps a file in the way open for its cache must be waited for.
+/// Renames, unless somebody must be waited for.
 async fn try_rename(
     core: &Arc<Core>,
     cx: &Cx,
@@ -67,50 +72,28 @@ async fn try_rename(
         Found::Wait(breaking) => return Ok(Tried::Wait(breaking)),
     };
     let Target { from, to, existing, .. } = &target;
-    if from.is_root() {
-        return Err(Error::AccessDenied);
-    }
     // Who renames a file to the name that it has hears of it after others have given back their handles, as with Windows.
     let stays = from == to;
     let renamed = || Ok(Tried::Renamed(Renamed { from: from.clone(), to: to.clone() }));
     if stays && key.is_dir() {
         return renamed();
     }
-    if key.is_dir() && Case::of(core.caps.case_sensitive).is_below(to, from) {
-        return Err(Error::InvalidArgument("a directory is not moved below itself"));
-    }
-    if existing.is_some() && key.is_dir() {
-        return Err(Error::AccessDenied);
-    }
-    if core.registry.lock().is_doomed(key.file, from) {
-        return Err(Error::AccessDenied);
-    }
-    if !how.posix {
-        if !stays && let Some(breaking) = check_parent(core, to)? {
-            return Ok(Tried::Wait(breaking));
-        }
-        let in_the_way = core.decide(|registry, told| match key.is_dir() {
-            true => registry.contend_move(from, began, told),
-            false => {
-                let waits = registry.contend(key.file, Some(key.id), Contest::Handle, told);
-                Ok(waits.map(|node| (key.file, node)))
-            }
-        })?;
-        let in_the_way = match in_the_way {
-            Some(there) => Some(there),
-            None => core.decide(|registry, told| registry.contend_moving_streams(key.file, told))?,
-        };
-        if let Some((file, node)) = in_the_way {
-            return Ok(Tried::Wait(Breaking::new(core, node, file)));
-        }
+    check_movable(core, key, &target)?;
+    if !how.posix
+        && let Some(breaking) = check_unheld(core, key, &target, began)?
+    {
+        return Ok(Tried::Wait(breaking));
     }
     if stays {
         return renamed();
     }
-    let _moving = match key.is_dir() {
-        true => Some(Moving::begin(core, cx, from, how.posix).await?),
+    let moving = match key.is_dir() {
+        true => Moving::begin(core, &target.entered_to, from, how.posix)?,
         false => None,
     };
+    if key.is_dir() && moving.is_none() {
+        return Ok(Tried::Below(from.clone()));
+    }
     let changing = core.changing(&[from, to]);
     let change = Change::Rename {
         from: from.clone(),
@@ -237,7 +220,7 @@ impl Mover {
     }
 }
 
-/// The two names of a rename or link, held.
+/// The two names of a rename or link, held, and the ways to them.
 struct Target {
     from: VPath,
     /// In the spelling that it will have.
@@ -247,7 +230,8 @@ struct Target {
     /// Of who renames, see [`crate::OpenRequest::parent_lease`].
     parent_lease: Option<LeaseId>,
     _names: (NameGuard, Option<NameGuard>),
-    _entered: crate::core::Entered,
+    _entered_from: Entered,
+    entered_to: Entered,
 }
 
 // One of these lives at a time, on the stack of one operation.
@@ -263,13 +247,14 @@ impl Target {
         if core.caps.read_only {
             return Err(Error::ReadOnly);
         }
-        let entered = core.enter(cx, to).await?;
-        let (from, parent_lease, held) = loop {
+        let entered_to = core.enter(cx, to).await?;
+        let (from, parent_lease, entered_from, held) = loop {
             let (from, parent_lease) = core.place_of(key.file, key.id)?;
+            let entered = core.enter(cx, &from).await?;
             let held = core.hold_both(cx, &from, to).await?;
             // Somebody may have renamed it while we waited.
             if core.path_of(key.file, key.id)? == from {
-                break (from, parent_lease, held);
+                break (from, parent_lease, entered, held);
             }
         };
         let rights = who.rights.as_deref();
@@ -295,7 +280,15 @@ impl Target {
                 (path, None)
             }
         };
-        Ok(Found::Target(Target { from, to, existing, parent_lease, _names: held, _entered: entered }))
+        Ok(Found::Target(Target {
+            from,
+            to,
+            existing,
+            parent_lease,
+            _names: held,
+            _entered_from: entered_from,
+            entered_to,
+        }))
     }
 }
 
@@ -318,6 +311,44 @@ fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Opti
         return Err(Error::AccessDenied);
     }
     Ok(None)
+}
+
+/// Whether it may move there, whoever has it open.
+fn check_movable(core: &Core, key: OpenKey, target: &Target) -> Result<()> {
+    let Target { from, to, existing, .. } = target;
+    if from.is_root() {
+        return Err(Error::AccessDenied);
+    }
+    if key.is_dir() && Case::of(core.caps.case_sensitive).is_below(to, from) {
+        return Err(Error::InvalidArgument("a directory is not moved below itself"));
+    }
+    if (key.is_dir() && existing.is_some()) || core.registry.lock().is_doomed(key.file, from) {
+        return Err(Error::AccessDenied);
+    }
+    Ok(())
+}
+
+/// Whether opens of what moves, of what is below it and of where it goes let it move; who only keeps one for a cache is
+/// asked to close it first.
+fn check_unheld(core: &Arc<Core>, key: OpenKey, target: &Target, began: OpenId) -> Result<Option<Breaking>> {
+    let Target { from, to, .. } = target;
+    if from != to
+        && let Some(breaking) = check_parent(core, to)?
+    {
+        return Ok(Some(breaking));
+    }
+    let in_the_way = core.decide(|registry, told| match key.is_dir() {
+        true => registry.contend_move(from, began, told),
+        false => {
+            let waits = registry.contend(key.file, Some(key.id), Contest::Handle, told);
+            Ok(waits.map(|node| (key.file, node)))
+        }
+    })?;
+    let in_the_way = match in_the_way {
+        Some(there) => Some(there),
+        None => core.decide(|registry, told| registry.contend_moving_streams(key.file, told))?,
+    };
+    Ok(in_the_way.map(|(file, node)| Breaking::new(core, node, file)))
 }
 
 /// Moving a name into a directory opens that directory for adding files, without sharing `DELETE`: opens of

@@ -10,7 +10,8 @@ use volume::VPath;
 /// The right to work on a path, until [`Registry::exit`].
 pub(crate) type Entry = u64;
 
-/// Paths are folded.
+/// Paths are folded: to which of several directories that differ by case alone a client's spelling leads is not known
+/// when somebody enters.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     entered: HashMap<Entry, Entered>,
@@ -64,13 +65,19 @@ impl Registry {
         }
     }
 
-    /// Begins to move a directory. False: somebody works below it just now.
-    pub(crate) fn begin_move(&mut self, dir: &VPath) -> bool {
-        let dir = names::fold(dir.as_str()).into_owned();
-        if self.entries.entered.values().any(|entered| is_below(&entered.path, &dir)) {
+    /// Whether somebody but who has entered as `own` works below a directory just now.
+    pub(crate) fn is_entered_below(&self, dir: &VPath, own: Option<Entry>) -> bool {
+        let dir = names::fold(dir.as_str());
+        let others = self.entries.entered.iter().filter(|(entry, _)| Some(**entry) != own);
+        others.into_iter().any(|(_, entered)| is_below(&entered.path, &dir))
+    }
+
+    /// Begins to move a directory, for who has entered as `own`. False: somebody else works below it just now.
+    pub(crate) fn begin_move(&mut self, dir: &VPath, own: Entry) -> bool {
+        if self.is_entered_below(dir, Some(own)) {
             return false;
         }
-        self.entries.moving.push(dir);
+        self.entries.moving.push(names::fold(dir.as_str()).into_owned());
         true
     }
 

@@ -70,10 +70,11 @@ fn doom_is_taken_back_and_a_withdrawn_open_dooms_nothing() {
 fn moving_a_directory_and_working_below_it_exclude_each_other() {
     let mut registry = registry(10);
     let below = registry.enter(&path("Dir/file")).unwrap();
-    let beside = registry.enter(&path("dir2/file"));
-    assert!(beside.is_some() && !registry.begin_move(&path("dir")));
+    let beside = registry.enter(&path("dir2/file")).unwrap();
+    assert!(!registry.begin_move(&path("dir"), beside));
     registry.exit(below);
-    assert!(registry.begin_move(&path("dir")));
+    let own = registry.enter(&path("DIR/to")).unwrap();
+    assert!(!registry.begin_move(&path("dir"), beside) && registry.begin_move(&path("dir"), own));
     assert!(registry.enter(&path("DIR/file")).is_none());
     registry.end_move(&path("dir"));
     assert!(registry.enter(&path("DIR/file")).is_some());

@@ -1,6 +1,7 @@
 //! The core over a volume in memory: what each operation promises, also to several at once.
 
 mod caching;
+mod crossing;
 mod deleting;
 mod extras;
 mod judging;
