@@ -3,6 +3,7 @@
 //! [`end`] is the one way out of the registry. The order matters: what the open still has on its way to the volume
 //! lands first (`landing`), then locks go (others may go on), then the volume's file (so that the next opener finds what was written), then the share mode, then the name.
 
+use crate::caching::LeaseId;
 use crate::carry::Carry;
 use crate::core::Core;
 use crate::landing::Landings;
@@ -11,7 +12,7 @@ use crate::open::{Open, OpenKey};
 use crate::registry::{Node, Removal};
 use crate::{Error, Result, streams};
 use std::sync::Arc;
-use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority};
+use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority, VPath};
 
 /// An open that was closed and is yet to be ended.
 pub(crate) struct Ended {
@@ -84,7 +85,7 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
         core.hub.delete_pending(&dir);
     }
     let removed = match remove {
-        Some(removal) => remove_name(&core, cx, key.file, &removal).await,
+        Some(removal) => remove_name(&core, cx, key.file, removal).await,
         None => Ok(false),
     };
     match (closed, removed) {
@@ -113,27 +114,48 @@ pub(crate) fn remove_later(core: &Arc<Core>, file: FileId, removal: Removal) {
     let core = core.clone();
     drop(Carry::new(async move {
         let cx = Cx::system(Priority::Interactive);
-        if let Err(error) = remove_name(&core, &cx, file, &removal).await {
-            tracing::warn!(path = %removal.path, %error, "removing a name after its last open");
+        if let Err(error) = remove_name(&core, &cx, file, removal).await {
+            tracing::warn!(open = removal.doomed_by.0, %error, "removing a name after its last open");
         }
     }));
 }
 
 /// Removes a doomed name at the volume. False when it stays: the directory has been filled meanwhile, or the
 /// name stands for another file by now.
-async fn remove_name(core: &Arc<Core>, cx: &Cx, file: FileId, removal: &Removal) -> Result<bool> {
-    let stream = core.registry.lock().streams.with_base(file);
-    let removed = match stream {
-        Some((base, stream)) => streams::remove(core, cx, &stream, base, removal).await,
-        None => try_remove(core, cx, file, removal).await,
-    };
-    core.registry.lock().removed(file, &removal.path);
+async fn remove_name(core: &Arc<Core>, cx: &Cx, file: FileId, removal: Removal) -> Result<bool> {
+    let removed = remove_where_it_is(core, cx, file, removal).await;
+    core.registry.lock().removed(file, removal.doomed_by);
+    core.settled.notify_waiters();
     removed
 }
 
-async fn try_remove(core: &Arc<Core>, cx: &Cx, file: FileId, removal: &Removal) -> Result<bool> {
-    let Removal { path, parent_lease } = removal;
-    let _name = core.hold(cx, path, true).await?;
+/// The name goes where a directory above moves, until it is held, and where others move that at the origin.
+async fn remove_where_it_is(core: &Arc<Core>, cx: &Cx, file: FileId, removal: Removal) -> Result<bool> {
+    let stands_at = || core.registry.lock().doomed_at(file, removal.doomed_by);
+    while let Some(path) = stands_at() {
+        let _held = (core.enter(cx, &path).await?, core.hold(cx, &path, true).await?);
+        if stands_at().as_ref() != Some(&path) {
+            continue;
+        }
+        let stream = core.registry.lock().streams.with_base(file);
+        let removed = match stream {
+            Some((base, stream)) => streams::remove(core, cx, &stream, base, &path).await,
+            None => try_remove(core, cx, file, &path, removal.parent_lease).await,
+        };
+        if removed.is_err() || stands_at().is_none_or(|now| now == path) {
+            return removed;
+        }
+    }
+    Ok(false)
+}
+
+async fn try_remove(
+    core: &Arc<Core>,
+    cx: &Cx,
+    file: FileId,
+    path: &VPath,
+    parent_lease: Option<LeaseId>,
+) -> Result<bool> {
     let _changing = core.changing(&[path]);
     // The name itself says whether it is a directory: a link to one is none.
     let attr = match core.volume.stat(cx, path).await {
@@ -144,7 +166,7 @@ async fn try_remove(core: &Arc<Core>, cx: &Cx, file: FileId, removal: &Removal) 
     let change = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect: Some(file) };
     match core.volume.apply(cx, &change).await {
         Ok(_) => {
-            core.gone(path, attr.is_dir(), *parent_lease);
+            core.gone(path, attr.is_dir(), parent_lease);
             Ok(true)
         }
         Err(error) => match error.kind {

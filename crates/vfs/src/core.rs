@@ -33,7 +33,7 @@ pub(crate) struct Core {
     pub caps: Caps,
     pub config: VfsConfig,
     pub registry: Mutex<Registry>,
-    /// Told whenever somebody has left a path or a move has ended.
+    /// Told whenever somebody has left a path, a move has ended or a doomed name is removed.
     pub settled: Notify,
     pub names: Arc<NameLocks>,
     pub indexes: Mutex<DirIndexes>,
@@ -110,11 +110,14 @@ impl Core {
 
     /// Waits until nobody works below a directory. Who waits holds nothing: they may wait for that in their turn.
     pub(crate) async fn nobody_below(&self, cx: &Cx, dir: &VPath) -> Result<()> {
-        let nobody = |registry: &mut Registry| (!registry.is_entered_below(dir, None)).then_some(());
+        let nobody = |registry: &mut Registry| {
+            let works = registry.is_entered_below(dir, None) || registry.is_removing_below(dir);
+            (!works).then_some(())
+        };
         Ok(self.when(cx, dir, nobody).await?)
     }
 
-    /// Waits until the registry has an answer. It is asked again whenever somebody has left a path or a move has ended.
+    /// Waits until the registry has an answer. It is asked again with each [`Core::settled`].
     async fn when<T>(
         &self,
         cx: &Cx,
@@ -376,9 +379,13 @@ pub(crate) struct Moving {
 impl Moving {
     /// Begins to move a directory, for who has entered `own`. Refuses while something below is open or others work
     /// there; with `posix` takes the former along, and `None` says that the latter are to be waited for
-    /// ([`Core::nobody_below`]).
+    /// ([`Core::nobody_below`]), as anybody waits for a name that is being removed.
     pub(crate) fn begin(core: &Arc<Core>, own: &Entered, dir: &VPath, posix: bool) -> Result<Option<Moving>> {
         let mut registry = core.registry.lock();
+        // That is over in a moment.
+        if registry.is_removing_below(dir) {
+            return Ok(None);
+        }
         if !posix && registry.has_open_below(dir) {
             return Err(Error::AccessDenied);
         }

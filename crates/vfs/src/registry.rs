@@ -124,15 +124,15 @@ impl Registry {
         self.places.leave(&record.path, file);
         let is_doomed = slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path));
         if record.delete_on_close && !is_doomed {
-            slot.doomed.push(Doomed { path: record.path.clone(), parent_lease: record.parent_lease });
+            slot.doomed.push(Doomed::by(&record));
             self.places.enter(&record.path, file);
         }
-        let last = !slot.records.iter().any(|other| same(&other.path, &record.path));
+        let last = !slot.has_open_of(&record.path);
         let doomed = slot.doomed.iter().find(|doomed| same(&doomed.path, &record.path));
         if let Some(doomed) = doomed.filter(|_| last) {
             // Only where who doomed it and who leaves last speak for the same client does that one know of it.
             let parent_lease = doomed.parent_lease.filter(|lease| record.parent_lease == Some(*lease));
-            return Some(Removal { path: record.path, parent_lease });
+            return Some(Removal { doomed_by: doomed.by, parent_lease });
         }
         self.drop_if_empty(file);
         None

@@ -21,7 +21,7 @@ use crate::create;
 use crate::notify::{Filter, NotifyAction};
 use crate::open::{Open, OpenKey};
 use crate::place::{Place, Taken};
-use crate::registry::{Coming, Removal};
+use crate::registry::Coming;
 use crate::{Access, Action, Disposition, Error, OpenRequest, Opened, Result, Share, Tried, Want, names};
 use file::StreamFile;
 use slots::OpenStream;
@@ -267,15 +267,15 @@ async fn try_rename(
     Ok(None)
 }
 
-/// Removes a doomed stream at the volume. True when it is gone.
+/// Removes a doomed stream of what stands at `path`, which is held, at the volume. True when it is gone.
 pub(crate) async fn remove(
     core: &Arc<Core>,
     cx: &Cx,
     stream: &OpenStream,
     base: FileId,
-    removal: &Removal,
+    path: &VPath,
 ) -> Result<bool> {
-    match take_away(core, cx, &removal.path, base, &stream.name).await {
+    match take_away(core, cx, path, base, &stream.name).await {
         Ok(()) => Ok(true),
         Err(error) => match error.kind {
             // What carried it is gone, and all that it carried.

@@ -1,20 +1,32 @@
 //! Names that are to go away with their last open: marked, spared, and removed.
 
-use super::{Doomed, Registry};
+use super::{Doomed, Record, Registry};
 use crate::case::same;
 use crate::{Error, OpenId, Result};
 use volume::{FileId, VPath};
 
+impl Doomed {
+    pub(super) fn by(record: &Record) -> Doomed {
+        Doomed { by: record.id, path: record.path.clone(), parent_lease: record.parent_lease }
+    }
+}
+
 impl Registry {
+    /// Where a name that was doomed by this open stands now; `None` when it is not to go away any more.
+    pub(crate) fn doomed_at(&self, file: FileId, by: OpenId) -> Option<VPath> {
+        let doomed = self.slots.get(&file)?.doomed.iter().find(|doomed| doomed.by == by)?;
+        Some(doomed.path.clone())
+    }
+
     /// The name was removed at the volume, or cannot be.
-    pub(crate) fn removed(&mut self, file: FileId, path: &VPath) {
-        self.spare_name(file, path);
+    pub(crate) fn removed(&mut self, file: FileId, doomed_by: OpenId) {
+        self.spare_names(file, |doomed| doomed.by == doomed_by);
         self.drop_if_empty(file);
     }
 
-    fn spare_name(&mut self, file: FileId, path: &VPath) {
+    fn spare_names(&mut self, file: FileId, which: impl Fn(&Doomed) -> bool) {
         if let Some(slot) = self.slots.get_mut(&file) {
-            let spared = slot.doomed.extract_if(.., |doomed| same(&doomed.path, path));
+            let spared = slot.doomed.extract_if(.., |doomed| which(doomed));
             spared.for_each(|doomed| self.places.leave(&doomed.path, file));
         }
     }
@@ -29,9 +41,8 @@ impl Registry {
 
     /// Marks the name of an open to go away with its last open, or takes that back.
     pub(crate) fn set_doomed(&mut self, file: FileId, open: OpenId, on: bool) -> Result<()> {
-        let record = self.record(file, open).ok_or(Error::Closed)?;
-        let doomed = Doomed { path: record.path.clone(), parent_lease: record.parent_lease };
-        self.spare_name(file, &doomed.path);
+        let doomed = Doomed::by(self.record(file, open).ok_or(Error::Closed)?);
+        self.spare_names(file, |other| same(&other.path, &doomed.path));
         if on && let Some(slot) = self.slots.get_mut(&file) {
             self.places.enter(&doomed.path, file);
             slot.doomed.push(doomed);
@@ -41,6 +52,15 @@ impl Registry {
 
     pub(crate) fn is_doomed(&self, file: FileId, path: &VPath) -> bool {
         self.slots.get(&file).is_some_and(|slot| slot.doomed.iter().any(|doomed| same(&doomed.path, path)))
+    }
+
+    /// Whether a name below this directory is being removed just now: it is doomed, and no open of it is left.
+    pub(crate) fn is_removing_below(&self, dir: &VPath) -> bool {
+        let mut slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
+        slots.any(|slot| {
+            let mut doomed = slot.doomed.iter().map(|doomed| &doomed.path);
+            doomed.any(|path| self.case.is_below(path, dir) && !slot.has_open_of(path))
+        })
     }
 
     /// Whether anything is to go away under this very name.

@@ -1,6 +1,7 @@
 //! What the registry knows of one open file: its slot, its opens, and what they share without the registry.
 
 use crate::caching::{Caching, CachingTable, Granted, Holder, LeaseId};
+use crate::case::same;
 use crate::content::Content;
 use crate::lock_wait::RangeLocks;
 use crate::{Access, OpenId, OpenRequest, Owner, Share};
@@ -73,15 +74,17 @@ impl Record {
 /// A name that goes away with its last open.
 #[derive(Clone, Debug)]
 pub(super) struct Doomed {
+    /// Who has doomed it: what it is found by, wherever it moves.
+    pub by: OpenId,
     pub path: VPath,
-    /// Of the open that doomed it, see [`Record::parent_lease`].
+    /// Of that open, see [`Record::parent_lease`].
     pub parent_lease: Option<LeaseId>,
 }
 
-/// A name to be removed at the volume now.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A name to be removed at the volume now: where it stands then ([`Registry::doomed_at`](super::Registry::doomed_at)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Removal {
-    pub path: VPath,
+    pub doomed_by: OpenId,
     pub parent_lease: Option<LeaseId>,
 }
 
@@ -92,6 +95,13 @@ pub(crate) struct Slot {
     pub caching: CachingTable,
     /// Names that go away with their last open.
     pub(super) doomed: Vec<Doomed>,
+}
+
+impl Slot {
+    /// Whether an open of this name is left.
+    pub(super) fn has_open_of(&self, path: &VPath) -> bool {
+        self.records.iter().any(|record| same(&record.path, path))
+    }
 }
 
 /// How an open comes in.

@@ -42,12 +42,13 @@ fn a_name_goes_with_its_last_open_and_not_with_that_of_another_name() {
     assert!(registry.is_doomed(FILE, &path("a")) && registry.is_path_doomed(&path("a")));
     assert!(matches!(admit(&mut registry, 4, "a", false), Err(Error::DeletePending)));
     admit(&mut registry, 5, "hard-link", false).unwrap();
-    assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("A"));
+    let removal = registry.leave(FILE, OpenId(2)).unwrap();
+    assert_eq!(registry.doomed_at(FILE, removal.doomed_by), Some(path("a")));
     assert!(matches!(admit(&mut registry, 6, "a", false), Err(Error::DeletePending)));
     let former = record(7, "a", Access::READ_DATA, Share::all(), false);
     admit_as(&mut registry, former, Coming::Returns).unwrap();
-    assert_eq!(registry.leave(FILE, OpenId(7)).unwrap().path, path("a"), "it was the last again");
-    registry.removed(FILE, &path("A"));
+    assert_eq!(registry.leave(FILE, OpenId(7)), Some(removal), "it was the last again");
+    registry.removed(FILE, removal.doomed_by);
     assert_eq!(registry.leave(FILE, OpenId(3)), None);
     assert_eq!(registry.leave(FILE, OpenId(5)), None);
     assert_eq!(registry.counts(), (0, 0, 0));
@@ -88,9 +89,13 @@ fn opens_follow_a_move_and_so_do_doomed_names() {
     assert_eq!(registry.leave(FILE, OpenId(1)), None);
     assert!(registry.has_open_below(&path("A")) && !registry.has_open_below(&path("a/b/c")));
     registry.moved(None, &path("a"), &path("x/y"));
-    assert_eq!(registry.leave(FILE, OpenId(2)).unwrap().path, path("x/y/b/c"));
-    assert!(registry.is_path_doomed(&path("X/y/b/c")));
-    registry.removed(FILE, &path("x/y/b/c"));
+    assert!(!registry.is_removing_below(&path("x")));
+    let by = registry.leave(FILE, OpenId(2)).unwrap().doomed_by;
+    assert_eq!(registry.doomed_at(FILE, by), Some(path("x/y/b/c")));
+    assert!(registry.is_path_doomed(&path("X/y/b/c")) && registry.is_removing_below(&path("x")));
+    registry.moved(None, &path("x"), &path("z"));
+    assert_eq!(registry.doomed_at(FILE, by), Some(path("z/y/b/c")));
+    registry.removed(FILE, by);
     assert!(registry.places.at_and_below(&VPath::root()).is_empty());
 }
 

@@ -1,10 +1,10 @@
 //! Moves of directories that cross other work there: neither waits for the other for ever, and none leaves anything
 //! behind where it was.
 
-use crate::tools::{DELETE, Site, word};
+use crate::tools::{DELETE, LOOK, READ, Site, word};
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{cx, mkdir, names, p, put, within};
+use testkit::ease::{changes_are_told, cx, mkdir, names, p, put, within};
 use testkit::{FaultVolume, Gate, MemVolume, Op};
 use tokio::task::JoinHandle;
 use vfs::{Open, OpenRequest, RenameHow, Vfs, VfsConfig};
@@ -125,4 +125,70 @@ async fn a_directory_waits_for_a_link_that_is_made_of_what_is_in_it() {
     assert_eq!(ended("the link is made", linking).await, "Ok");
     assert_eq!(ended("the directory moves", upper).await, "Ok");
     assert_eq!(names(&*site.mem, "").await, ["link", "y"]);
+}
+
+#[tokio::test]
+async fn what_is_being_removed_goes_though_its_directory_moves() {
+    for how in [RenameHow::default(), POSIX] {
+        for op in [Op::Stat, Op::Apply] {
+            let (fault, site) = site();
+            mkdir(&*site.mem, "dir").await;
+            put(&*site.mem, "dir/file", "").await;
+            let dir = site.open("dir", DELETE).await;
+            let doomed = site.try_open("dir/file", DELETE, |ask| ask.delete_on_close = true).await.unwrap();
+            let (gate, closing) = held(&fault, op, async move { doomed.open.close(&cx()).await }).await;
+            let upper = tokio::spawn(moving(&dir, "moved", how));
+            a_while().await;
+            gate.release();
+            ended("it is removed", closing).await.unwrap();
+            assert_eq!(ended("the directory moves", upper).await, "Ok", "{op:?} {how:?}");
+            assert_eq!(names(&*site.mem, "moved").await, [""; 0], "{op:?} {how:?}");
+            assert_eq!(word(site.try_open("moved/file", LOOK, |_| {}).await), "NotFound");
+            assert_eq!(site.vfs.opens().files, 1, "the directory");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_being_removed_goes_though_its_file_moves() {
+    for what in ["dir", "dir/file"] {
+        let (fault, site) = site();
+        mkdir(&*site.mem, "dir").await;
+        put(&*site.mem, "dir/file", "").await;
+        let moves = site.open(what, DELETE).await;
+        let stream = site.stream("dir/file", "s").await;
+        stream.set_delete_on_close(&cx(), true).await.unwrap();
+        let (gate, closing) = held(&fault, Op::Apply, async move { stream.close(&cx()).await }).await;
+        let upper = tokio::spawn(moving(&moves, "moved", POSIX));
+        a_while().await;
+        gate.release();
+        ended("it is removed", closing).await.unwrap();
+        assert_eq!(ended("what carried it moves", upper).await, "Ok", "{what}");
+        let file = if what == "dir" { "moved/file" } else { "moved" };
+        let again = site.try_stream(file, "s", READ, |_| {}).await;
+        assert_eq!(word(again), "NotFound", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_being_removed_goes_though_others_move_its_directory() {
+    let (fault, site) = site();
+    changes_are_told(|| site.vfs.freshness()).await;
+    mkdir(&*site.mem, "dir").await;
+    put(&*site.mem, "dir/file", "").await;
+    put(&*site.mem, "dir/beside", "").await;
+    let beside = site.open("dir/beside", READ).await;
+    let doomed = site.try_open("dir/file", DELETE, |ask| ask.delete_on_close = true).await.unwrap();
+    let (gate, closing) = held(&fault, Op::Stat, async move { doomed.open.close(&cx()).await }).await;
+    testkit::ease::rename(&*site.mem.other(), "dir", "moved").await;
+    let told = async {
+        while beside.path().unwrap() != p("moved/beside") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(PATIENCE, "the move is told", told).await;
+    gate.release();
+    ended("it is removed", closing).await.unwrap();
+    assert_eq!(names(&*site.mem, "moved").await, ["beside"]);
+    assert_eq!(site.vfs.opens().files, 1);
 }
