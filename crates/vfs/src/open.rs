@@ -341,10 +341,12 @@ impl Open {
         }
     }
 
-    /// Ends an open that has made what it is of and could not finish it: the name goes away again.
-    pub async fn take_back(&self, cx: &Cx) -> Result<()> {
-        let doomed = self.core.registry.lock().set_doomed(self.key.file, self.key.id, true);
-        doomed.and(self.close(cx).await.map(drop))
+    /// Ends an open that has made what it is of and could not finish it: the name goes away again. False: somebody else has
+    /// opened it meanwhile, and may have written to it, so that it stays.
+    pub async fn take_back(&self, cx: &Cx) -> Result<bool> {
+        let goes = self.core.registry.lock().doom_newborn(self.key.file, self.key.id);
+        self.close(cx).await?;
+        goes
     }
 
     /// Moves to closed, once.

@@ -16,7 +16,7 @@ mod slot;
 
 use crate::accounts::Accounts;
 use crate::caching::{Beside, CachingTable, LeaseId, Told, Wish};
-use crate::case::{Case, same};
+use crate::case::Case;
 use crate::leases::Leases;
 use crate::streams::slots::Streams;
 use crate::{Access, Error, Limits, OpenId, OpenInfo, Result};
@@ -69,11 +69,10 @@ impl Registry {
         ask: Ask,
         told: &mut Vec<Told>,
     ) -> Result<Admission> {
-        let locks_limit = self.locks_limit;
+        let (locks_limit, case) = (self.locks_limit, self.case);
         self.leases.check(record.lease, file)?;
         if let Some(slot) = self.slots.get_mut(&file) {
-            let doomed = slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path));
-            if doomed && ask.coming != Coming::Returns {
+            if slot.is_doomed(&record.path, case) && ask.coming != Coming::Returns {
                 return Err(Error::DeletePending);
             }
             if Registry::contend_open(slot, &record, ask, told)? {
@@ -93,6 +92,7 @@ impl Registry {
             records: Vec::new(),
             caching: CachingTable::default(),
             doomed: Vec::new(),
+            opened: 0,
         });
         let other = |there: &Record| record.lease.is_none() || there.lease != record.lease;
         let others = slot.records.iter().any(|there| other(there) && there.access.is_more_than_attributes());
@@ -108,12 +108,14 @@ impl Registry {
         self.places.enter(&record.path, file);
         self.accounts.add(record.account.as_ref());
         slot.records.push(record);
+        slot.opened += 1;
         Ok(Admission::In(slot.node.clone(), granted))
     }
 
     /// Takes an open away. The answer is a name to be removed at the volume now, after which
     /// [`Registry::removed`] must be called; until then new opens of it answer `DeletePending`.
     pub(crate) fn leave(&mut self, file: FileId, open: OpenId) -> Option<Removal> {
+        let case = self.case;
         let slot = self.slots.get_mut(&file)?;
         let at = slot.records.iter().position(|record| record.id == open)?;
         let record = slot.records.swap_remove(at);
@@ -122,13 +124,12 @@ impl Registry {
         slot.settled();
         self.leases.left(&record, &slot.caching);
         self.places.leave(&record.path, file);
-        let is_doomed = slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path));
-        if record.delete_on_close && !is_doomed {
+        if record.delete_on_close && !slot.is_doomed(&record.path, case) {
             slot.doomed.push(Doomed::by(&record));
             self.places.enter(&record.path, file);
         }
-        let last = !slot.has_open_of(&record.path);
-        let doomed = slot.doomed.iter().find(|doomed| same(&doomed.path, &record.path));
+        let last = !slot.has_open_of(&record.path, case);
+        let doomed = slot.doomed.iter().find(|doomed| case.same(&doomed.path, &record.path));
         if let Some(doomed) = doomed.filter(|_| last) {
             // Only where who doomed it and who leaves last speak for the same client does that one know of it.
             let parent_lease = doomed.parent_lease.filter(|lease| record.parent_lease == Some(*lease));
@@ -168,9 +169,7 @@ impl Registry {
 
     /// Whether a file is open under this name of the volume.
     pub(crate) fn is_open_at(&self, file: FileId, path: &VPath) -> bool {
-        self.slots
-            .get(&file)
-            .is_some_and(|slot| slot.records.iter().any(|record| self.case.same(&record.path, path)))
+        self.slots.get(&file).is_some_and(|slot| slot.has_open_of(path, self.case))
     }
 
     /// The node of a file, if an open that is there may have written, and something was written.
@@ -198,7 +197,7 @@ impl Registry {
                 access: record.access,
                 share: record.share,
                 caching: slot.caching.held(record.holder()),
-                delete_pending: slot.doomed.iter().any(|doomed| same(&doomed.path, &record.path)),
+                delete_pending: slot.is_doomed(&record.path, self.case),
             })
             .collect()
     }

@@ -212,7 +212,7 @@ fn room(opened: &Opened, wanted: &OpenRequest) -> Option<u64> {
 }
 
 /// Gives a new or emptied file what the request has for it; answers the attributes then. What was made and cannot be
-/// given all of it goes away again.
+/// given all of it goes away again, unless others have opened it meanwhile.
 async fn equip(
     request: &Request,
     opened: &Opened,
@@ -239,11 +239,16 @@ async fn equip(
         Ok(attr)
     };
     let outcome = give.await;
-    if outcome.is_err()
-        && opened.action == Action::Created
-        && let Err(error) = opened.open.take_back(&request.cx()).await
-    {
-        tracing::warn!(path = %wanted.path, %error, "what could not be made whole stays");
+    if outcome.is_err() && opened.action == Action::Created {
+        match opened.open.take_back(&request.cx()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(path = %wanted.path, "what could not be made whole stays: others have opened it");
+            }
+            Err(error) => {
+                tracing::warn!(path = %wanted.path, %error, "what could not be made whole stays");
+            }
+        }
     }
     outcome
 }

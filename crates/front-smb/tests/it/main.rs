@@ -29,6 +29,7 @@ mod rights;
 mod shares;
 mod site;
 mod times;
+mod unmade;
 
 use front_smb::{KnownUser, Server, ServerConfig, Share, Users};
 use smb_core::ntlm::{NtHash, nt_hash};

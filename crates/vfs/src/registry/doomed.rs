@@ -1,7 +1,6 @@
 //! Names that are to go away with their last open: marked, spared, and removed.
 
 use super::{Doomed, Record, Registry};
-use crate::case::same;
 use crate::{Error, OpenId, Result};
 use volume::{FileId, VPath};
 
@@ -42,7 +41,8 @@ impl Registry {
     /// Marks the name of an open to go away with its last open, or takes that back.
     pub(crate) fn set_doomed(&mut self, file: FileId, open: OpenId, on: bool) -> Result<()> {
         let doomed = Doomed::by(self.record(file, open).ok_or(Error::Closed)?);
-        self.spare_names(file, |other| same(&other.path, &doomed.path));
+        let case = self.case;
+        self.spare_names(file, |other| case.same(&other.path, &doomed.path));
         if on && let Some(slot) = self.slots.get_mut(&file) {
             self.places.enter(&doomed.path, file);
             slot.doomed.push(doomed);
@@ -50,8 +50,18 @@ impl Registry {
         Ok(())
     }
 
+    /// Dooms the name of an open that has made its file and cannot finish it. False, and it stays, where anybody else has
+    /// opened the file since, who may have left something in it.
+    pub(crate) fn doom_newborn(&mut self, file: FileId, open: OpenId) -> Result<bool> {
+        let is_its_alone = self.slots.get(&file).is_some_and(|slot| slot.opened == 1);
+        if is_its_alone {
+            self.set_doomed(file, open, true)?;
+        }
+        Ok(is_its_alone)
+    }
+
     pub(crate) fn is_doomed(&self, file: FileId, path: &VPath) -> bool {
-        self.slots.get(&file).is_some_and(|slot| slot.doomed.iter().any(|doomed| same(&doomed.path, path)))
+        self.slots.get(&file).is_some_and(|slot| slot.is_doomed(path, self.case))
     }
 
     /// Whether a name below this directory is being removed just now: it is doomed, and no open of it is left.
@@ -59,7 +69,7 @@ impl Registry {
         let mut slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
         slots.any(|slot| {
             let mut doomed = slot.doomed.iter().map(|doomed| &doomed.path);
-            doomed.any(|path| self.case.is_below(path, dir) && !slot.has_open_of(path))
+            doomed.any(|path| self.case.is_below(path, dir) && !slot.has_open_of(path, self.case))
         })
     }
 

@@ -1,7 +1,7 @@
 //! What the registry knows of one open file: its slot, its opens, and what they share without the registry.
 
 use crate::caching::{Caching, CachingTable, Granted, Holder, LeaseId};
-use crate::case::same;
+use crate::case::Case;
 use crate::content::Content;
 use crate::lock_wait::RangeLocks;
 use crate::{Access, OpenId, OpenRequest, Owner, Share};
@@ -95,12 +95,19 @@ pub(crate) struct Slot {
     pub caching: CachingTable,
     /// Names that go away with their last open.
     pub(super) doomed: Vec<Doomed>,
+    /// Opens that were there since it was first opened, those that are closed too.
+    pub(super) opened: usize,
 }
 
 impl Slot {
     /// Whether an open of this name is left.
-    pub(super) fn has_open_of(&self, path: &VPath) -> bool {
-        self.records.iter().any(|record| same(&record.path, path))
+    pub(super) fn has_open_of(&self, path: &VPath, case: Case) -> bool {
+        self.records.iter().any(|record| case.same(&record.path, path))
+    }
+
+    /// Whether this name goes away with its last open.
+    pub(super) fn is_doomed(&self, path: &VPath, case: Case) -> bool {
+        self.doomed.iter().any(|doomed| case.same(&doomed.path, path))
     }
 }
 

@@ -1,9 +1,9 @@
 use crate::tools::{DELETE, LOOK, READ, WRITE, site, word};
 use bytes::Bytes;
-use testkit::ease::{cx, exists, get, mkdir, p, put};
+use testkit::ease::{apply, cx, exists, get, mkdir, p, put};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{Disposition, RenameHow, Share, Vfs, VfsConfig, Want};
-use volume::ErrorKind;
+use volume::{Change, ErrorKind};
 
 #[tokio::test]
 async fn a_name_goes_with_the_last_open() {
@@ -146,4 +146,24 @@ async fn removed_directories_and_share_modes_of_deleters() {
     let deleter = site.try_open("dir", DELETE, |r| (r.delete_on_close, r.want) = (true, Want::Dir)).await;
     deleter.unwrap().open.close(&cx()).await.unwrap();
     assert!(!exists(&*site.mem, "dir").await);
+}
+
+/// POSIX clients have both, where case tells them apart.
+#[tokio::test]
+async fn names_of_one_file_that_differ_by_case_go_each_for_itself() {
+    let site = site();
+    put(&*site.mem, "name", "x").await;
+    let link = Change::Link { from: p("name"), to: p("NAME"), replace: false, expect: None };
+    apply(&*site.mem, link).await;
+    let mut opens = Vec::new();
+    for path in ["name", "NAME"] {
+        opens.push(site.try_open(path, DELETE, |ask| ask.case_sensitive = true).await.unwrap().open);
+    }
+    opens[0].set_delete_on_close(&cx(), true).await.unwrap();
+    assert_eq!((opens[0].delete_pending(), opens[1].delete_pending()), (true, false));
+    opens[1].set_delete_on_close(&cx(), true).await.unwrap();
+    for open in opens {
+        open.close(&cx()).await.unwrap();
+    }
+    assert_eq!((exists(&*site.mem, "name").await, exists(&*site.mem, "NAME").await), (false, false));
 }
