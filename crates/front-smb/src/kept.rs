@@ -11,7 +11,8 @@
 //! handle caching; or when it is persistent (`persistent`). While it is kept its locks, its share mode and what it may
 //! cache stand as they stood. Nobody can be told of a break then, so the first one ends it ([`Kept::purge`]). A
 //! persistent one stays: whoever is in its way waits as for a client that does not answer, and the client is told when
-//! it is back.
+//! it is back. What its client was never told of is not kept, unless it is persistent: that one can be asked for by the
+//! name which its CREATE had, the others by an id that nobody knows.
 //!
 //! Each user has room of his own: who loses his connections takes none of the others'.
 
@@ -128,6 +129,12 @@ impl KeptOpen {
     fn stays(&self) -> bool {
         self.durability.persistent || self.durability.resilient
     }
+
+    /// What is cached by it has no way to its client: the answer that would have told of it was lost.
+    fn is_untold(&self, caching: Caching) -> bool {
+        let caches = self.file.lease().is_some() || !caching.is_empty();
+        caches && self.file.way.lock().is_none()
+    }
 }
 
 /// Whether the client may keep the handle.
@@ -167,7 +174,8 @@ impl Kept {
             share: share.to_owned(),
         };
         let stays = kept.stays() || (may_be && !locks);
-        if !stays || file.vfs.is_closed() || !table.has_room(user) {
+        let lost = !durability.persistent && kept.is_untold(granted.caching);
+        if !stays || lost || file.vfs.is_closed() || !table.has_room(user) {
             return false;
         }
         let (stay, over) = table.insert(open.id.persistent, kept);

@@ -10,6 +10,7 @@ mod durable;
 mod fsctl;
 mod hostile;
 mod interfaces;
+mod keeping;
 mod kerberos;
 mod leases;
 mod listing;
