@@ -67,12 +67,23 @@ impl Core {
         cacheable_under(self.freshness.lock().as_ref().map(|freshness| *freshness.borrow()))
     }
 
-    /// Content changes, or a range is locked: whoever caches reads is told. One atomic load where nobody
+    /// Content changes, or a range is about to be locked: whoever caches reads is told. One atomic load where nobody
     /// does.
     pub(crate) fn content_changes(&self, node: &Node, file: FileId, by: OpenId) {
         if node.readers.load(Ordering::Acquire) > 0 {
             self.decide(|registry, told| registry.contend(file, Some(by), Contest::Change, told));
         }
+    }
+
+    /// A range is locked: who has begun to cache reads just before is told. Asked under the registry's mutex, so that who
+    /// comes to cache either is found here, or finds the lock.
+    pub(crate) fn range_is_locked(&self, node: &Node, file: FileId, by: OpenId) {
+        self.decide(|registry, told| {
+            if node.readers.load(Ordering::Acquire) > 0 {
+                // Nobody waits for who only reads from a cache.
+                drop(registry.contend(file, Some(by), Contest::Change, told));
+            }
+        });
     }
 }
 

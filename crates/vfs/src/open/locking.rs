@@ -1,4 +1,6 @@
 //! Byte-range locks of an open.
+//!
+//! Beside a lock nobody reads from a cache: who does is told before it is taken, and once more when it is there.
 
 use super::Open;
 use crate::range_lock::{Range, RangeLock};
@@ -8,14 +10,18 @@ impl Open {
     /// Locks a range at once, or `LockNotGranted`.
     pub fn try_lock(&self, range: Range, exclusive: bool) -> Result<()> {
         self.core.content_changes(&self.node, self.key.file, self.key.id);
-        self.node.locks.try_lock(&self.closed, self.lock_of(range, exclusive)?)
+        self.node.locks.try_lock(&self.closed, self.lock_of(range, exclusive)?)?;
+        self.core.range_is_locked(&self.node, self.key.file, self.key.id);
+        Ok(())
     }
 
     /// Locks a range, waiting as long as it takes, in the order of asking. Dropping the future withdraws
     /// the request; `Closed` when the open is closed meanwhile.
     pub async fn lock(&self, range: Range, exclusive: bool) -> Result<()> {
         self.core.content_changes(&self.node, self.key.file, self.key.id);
-        self.node.locks.lock(&self.closed, self.lock_of(range, exclusive)?).await
+        self.node.locks.lock(&self.closed, self.lock_of(range, exclusive)?).await?;
+        self.core.range_is_locked(&self.node, self.key.file, self.key.id);
+        Ok(())
     }
 
     /// Unlocks exactly this range, else `RangeNotLocked`.

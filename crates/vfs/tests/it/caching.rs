@@ -155,6 +155,26 @@ async fn changing_content_breaks_who_reads_from_a_cache() {
     assert!(own.told().is_empty(), "who caches alone changes what it wants");
 }
 
+/// Who empties a file begins to cache it, whatever is locked there.
+#[tokio::test]
+async fn who_began_to_cache_while_a_lock_was_waited_for_is_told_when_it_is_there() {
+    let site = watched().await;
+    let (carol, range) = (site.create("file").await, Range::new(0, 1));
+    carol.try_lock(range, true).unwrap();
+    let alice = site.open("file", WRITE).await;
+    let locks = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.lock(range, true).await }
+    });
+    tokio::task::yield_now().await;
+    let bob = hold(&site, "file", R, |request| request.disposition = Disposition::Overwrite).await;
+    assert_eq!(bob.got, R);
+    assert!(!locks.is_finished() && bob.told().is_empty());
+    carol.unlock(range).unwrap();
+    locks.await.unwrap().unwrap();
+    assert_eq!(bob.told(), [(NONE, false)]);
+}
+
 #[tokio::test]
 async fn a_name_that_moves_asks_caches_to_close() {
     let site = watched().await;

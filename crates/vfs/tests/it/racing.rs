@@ -1,12 +1,15 @@
 //! Many at once, on several threads: what must hold whoever is quicker.
 
+use crate::caching::{hold, watched};
 use crate::tools::{DELETE, LOOK, READ, WRITE, ask, site, word};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use testkit::ease::{cx, exists, get, mkdir, names, p, put};
 use testkit::{FaultVolume, MemVolume, Op, Rng};
-use vfs::{Action, Disposition, Error, OpenRequest, RenameHow, Share, Vfs, VfsConfig};
+use vfs::{Action, Caching, Disposition, Error, OpenRequest, Range, RenameHow, Share, Vfs, VfsConfig};
 
 async fn all<T: Send + 'static>(tasks: Vec<tokio::task::JoinHandle<T>>) -> Vec<T> {
     let mut answers = Vec::new();
@@ -301,5 +304,32 @@ async fn a_change_of_a_client_that_is_gone_lands_before_the_next_may_write() {
             _ => "new",
         };
         assert_eq!(get(&*mem, "file").await, landed.as_bytes(), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_begins_to_read_from_a_cache_beside_a_lock() {
+    let site = watched().await;
+    let alice = site.create("file").await;
+    let (range, turns) = (Range::new(0, 1), Arc::new(AtomicU32::new(0)));
+    // So that both begin at once.
+    let meet = |turns: Arc<AtomicU32>, round: u32| {
+        turns.fetch_add(1, Ordering::AcqRel);
+        while turns.load(Ordering::Acquire) < 2 * (round + 1) {
+            std::hint::spin_loop();
+        }
+    };
+    for round in 0..4000 {
+        let (open, turns_of_alice) = (alice.clone(), turns.clone());
+        let locks = tokio::spawn(async move {
+            meet(turns_of_alice, round);
+            open.try_lock(range, true).unwrap();
+        });
+        meet(turns.clone(), round);
+        let bob = hold(&site, "file", Caching::READ, |_| {}).await;
+        locks.await.unwrap();
+        assert!(bob.got.is_empty() || bob.is_told(), "round {round}");
+        bob.open.close(&cx()).await.unwrap();
+        alice.unlock(range).unwrap();
     }
 }
