@@ -1,8 +1,9 @@
 //! Which durable opens are kept, and through which share they are given back.
 
-use crate::durable::{MACHINE, create, durable};
+use crate::durable::{GUID, MACHINE, create, durable, kept, reconnect};
 use crate::leases::log_in_as;
 use crate::site::{ALICE, BOB, Site};
+use front_smb::Share;
 use smb_raw::{Message, requests};
 use smb_wire::create::context::{CreateContext, DurableFlags};
 use smb_wire::{FileId, NtStatus, Request};
@@ -45,4 +46,19 @@ async fn an_open_whose_client_was_never_told_of_it_is_not_kept() {
         let id = ease::within(Duration::from_secs(5), "what alice has left behind", opens).await;
         assert_eq!(bob.status(&requests::close(id)).await, NtStatus::SUCCESS);
     }
+}
+
+/// By that name everything in it is another's.
+#[tokio::test]
+async fn an_open_of_one_volume_is_not_taken_up_through_a_share_of_another() {
+    let site = Site::new().await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    drop(alice);
+    kept(&site, 1).await;
+    let other = vfs::Vfs::new(MemVolume::new(), vfs::VfsConfig::default());
+    site.server.set_shares(vec![Share::new("share", other)]);
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let back = create(&mut alice, reconnect(id, GUID, DurableFlags::empty())).await;
+    assert_eq!(back.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND);
 }

@@ -238,7 +238,9 @@ fn may_take(
     let leased = kept.file.lease().map(|lease| lease.key());
     // The client is known by its lease alone; an oplock goes to whoever knows the open's name.
     let other_client = leased.is_some() && client != Some(kept.durability.client);
-    if other_client || leased != lease || kept.share.to_lowercase() != share.name.to_lowercase() {
+    // A share may have come to lie over another volume, and keep its name.
+    let same_share = kept.share.to_lowercase() == share.name.to_lowercase() && share.vfs.has(&kept.file.vfs);
+    if other_client || leased != lease || !same_share {
         return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
     }
     if !same_user(&kept.user, &request.session()?.user) {
