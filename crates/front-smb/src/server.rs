@@ -3,6 +3,8 @@
 //! Whatever outlives a connection is in [`State`]: shares, sessions, the table of failed log-ins, counters.
 
 mod counts;
+mod sessions;
+mod shares;
 
 use crate::accounts::Accounts;
 use crate::change_times::ChangeTimes;
@@ -16,7 +18,7 @@ use crate::interfaces::Interfaces;
 use crate::kept::Kept;
 use crate::leases::Leases;
 use crate::limits;
-use crate::open::{self, FileOpen, Open};
+use crate::open;
 use crate::persistent::Restorations;
 use crate::session::{ConnectionId, Session};
 use crate::tickets::TicketDesk;
@@ -28,7 +30,6 @@ use smb_core::compression::Compression;
 use smb_core::kerberos::Keytab;
 use smb_core::negotiate::{EncryptionPolicy, Policy};
 use smb_core::throttle::{Throttle, ThrottlePolicy};
-use smb_wire::NtStatus;
 use smb_wire::negotiate::{Capabilities, Dialect};
 use std::collections::HashMap;
 use std::io;
@@ -43,6 +44,7 @@ use tokio::task::JoinSet;
 pub(crate) use crate::config::Share;
 use counts::Counters;
 pub use counts::{ServerStatus, SessionStatus};
+use shares::by_name;
 
 /// Pause after the system has refused to give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -327,123 +329,8 @@ impl State {
         }
     }
 
-    pub(crate) fn share(&self, name: &str) -> Option<Arc<Share>> {
-        self.shares.read().get(&name.to_lowercase()).cloned()
-    }
-
-    /// Whether guests may log in: some share is open to them, and nothing is required that takes a key.
-    pub(crate) fn admits_guests(&self) -> bool {
-        self.config.signing == Signing::Enabled
-            && self.config.encryption != Encryption::Required
-            && self.shares.read().values().any(|share| share.guests)
-    }
-
-    /// Begins to bring back what was open in shares that are continuously available.
-    fn restore_shares(self: &Arc<Self>) {
-        let Some(records) = &self.config.records else { return };
-        for share in self.shares().into_iter().filter(|share| share.continuously_available) {
-            self.restorations.begin(self, records, share);
-        }
-    }
-
-    /// Whether opens of this share can survive the end of the process.
-    pub(crate) fn is_available(&self, share: &Share) -> bool {
-        share.continuously_available && self.config.records.is_some()
-    }
-
-    /// The shares over the volume of an open that can.
-    pub(crate) fn available_over(&self, open: &vfs::Open) -> Vec<Arc<Share>> {
-        let shares = self.shares.read();
-        shares.values().filter(|share| self.is_available(share) && share.vfs.has(open)).cloned().collect()
-    }
-
-    /// All shares, by name.
-    pub(crate) fn shares(&self) -> Vec<Arc<Share>> {
-        let mut all: Vec<_> = self.shares.read().values().cloned().collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-
     /// An id for a new open, never used twice in the life of this process.
     pub(crate) fn next_open_id(&self) -> u64 {
         self.last_open.fetch_add(1, Ordering::Relaxed) + 1
     }
-
-    pub(crate) fn session(&self, id: u64) -> Option<Arc<Session>> {
-        self.sessions.read().get(&id).filter(|session| !session.is_gone()).cloned()
-    }
-
-    pub(crate) fn session_count(&self) -> usize {
-        self.sessions.read().len()
-    }
-
-    /// A session id that cannot be guessed and is not in use (MS-SMB2 3.3.5.5.1).
-    pub(crate) fn new_session_id(&self) -> Result<u64, getrandom::Error> {
-        loop {
-            let id = getrandom::u64()?;
-            if id != 0 && id != u64::MAX && !self.sessions.read().contains_key(&id) {
-                return Ok(id);
-            }
-        }
-    }
-
-    /// Enters a session that somebody has made on a connection.
-    ///
-    /// # Errors
-    /// `INSUFFICIENT_RESOURCES` when there are too many of his.
-    pub(crate) fn add_session(
-        &self,
-        session: &Arc<Session>,
-        connection: &Connection,
-    ) -> Result<(), NtStatus> {
-        self.crowd.enter(session, connection)?;
-        self.sessions.write().insert(session.id, Arc::clone(session));
-        Ok(())
-    }
-
-    /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
-    pub(crate) async fn end_session(self: &Arc<Self>, session: &Session, how: Ending) {
-        open::close_all(self, self.dismiss(session, how)).await;
-    }
-
-    /// The same, but for closing: gives back what is to be closed.
-    fn dismiss(&self, session: &Session, how: Ending) -> Vec<Arc<Open>> {
-        let trees = session.all_trees();
-        let mut opens = session.end();
-        if how == Ending::Lost {
-            opens = self.kept.keep(opens, &session.user, &trees);
-        }
-        // Not before: a client that is back already finds its opens here or there.
-        let was_there = self.sessions.write().remove(&session.id).is_some();
-        if was_there {
-            self.crowd.leave(session);
-        }
-        opens
-    }
-
-    /// Whether another session of this one's client has an open with this persistent half of its id, or may have it:
-    /// those of a session that is about to be gone are about to be kept.
-    pub(crate) fn is_open_elsewhere(&self, session: &Session, id: u64) -> bool {
-        let sessions = self.sessions.read();
-        let mut others = sessions
-            .values()
-            .filter(|other| other.id != session.id && other.terms.client == session.terms.client);
-        others.any(|other| other.has_open(|open| open.id.persistent == id) || other.is_gone())
-    }
-
-    /// Takes an open out of the session that it is in: nobody can name it any more.
-    pub(crate) fn take_out(&self, file: &Arc<FileOpen>) {
-        let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
-        for session in sessions {
-            let is_it = |open: &Arc<Open>| open.file().is_ok_and(|its| Arc::ptr_eq(its, file));
-            for open in session.all_opens().into_iter().filter(is_it) {
-                // When it is gone, somebody else closes it.
-                let _taken = session.take_open(open.id);
-            }
-        }
-    }
-}
-
-fn by_name(shares: Vec<Share>) -> HashMap<String, Arc<Share>> {
-    shares.into_iter().map(|share| (share.name.to_lowercase(), Arc::new(share))).collect()
 }

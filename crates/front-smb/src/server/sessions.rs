@@ -1,0 +1,84 @@
+//! The sessions of a server, from their log-in to their end.
+
+use super::{Ending, State};
+use crate::connection::Connection;
+use crate::open::{self, FileOpen, Open};
+use crate::session::Session;
+use smb_wire::NtStatus;
+use std::sync::Arc;
+
+impl State {
+    pub(crate) fn session(&self, id: u64) -> Option<Arc<Session>> {
+        self.sessions.read().get(&id).filter(|session| !session.is_gone()).cloned()
+    }
+
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.read().len()
+    }
+
+    /// A session id that cannot be guessed and is not in use (MS-SMB2 3.3.5.5.1).
+    pub(crate) fn new_session_id(&self) -> Result<u64, getrandom::Error> {
+        loop {
+            let id = getrandom::u64()?;
+            if id != 0 && id != u64::MAX && !self.sessions.read().contains_key(&id) {
+                return Ok(id);
+            }
+        }
+    }
+
+    /// Enters a session that somebody has made on a connection.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES` when there are too many of his.
+    pub(crate) fn add_session(
+        &self,
+        session: &Arc<Session>,
+        connection: &Connection,
+    ) -> Result<(), NtStatus> {
+        self.crowd.enter(session, connection)?;
+        self.sessions.write().insert(session.id, Arc::clone(session));
+        Ok(())
+    }
+
+    /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
+    pub(crate) async fn end_session(self: &Arc<Self>, session: &Session, how: Ending) {
+        open::close_all(self, self.dismiss(session, how)).await;
+    }
+
+    /// The same, but for closing: gives back what is to be closed.
+    pub(super) fn dismiss(&self, session: &Session, how: Ending) -> Vec<Arc<Open>> {
+        let trees = session.all_trees();
+        let mut opens = session.end();
+        if how == Ending::Lost {
+            opens = self.kept.keep(opens, &session.user, &trees);
+        }
+        // Not before: a client that is back already finds its opens here or there.
+        let was_there = self.sessions.write().remove(&session.id).is_some();
+        if was_there {
+            self.crowd.leave(session);
+        }
+        opens
+    }
+
+    /// Whether another session of this one's client has an open with this persistent half of its id, or may have it:
+    /// those of a session that is about to be gone are about to be kept.
+    pub(crate) fn is_open_elsewhere(&self, session: &Session, id: u64) -> bool {
+        let sessions = self.sessions.read();
+        let mut others = sessions
+            .values()
+            .filter(|other| other.id != session.id && other.terms.client == session.terms.client);
+        others.any(|other| other.has_open(|open| open.id.persistent == id) || other.is_gone())
+    }
+
+    /// Takes an open out of the session that it is in: nobody can name it any more.
+    pub(crate) fn take_out(&self, file: &Arc<FileOpen>) {
+        let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
+        for session in sessions {
+            let is_it = |open: &Arc<Open>| open.file().is_ok_and(|its| Arc::ptr_eq(its, file));
+            for open in session.all_opens().into_iter().filter(is_it) {
+                // When it is gone, somebody else closes it.
+                let _taken = session.take_open(open.id);
+            }
+        }
+    }
+}
