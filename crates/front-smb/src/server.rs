@@ -44,7 +44,6 @@ use tokio::task::JoinSet;
 pub(crate) use crate::config::Share;
 use counts::Counters;
 pub use counts::{ServerStatus, SessionStatus};
-use shares::by_name;
 
 /// Pause after the system has refused to give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -128,9 +127,9 @@ impl Server {
         let first_open = getrandom::u64().map_err(io::Error::other)? >> 1;
         let leases = Leases::new(getrandom::u64().map_err(io::Error::other)?);
         let state = Arc::new_cyclic(|state| {
-            State::new(config, bound, shares, first_open, leases, Kept::new(Weak::clone(state)))
+            State::new(config, bound, first_open, leases, Kept::new(Weak::clone(state)))
         });
-        state.restore_shares();
+        state.set_shares(shares);
         if let Some(records) = &state.config.records {
             state.restorations.forget_others(&state, records);
         }
@@ -171,8 +170,7 @@ impl Server {
 
     /// Replaces the list of shares. Who is connected to one that is gone keeps it until he disconnects.
     pub fn set_shares(&self, shares: Vec<Share>) {
-        *self.state.shares.write() = by_name(shares);
-        self.state.restore_shares();
+        self.state.set_shares(shares);
     }
 
     /// Replaces the groups that descriptors may name; in force for who logs in from now on.
@@ -255,7 +253,6 @@ impl State {
     fn new(
         config: ServerConfig,
         bound: Bound,
-        shares: Vec<Share>,
         first_open: u64,
         leases: Arc<Leases>,
         kept: Arc<Kept>,
@@ -287,7 +284,7 @@ impl State {
             tcp_policy: policy,
             bound,
             interfaces: Interfaces::default(),
-            shares: RwLock::new(by_name(shares)),
+            shares: RwLock::default(),
             sessions: RwLock::default(),
             clients: Clients::default(),
             kept,

@@ -111,6 +111,12 @@ impl Restorations {
         self.of(share).is_none_or(|restoration| restoration.is_known())
     }
 
+    /// None begins as long as this is held.
+    #[cfg(test)]
+    pub(crate) fn held_up(&self) -> impl Drop + '_ {
+        self.all.lock()
+    }
+
     /// The server ends. What is not back stays written down.
     pub(crate) fn stop(&self) {
         self.all.lock().values().for_each(|(_, task)| task.abort());

@@ -17,12 +17,18 @@ impl State {
             && self.shares.read().values().any(|share| share.guests)
     }
 
-    /// Begins to bring back what was open in shares that are continuously available.
-    pub(super) fn restore_shares(self: &Arc<Self>) {
-        let Some(records) = &self.config.records else { return };
-        for share in self.shares().into_iter().filter(|share| share.continuously_available) {
-            self.restorations.begin(self, records, share);
+    /// Replaces all. Where one is continuously available it has begun to bring back what was open in it before anybody
+    /// finds it: else what is opened in it at once would be taken for what is to come back.
+    pub(super) fn set_shares(self: &Arc<Self>, shares: Vec<Share>) {
+        let by_name = |share: Share| (share.name.to_lowercase(), Arc::new(share));
+        let shares: HashMap<_, _> = shares.into_iter().map(by_name).collect();
+        let mut current = self.shares.write();
+        if let Some(records) = &self.config.records {
+            for share in shares.values().filter(|share| share.continuously_available) {
+                self.restorations.begin(self, records, Arc::clone(share));
+            }
         }
+        *current = shares;
     }
 
     /// Whether opens of this share can survive the end of the process.
@@ -44,6 +50,60 @@ impl State {
     }
 }
 
-pub(super) fn by_name(shares: Vec<Share>) -> HashMap<String, Arc<Share>> {
-    shares.into_iter().map(|share| (share.name.to_lowercase(), Arc::new(share))).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::persistent::OpenRecords;
+    use crate::{KnownUser, Server, ServerConfig, Users};
+    use smb_core::ntlm::NtHash;
+    use tokio::runtime::Handle;
+    use vfs::{Vfs, VfsConfig};
+
+    struct Nobody;
+
+    impl Users for Nobody {
+        fn nt_hash(&self, _: &str, _: &str) -> Option<NtHash> {
+            None
+        }
+
+        fn number(&self, _: &str) -> Option<u32> {
+            None
+        }
+
+        fn are_known(&self) -> bool {
+            true
+        }
+
+        fn all(&self) -> Arc<[KnownUser]> {
+            Arc::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_finds_a_share_before_its_opens_are_known_to_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = ServerConfig::new(Vec::new(), Arc::new(Nobody));
+        config.records = Some(OpenRecords::open(&dir.path().join("opens.db")).unwrap());
+        let server = Server::start(config, Vec::new()).await.unwrap();
+        let vfs = Vfs::new(testkit::MemVolume::new(), VfsConfig::default());
+        let share = Share { continuously_available: true, ..Share::new("share", vfs) };
+        let (runtime, state) = (Handle::current(), &server.state);
+        let found = std::thread::scope(|threads| {
+            let beginning = state.restorations.held_up();
+            threads.spawn(|| {
+                let _in = runtime.enter();
+                server.set_shares(vec![share]);
+            });
+            loop {
+                // Those who look wait for what is held up.
+                let Some(shares) = state.shares.try_read() else { break drop(beginning) };
+                if !shares.is_empty() {
+                    return true;
+                }
+                std::thread::yield_now();
+            }
+            false
+        });
+        assert!(!found && !state.restorations.know(&state.share("share").unwrap()));
+    }
 }
