@@ -18,13 +18,12 @@ mod present;
 mod record;
 mod restore;
 
-use crate::config::Share;
 use crate::open::FileOpen;
 use crate::server::State;
 pub(crate) use awaited::Restorations;
 use present::{Numbered, Present, is_below};
 pub(crate) use record::Record;
-use record::{SCHEMA, encode_locks, encode_names, move_all, put_deletion, put_place};
+use record::{SCHEMA, encode_locks, encode_names, move_all, put_deletion, put_deletions, put_place};
 use smb_wire::create::CreateOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,28 +171,22 @@ impl OpenRecords {
     }
 }
 
-/// The shares over one volume whose opens are written down.
+/// What is written down of opens over one volume. By which shares they came, and what became of those since, is no
+/// matter.
 struct Beside {
     records: OpenRecords,
-    shares: Vec<Arc<Share>>,
     vfs: Vfs,
-    /// Some are not back yet after a start: what is written down of them may be of anything.
-    awaits_some: bool,
+    /// Shares some of whose opens are not back yet after a start: what is written down of them may be of anything.
+    awaited: Vec<String>,
 }
 
 impl Beside {
-    /// Those over the volume of `open`; `None` where there is none.
+    /// Over the volume of `open`; `None` where nothing is written down.
     fn of(state: &State, open: &vfs::Open) -> Option<Beside> {
         let records = state.config.records.clone()?;
-        let shares = state.available_over(open);
-        let vfs = shares.first()?.vfs.clone();
-        let awaits_some = shares.iter().any(|share| state.restorations.await_some(share));
-        Some(Beside { records, shares, vfs, awaits_some })
-    }
-
-    /// The names by which their opens are written down.
-    fn names(&self) -> Vec<String> {
-        self.shares.iter().map(|share| share.name.to_lowercase()).collect()
+        // Before anybody looks what is there: what comes back meanwhile is found there then.
+        let awaited = state.restorations.awaited_over(open);
+        Some(Beside { records, vfs: Vfs::of(open), awaited })
     }
 
     /// What stood at `from` and below it stands at `to`: `moved`, which are where they are when it is their turn, and what
@@ -204,24 +197,23 @@ impl Beside {
         to: VPath,
         moved: Vec<Numbered<Arc<FileOpen>>>,
     ) -> Result<(), StoreError> {
-        let shares = self.names();
-        let Beside { records, vfs, awaits_some, .. } = self;
+        let Beside { records, vfs, awaited } = self;
         let job = move |db: &Connection| {
-            if awaits_some {
-                shares.iter().try_for_each(|share| move_all(db, share, |at| vfs.rebase(at, &from, &to)))?;
-            }
+            awaited.iter().try_for_each(|share| move_all(db, share, |at| vfs.rebase(at, &from, &to)))?;
             moved.iter().try_for_each(|(id, file)| put_place(db, *id, &file.vfs))
         };
         records.store.write(job).await
     }
 
-    /// Names of a file are to go away with their last open, or not any more. What is so is asked between two other
-    /// writes: of two who change it at once, the later is written down last.
-    async fn deleted(self, file: FileId) -> Result<(), StoreError> {
-        let shares = self.names();
-        let Beside { records, vfs, .. } = self;
-        let job =
-            move |db: &Connection| shares.iter().try_for_each(|share| put_deletion(db, share, &vfs, file));
+    /// Names of a file are to go away with their last open, or not any more: those of opens that are `there`, and of what
+    /// is not back yet. What is so is asked between two other writes: of two who change it at once, the later is written
+    /// down last.
+    async fn deleted(self, file: FileId, there: Vec<Numbered<Arc<FileOpen>>>) -> Result<(), StoreError> {
+        let Beside { records, vfs, awaited } = self;
+        let job = move |db: &Connection| {
+            awaited.iter().try_for_each(|share| put_deletions(db, share, &vfs, file))?;
+            there.iter().try_for_each(|(id, _)| put_deletion(db, *id, &vfs, file))
+        };
         records.store.write(job).await
     }
 }
@@ -238,7 +230,7 @@ pub(crate) async fn renamed(
         true => present.below(&beside.vfs, &to),
         false => present.of(&beside.vfs, open.file_id()),
     };
-    if follow.is_empty() && !beside.awaits_some {
+    if follow.is_empty() && beside.awaited.is_empty() {
         return Ok(());
     }
     // Other names of the file have stayed.
@@ -250,10 +242,11 @@ pub(crate) async fn renamed(
 pub(crate) async fn deleted(state: &State, open: &vfs::Open) -> Result<(), StoreError> {
     let Some(beside) = Beside::of(state, open) else { return Ok(()) };
     let file = open.file_id();
-    if beside.records.present.of(&beside.vfs, file).is_empty() && !beside.awaits_some {
+    let there = beside.records.present.of(&beside.vfs, file);
+    if there.is_empty() && beside.awaited.is_empty() {
         return Ok(());
     }
-    beside.deleted(file).await
+    beside.deleted(file, there).await
 }
 
 /// A client has closed an open, and is about to hear of it.

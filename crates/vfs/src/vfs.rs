@@ -133,6 +133,11 @@ impl Vfs {
         restore::restore(&self.0, cx, former).await
     }
 
+    /// The volume that an open is of.
+    pub fn of(open: &Open) -> Vfs {
+        Vfs(open.core.clone())
+    }
+
     /// Whether the open is one of this volume.
     pub fn has(&self, open: &Open) -> bool {
         Arc::ptr_eq(&self.0, &open.core)

@@ -22,8 +22,8 @@ use crate::limits;
 use crate::server::State;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -33,11 +33,19 @@ use volume::VPath;
 /// The shares whose opens come back or are back, by folded name.
 #[derive(Default)]
 pub(crate) struct Restorations {
-    all: Mutex<HashMap<String, (Arc<Restoration>, AbortHandle)>>,
+    all: Mutex<HashMap<String, Begun>>,
     /// Those that have not come to their end. With none nobody looks further.
     under_way: AtomicUsize,
     /// Waits until nobody can come for what no share brings back.
     forgetting: Mutex<Option<AbortHandle>>,
+}
+
+/// A share whose opens come back or are back.
+struct Begun {
+    /// There as long as it comes to no end, whatever share has its name by then.
+    share: Weak<Share>,
+    restoration: Arc<Restoration>,
+    task: AbortHandle,
 }
 
 impl Restorations {
@@ -48,12 +56,13 @@ impl Restorations {
             self.under_way.fetch_add(1, Ordering::AcqRel);
             let restoration = Arc::<Restoration>::default();
             let (state, records, of_task) = (Arc::clone(state), records.clone(), Arc::clone(&restoration));
+            let begun = Arc::downgrade(&share);
             let task = tokio::spawn(async move {
                 restore(&state, &records, &share, &of_task).await;
                 of_task.let_in();
                 state.restorations.under_way.fetch_sub(1, Ordering::AcqRel);
             });
-            (restoration, task.abort_handle())
+            Begun { share: begun, restoration, task: task.abort_handle() }
         });
     }
 
@@ -79,7 +88,7 @@ impl Restorations {
         if self.under_way.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.all.lock().get(&share.name.to_lowercase()).map(|(restoration, _)| Arc::clone(restoration))
+        self.all.lock().get(&share.name.to_lowercase()).map(|begun| Arc::clone(&begun.restoration))
     }
 
     /// Returns when others may open files in the share.
@@ -96,9 +105,15 @@ impl Restorations {
         self.of(share).is_some_and(|restoration| restoration.awaits(id))
     }
 
-    /// Whether any is.
-    pub(crate) fn await_some(&self, share: &Share) -> bool {
-        self.of(share).is_some_and(|restoration| restoration.awaits_some())
+    /// The folded names of the shares over the volume of `open` some of whose opens are.
+    pub(super) fn awaited_over(&self, open: &vfs::Open) -> Vec<String> {
+        if self.under_way.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let all = self.all.lock();
+        let is_over = |begun: &Begun| begun.share.upgrade().is_some_and(|share| share.vfs.has(open));
+        let awaited = all.iter().filter(|(_, begun)| begun.restoration.awaits_some() && is_over(begun));
+        awaited.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether one of a file of this name is.
@@ -119,7 +134,7 @@ impl Restorations {
 
     /// The server ends. What is not back stays written down.
     pub(crate) fn stop(&self) {
-        self.all.lock().values().for_each(|(_, task)| task.abort());
+        self.all.lock().values().for_each(|begun| begun.task.abort());
         self.forgetting.lock().iter().for_each(AbortHandle::abort);
     }
 }

@@ -12,7 +12,7 @@ use std::iter;
 use std::time::Duration;
 use store::Schema;
 use store::rusqlite::types::Type;
-use store::rusqlite::{self, Connection, OptionalExtension, Row, params};
+use store::rusqlite::{self, Connection, OptionalExtension, Params, Row, params};
 use vfs::{Access, Caching, Former, Lease, LeaseId, OpenRequest, Owner, Range, Share, Vfs};
 use volume::{FileId, Ticket, VPath};
 
@@ -238,11 +238,26 @@ impl Record {
     }
 }
 
-/// Brings what is written down of a file's names in line with what is to become of them.
-pub(super) fn put_deletion(db: &Connection, share: &str, vfs: &Vfs, file: FileId) -> rusqlite::Result<()> {
-    let sql = "SELECT id, path, delete_pending FROM open WHERE file = ?1 AND share = ?2";
-    let mut select = db.prepare_cached(sql)?;
-    let rows = select.query_map(params![encode_file(file), share], |row| {
+/// Brings what is written down of an open in line with what is to become of its name.
+pub(super) fn put_deletion(db: &Connection, id: u64, vfs: &Vfs, file: FileId) -> rusqlite::Result<()> {
+    put_pending(db, "id = ?1", params![id as i64], vfs, file)
+}
+
+/// The same for all opens of a file that are written down of a share.
+pub(super) fn put_deletions(db: &Connection, share: &str, vfs: &Vfs, file: FileId) -> rusqlite::Result<()> {
+    put_pending(db, "file = ?1 AND share = ?2", params![encode_file(file), share], vfs, file)
+}
+
+fn put_pending(
+    db: &Connection,
+    which: &str,
+    named: impl Params,
+    vfs: &Vfs,
+    file: FileId,
+) -> rusqlite::Result<()> {
+    let sql = format!("SELECT id, path, delete_pending FROM open WHERE {which}");
+    let mut select = db.prepare_cached(&sql)?;
+    let rows = select.query_map(named, |row| {
         Ok((row.get::<_, i64>("id")?, path_of(row)?, row.get::<_, bool>("delete_pending")?))
     })?;
     for (id, path, written) in rows.collect::<rusqlite::Result<Vec<_>>>()? {

@@ -76,8 +76,7 @@ async fn follows_renames(case_sensitive: bool, other_case: &str) {
             put(&records, record(id, beside)).await;
         }
         let (from, to) = (VPath::parse("a/b").unwrap(), VPath::parse("x").unwrap());
-        let shares = vec![Arc::new(Share::new("share", vfs.clone()))];
-        let beside = Beside { records, shares, vfs, awaits_some: true };
+        let beside = Beside { records, vfs, awaited: vec!["share".to_owned()] };
         beside.renamed(from, to, Vec::new()).await.unwrap();
     }
     let all = OpenRecords::open(&path).unwrap().former("Share").await.unwrap();

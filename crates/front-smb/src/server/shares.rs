@@ -36,12 +36,6 @@ impl State {
         share.continuously_available && self.config.records.is_some()
     }
 
-    /// The shares over the volume of an open that can.
-    pub(crate) fn available_over(&self, open: &vfs::Open) -> Vec<Arc<Share>> {
-        let shares = self.shares.read();
-        shares.values().filter(|share| self.is_available(share) && share.vfs.has(open)).cloned().collect()
-    }
-
     /// All shares, by name.
     pub(crate) fn shares(&self) -> Vec<Arc<Share>> {
         let mut all: Vec<_> = self.shares.read().values().cloned().collect();

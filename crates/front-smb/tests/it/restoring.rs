@@ -19,6 +19,7 @@ use testkit::{FaultVolume, MemConfig, MemVolume, Op, ease};
 use volume::ErrorKind;
 
 const PERSISTENT: DurableFlags = DurableFlags::PERSISTENT;
+const ALL: ShareAccess = ShareAccess::READ.union(ShareAccess::WRITE).union(ShareAccess::DELETE);
 
 /// Opens of one client, by number.
 pub fn name(number: u8) -> (String, Guid) {
@@ -221,6 +222,28 @@ async fn a_share_that_is_continuously_available_again_in_time_brings_back_what_w
     back(&mut alice, ids[0], 0).await.unwrap();
 }
 
+/// The share may be so again before the server is started the next time.
+#[tokio::test]
+async fn names_that_change_are_written_down_though_a_share_is_not_continuously_available_any_more() {
+    for is_there in [true, false] {
+        let (volume, state) = (FaultVolume::new(MemVolume::new()), tempfile::tempdir().unwrap());
+        let vfs = vfs::Vfs::new(volume, vfs::VfsConfig::default());
+        let site = start_over(vfs.clone(), state.path(), Duration::from_secs(10), true).await;
+        let (mut alice, mut bob) = (log_in_for_good(&site).await, site.log_in(&BOB).await);
+        create(&mut alice, CreateRequest { share_access: ALL, ..persistent(0) }).await.unwrap();
+        let bobs = bob.open(&requests::open(&name(0).0)).await;
+        site.server.set_shares(is_there.then(|| Share::new("share", vfs)).into_iter().collect());
+        assert_eq!(bob.status(&renaming(bobs, "moved")).await, NtStatus::SUCCESS);
+        let deletion = requests::set_info(bobs, InfoType::FILE, FileClass::DISPOSITION.0, &[1]);
+        assert_eq!(bob.status(&deletion).await, NtStatus::SUCCESS);
+        let records = records(state.path());
+        let written: (String, bool) = records
+            .query_row("SELECT path, delete_pending FROM open", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!(written, ("moved".to_owned(), true));
+    }
+}
+
 /// Of an application that is elsewhere too it is looked first which file is meant: an open that comes back meanwhile is the
 /// one that the request means, and is not opened beside.
 #[tokio::test]
@@ -260,7 +283,6 @@ async fn a_create_sent_again_while_its_open_comes_back_opens_nothing_beside() {
 /// Where case does not count, a name is known in the spelling in which each client asked for it.
 #[tokio::test]
 async fn a_rename_is_written_down_for_opens_by_a_name_of_other_case() {
-    const ALL: ShareAccess = ShareAccess::READ.union(ShareAccess::WRITE).union(ShareAccess::DELETE);
     let mut config = MemConfig::default();
     config.caps.case_sensitive = false;
     let mem = MemVolume::with(config);
