@@ -57,6 +57,7 @@ mod pipe;
 mod places;
 mod reply;
 mod request;
+mod returns;
 mod rights;
 mod rooms;
 mod server;

@@ -240,6 +240,7 @@ pub(crate) fn close(
     file: &Arc<FileOpen>,
     cx: Cx,
 ) -> Carry<vfs::Result<Option<Attr>>> {
+    state.returns.left(id);
     let (state, file) = (Arc::clone(state), Arc::clone(file));
     Carry::new(async move {
         let closed = file.vfs.close(&cx).await;
@@ -264,6 +265,7 @@ pub(crate) fn close_all(state: &Arc<State>, opens: Vec<Arc<Open>>) -> Carry<()> 
 
 /// The same for one, with the persistent half of its id.
 pub(crate) fn end_file(state: &Arc<State>, id: u64, file: &Arc<FileOpen>) -> Carry<()> {
+    state.returns.left(id);
     let (state, file) = (Arc::clone(state), Arc::clone(file));
     Carry::new(async move {
         close_file(&file).await;

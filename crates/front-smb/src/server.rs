@@ -20,7 +20,8 @@ use crate::leases::Leases;
 use crate::limits;
 use crate::open;
 use crate::persistent::Restorations;
-use crate::session::{ConnectionId, Session};
+use crate::returns::Returns;
+use crate::session::ConnectionId;
 use crate::tickets::TicketDesk;
 use crate::transport::quic::{Certificate, Identity, Quic};
 use crate::transport::{Arrived, Kind, Listener, Transport, quic, tcp};
@@ -44,6 +45,7 @@ use tokio::task::JoinSet;
 pub(crate) use crate::config::Share;
 use counts::Counters;
 pub use counts::{ServerStatus, SessionStatus};
+use sessions::Sessions;
 
 /// Pause after the system has refused to give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -67,11 +69,12 @@ pub(crate) struct State {
     bound: Bound,
     pub(crate) interfaces: Interfaces,
     shares: RwLock<HashMap<String, Arc<Share>>>,
-    sessions: RwLock<HashMap<u64, Arc<Session>>>,
+    sessions: RwLock<Sessions>,
     pub(crate) clients: Clients,
     pub(crate) kept: Arc<Kept>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) restorations: Restorations,
+    pub(crate) returns: Returns,
     pub(crate) creates: Creates,
     pub(crate) change_times: Arc<ChangeTimes>,
     pub(crate) instances: Instances,
@@ -189,7 +192,7 @@ impl Server {
         let _told = self.stop.send(true);
         let drained = connection::drained(&mut *self.tasks.lock().await, limits::STOP_PATIENCE).await;
         // What belongs to connections that did not end in time is closed here.
-        let left: Vec<_> = self.state.sessions.read().values().cloned().collect();
+        let left = self.state.all_sessions();
         self.state.restorations.stop();
         // What is persistent is kept for a moment, and left to the next start.
         let opens = left.iter().flat_map(|session| self.state.dismiss(session, Ending::Lost)).collect();
@@ -290,6 +293,7 @@ impl State {
             kept,
             leases,
             restorations: Restorations::default(),
+            returns: Returns::default(),
             creates: Creates::default(),
             change_times: Arc::default(),
             instances: Instances::default(),

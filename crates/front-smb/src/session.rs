@@ -11,12 +11,15 @@
 //!
 //! Lock order: a session's tables are locked one at a time and never across an await.
 
+mod opens;
+
 use crate::commands::file_info;
 use crate::connection::Connection;
 use crate::handles::Handles;
 use crate::limits;
 use crate::open::Open;
 use crate::server::Share;
+use opens::Opens;
 use parking_lot::{Mutex, RwLock};
 use smb_core::access::Token;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
@@ -80,7 +83,7 @@ pub(crate) struct Session {
     /// [`AppleServerCapabilities`] that its client was told of: from then on it counts on them.
     apple: AtomicU64,
     trees: RwLock<HashMap<u32, Arc<Tree>>>,
-    opens: RwLock<HashMap<u64, Arc<Open>>>,
+    opens: RwLock<Opens>,
     /// Opens that are on their way in.
     coming: AtomicUsize,
     pub(crate) handles: Handles,
@@ -325,15 +328,7 @@ impl Session {
     /// Takes a tree connect out, with the opens that stand on it; the caller closes these.
     pub(crate) fn take_tree(&self, id: u32) -> Option<Vec<Arc<Open>>> {
         self.trees.write().remove(&id)?;
-        let mut taken = Vec::new();
-        self.opens.write().retain(|_, open| {
-            let stays = open.tree_id != id;
-            if !stays {
-                taken.push(Arc::clone(open));
-            }
-            stays
-        });
-        Some(taken)
+        Some(self.opens.write().take_tree(id))
     }
 
     /// How many opens are here or on their way, and how many there may be.
@@ -370,7 +365,7 @@ impl Session {
         if self.is_gone() || !self.trees.read().contains_key(&open.tree_id) {
             return false;
         }
-        opens.insert(open.id.volatile, open);
+        opens.insert(open);
         // Before anybody looks again: it counts once.
         drop(room);
         true
@@ -387,22 +382,25 @@ impl Session {
     }
 
     pub(crate) fn open(&self, id: smb_wire::FileId) -> Option<Arc<Open>> {
-        self.opens.read().get(&id.volatile).filter(|open| open.id == id).cloned()
+        self.opens.read().get(id).cloned()
     }
 
     pub(crate) fn take_open(&self, id: smb_wire::FileId) -> Option<Arc<Open>> {
-        let mut opens = self.opens.write();
-        opens.get(&id.volatile).filter(|open| open.id == id)?;
-        opens.remove(&id.volatile)
+        self.opens.write().remove(id)
     }
 
     /// Whether such an open is here.
     pub(crate) fn has_open(&self, is_meant: impl Fn(&Open) -> bool) -> bool {
-        self.opens.read().values().any(|open| is_meant(open))
+        self.opens.read().all().any(|open| is_meant(open))
+    }
+
+    /// Whether one with this persistent half of its id is.
+    pub(crate) fn has_persistent(&self, id: u64) -> bool {
+        self.opens.read().has(id)
     }
 
     pub(crate) fn all_opens(&self) -> Vec<Arc<Open>> {
-        self.opens.read().values().cloned().collect()
+        self.opens.read().all().cloned().collect()
     }
 
     pub(crate) fn opens(&self) -> usize {
@@ -414,7 +412,7 @@ impl Session {
         let mut opens = self.opens.write();
         self.gone.store(true, Ordering::Release);
         self.trees.write().clear();
-        opens.drain().map(|(_, open)| open).collect()
+        opens.take_all()
     }
 }
 

@@ -1,8 +1,6 @@
 //! What the server is doing: counts, and who is there.
 
 use super::State;
-use crate::session::Session;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What Windows calls nobody who has logged in (S-1-5-7).
@@ -49,7 +47,7 @@ pub struct SessionStatus {
 
 impl State {
     pub(super) fn status(&self) -> ServerStatus {
-        let sessions: Vec<Arc<Session>> = self.sessions.read().values().cloned().collect();
+        let sessions = self.all_sessions();
         let users: Vec<SessionStatus> = sessions
             .iter()
             .map(|session| SessionStatus {

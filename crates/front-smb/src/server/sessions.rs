@@ -5,22 +5,53 @@ use crate::connection::Connection;
 use crate::open::{self, FileOpen, Open};
 use crate::session::Session;
 use smb_wire::NtStatus;
+use smb_wire::ids::Guid;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// All sessions.
+#[derive(Default)]
+pub(super) struct Sessions {
+    all: HashMap<u64, Arc<Session>>,
+    /// The same by client, which has few of them.
+    of_clients: BTreeSet<(Guid, u64)>,
+}
+
+impl Sessions {
+    fn insert(&mut self, session: Arc<Session>) {
+        self.of_clients.insert((session.terms.client, session.id));
+        self.all.insert(session.id, session);
+    }
+
+    fn remove(&mut self, session: &Session) -> bool {
+        self.of_clients.remove(&(session.terms.client, session.id));
+        self.all.remove(&session.id).is_some()
+    }
+
+    fn of_client(&self, client: Guid) -> impl Iterator<Item = &Arc<Session>> {
+        let ids = self.of_clients.range((client, 0)..=(client, u64::MAX));
+        ids.filter_map(|(_, id)| self.all.get(id))
+    }
+}
 
 impl State {
     pub(crate) fn session(&self, id: u64) -> Option<Arc<Session>> {
-        self.sessions.read().get(&id).filter(|session| !session.is_gone()).cloned()
+        self.sessions.read().all.get(&id).filter(|session| !session.is_gone()).cloned()
+    }
+
+    pub(super) fn all_sessions(&self) -> Vec<Arc<Session>> {
+        self.sessions.read().all.values().cloned().collect()
     }
 
     pub(crate) fn session_count(&self) -> usize {
-        self.sessions.read().len()
+        self.sessions.read().all.len()
     }
 
     /// A session id that cannot be guessed and is not in use (MS-SMB2 3.3.5.5.1).
     pub(crate) fn new_session_id(&self) -> Result<u64, getrandom::Error> {
         loop {
             let id = getrandom::u64()?;
-            if id != 0 && id != u64::MAX && !self.sessions.read().contains_key(&id) {
+            if id != 0 && id != u64::MAX && !self.sessions.read().all.contains_key(&id) {
                 return Ok(id);
             }
         }
@@ -36,7 +67,7 @@ impl State {
         connection: &Connection,
     ) -> Result<(), NtStatus> {
         self.crowd.enter(session, connection)?;
-        self.sessions.write().insert(session.id, Arc::clone(session));
+        self.sessions.write().insert(Arc::clone(session));
         Ok(())
     }
 
@@ -53,9 +84,10 @@ impl State {
             opens = self.kept.keep(opens, &session.user, &trees);
         }
         // Not before: a client that is back already finds its opens here or there.
-        let was_there = self.sessions.write().remove(&session.id).is_some();
+        let was_there = self.sessions.write().remove(session);
         if was_there {
             self.crowd.leave(session);
+            self.returns.ended(session.terms.client);
         }
         opens
     }
@@ -64,16 +96,13 @@ impl State {
     /// those of a session that is about to be gone are about to be kept.
     pub(crate) fn is_open_elsewhere(&self, session: &Session, id: u64) -> bool {
         let sessions = self.sessions.read();
-        let mut others = sessions
-            .values()
-            .filter(|other| other.id != session.id && other.terms.client == session.terms.client);
-        others.any(|other| other.has_open(|open| open.id.persistent == id) || other.is_gone())
+        let mut others = sessions.of_client(session.terms.client).filter(|other| other.id != session.id);
+        others.any(|other| other.has_persistent(id) || other.is_gone())
     }
 
     /// Takes an open out of the session that it is in: nobody can name it any more.
     pub(crate) fn take_out(&self, file: &Arc<FileOpen>) {
-        let sessions: Vec<_> = self.sessions.read().values().cloned().collect();
-        for session in sessions {
+        for session in self.all_sessions() {
             let is_it = |open: &Arc<Open>| open.file().is_ok_and(|its| Arc::ptr_eq(its, file));
             for open in session.all_opens().into_iter().filter(is_it) {
                 // When it is gone, somebody else closes it.

@@ -19,12 +19,8 @@ use smb_wire::negotiate::{Capabilities, Dialect};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
 use vfs::OpenRequest;
 use volume::Attr;
-
-/// Between two looks whether a client's former connection has ended.
-const RETURN_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a request wants to outlive its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,7 +177,9 @@ pub(super) async fn reconnect(
     if server.restorations.await_one(share, id) {
         return Err(NtStatus::FILE_NOT_AVAILABLE);
     }
-    until_left(request, id).await?;
+    // A client that comes back may be quicker than the news that its former connection is gone.
+    let session = request.session()?;
+    server.returns.until_left(session.terms.client, id, || server.is_open_elsewhere(session, id)).await;
     let lease = lease::key_of_reconnect(request, decoded);
     let check = |kept: &KeptOpen| {
         // An open of the first form has no name: zeros.
@@ -193,17 +191,6 @@ pub(super) async fn reconnect(
     };
     let (open, attr) = take_up(request, tree, id, check).await?;
     tell(request, &open, &attr, CreateAction::Opened, Vec::new())
-}
-
-/// A client that comes back may be quicker than the news that its former connection is gone: until then what it comes for
-/// is in the session of that one.
-async fn until_left(request: &Request, id: u64) -> Result<(), NtStatus> {
-    let (server, session) = (&request.connection.server, request.session()?);
-    let deadline = Instant::now() + limits::RETURN_PATIENCE;
-    while server.is_open_elsewhere(session, id) && Instant::now() < deadline {
-        sleep(RETURN_PAUSE).await;
-    }
-    Ok(())
 }
 
 /// Takes up a persistent open whose CREATE is sent again on a new session (MS-SMB2 3.3.5.9.10); `None` when there is
