@@ -22,7 +22,7 @@ use front_smb::{KnownUser, USER_NUMBER_MAX};
 use rustix::fs::FlockOperation;
 use smb_core::names::folded_user;
 use smb_core::ntlm::{NtHash, nt_hash};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -208,7 +208,7 @@ fn read(path: &Path) -> Result<Table, String> {
     if !matches!(lines.next(), Some(HEAD | HEAD_1)) {
         return Err(format!("{shown}:1: not a users file of this version; it begins with `{HEAD}`"));
     }
-    let mut table = Table::default();
+    let (mut table, mut numbers) = (Table::default(), HashSet::new());
     for (nth, line) in lines.enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -224,7 +224,7 @@ fn read(path: &Path) -> Result<Table, String> {
                 nth + 2
             ));
         };
-        if user.number.is_some_and(|number| table.users.values().any(|other| other.number == Some(number))) {
+        if user.number.is_some_and(|number| !numbers.insert(number)) {
             return Err(format!("{shown}:{}: another user has this number", nth + 2));
         }
         let name = user.name.clone();
@@ -364,6 +364,7 @@ impl UserTable {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, Instant};
 
     /// Password "password", from MS-NLMP test vectors in wide use.
     const PASSWORD: &str = "8846f7eaee8fb117ad06bdd830b7586c";
@@ -442,6 +443,23 @@ mod tests {
         assert!(file.names().unwrap_err().contains("another user has this number"));
         write(&format!("{HEAD}\nbob:{PASSWORD}:500\n"));
         assert!(file.names().unwrap_err().contains("users:2: not NAME:HASH"));
+    }
+
+    /// It is read while others who log in wait. Each line looked for among all the others takes minutes.
+    #[test]
+    fn a_file_with_as_many_users_as_there_may_be_is_read_in_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = UserFile::in_state(dir.path());
+        let mut text = format!("{HEAD}\nnext {}\n", NUMBER_MIN + USERS_MAX as u32);
+        for nth in 0..USERS_MAX as u32 {
+            text.push_str(&format!("user{nth}:{PASSWORD}:{}\n", NUMBER_MIN + nth));
+        }
+        std::fs::write(&file.path, text).unwrap();
+        std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let table = UserTable::open(dir.path()).unwrap();
+        let begun = Instant::now();
+        assert_eq!(table.all().len(), USERS_MAX);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 
     #[test]
