@@ -21,7 +21,7 @@ use crate::open::{self, FileOpen, Kind, Open};
 use crate::server::State;
 use crate::session::Tree;
 use futures_util::StreamExt;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use smb_core::names::folded_user;
 use smb_wire::ids::Guid;
 use smb_wire::{AccessMask, NtStatus};
@@ -160,7 +160,7 @@ impl Kept {
     fn keep_one(&self, open: &Arc<Open>, user: &Arc<str>, share: &str) -> bool {
         let Kind::File(file) = &open.kind else { return false };
         let Some(durability) = *file.durability.lock() else { return false };
-        let mut table = self.table.lock();
+        let table = self.table.lock();
         // Looked at under the mutex that a break takes (`purge`): one that comes later finds it here.
         let granted = file.vfs.granted();
         let may_be = may_be_durable(granted.caching) && !granted.breaking;
@@ -175,24 +175,28 @@ impl Kept {
         };
         let stays = kept.stays() || (may_be && !locks);
         let lost = !durability.persistent && kept.is_untold(granted.caching);
-        if !stays || lost || file.vfs.is_closed() || !table.has_room(user) {
+        let is_late = table.closed && !durability.persistent;
+        if !stays || lost || is_late || file.vfs.is_closed() || !table.has_room(user) {
             return false;
         }
-        let (stay, over) = table.insert(open.id.persistent, kept);
-        drop(table);
-        self.end_in_time(open.id.persistent, stay, over, durability.timeout);
+        self.enter(table, open.id.persistent, kept);
         true
     }
 
     /// Keeps an open that came back after a start.
     pub(crate) fn put(&self, id: u64, kept: KeptOpen) {
-        let time = kept.durability.timeout;
-        let mut table = self.table.lock();
+        self.enter(self.table.lock(), id, kept);
+    }
+
+    /// Where the server ends a persistent one is left to the next start.
+    fn enter(&self, mut table: MutexGuard<'_, Table>, id: u64, kept: KeptOpen) {
         if table.closed {
+            drop(table);
             open::spare_name(&kept.file);
             tokio::spawn(async move { open::close_file(&kept.file).await });
             return;
         }
+        let time = kept.durability.timeout;
         let (stay, over) = table.insert(id, kept);
         drop(table);
         self.end_in_time(id, stay, over, time);
@@ -398,6 +402,34 @@ mod tests {
             drop(kept.close_all());
             ease::within(Duration::from_secs(10), "the end of the open", async {
                 while vfs.opens().opens > 0 || mem.stat(&ease::cx(), &path).await.is_ok() != stays {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
+        }
+    }
+
+    /// A connection that does not end in time may end when all that is kept is closed.
+    #[tokio::test]
+    async fn what_comes_after_the_end_leaves_its_name_where_it_is_persistent_and_is_closed() {
+        let (mem, path) = (testkit::MemVolume::new(), VPath::parse("file").unwrap());
+        for persistent in [true, false] {
+            let vfs = Vfs::new(mem.clone(), VfsConfig::default());
+            let opens = Opens::of(vfs.clone(), |request| {
+                (request.access, request.delete_on_close) = (Access::DELETE, true);
+            })
+            .await;
+            let (one, kept) = (opens.one(5, ALICES, [1; 16]), Kept::new(Weak::new()));
+            let file = one.file().unwrap().clone();
+            let durability =
+                file.durability.lock().map(|was| Durability { persistent, resilient: true, ..was });
+            *file.durability.lock() = durability;
+            drop((file, kept.close_all()));
+            assert_eq!(opens.keep(&kept, "alice", vec![one]), usize::from(persistent));
+            assert_eq!(kept.len(), 0);
+            drop(opens);
+            ease::within(Duration::from_secs(10), "the end of the open", async {
+                while vfs.opens().opens > 0 || mem.stat(&ease::cx(), &path).await.is_ok() != persistent {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             })
