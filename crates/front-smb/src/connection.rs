@@ -292,10 +292,7 @@ pub(crate) async fn serve<T: Transport>(
     let ended =
         AssertUnwindSafe(serving::run(&connection, &mut transport, &mut work, stop)).catch_unwind().await;
     connection.outbox.close();
-    match &ended {
-        Ok(Ok(())) => transport.end().await,
-        Ok(Err(_)) | Err(_) => drop(transport),
-    }
+    let is_orderly = matches!(ended, Ok(Ok(())));
     match ended {
         Ok(Ok(())) => tracing::debug!(%peer, "connection closed"),
         Ok(Err(Disconnect(why))) => tracing::warn!(%peer, why, "connection dropped"),
@@ -305,7 +302,14 @@ pub(crate) async fn serve<T: Transport>(
             work.clear();
         }
     }
-    connection.leave(work).await;
+    let say_so = async {
+        match is_orderly {
+            true => transport.end().await,
+            false => drop(transport),
+        }
+    };
+    // Together: the client may take its time for what was written, and what is under way goes on meanwhile.
+    tokio::join!(say_so, connection.leave(work));
 }
 
 /// The requests under way.
