@@ -19,7 +19,7 @@ use crate::breaks::{self, Announcement};
 use crate::commands::ioctl::reparse;
 use crate::commands::{extended, file_info, posix};
 use crate::config::{READ_ONLY_ACCESS, Share, Symlinks};
-use crate::open::{FileOpen, Kind, Open};
+use crate::open::{FileOpen, Kind, Open, SharedLease};
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::rights::Caller;
@@ -160,19 +160,8 @@ async fn open_file(
     };
     wanted.access = opened.open.access();
     let attr = equip(request, &opened, decoded, &wanted, &extended).await?;
-    let mode = decoded.create_options.bits() & MODE_OPTIONS;
-    let mut file = FileOpen::new(
-        Arc::clone(&opened.open),
-        mode,
-        action(opened.action),
-        lease,
-        Arc::clone(&request.connection.server.change_times),
-    );
-    file.posix = posix.is_some();
-    file.in_snapshot = in_snapshot;
-    if let Some(bytes) = room(&opened, &wanted) {
-        file.allocation.store(bytes, Ordering::Relaxed);
-    }
+    let mut file = file_of(request, decoded, &opened, &wanted, lease);
+    (file.posix, file.in_snapshot) = (posix.is_some(), in_snapshot);
     let attr = file.show(attr);
     let mut granted = AccessMask::from_bits_retain(wanted.access.bits());
     if in_snapshot {
@@ -190,6 +179,23 @@ async fn open_file(
     let told = Told { action: action(opened.action), granted, contexts, back: None };
     let answer = answer(request, &open, &attr, told)?;
     Ok((open, answer))
+}
+
+/// What a request has opened, as SMB keeps it.
+fn file_of(
+    request: &Request,
+    decoded: &CreateRequest,
+    opened: &Opened,
+    wanted: &OpenRequest,
+    lease: Option<SharedLease>,
+) -> FileOpen {
+    let mode = decoded.create_options.bits() & MODE_OPTIONS;
+    let change_times = Arc::clone(&request.connection.server.change_times);
+    let file = FileOpen::new(Arc::clone(&opened.open), mode, action(opened.action), lease, change_times);
+    if let Some(bytes) = room(opened, wanted) {
+        file.allocation.store(bytes, Ordering::Relaxed);
+    }
+    file
 }
 
 /// By what the open is judged, and whether its client wants to know the most that it may have.

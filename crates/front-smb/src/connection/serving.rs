@@ -31,32 +31,8 @@ pub(super) async fn run<T: Transport>(
     let mut at_work_bytes = 0;
     let mut sent_at = Instant::now();
     loop {
-        while may_read(connection, work.len(), at_work_bytes) && !stopping {
-            inbox.set_limit(connection.message_limit());
-            if connection.is_let_in() {
-                transport.let_in();
-            }
-            match inbox.next()? {
-                Next::Message(message) => {
-                    at_work_bytes += inbox::kept_bytes(message.len());
-                    work.push(Box::pin(answer(Arc::clone(connection), message)));
-                }
-                Next::More => break,
-                Next::TooLong(length) => {
-                    return Err(Disconnect(format!("a message of {length} bytes is over the limit")));
-                }
-                // NetBIOS positive session response (RFC 1002 4.3.3).
-                Next::SessionRequest => {
-                    connection.outbox.push(Outgoing { head: vec![0x82, 0, 0, 0], ..Outgoing::default() });
-                }
-            }
-            // One poll at once: most requests are done by it, and the next message is looked at after it.
-            while let Some(Some(done)) = work.next().now_or_never() {
-                at_work_bytes -= done?;
-            }
-            if connection.outbox.waiting_bytes() >= limits::SEND_AT_ONCE_BYTES {
-                send(connection, transport, &mut sent_at)?;
-            }
+        if !stopping {
+            begin(connection, transport, work, &mut inbox, &mut at_work_bytes, &mut sent_at)?;
         }
         send(connection, transport, &mut sent_at)?;
         inbox.rest();
@@ -94,6 +70,45 @@ pub(super) async fn run<T: Transport>(
             }
         }
     }
+}
+
+/// Begins the requests that have arrived, as many as fit beside what is under way.
+fn begin<T: Transport>(
+    connection: &Arc<Connection>,
+    transport: &mut T,
+    work: &mut Work,
+    inbox: &mut Inbox,
+    at_work_bytes: &mut usize,
+    sent_at: &mut Instant,
+) -> Result<(), Disconnect> {
+    while may_read(connection, work.len(), *at_work_bytes) {
+        inbox.set_limit(connection.message_limit());
+        if connection.is_let_in() {
+            transport.let_in();
+        }
+        match inbox.next()? {
+            Next::Message(message) => {
+                *at_work_bytes += inbox::kept_bytes(message.len());
+                work.push(Box::pin(answer(Arc::clone(connection), message)));
+            }
+            Next::More => break,
+            Next::TooLong(length) => {
+                return Err(Disconnect(format!("a message of {length} bytes is over the limit")));
+            }
+            // NetBIOS positive session response (RFC 1002 4.3.3).
+            Next::SessionRequest => {
+                connection.outbox.push(Outgoing { head: vec![0x82, 0, 0, 0], ..Outgoing::default() });
+            }
+        }
+        // One poll at once: most requests are done by it, and the next message is looked at after it.
+        while let Some(Some(done)) = work.next().now_or_never() {
+            *at_work_bytes -= done?;
+        }
+        if connection.outbox.waiting_bytes() >= limits::SEND_AT_ONCE_BYTES {
+            send(connection, transport, sent_at)?;
+        }
+    }
+    Ok(())
 }
 
 /// Sends what it can. `sent_at` is when the client last took something, or nothing waited for it.
