@@ -182,7 +182,7 @@ async fn try_remove(
 }
 
 /// Whether the name of an open may be doomed.
-pub(crate) async fn check_removable(open: &Open, cx: &Cx) -> Result<()> {
+pub(crate) async fn check_removable(open: &Open, cx: &Cx, ignore_readonly: bool) -> Result<()> {
     if open.core.caps.read_only {
         return Err(Error::ReadOnly);
     }
@@ -190,7 +190,7 @@ pub(crate) async fn check_removable(open: &Open, cx: &Cx) -> Result<()> {
     if path.is_root() && open.stream.is_none() {
         return Err(Error::CannotDelete);
     }
-    if open.attr(cx).await?.dos.contains(DosAttributes::READONLY) {
+    if !ignore_readonly && open.attr(cx).await?.dos.contains(DosAttributes::READONLY) {
         return Err(Error::CannotDelete);
     }
     if !open.is_dir() {

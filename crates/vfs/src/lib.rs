@@ -106,8 +106,8 @@ pub use open::Open;
 pub use range_lock::{Range, WAITING_LOCKS_PER_FILE_MAX, WAITING_LOCKS_PER_OPEN_MAX};
 pub use rename::Renamed;
 pub use request::{
-    ALLOCATION_CHECKED_MIN, Access, Action, Disposition, Lease, OpenId, OpenRequest, Opened, Owner,
-    RenameHow, Share, Want,
+    ALLOCATION_CHECKED_MIN, Access, Action, DeleteHow, Disposition, Lease, OpenId, OpenRequest, Opened,
+    Owner, RenameHow, Share, Want,
 };
 pub use restore::Former;
 pub use rights::{Newborn, Rights};

@@ -270,6 +270,11 @@ impl Target {
             }
             (Some(attr), _) => {
                 who.may_arrive(core, cx, &path, Some(&attr)).await?;
+                let is_marked = attr.dos.contains(DosAttributes::READONLY);
+                if let Some(rights) = rights.filter(|_| how.ignore_readonly && is_marked) {
+                    // Who takes no notice of the mark must be allowed to take it away.
+                    core.judge_itself(cx, rights, &path, &attr, Access::WRITE_ATTRIBUTES).await?;
+                }
                 if let Some(breaking) = check_gives_way(core, &attr, how)? {
                     return Ok(Found::Wait(breaking));
                 }
@@ -306,8 +311,8 @@ fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Opti
         return Ok(Some(Breaking::new(core, node, stream)));
     }
     let is_open = core.registry.lock().is_open(attr.id);
-    let kept = attr.dos.contains(DosAttributes::READONLY) || is_open;
-    if attr.is_dir() || (kept && !how.posix) {
+    let readonly = attr.dos.contains(DosAttributes::READONLY);
+    if attr.is_dir() || (readonly && !how.ignore_readonly) || (is_open && !how.posix) {
         return Err(Error::AccessDenied);
     }
     Ok(None)

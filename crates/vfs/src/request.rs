@@ -248,4 +248,17 @@ pub struct RenameHow {
     /// As POSIX has it (FILE_RENAME_POSIX_SEMANTICS): an open target gives way too, and a directory moves
     /// with the opens below it. Without it both are `AccessDenied`.
     pub posix: bool,
+    /// A READONLY target gives way too, to who may set its attributes (FILE_RENAME_IGNORE_READONLY_ATTRIBUTE). Without it
+    /// that is `AccessDenied`.
+    pub ignore_readonly: bool,
+}
+
+/// How a name is to go away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DeleteHow {
+    /// That of a READONLY file too (FILE_DISPOSITION_IGNORE_READONLY_ATTRIBUTE). Without it that is `CannotDelete`.
+    pub ignore_readonly: bool,
+    /// When this very open ends, as if it had been made with [`OpenRequest::delete_on_close`]: until then others may open
+    /// it (FILE_DISPOSITION_ON_CLOSE).
+    pub on_close: bool,
 }

@@ -206,8 +206,20 @@ impl Core {
         let Some(existing) = existing.filter(|_| !on_parent.contains(Access::DELETE_CHILD)) else {
             return Ok(());
         };
-        let descriptor = self.descriptor(cx, to, existing, rights).await?;
-        match rights.allowed(descriptor.as_deref(), Access::DELETE).contains(Access::DELETE) {
+        self.judge_itself(cx, rights, to, existing, Access::DELETE).await
+    }
+
+    /// Whether `rights` allow this on what is there, without what its directory lends.
+    pub(crate) async fn judge_itself(
+        &self,
+        cx: &Cx,
+        rights: &dyn Rights,
+        path: &VPath,
+        attr: &Attr,
+        needs: Access,
+    ) -> Result<()> {
+        let descriptor = self.descriptor(cx, path, attr, rights).await?;
+        match rights.allowed(descriptor.as_deref(), needs).contains(needs) {
             true => Ok(()),
             false => Err(Error::AccessDenied),
         }

@@ -8,6 +8,7 @@ use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
 use crate::veto;
+use smb_wire::create::CreateOptions;
 use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
 use smb_wire::query_info::{InfoType, SecurityInformation};
@@ -15,7 +16,7 @@ use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, Command, NtStatus};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use vfs::{Carry, Filter, RenameHow};
+use vfs::{Carry, DeleteHow, Filter, RenameHow};
 use volume::{Cx, SetAttr, VPath};
 
 /// Longest file, bytes.
@@ -71,7 +72,7 @@ pub(crate) fn is_rename(request: &Request) -> bool {
 /// Renames. Persistent opens of the file, and of what is below a directory, have another path then: that is written down
 /// though the client may not wait so long.
 async fn rename(request: &Request, file: &FileOpen, how: &RenameInformation) -> Result<(), NtStatus> {
-    let (to, how) = (target(request, file, how)?, rename_how(how.flags));
+    let (to, how) = (target(request, file, how)?, rename_how(file, how.flags));
     let (server, vfs, cx) = (Arc::clone(&request.connection.server), Arc::clone(&file.vfs), request.cx());
     Carry::new(async move {
         let renamed = vfs.rename(&cx, &to, how).await.map_err(failed)?;
@@ -88,20 +89,43 @@ async fn rename(request: &Request, file: &FileOpen, how: &RenameInformation) -> 
 async fn set_deletion(
     request: &Request,
     open: &Open,
-    vfs: &Arc<vfs::Open>,
-    delete: bool,
+    file: &FileOpen,
+    flags: DispositionFlags,
 ) -> Result<(), NtStatus> {
     open.needs_any(AccessMask::DELETE)?;
-    let (cx, before) = (request.cx(), vfs.delete_pending());
-    vfs.set_delete_on_close(&cx, delete).await.map_err(failed)?;
-    let (server, vfs) = (Arc::clone(&request.connection.server), Arc::clone(vfs));
+    let (cx, vfs, before) = (request.cx(), Arc::clone(&file.vfs), file.vfs.delete_pending());
+    let delete = flags.contains(DispositionFlags::DELETE);
+    let how = DeleteHow {
+        ignore_readonly: file.posix || flags.contains(DispositionFlags::IGNORE_READONLY_ATTRIBUTE),
+        on_close: flags.contains(DispositionFlags::ON_CLOSE),
+    };
+    if how.on_close {
+        return set_on_close(&cx, file, delete, how).await;
+    }
+    vfs.set_deletion(&cx, delete, how).await.map_err(failed)?;
+    let server = Arc::clone(&request.connection.server);
     Carry::new(async move {
         let Err(error) = persistent::deleted(&server, &vfs).await else { return Ok(()) };
         tracing::error!(%error, "a deletion cannot be written down for persistent opens");
-        vfs.set_delete_on_close(&cx, before).await.map_err(failed)?;
+        // What it was it may be again, whatever mark there is.
+        let how = DeleteHow { ignore_readonly: true, ..DeleteHow::default() };
+        vfs.set_deletion(&cx, before, how).await.map_err(failed)?;
         Err(NtStatus::IO_DEVICE_ERROR)
     })
     .await
+}
+
+/// The end of the open takes the name with it, or not any more, whatever its CREATE has said.
+async fn set_on_close(cx: &Cx, file: &FileOpen, delete: bool, how: DeleteHow) -> Result<(), NtStatus> {
+    // What its CREATE has said is written down.
+    if file.is_persistent() {
+        return Err(NtStatus::NOT_SUPPORTED);
+    }
+    file.vfs.set_deletion(cx, delete, how).await.map_err(failed)?;
+    let mut mode = file.mode();
+    mode.set(CreateOptions::DELETE_ON_CLOSE, delete);
+    file.set_mode(mode);
+    Ok(())
 }
 
 async fn set_file(
@@ -137,12 +161,13 @@ async fn set_file(
             check_device(file)?;
             check_somebody(request)?;
             let to = target(request, file, &how)?;
-            vfs.link(cx, &to, rename_how(how.flags)).await.map_err(failed)?;
+            vfs.link(cx, &to, rename_how(file, how.flags)).await.map_err(failed)?;
         }
-        SetFileInformation::Disposition { delete } => set_deletion(request, open, vfs, delete).await?,
-        SetFileInformation::DispositionEx(flags) => {
-            set_deletion(request, open, vfs, flags.contains(DispositionFlags::DELETE)).await?;
+        SetFileInformation::Disposition { delete } => {
+            let flags = if delete { DispositionFlags::DELETE } else { DispositionFlags::empty() };
+            set_deletion(request, open, file, flags).await?;
         }
+        SetFileInformation::DispositionEx(flags) => set_deletion(request, open, file, flags).await?,
         SetFileInformation::AllocationSize(bytes) => {
             open.needs_any(AccessMask::WRITE_DATA)?;
             check_size(vfs, bytes)?;
@@ -198,10 +223,12 @@ async fn rename_stream(cx: &Cx, vfs: &vfs::Open, how: &RenameInformation) -> Res
     vfs.rename_stream(cx, &to, replace).await.map_err(failed)
 }
 
-fn rename_how(flags: RenameFlags) -> RenameHow {
+/// POSIX clients know no READONLY that keeps a name.
+fn rename_how(file: &FileOpen, flags: RenameFlags) -> RenameHow {
     RenameHow {
         replace: flags.contains(RenameFlags::REPLACE_IF_EXISTS),
         posix: flags.contains(RenameFlags::POSIX_SEMANTICS),
+        ignore_readonly: file.posix || flags.contains(RenameFlags::IGNORE_READONLY_ATTRIBUTE),
     }
 }
 

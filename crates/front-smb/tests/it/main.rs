@@ -24,6 +24,7 @@ mod pipes;
 mod posix;
 mod quic;
 mod races;
+mod readonly;
 mod replay;
 mod restoring;
 mod rights;

@@ -70,7 +70,7 @@ async fn of_a_rename_from_or_to_a_vetoed_name_the_other_comes_or_goes() {
     ] {
         let asked = begin(&mut user, &requests::notify(dir)).await;
         waits(&mut user).await;
-        let how = vfs::RenameHow { replace: false, posix: false };
+        let how = vfs::RenameHow::default();
         file.rename(&ease::cx(), &ease::p(to), how).await.unwrap();
         let reply = answer(&mut user, asked).await;
         let told = ChangeNotifyResponse::decode(&reply.message).unwrap().data;

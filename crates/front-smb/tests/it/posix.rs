@@ -18,16 +18,16 @@ fn offering(version: [u8; 16]) -> NegotiateRequest {
     offer
 }
 
-async fn posix_user(site: &Site) -> User {
+pub async fn posix_user(site: &Site) -> User {
     site.log_in_by(&ALICE, offering(POSIX_VERSION)).await
 }
 
-fn posix(name: &str, mode: u32) -> CreateRequest {
+pub fn posix(name: &str, mode: u32) -> CreateRequest {
     CreateRequest { contexts: vec![CreateContext::Posix { mode }], ..requests::create(name) }
 }
 
 /// The open and the mode that the answer tells, where it tells one.
-async fn opened(user: &mut User, request: CreateRequest) -> (FileId, Option<PosixMode>) {
+pub async fn opened(user: &mut User, request: CreateRequest) -> (FileId, Option<PosixMode>) {
     let reply = user.call(&Request::Create(request)).await.unwrap();
     assert_eq!(reply.status(), NtStatus::SUCCESS);
     let response = CreateResponse::decode(&reply.message).unwrap();

@@ -8,7 +8,7 @@ use crate::contend::Breaking;
 use crate::cursor::{DirCursor, Links};
 use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
 use crate::rename::{self, Mover, Renamed};
-use crate::{Access, Error, RenameHow, Result};
+use crate::{Access, DeleteHow, Error, RenameHow, Result};
 use std::sync::Arc;
 use volume::{Cx, VPath};
 
@@ -26,8 +26,8 @@ impl Open {
     /// gives way hands its spelling on.
     ///
     /// # Errors
-    /// `Exists`; `AccessDenied` for a target that is open or a directory, and for a directory with opens
-    /// below it (but see [`RenameHow::posix`]); `SharingViolation` when the target's directory is open so
+    /// `Exists`; `AccessDenied` for a target that is open, READONLY or a directory, and for a directory with opens
+    /// below it (but see [`RenameHow`]); `SharingViolation` when the target's directory is open so
     /// that it does not share writing, or for `DELETE`.
     pub async fn rename(&self, cx: &Cx, to: &VPath, how: RenameHow) -> Result<Renamed> {
         self.check(Access::DELETE)?;
@@ -49,12 +49,23 @@ impl Open {
     /// # Errors
     /// `CannotDelete` for a read-only file and the root, `DirectoryNotEmpty`.
     pub async fn set_delete_on_close(&self, cx: &Cx, on: bool) -> Result<()> {
+        self.set_deletion(cx, on, DeleteHow::default()).await
+    }
+
+    /// The same, with more to be said of it.
+    pub async fn set_deletion(&self, cx: &Cx, on: bool, how: DeleteHow) -> Result<()> {
         self.check(Access::DELETE)?;
         let OpenKey { file, id, .. } = self.key;
+        if on {
+            close::check_removable(self, cx, how.ignore_readonly).await?;
+        }
+        if how.on_close {
+            self.core.registry.lock().set_on_close(file, id, on);
+            return Ok(());
+        }
         if !on {
             return self.core.registry.lock().set_doomed(file, id, false);
         }
-        close::check_removable(self, cx).await?;
         // Who only keeps it open for a cache may close it first (MS-FSA 2.1.5.15.3).
         let contend = || self.core.decide(|r, told| r.contend(file, Some(id), Contest::Handle, told));
         while let Some(node) = contend() {

@@ -32,9 +32,14 @@ impl Registry {
 
     /// Gives an open that did not happen its old flag back: a withdrawn open dooms nothing.
     pub(crate) fn spare(&mut self, file: FileId, open: OpenId) {
+        self.set_on_close(file, open, false);
+    }
+
+    /// Whether the end of an open dooms its name.
+    pub(crate) fn set_on_close(&mut self, file: FileId, open: OpenId, on: bool) {
         let slot = self.slots.get_mut(&file);
         if let Some(record) = slot.and_then(|slot| slot.records.iter_mut().find(|record| record.id == open)) {
-            record.delete_on_close = false;
+            record.delete_on_close = on;
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use vfs::{Open, OpenRequest, RenameHow, Vfs, VfsConfig};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const POSIX: RenameHow = RenameHow { replace: false, posix: true };
+const POSIX: RenameHow = RenameHow { replace: false, posix: true, ignore_readonly: false };
 
 /// A served volume of which calls can be held on their way.
 fn site() -> (Arc<FaultVolume>, Site) {

@@ -11,7 +11,7 @@ use vfs::{
 };
 use volume::{Attr, Carries, Change, DosAttributes, ErrorKind, Kind, Named, SetAttr, Volume};
 
-const REPLACE: RenameHow = RenameHow { replace: true, posix: false };
+const REPLACE: RenameHow = RenameHow { replace: true, posix: false, ignore_readonly: false };
 
 /// Somebody to whom a descriptor is an access mask, and behind it what a directory passes on.
 #[derive(Debug)]
@@ -344,6 +344,19 @@ async fn a_name_arrives_only_where_it_may() {
     }
     for (to, expect) in [("none/link", "AccessDenied"), ("open/link", "Ok")] {
         assert_eq!(word(file.link(&cx(), &p(to), REPLACE).await), expect, "{to}");
+    }
+    // Who takes no notice of a mark must be allowed to set attributes.
+    let readonly = SetAttr { dos: Some(DosAttributes::READONLY), ..SetAttr::default() };
+    for (name, allowed) in [("marked", DELETE), ("may be set", DELETE | Access::WRITE_ATTRIBUTES)] {
+        put(&*site.mem, name, "content").await;
+        let marked = site.open(name, WRITE).await;
+        marked.set_attr(&cx(), &readonly).await.unwrap();
+        marked.close(&cx()).await.unwrap();
+        give(&*site.mem, name, descriptor(allowed, None)).await;
+    }
+    let ignoring = RenameHow { ignore_readonly: true, ..REPLACE };
+    for (to, expect) in [("marked", "AccessDenied"), ("may be set", "Ok")] {
+        assert_eq!(word(file.rename(&cx(), &p(to), ignoring).await), expect, "{to}");
     }
     let dir = site.try_open("dir", DELETE, judged).await.unwrap().open;
     for (to, expect) in [("files/dir", "AccessDenied"), ("open/dir", "Ok")] {

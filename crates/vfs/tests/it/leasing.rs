@@ -77,7 +77,7 @@ async fn a_lease_moves_with_its_directory() {
     make(&site, &["dir"]).await;
     let dir = hold(&site, "dir", R, leased(1, Want::Dir)).await;
     let by = site.open("dir", DELETE).await;
-    by.rename(&cx(), &p("moved"), RenameHow { replace: false, posix: false }).await.unwrap();
+    by.rename(&cx(), &p("moved"), RenameHow::default()).await.unwrap();
     assert!(dir.told().is_empty());
     site.create("moved/new").await;
     assert_eq!(dir.told(), [(Caching::empty(), false)]);

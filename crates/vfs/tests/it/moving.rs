@@ -14,7 +14,7 @@ use vfs::{
 use volume::{Change, VPath};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const HOW: RenameHow = RenameHow { replace: false, posix: true };
+const HOW: RenameHow = RenameHow { replace: false, posix: true, ignore_readonly: false };
 
 async fn site(case_sensitive: bool) -> Site {
     let mut config = MemConfig::default();

@@ -12,7 +12,7 @@ use vfs::{
 use volume::{Change, DosAttributes, Freshness, OpenHow, SetAttr, Time, Volume};
 
 const BROKEN: [(Caching, bool); 1] = [(Caching::empty(), false)];
-const KEEP: RenameHow = RenameHow { replace: false, posix: false };
+const KEEP: RenameHow = RenameHow { replace: false, posix: false, ignore_readonly: false };
 
 /// A volume that does not tell of changes: only our own operations are heard.
 fn deaf() -> Site {

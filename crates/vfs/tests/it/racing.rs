@@ -128,7 +128,7 @@ async fn moves_and_opens_below_agree_on_the_path() {
                 let (here, there) = if rng.below(2) == 0 { ("a", "b") } else { ("b", "a") };
                 if seed % 2 == 0 {
                     let Ok(dir) = vfs.open(&cx(), ask(here, DELETE)).await else { continue };
-                    let how = RenameHow { replace: false, posix: seed == 0 };
+                    let how = RenameHow { posix: seed == 0, ..RenameHow::default() };
                     match dir.open.rename(&cx(), &p(there), how).await {
                         Ok(_) | Err(Error::AccessDenied | Error::Exists | Error::NotFound) => {}
                         Err(error) => panic!("{error}"),

@@ -4,9 +4,9 @@ use testkit::ease::{cx, exists, get, mkdir, names, p, put};
 use vfs::{Access, RenameHow, Share};
 use volume::{DosAttributes, SetAttr};
 
-const REPLACE: RenameHow = RenameHow { replace: true, posix: false };
-const POSIX: RenameHow = RenameHow { replace: true, posix: true };
-const KEEP: RenameHow = RenameHow { replace: false, posix: false };
+const REPLACE: RenameHow = RenameHow { replace: true, posix: false, ignore_readonly: false };
+const POSIX: RenameHow = RenameHow { replace: true, posix: true, ignore_readonly: false };
+const KEEP: RenameHow = RenameHow { replace: false, posix: false, ignore_readonly: false };
 
 async fn rename(site: &Site, from: &str, to: &str, how: RenameHow) -> String {
     let open = site.open(from, DELETE).await;
@@ -47,7 +47,9 @@ async fn what_is_in_the_way() {
     }
     mkdir(&*site.mem, "dir").await;
     let readonly = SetAttr { dos: Some(DosAttributes::READONLY), ..SetAttr::default() };
-    site.open("locked", WRITE).await.set_attr(&cx(), &readonly).await.unwrap();
+    let locked = site.open("locked", WRITE).await;
+    locked.set_attr(&cx(), &readonly).await.unwrap();
+    locked.close(&cx()).await.unwrap();
     let _open = site.open("open", LOOK).await;
     assert_eq!(rename(&site, "a", "b", KEEP).await, "Exists");
     assert_eq!(rename(&site, "a", "open", REPLACE).await, "AccessDenied");
@@ -60,6 +62,14 @@ async fn what_is_in_the_way() {
     assert_eq!(names(&*site.mem, "").await, ["B", "dir", "locked", "open"]);
     assert_eq!(rename(&site, "B", "open", POSIX).await, "Ok");
     assert_eq!(get(&*site.mem, "open").await, b"a");
+    // An open is no mark, and a mark is no open.
+    assert_eq!(rename(&site, "open", "locked", POSIX).await, "AccessDenied");
+    let ignoring = RenameHow { ignore_readonly: true, ..REPLACE };
+    let reader = site.open("locked", READ).await;
+    assert_eq!(rename(&site, "open", "locked", ignoring).await, "AccessDenied");
+    reader.close(&cx()).await.unwrap();
+    assert_eq!(rename(&site, "open", "locked", ignoring).await, "Ok");
+    assert_eq!(get(&*site.mem, "locked").await, b"a");
 }
 
 #[tokio::test]

@@ -334,9 +334,9 @@ async fn a_file_is_not_renamed_or_replaced_while_a_stream_is_open_and_a_posix_re
     let file = site.open("file", DELETE).await;
     assert_eq!(word(file.rename(&cx(), &p("moved"), RenameHow::default()).await), "AccessDenied");
     let other = site.create("other").await;
-    let replace = RenameHow { replace: true, posix: false };
+    let replace = RenameHow { replace: true, ..RenameHow::default() };
     assert_eq!(word(other.rename(&cx(), &p("file"), replace).await), "AccessDenied");
-    file.rename(&cx(), &p("moved"), RenameHow { replace: false, posix: true }).await.unwrap();
+    file.rename(&cx(), &p("moved"), RenameHow { posix: true, ..RenameHow::default() }).await.unwrap();
     assert_eq!(stream.path().unwrap(), p("moved"));
     write(&stream, 0, b"there").await.unwrap();
     assert_eq!(site.kept("moved", "s").await.as_deref(), Some(&b"there"[..]));
@@ -349,7 +349,7 @@ async fn a_directory_above_takes_streams_along() {
     let stream = site.stream("dir/file", "s").await;
     let dir = site.open("dir", DELETE).await;
     assert_eq!(word(dir.rename(&cx(), &p("to"), RenameHow::default()).await), "AccessDenied");
-    dir.rename(&cx(), &p("to"), RenameHow { replace: false, posix: true }).await.unwrap();
+    dir.rename(&cx(), &p("to"), RenameHow { posix: true, ..RenameHow::default() }).await.unwrap();
     write(&stream, 0, b"x").await.unwrap();
     assert_eq!(site.kept("to/file", "s").await.as_deref(), Some(&b"x"[..]));
 }

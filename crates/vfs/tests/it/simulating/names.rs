@@ -61,7 +61,7 @@ impl World {
             "make" => Ok(()),
             "remove" => open.set_delete_on_close(&cx(), true).await,
             "rename" => {
-                let how = RenameHow { replace: rng.one_in(2), posix: false };
+                let how = RenameHow { replace: rng.one_in(2), ..RenameHow::default() };
                 open.rename(&cx(), &p(&format!("d/{other}")), how).await.map(drop)
             }
             _ => open.write(&cx(), 0, Bytes::from(vec![b'x'; rng.below(90) as usize])).await,
