@@ -125,22 +125,19 @@ async fn replace(
     again: OpenRequest,
     by: Replacement,
 ) -> Result<Arc<Open>> {
-    let (again, _held) = loop {
-        let path = core.path_of(key.file, key.id)?;
-        let held = (core.enter(&cx, &path).await?, core.hold(&cx, &path, true).await?);
-        if core.path_of(key.file, key.id)? != path {
-            continue;
-        }
+    let held = loop {
+        let held = core.hold_place(&cx, key, true).await?;
         match core.decide(|registry, told| registry.contend_giving_way(key, told))? {
-            None => break (OpenRequest { path, ..again }, held),
+            None => break held,
             Some(node) => {
                 drop(held);
                 Breaking::new(&core, node, key.file).settled(&cx).await?;
             }
         }
     };
-    let attr = attributes::stat(&core, &cx, key, again.path.clone()).await?;
-    check_gives_way(&again.path, &attr, &by)?;
+    let again = OpenRequest { path: held.path.clone(), parent_lease: held.parent_lease, ..again };
+    let attr = attributes::stat(&core, &cx, key, held.path.clone()).await?;
+    check_gives_way(&held.path, &attr, &by)?;
     let newborn = core.judge_replacing(&cx, &again, &attr).await?;
     put_in_place(&core, &cx, key, again, (by, newborn)).await
 }
@@ -152,7 +149,7 @@ async fn put_in_place(
     again: OpenRequest,
     (by, newborn): (Replacement, Newborn),
 ) -> Result<Arc<Open>> {
-    let (path, parent_lease) = core.place_of(key.file, key.id)?;
+    let (path, parent_lease) = (again.path.clone(), again.parent_lease);
     let changing = core.changing(&[&path]);
     let remove = Change::Remove { path: path.clone(), dir: key.is_dir(), expect: Some(key.file) };
     core.volume.apply(cx, &remove).await?;
