@@ -68,7 +68,7 @@ pub(crate) async fn look_before_dating(
     Ok(())
 }
 
-/// Sets attributes, of content that is open or of the name.
+/// Sets attributes, of content that is open or by the name, which stays where it is meanwhile.
 pub(crate) async fn set(
     core: Arc<Core>,
     cx: Cx,
@@ -76,13 +76,17 @@ pub(crate) async fn set(
     file: Option<Arc<dyn volume::File>>,
     set: SetAttr,
 ) -> Result<Attr> {
+    let _held = match file {
+        Some(_) => None,
+        None if set.size.is_some() => {
+            return Err(Error::InvalidArgument("only files have a size to set"));
+        }
+        None => Some(core.hold_place(&cx, key, false).await?),
+    };
     let (path, parent_lease) = core.place_of(key.file, key.id)?;
     let changing = core.changing(&[&path]);
     let attr = match file {
         Some(file) => file.set_attr(&cx, &set).await?,
-        None if set.size.is_some() => {
-            return Err(Error::InvalidArgument("only files have a size to set"));
-        }
         None => {
             let change = Change::SetAttr { path: path.clone(), set, expect: Some(key.file) };
             match core.volume.apply(&cx, &change).await?.attr {

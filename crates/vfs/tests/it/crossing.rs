@@ -4,11 +4,13 @@
 use crate::tools::{DELETE, LOOK, READ, Site, word};
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{changes_are_told, cx, mkdir, names, p, put, within};
+use testkit::ease::{changes_are_told, cx, mkdir, names, p, put, stat, within};
 use testkit::{FaultVolume, Gate, MemVolume, Op};
 use tokio::task::JoinHandle;
-use vfs::{Open, OpenRequest, RenameHow, Vfs, VfsConfig};
+use vfs::{Access, Open, OpenRequest, RenameHow, Vfs, VfsConfig};
+use volume::{DosAttributes, SetAttr};
 
+const ATTRIBUTES: Access = Access::WRITE_ATTRIBUTES;
 const PATIENCE: Duration = Duration::from_secs(5);
 const POSIX: RenameHow = RenameHow { replace: false, posix: true, ignore_readonly: false };
 
@@ -191,4 +193,26 @@ async fn what_is_being_removed_goes_though_others_move_its_directory() {
     ended("it is removed", closing).await.unwrap();
     assert_eq!(names(&*site.mem, "moved").await, ["beside"]);
     assert_eq!(site.vfs.opens().files, 1);
+}
+
+#[tokio::test]
+async fn attributes_that_are_set_by_name_are_set_though_it_moves() {
+    for what in ["dir", "dir/file"] {
+        let (fault, site) = site();
+        mkdir(&*site.mem, "dir").await;
+        put(&*site.mem, "dir/file", "").await;
+        let (moves, open) = (site.open(what, DELETE).await, site.open("dir/file", LOOK | ATTRIBUTES).await);
+        let setting = async move {
+            let hidden = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+            word(open.set_attr(&cx(), &hidden).await)
+        };
+        let (gate, setting) = held(&fault, Op::Apply, setting).await;
+        let upper = tokio::spawn(moving(&moves, "moved", POSIX));
+        a_while().await;
+        gate.release();
+        assert_eq!(ended("they are set", setting).await, "Ok", "{what}");
+        assert_eq!(ended("it moves", upper).await, "Ok", "{what}");
+        let file = if what == "dir" { "moved/file" } else { "moved" };
+        assert!(stat(&*site.mem, file).await.dos.contains(DosAttributes::HIDDEN), "{what}");
+    }
 }
