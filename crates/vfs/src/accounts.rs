@@ -1,52 +1,167 @@
-//! How many opens there are, over a volume and of each account, those that are being made among them: none may have so
-//! many that nothing is left for others. Plain state.
+//! How much there may be of what costs memory, over a volume and of each account: none may have so much that nothing is
+//! left for others.
+//!
+//! | what is counted | where there is no room for more |
+//! |---|---|
+//! | opens, those that are being made among them | a further one is refused |
+//! | changes that watchers have not fetched, bytes | they are lost: who should hear of them lists again (`notify`) |
+//!
+//! Opens are counted where the registry is locked; an open takes the rest from its [`Account`], which it has at hand.
 
 use crate::{Error, Limits, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    Opens,
+    ChangeBytes,
+}
+
+const WHATS: usize = 2;
+
+impl What {
+    /// As limits are named: of a volume, of an account.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            What::Opens => ("opens", "opens of one account"),
+            What::ChangeBytes => ("changes to tell", "changes to tell to one account"),
+        }
+    }
+}
+
+/// How much of each there is, and may be.
+#[derive(Debug)]
+struct Counts([Count; WHATS]);
 
 #[derive(Debug)]
-pub(crate) struct Accounts {
-    all: usize,
-    counts: HashMap<Arc<str>, usize>,
-    most_of_all: usize,
-    /// Each account may have so many.
+struct Count {
+    there: AtomicUsize,
     most: usize,
+}
+
+impl Counts {
+    fn new(most: [usize; WHATS]) -> Counts {
+        Counts(most.map(|most| Count { there: AtomicUsize::new(0), most }))
+    }
+
+    fn has_room(&self, what: What) -> bool {
+        let count = &self.0[what as usize];
+        count.there.load(Ordering::Relaxed) < count.most
+    }
+
+    fn is_empty(&self, what: What) -> bool {
+        self.0[what as usize].there.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whatever is there.
+    fn add(&self, what: What, amount: usize) {
+        self.0[what as usize].there.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Where it fits in.
+    fn take(&self, what: What, amount: usize) -> bool {
+        let Count { there, most } = &self.0[what as usize];
+        let more = |there: usize| there.checked_add(amount).filter(|sum| sum <= most);
+        there.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn give_back(&self, what: What, amount: usize) {
+        let before = self.0[what as usize].there.fetch_sub(amount, Ordering::Relaxed);
+        debug_assert!(before >= amount, "more is given back than was taken");
+    }
+}
+
+/// One account, and the volume behind it.
+#[derive(Debug)]
+pub(crate) struct Account {
+    volume: Arc<Counts>,
+    own: Counts,
+}
+
+impl Account {
+    fn check(&self, what: What) -> Result<()> {
+        let (of_volume, of_account) = what.names();
+        if !self.volume.has_room(what) {
+            return Err(Error::LimitReached(of_volume));
+        }
+        if self.own.has_room(what) { Ok(()) } else { Err(Error::LimitReached(of_account)) }
+    }
+
+    fn add(&self, what: What, amount: usize) {
+        self.volume.add(what, amount);
+        self.own.add(what, amount);
+    }
+
+    /// Takes so much, where that leaves room for others; to be given back.
+    pub(crate) fn take(&self, what: What, amount: usize) -> Result<()> {
+        let (of_volume, of_account) = what.names();
+        if !self.own.take(what, amount) {
+            return Err(Error::LimitReached(of_account));
+        }
+        if !self.volume.take(what, amount) {
+            self.own.give_back(what, amount);
+            return Err(Error::LimitReached(of_volume));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn give_back(&self, what: What, amount: usize) {
+        self.own.give_back(what, amount);
+        self.volume.give_back(what, amount);
+    }
+}
+
+/// Those that have opens.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    by_name: HashMap<Arc<str>, Arc<Account>>,
+    /// Of opens without one: only the volume bounds it.
+    nobodys: Arc<Account>,
+    /// How much each may have.
+    most: [usize; WHATS],
 }
 
 impl Accounts {
     pub(crate) fn new(limits: &Limits) -> Accounts {
-        let (most_of_all, most) = (limits.opens, limits.opens_per_account);
-        Accounts { all: 0, counts: HashMap::new(), most_of_all, most }
+        let volume = Arc::new(Counts::new([limits.opens, limits.notify_bytes]));
+        let nobodys = Arc::new(Account { volume, own: Counts::new([usize::MAX; WHATS]) });
+        let most = [limits.opens_per_account, limits.notify_bytes_per_account];
+        Accounts { by_name: HashMap::new(), nobodys, most }
     }
 
-    /// Whether there is room for one more, on this account where there is one.
-    pub(crate) fn check(&self, account: Option<&Arc<str>>) -> Result<()> {
-        if self.all >= self.most_of_all {
-            return Err(Error::LimitReached("opens"));
-        }
-        let has = account.and_then(|account| self.counts.get(account));
-        match has.is_none_or(|count| *count < self.most) {
-            true => Ok(()),
-            false => Err(Error::LimitReached("opens of one account")),
+    /// Whether there is room for one more open, on this account where there is one.
+    pub(crate) fn check(&self, name: Option<&Arc<str>>) -> Result<()> {
+        let account = name.and_then(|name| self.by_name.get(name));
+        account.unwrap_or(&self.nobodys).check(What::Opens)
+    }
+
+    pub(crate) fn add(&mut self, name: Option<&Arc<str>>) {
+        let account = match name {
+            None => &self.nobodys,
+            Some(name) => self.by_name.entry(name.clone()).or_insert_with(|| {
+                let volume = self.nobodys.volume.clone();
+                Arc::new(Account { volume, own: Counts::new(self.most) })
+            }),
+        };
+        account.add(What::Opens, 1);
+    }
+
+    pub(crate) fn remove(&mut self, name: Option<&Arc<str>>) {
+        let account = self.of(name);
+        account.give_back(What::Opens, 1);
+        // What is left of it goes with the opens that are ending.
+        if let Some(name) = name
+            && account.own.is_empty(What::Opens)
+        {
+            self.by_name.remove(name);
         }
     }
 
-    pub(crate) fn add(&mut self, account: Option<&Arc<str>>) {
-        self.all += 1;
-        if let Some(account) = account {
-            *self.counts.entry(account.clone()).or_default() += 1;
-        }
-    }
-
-    pub(crate) fn remove(&mut self, account: Option<&Arc<str>>) {
-        self.all -= 1;
-        let Some(account) = account else { return };
-        if let Some(count) = self.counts.get_mut(account) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(account);
-            }
-        }
+    /// Of an open that is there.
+    pub(crate) fn of(&self, name: Option<&Arc<str>>) -> Arc<Account> {
+        name.and_then(|name| self.by_name.get(name)).unwrap_or(&self.nobodys).clone()
     }
 }

@@ -11,7 +11,8 @@
 //! | `share` | share modes (plain functions) |
 //! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
 //! | `caching`, `leases` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
-//! | `registry`, `accounts` | opens by file and by account, doomed names, moves of directories (plain state) |
+//! | `registry` | opens by file, doomed names, moves of directories (plain state) |
+//! | `accounts` | how much of what costs memory there may be, over a volume and of each account |
 //! | `index`, `echo` | names of directories; which notices are news (plain state) |
 //! | `content` | which notices of content are news (plain state); foreign changes that one of ours has met before they were told |
 //! | `notify` | what each watcher is told |

@@ -1,24 +1,30 @@
-//! Change notify: which watchers hear of an event, and what each has not fetched yet.
+//! Change notify: who hears of an event, and what of it is not fetched yet.
 //!
 //! A watcher belongs to the open of a directory. It starts with the first [`crate::Open::notify`] and collects
-//! until the open is closed; what happens between two requests is kept, up to a limit. Past the limit the
-//! list is dropped and the next answer says so: the client lists again (STATUS_NOTIFY_ENUM_DIR). Nobody polls:
+//! until the open is closed; what happens between two requests is kept, up to a limit. Past the limit it is lost,
+//! and the next answer says so: the client lists again (STATUS_NOTIFY_ENUM_DIR). Nobody polls:
 //! events come from our own operations and from the volume's `watch`.
 //!
-//! Lock order: [`Hub`]'s map, then one watcher's queue. Neither is held across an await.
+//! Watchers of one directory that want the same make an audience, and keep one list ([`audience`]): an event costs
+//! what there are of audiences that it concerns, not of watchers, but for waking those who wait for it.
+//!
+//! Lock order: [`Hub`]'s map, then one audience, then one watcher's place in it. None is held across an await.
 
-use crate::case::Case;
-use crate::{Error, Result};
+mod audience;
+
+use crate::accounts::Account;
+use crate::case::{Case, is_within};
+pub(crate) use audience::Watcher;
+use audience::{Audience, Key};
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Notify;
 use volume::VPath;
 
 bitflags::bitflags! {
     /// Which changes a watcher wants to hear of (MS-SMB2 2.2.35, CompletionFilter).
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
     pub struct Filter: u32 {
         const FILE_NAME = 0x001;
         const DIR_NAME = 0x002;
@@ -53,15 +59,15 @@ pub enum NotifyAction {
 pub struct NotifyEvent {
     pub action: NotifyAction,
     /// Relative to the watched directory, in the origin's spelling, `/` between components.
-    pub name: String,
+    pub name: Arc<str>,
     /// The stream of it, where the change is one of a stream.
-    pub stream: Option<Box<str>>,
+    pub stream: Option<Arc<str>>,
 }
 
 impl NotifyEvent {
-    /// Whether two in a row say no more than one.
-    fn is_repeatable(&self) -> bool {
-        matches!(self.action, NotifyAction::Modified | NotifyAction::ModifiedStream)
+    /// Whether it says no more than the `last`.
+    fn repeats(&self, last: &NotifyEvent) -> bool {
+        matches!(self.action, NotifyAction::Modified | NotifyAction::ModifiedStream) && self == last
     }
 }
 
@@ -74,148 +80,97 @@ pub enum NotifyBatch {
     Overflow,
 }
 
-/// What one watcher has not fetched. Plain state.
-#[derive(Debug)]
-pub(crate) struct Queue {
-    filter: Filter,
-    recursive: bool,
-    limit: usize,
-    events: VecDeque<NotifyEvent>,
-    overflow: bool,
-    end: Option<End>,
-}
-
-/// Why a watcher will hear nothing more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum End {
-    Closed,
-    DeletePending,
-}
-
-impl Queue {
-    pub(crate) fn new(filter: Filter, recursive: bool, limit: usize) -> Queue {
-        Queue { filter, recursive, limit, events: VecDeque::new(), overflow: false, end: None }
-    }
-
-    /// Whether the event is for this watcher, it being `depth` directories below the watched one.
-    fn wants(&self, change: Filter, depth: usize) -> bool {
-        self.end.is_none() && self.filter.intersects(change) && (depth == 0 || self.recursive)
-    }
-
-    /// Keeps an event; one that only repeats the last is dropped.
-    pub(crate) fn push(&mut self, event: NotifyEvent) {
-        if self.overflow || self.events.back() == Some(&event) && event.is_repeatable() {
-            return;
-        }
-        if self.events.len() >= self.limit {
-            self.lose();
-        } else {
-            self.events.push_back(event);
-        }
-    }
-
-    pub(crate) fn lose(&mut self) {
-        self.overflow = true;
-        self.events.clear();
-    }
-
-    pub(crate) fn finish(&mut self, end: End) {
-        self.end = Some(end);
-    }
-
-    /// What there is to tell, if anything.
-    pub(crate) fn take(&mut self) -> Option<Result<NotifyBatch>> {
-        match self.end {
-            Some(End::Closed) => return Some(Err(Error::Closed)),
-            Some(End::DeletePending) => return Some(Err(Error::DeletePending)),
-            None => {}
-        }
-        if std::mem::take(&mut self.overflow) {
-            return Some(Ok(NotifyBatch::Overflow));
-        }
-        if self.events.is_empty() {
-            return None;
-        }
-        Some(Ok(NotifyBatch::Events(std::mem::take(&mut self.events).into())))
-    }
-}
-
-/// A watcher: its queue, and who waits for it.
-#[derive(Debug)]
-pub(crate) struct Watcher {
-    queue: Mutex<Queue>,
-    news: Notify,
-}
-
-impl Watcher {
-    /// Waits for something to tell. Dropping the future loses nothing; several wait in their order.
-    pub(crate) async fn next(&self) -> Result<NotifyBatch> {
-        loop {
-            let news = self.news.notified();
-            if let Some(told) = self.queue.lock().take() {
-                return told;
-            }
-            news.await;
-        }
-    }
-
-    pub(crate) fn with(&self, f: impl FnOnce(&mut Queue)) {
-        f(&mut self.queue.lock());
-        self.news.notify_one();
-    }
-
-    fn offer(&self, change: Filter, depth: usize, events: impl Iterator<Item = NotifyEvent>) {
-        let mut queue = self.queue.lock();
-        if queue.wants(change, depth) {
-            events.for_each(|event| queue.push(event));
-            drop(queue);
-            self.news.notify_one();
-        }
-    }
-
-    pub(crate) fn finish(&self, end: End) {
-        self.queue.lock().finish(end);
-        self.news.notify_waiters();
-        self.news.notify_one();
-    }
-}
-
-/// All watchers of a volume, by the directory they watch.
+/// All watchers of a volume.
 #[derive(Debug)]
 pub(crate) struct Hub {
     case: Case,
-    /// By what a path is found by.
-    dirs: Mutex<HashMap<String, Vec<Arc<Watcher>>>>,
+    audiences: Mutex<Audiences>,
     watchers: AtomicUsize,
+}
+
+/// By the directory they watch, which is named by what a path is found by.
+#[derive(Debug, Default)]
+struct Audiences {
+    in_dirs: HashMap<Arc<str>, BTreeMap<Key, Arc<Audience>>>,
+    /// The directory of each, by its number.
+    dirs: HashMap<u64, Arc<str>>,
+    last_number: u64,
+}
+
+impl Audiences {
+    /// Those in `dir` who want this, on this account.
+    fn of(
+        &mut self,
+        dir: &str,
+        (filter, recursive): (Filter, bool),
+        limit: usize,
+        account: &Arc<Account>,
+    ) -> Arc<Audience> {
+        let key = |number| Key { filter, recursive, account: Arc::as_ptr(account).addr(), number };
+        let alike = self.in_dirs.get(dir).and_then(|here| here.range(key(0)..=key(u64::MAX)).next());
+        if let Some((_, audience)) = alike {
+            return audience.clone();
+        }
+        self.last_number += 1;
+        let key = key(self.last_number);
+        let audience = Arc::new(Audience::new(key, limit, account.clone()));
+        self.put(dir.into(), [(key, audience.clone())].into());
+        audience
+    }
+
+    fn put(&mut self, dir: Arc<str>, audiences: BTreeMap<Key, Arc<Audience>>) {
+        audiences.keys().for_each(|key| drop(self.dirs.insert(key.number, dir.clone())));
+        self.in_dirs.entry(dir).or_default().extend(audiences);
+    }
+
+    fn take_all(&mut self, dir: &str) -> BTreeMap<Key, Arc<Audience>> {
+        let all = self.in_dirs.remove(dir).unwrap_or_default();
+        all.keys().for_each(|key| drop(self.dirs.remove(&key.number)));
+        all
+    }
+
+    fn remove(&mut self, key: Key) {
+        // None where the directory went away before.
+        let Some(dir) = self.dirs.remove(&key.number) else { return };
+        if let Some(here) = self.in_dirs.get_mut(&dir) {
+            here.remove(&key);
+            if here.is_empty() {
+                self.in_dirs.remove(&dir);
+            }
+        }
+    }
 }
 
 impl Hub {
     pub(crate) fn new(case: Case) -> Hub {
-        Hub { case, dirs: Mutex::default(), watchers: AtomicUsize::new(0) }
+        Hub { case, audiences: Mutex::default(), watchers: AtomicUsize::new(0) }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.watchers.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn add(&self, dir: &VPath, queue: Queue) -> Arc<Watcher> {
-        let watcher = Arc::new(Watcher { queue: Mutex::new(queue), news: Notify::new() });
-        let mut dirs = self.dirs.lock();
-        dirs.entry(self.case.key(dir).into_owned()).or_default().push(watcher.clone());
+    /// One more watcher of `dir`, for what it wants. `limit` events are kept for it.
+    pub(crate) fn add(
+        &self,
+        dir: &VPath,
+        wants: (Filter, bool),
+        limit: usize,
+        account: &Arc<Account>,
+    ) -> Arc<Watcher> {
+        let mut audiences = self.audiences.lock();
+        let audience = audiences.of(&self.case.key(dir), wants, limit, account);
         self.watchers.fetch_add(1, Ordering::Relaxed);
-        watcher
+        Arc::new(Watcher::join(audience))
     }
 
-    pub(crate) fn remove(&self, watcher: &Arc<Watcher>) {
-        let mut dirs = self.dirs.lock();
-        dirs.retain(|_, watchers| {
-            let before = watchers.len();
-            watchers.retain(|other| !Arc::ptr_eq(other, watcher));
-            self.watchers.fetch_sub(before - watchers.len(), Ordering::Relaxed);
-            !watchers.is_empty()
-        });
-        drop(dirs);
-        watcher.finish(End::Closed);
+    /// To be called once for each.
+    pub(crate) fn remove(&self, watcher: &Watcher) {
+        let mut audiences = self.audiences.lock();
+        if watcher.leave() {
+            audiences.remove(watcher.audience.key);
+        }
+        self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Tells of a change of `path` to whoever watches a directory above it.
@@ -234,18 +189,22 @@ impl Hub {
         if self.len() == 0 || parent.is_none() {
             return;
         }
-        let dirs = self.dirs.lock();
+        let stream: Option<Arc<str>> = stream.map(Arc::from);
+        let audiences = self.audiences.lock();
         let mut above = parent;
         let mut depth = 0;
         while let Some(dir) = above {
-            if let Some(watchers) = dirs.get(&*self.case.key(&dir)) {
+            let here = audiences.in_dirs.get(&*self.case.key(&dir)).into_iter().flatten();
+            let mut wanting = here.filter(|(key, _)| key.wants(change, depth)).peekable();
+            if wanting.peek().is_some() {
                 let skip = if dir.is_root() { 0 } else { dir.as_str().len() + 1 };
-                let told = |(action, path): &(NotifyAction, &VPath)| NotifyEvent {
+                let told = events.iter().map(|(action, path)| NotifyEvent {
                     action: *action,
-                    name: path.as_str()[skip..].to_owned(),
-                    stream: stream.map(Box::from),
-                };
-                watchers.iter().for_each(|watcher| watcher.offer(change, depth, events.iter().map(told)));
+                    name: path.as_str()[skip..].into(),
+                    stream: stream.clone(),
+                });
+                let told: Vec<NotifyEvent> = told.collect();
+                wanting.for_each(|(_, audience)| audience.offer(&told));
             }
             above = dir.parent();
             depth += 1;
@@ -274,36 +233,31 @@ impl Hub {
     /// Watchers go along with their directory.
     fn rebase(&self, from: &VPath, to: &VPath) {
         let (from, to) = (self.case.key(from), self.case.key(to));
-        let mut dirs = self.dirs.lock();
-        let below =
-            |dir: &String| dir.strip_prefix(&*from).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        let moved: Vec<String> = dirs.keys().filter(|dir| below(dir)).cloned().collect();
+        let mut audiences = self.audiences.lock();
+        let moved: Vec<Arc<str>> =
+            audiences.in_dirs.keys().filter(|dir| is_within(dir, &from)).cloned().collect();
         for old in moved {
-            let watchers = dirs.remove(&old).unwrap_or_default();
-            dirs.entry(format!("{to}{}", &old[from.len()..])).or_default().extend(watchers);
+            let here = audiences.take_all(&old);
+            audiences.put(format!("{to}{}", &old[from.len()..]).into(), here);
         }
     }
 
     /// Anything at or below `path` may have changed: who watches there, or recursively above, lists again.
     pub(crate) fn unknown(&self, path: &VPath) {
         let path = self.case.key(path);
-        for (dir, watchers) in self.dirs.lock().iter() {
-            let inside = |a: &str, b: &str| {
-                b.is_empty() || a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'))
-            };
-            let at_or_below = inside(dir, &path);
-            for watcher in watchers {
-                if at_or_below || (inside(&path, dir) && watcher.queue.lock().recursive) {
-                    watcher.with(Queue::lose);
-                }
-            }
+        for (dir, here) in &self.audiences.lock().in_dirs {
+            let (at_or_below, above) = (is_within(dir, &path), is_within(&path, dir));
+            let concerned = here.iter().filter(|(key, _)| at_or_below || (above && key.recursive));
+            concerned.for_each(|(_, audience)| audience.lose());
         }
     }
 
     /// The directory goes away: who watches it is told so.
     pub(crate) fn delete_pending(&self, dir: &VPath) {
-        if let Some(watchers) = self.dirs.lock().get(&*self.case.key(dir)) {
-            watchers.iter().for_each(|watcher| watcher.finish(End::DeletePending));
-        }
+        let here = self.audiences.lock().take_all(&self.case.key(dir));
+        here.values().for_each(|audience| audience.end());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod locking;
 mod naming;
 mod showing;
 
+use crate::accounts::Account;
 use crate::attributes;
 use crate::carry::Carry;
 use crate::close;
@@ -19,6 +20,7 @@ use crate::core::Core;
 use crate::landing::{Landing, Landings};
 use crate::notify::{Filter, Watcher};
 use crate::own_writes::OwnWrite;
+use crate::place::Place;
 use crate::range_lock::Range;
 use crate::registry::Node;
 use crate::streams::{self, StreamPart};
@@ -37,6 +39,8 @@ pub struct Open {
     pub(crate) core: Arc<Core>,
     pub(crate) node: Arc<Node>,
     pub(crate) key: OpenKey,
+    /// From which it takes what it keeps besides.
+    pub(crate) account: Arc<Account>,
     owner: Owner,
     access: Access,
     file: Option<Arc<dyn volume::File>>,
@@ -67,18 +71,16 @@ impl OpenKey {
 
 impl Open {
     pub(crate) fn new(
-        core: Arc<Core>,
-        node: Arc<Node>,
-        file_id: FileId,
-        id: OpenId,
+        place: &Place,
         request: &OpenRequest,
         kind: Kind,
         file: Option<Arc<dyn volume::File>>,
     ) -> Open {
         Open {
-            core,
-            node,
-            key: OpenKey { file: file_id, id, kind },
+            core: place.core.clone(),
+            node: place.node.clone(),
+            key: OpenKey { file: place.file, id: place.id, kind },
+            account: place.account.clone(),
             owner: request.owner,
             access: request.access,
             file,

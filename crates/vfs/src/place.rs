@@ -1,13 +1,14 @@
 //! The place that an open takes in the registry before the volume is asked: it excludes others from then on, and goes
 //! back by itself where the open fails on its way.
 
+use crate::accounts::Account;
 use crate::caching::{Caching, Contest, Granted};
 use crate::contend::Breaking;
 use crate::core::Core;
 use crate::open::Open;
 use crate::registry::{Admission, Ask, Coming, Node, Record};
 use crate::streams::StreamPart;
-use crate::{Access, Action, OpenId, OpenRequest, Opened, Result};
+use crate::{Access, Action, Error, OpenId, OpenRequest, Opened, Result};
 use std::sync::Arc;
 use std::time::Instant;
 use volume::{Attr, FileId, VPath};
@@ -16,8 +17,9 @@ use volume::{Attr, FileId, VPath};
 pub(crate) struct Place {
     pub core: Arc<Core>,
     pub node: Arc<Node>,
-    file: FileId,
-    id: OpenId,
+    pub file: FileId,
+    pub id: OpenId,
+    pub account: Arc<Account>,
     pub path: VPath,
     granted: Granted,
     taken: bool,
@@ -58,8 +60,10 @@ impl Place {
             Coming::Opens | Coming::Empties => request.caching & core.cacheable(),
         };
         let ask = Ask { needs, coming, caching, epoch: request.lease.and_then(|lease| lease.epoch) };
-        let admission =
-            core.decide(|registry, told| registry.admit(attr.id, attr.is_dir(), record, ask, told))?;
+        let (admission, account) = core.decide(|registry, told| {
+            let admission = registry.admit(attr.id, attr.is_dir(), record, ask, told)?;
+            Ok::<_, Error>((admission, registry.account(request.account.as_ref())))
+        })?;
         if coming != Coming::Returns && !core.cacheable().contains(caching) {
             // The promise on freshness was taken back since, and what was granted under it broken before this.
             core.decide(|registry, told| drop(registry.contend(attr.id, None, Contest::Foreign, told)));
@@ -70,6 +74,7 @@ impl Place {
                 node,
                 file: attr.id,
                 id,
+                account,
                 path,
                 granted,
                 taken: true,
@@ -99,8 +104,7 @@ impl Place {
         if action == Action::Opened && (request.access.may_change() || request.stream.is_some()) {
             self.core.finds(&self.path, &attr);
         }
-        let open =
-            Open::new(self.core.clone(), self.node.clone(), self.file, self.id, request, attr.kind, file);
+        let open = Open::new(&self, request, attr.kind, file);
         Opened { open: Arc::new(open), action, attr, first, granted: self.granted, maximal: None }
     }
 
@@ -114,8 +118,7 @@ impl Place {
     ) -> Opened {
         self.taken = false;
         let content: Arc<dyn volume::File> = part.file.clone();
-        let (core, node) = (self.core.clone(), self.node.clone());
-        let mut open = Open::new(core, node, self.file, self.id, request, attr.kind, Some(content));
+        let mut open = Open::new(&self, request, attr.kind, Some(content));
         open.stream = Some(part);
         Opened { open: Arc::new(open), action, attr, first: None, granted: self.granted, maximal: None }
     }

@@ -14,7 +14,7 @@ mod entries;
 mod places;
 mod slot;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Account, Accounts};
 use crate::caching::{Beside, CachingTable, LeaseId, Told, Wish};
 use crate::case::Case;
 use crate::leases::Leases;
@@ -110,6 +110,11 @@ impl Registry {
         slot.records.push(record);
         slot.opened += 1;
         Ok(Admission::In(slot.node.clone(), granted))
+    }
+
+    /// The account with this name, of an open that is there.
+    pub(crate) fn account(&self, name: Option<&Arc<str>>) -> Arc<Account> {
+        self.accounts.of(name)
     }
 
     /// Takes an open away. The answer is a name to be removed at the volume now, after which

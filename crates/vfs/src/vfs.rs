@@ -25,6 +25,10 @@ pub struct Limits {
     pub locks_per_file: usize,
     /// Events kept for one watcher between two requests.
     pub notify_events: usize,
+    /// Room for what is kept for all watchers, bytes.
+    pub notify_bytes: usize,
+    /// For those of one account.
+    pub notify_bytes_per_account: usize,
     /// Names in all folded directory indexes together.
     pub index_names: usize,
 }
@@ -36,6 +40,8 @@ impl Default for Limits {
             opens_per_account: 131_072,
             locks_per_file: 16_384,
             notify_events: 4_096,
+            notify_bytes: 128 << 20,
+            notify_bytes_per_account: 64 << 20,
             index_names: 500_000,
         }
     }

@@ -10,6 +10,7 @@ use smb_wire::change_notify::{
 };
 use smb_wire::{AccessMask, NtStatus};
 use std::collections::HashMap;
+use std::sync::Arc;
 use vfs::{Filter, Links, NotifyBatch, NotifyEvent};
 use volume::Cx;
 
@@ -115,7 +116,7 @@ async fn shown(
     links: Links,
     mut events: Vec<NotifyEvent>,
 ) -> Option<Vec<NotifyEvent>> {
-    let mut judged: HashMap<String, bool> = HashMap::new();
+    let mut judged: HashMap<Arc<str>, bool> = HashMap::new();
     let mut shown = Vec::with_capacity(events.len());
     for at in 0..events.len() {
         // A name that was changed for another is judged by that: it is the same file.

@@ -6,7 +6,7 @@ use crate::carry::Carry;
 use crate::close;
 use crate::contend::Breaking;
 use crate::cursor::{DirCursor, Links};
-use crate::notify::{Filter, NotifyBatch, Queue, Watcher};
+use crate::notify::{Filter, NotifyBatch, Watcher};
 use crate::rename::{self, Mover, Renamed};
 use crate::{Access, DeleteHow, Error, RenameHow, Result};
 use std::sync::Arc;
@@ -106,8 +106,8 @@ impl Open {
         if let Some(watcher) = &*watcher {
             return Ok(watcher.clone());
         }
-        let hub = &self.core.hub;
-        let new = hub.add(&path, Queue::new(filter, recursive, self.core.config.limits.notify_events));
+        let (hub, limit) = (&self.core.hub, self.core.config.limits.notify_events);
+        let new = hub.add(&path, (filter, recursive), limit, &self.account);
         // Who dooms the directory from here on finds the watcher; who has done so before does not look again.
         if self.core.registry.lock().is_doomed(self.key.file, &path) {
             hub.remove(&new);

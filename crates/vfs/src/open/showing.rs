@@ -2,7 +2,6 @@
 
 use super::Open;
 use crate::cursor::Links;
-use crate::notify::Queue;
 use crate::rights::Listed;
 use crate::{Access, Result};
 use volume::Cx;
@@ -41,7 +40,7 @@ impl Open {
     /// What [`Open::notify`] has answered was not told to whom it is for: the next is told to list again.
     pub fn lose_changes(&self) {
         if let Some(watcher) = &*self.watcher.lock() {
-            watcher.with(Queue::lose);
+            watcher.lose();
         }
     }
 }

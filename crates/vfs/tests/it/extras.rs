@@ -117,7 +117,7 @@ async fn watchers_are_told_which_kind_of_value_was_set() {
         open.set_named(&cx(), &name, bytes("v")).await.unwrap();
         assert!(look(&mut untold).is_none(), "{name}");
         match told.await.unwrap() {
-            NotifyBatch::Events(events) => assert_eq!(events[0].name, "file"),
+            NotifyBatch::Events(events) => assert_eq!(&*events[0].name, "file"),
             NotifyBatch::Overflow => panic!("one event is not too many"),
         }
     }

@@ -271,6 +271,47 @@ async fn too_much_and_lost_events_mean_list_again() {
 }
 
 #[tokio::test]
+async fn what_watchers_of_an_account_leave_unread_does_not_grow_and_is_no_matter_of_others() {
+    let limits = Limits { notify_bytes_per_account: 2_048, ..Limits::default() };
+    let mem = MemVolume::new();
+    let vfs = Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() });
+    let site = Site { vfs, mem };
+    for dir in ["a", "a/b", "a/b/c"] {
+        mkdir(&*site.mem, dir).await;
+    }
+    let watch = async |path: &str, filter, account: &str| {
+        let open = site.try_open(path, READ, |r| r.account = Some(account.into())).await.unwrap().open;
+        begin(&open, filter, true).await;
+        open
+    };
+    let mut idle = Vec::new();
+    for dir in ["", "a", "a/b", "a/b/c"] {
+        idle.push(watch(dir, Filter::FILE_NAME, "one").await);
+        idle.push(watch(dir, Filter::FILE_NAME | Filter::SIZE, "one").await);
+    }
+    let other = watch("a/b/c", Filter::FILE_NAME, "two").await;
+    for at in 0..20 {
+        let name = format!("{at:0>100}");
+        site.create(&format!("a/b/c/{name}")).await;
+        assert_eq!(told(&other).await, [format!("Added {name}")]);
+    }
+    for open in &idle {
+        assert_eq!(told(open).await, ["overflow"]);
+    }
+    // There is room again.
+    site.create("a/b/c/last").await;
+    assert_eq!(told(&idle[0]).await, ["Added a/b/c/last"]);
+    for open in idle.drain(..) {
+        open.close(&cx()).await.unwrap();
+    }
+    let again = watch("a/b/c", Filter::FILE_NAME, "one").await;
+    for name in 0..9 {
+        site.create(&format!("a/b/c/{name}")).await;
+    }
+    assert_eq!(told(&again).await.len(), 9, "what is closed keeps nothing");
+}
+
+#[tokio::test]
 async fn watching_ends_with_the_open_and_with_the_directory() {
     let site = deaf();
     mkdir(&*site.mem, "dir").await;

@@ -445,7 +445,7 @@ async fn watchers_of_streams_are_told_their_names() {
         (RemovedStream, "s"),
         (RemovedStream, "t"),
     ];
-    let expect = expect.map(|(action, stream)| (action, "file".to_owned(), Box::from(stream)));
+    let expect = expect.map(|(action, stream)| (action, "file".into(), stream.into()));
     assert_eq!(first.await, expect);
 }
 

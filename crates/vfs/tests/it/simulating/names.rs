@@ -150,8 +150,8 @@ impl Heard {
         for event in events {
             log.push(format!("  hears {:?} {}", event.action, event.name));
             match event.action {
-                NotifyAction::Added | NotifyAction::RenamedNewName => drop(self.0.insert(event.name)),
-                NotifyAction::Removed | NotifyAction::RenamedOldName => drop(self.0.remove(&event.name)),
+                NotifyAction::Added | NotifyAction::RenamedNewName => self.0.extend([event.name.to_string()]),
+                NotifyAction::Removed | NotifyAction::RenamedOldName => drop(self.0.remove(&*event.name)),
                 _ => {}
             }
         }

@@ -1,0 +1,85 @@
+//! Many watchers, watchers that move, and several requests of one.
+
+use super::*;
+use crate::Limits;
+use crate::accounts::Accounts;
+use std::time::{Duration, Instant};
+
+fn path(text: &str) -> VPath {
+    VPath::parse(text).unwrap()
+}
+
+fn hub() -> (Hub, Arc<Account>) {
+    (Hub::new(Case::Folded), Accounts::new(&Limits::default()).of(None))
+}
+
+/// A walk over all watchers for each of these takes many seconds.
+#[test]
+fn a_change_and_the_end_of_a_watcher_cost_little_beside_many_others() {
+    const WATCHERS: usize = 20_000;
+    let began = Instant::now();
+    let (hub, account) = hub();
+    let add = |dir: &VPath, filter| hub.add(dir, (filter, true), 10, &account);
+    let root = (0..WATCHERS).map(|_| add(&VPath::root(), Filter::FILE_NAME));
+    let deaf = (0..WATCHERS).map(|_| add(&VPath::root(), Filter::empty()));
+    let apart = (0..WATCHERS).map(|at| add(&path(&format!("dir {at}")), Filter::FILE_NAME));
+    let watchers: Vec<_> = root.chain(deaf).chain(apart).collect();
+    for at in 0..WATCHERS {
+        hub.event(NotifyAction::Added, Filter::FILE_NAME, &path(&format!("file {at}")));
+    }
+    assert_eq!(hub.len(), 3 * WATCHERS);
+    watchers.iter().for_each(|watcher| hub.remove(watcher));
+    let left = hub.audiences.lock();
+    assert!(hub.len() == 0 && left.in_dirs.is_empty() && left.dirs.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn those_whom_a_move_brings_together_go_on_apart_and_together() {
+    let (hub, account) = hub();
+    let add = |dir: &str| hub.add(&path(dir), (Filter::FILE_NAME, false), 10, &account);
+    let (first, second) = (add("a"), add("b"));
+    hub.renamed(&path("a"), &path("B"), true);
+    let third = add("b");
+    hub.event(NotifyAction::Added, Filter::FILE_NAME, &path("b/x"));
+    for watcher in [&first, &second, &third] {
+        assert!(
+            matches!(watcher.next().await.unwrap(), NotifyBatch::Events(events) if &*events[0].name == "x")
+        );
+    }
+    hub.renamed(&path("b"), &path("c"), true);
+    hub.remove(&first);
+    hub.event(NotifyAction::Added, Filter::FILE_NAME, &path("c/y"));
+    for watcher in [&second, &third] {
+        assert!(
+            matches!(watcher.next().await.unwrap(), NotifyBatch::Events(events) if &*events[0].name == "y")
+        );
+    }
+    hub.delete_pending(&path("c"));
+    assert!(matches!(second.next().await, Err(crate::Error::DeletePending)));
+    assert!(matches!(first.next().await, Err(crate::Error::Closed)));
+    hub.remove(&second);
+    hub.remove(&third);
+    assert_eq!(hub.len(), 0);
+}
+
+#[tokio::test]
+async fn several_who_wait_on_one_watcher_are_told_in_their_order() {
+    let (hub, account) = hub();
+    let watcher = hub.add(&VPath::root(), (Filter::FILE_NAME, false), 10, &account);
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let watcher = watcher.clone();
+            tokio::spawn(async move { watcher.next().await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    for (at, told) in waiting.into_iter().enumerate() {
+        assert!(!told.is_finished());
+        let name = format!("file {at}");
+        hub.event(NotifyAction::Added, Filter::FILE_NAME, &path(&name));
+        let NotifyBatch::Events(events) = told.await.unwrap().unwrap() else { panic!("nothing is lost") };
+        assert_eq!(events.iter().map(|event| &*event.name).collect::<Vec<_>>(), [name]);
+        tokio::task::yield_now().await;
+    }
+}
