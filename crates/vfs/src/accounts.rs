@@ -5,6 +5,7 @@
 //! |---|---|
 //! | opens, those that are being made among them | a further one is refused |
 //! | changes that watchers have not fetched, bytes | they are lost: who should hear of them lists again (`notify`) |
+//! | entries that listings keep between two answers | they are read again for the next (`cursor`) |
 //!
 //! Opens are counted where the registry is locked; an open takes the rest from its [`Account`], which it has at hand.
 
@@ -18,9 +19,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) enum What {
     Opens,
     ChangeBytes,
+    ListedEntries,
 }
 
-const WHATS: usize = 2;
+const WHATS: usize = 3;
 
 impl What {
     /// As limits are named: of a volume, of an account.
@@ -28,6 +30,7 @@ impl What {
         match self {
             What::Opens => ("opens", "opens of one account"),
             What::ChangeBytes => ("changes to tell", "changes to tell to one account"),
+            What::ListedEntries => ("listings under way", "listings of one account under way"),
         }
     }
 }
@@ -112,6 +115,26 @@ impl Account {
         self.own.give_back(what, amount);
         self.volume.give_back(what, amount);
     }
+
+    /// The same as [`Account::take`], until it is dropped.
+    pub(crate) fn room(self: &Arc<Self>, what: What, amount: usize) -> Result<Room> {
+        self.take(what, amount)?;
+        Ok(Room { account: self.clone(), what, amount })
+    }
+}
+
+/// What was taken from an account.
+#[derive(Debug)]
+pub(crate) struct Room {
+    account: Arc<Account>,
+    what: What,
+    amount: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.account.give_back(self.what, self.amount);
+    }
 }
 
 /// Those that have opens.
@@ -126,9 +149,11 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     pub(crate) fn new(limits: &Limits) -> Accounts {
-        let volume = Arc::new(Counts::new([limits.opens, limits.notify_bytes]));
+        let of_volume = [limits.opens, limits.notify_bytes, limits.listed_entries];
+        let volume = Arc::new(Counts::new(of_volume));
         let nobodys = Arc::new(Account { volume, own: Counts::new([usize::MAX; WHATS]) });
-        let most = [limits.opens_per_account, limits.notify_bytes_per_account];
+        let most =
+            [limits.opens_per_account, limits.notify_bytes_per_account, limits.listed_entries_per_account];
         Accounts { by_name: HashMap::new(), nobodys, most }
     }
 

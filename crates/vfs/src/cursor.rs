@@ -1,15 +1,23 @@
 //! A walk through a directory.
+//!
+//! An answer to a client seldom ends where a page of the volume does. What is left of the page stays here until the
+//! next answer, as far as the account of the open has room for such (`accounts`). Past that the page is given up, and
+//! read again: the walk goes on at the name that would have been next, or at one of those behind it when that has gone.
 
+use crate::accounts::{Room, What};
 use crate::open::Open;
 use crate::rights::Listed;
 use crate::{Access, Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, Named, NamedEntry, VPath};
+use volume::{Attr, Carries, Cx, Entry, ErrorKind, Kind, ListHow, Listing, Named, NamedEntry, VPath};
 
 /// Entries that are judged together: a far volume answers the questions for all of them in one round trip.
 const JUDGED_AT_ONCE: usize = 64;
+/// Names by which a walk finds its place in a page that it has given up.
+const PLACE_NAMES: usize = 4;
 
 /// One name of a directory, in the origin's spelling (an SMB front end shows [`crate::names::to_smb`] of it).
 #[derive(Clone, Debug)]
@@ -44,6 +52,10 @@ pub struct DirCursor {
     /// The walk is for this name alone, see [`DirCursor::only`].
     only: Option<Box<str>>,
     ready: VecDeque<Ready>,
+    /// The present page at the volume; `None`: the first.
+    page: Option<Bytes>,
+    /// For what is ready between two answers.
+    room: Option<Room>,
     /// When the present page was read, see [`crate::index::DirIndexes::begin`].
     as_of: u64,
     at: At,
@@ -63,7 +75,33 @@ struct Ready {
 enum At {
     Start,
     Page(Bytes),
+    /// In the page that is read from there, or behind it, at the first of these names that is found.
+    Within(Option<Bytes>, Vec<Arc<str>>),
     End,
+}
+
+/// One answer of a walk. At its end what is left of the page may be given up.
+#[derive(Debug)]
+pub struct Answer<'a>(&'a mut DirCursor);
+
+impl Deref for Answer<'_> {
+    type Target = DirCursor;
+
+    fn deref(&self) -> &DirCursor {
+        self.0
+    }
+}
+
+impl DerefMut for Answer<'_> {
+    fn deref_mut(&mut self) -> &mut DirCursor {
+        self.0
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        self.0.rest();
+    }
 }
 
 impl Ready {
@@ -80,7 +118,17 @@ impl Ready {
 
 impl DirCursor {
     pub(crate) fn new(open: Arc<Open>, links: Links) -> DirCursor {
-        DirCursor { open, links, was_at: None, only: None, ready: VecDeque::new(), as_of: 0, at: At::Start }
+        DirCursor {
+            open,
+            links,
+            was_at: None,
+            only: None,
+            ready: VecDeque::new(),
+            page: None,
+            room: None,
+            as_of: 0,
+            at: At::Start,
+        }
     }
 
     /// Where the directory is. An answer that is under way when the open is closed goes on.
@@ -91,9 +139,14 @@ impl DirCursor {
         }
     }
 
-    /// Leaves out what was removed since the present page was read, as far as that is remembered: for the beginning of
-    /// an answer, which shows nothing that its client knows to be gone.
-    pub fn leave_out_removed(&mut self) -> Result<()> {
+    /// Begins an answer, which shows nothing that its client knows to be gone: what was removed since the present page
+    /// was read is left out, as far as that is remembered.
+    pub fn answer(&mut self) -> Result<Answer<'_>> {
+        self.leave_out_removed()?;
+        Ok(Answer(self))
+    }
+
+    fn leave_out_removed(&mut self) -> Result<()> {
         if self.ready.is_empty() {
             return Ok(());
         }
@@ -106,6 +159,29 @@ impl DirCursor {
             self.ready.retain(|ready| !gone.contains(&ready.entry.name));
         }
         Ok(())
+    }
+
+    /// Between two answers.
+    fn rest(&mut self) {
+        self.room = None;
+        if !self.ready.is_empty() {
+            match self.open.account.room(What::ListedEntries, self.ready.capacity()) {
+                Ok(room) => return self.room = Some(room),
+                Err(_) => self.at = self.place(),
+            }
+        }
+        self.ready = VecDeque::new();
+    }
+
+    /// Where to go on, but for what is ready.
+    fn place(&self) -> At {
+        match self.only {
+            Some(_) => At::Start,
+            None => {
+                let names = self.ready.iter().take(PLACE_NAMES).map(|ready| ready.entry.name.clone());
+                At::Within(self.page.clone(), names.collect())
+            }
+        }
     }
 
     /// The next entry without taking it; `None` at the end.
@@ -207,39 +283,64 @@ impl DirCursor {
 
     async fn fill(&mut self, cx: &Cx) -> Result<()> {
         while self.ready.is_empty() {
-            let cursor = match (&self.at, self.only.clone()) {
+            let (page, names) = match (&self.at, self.only.clone()) {
                 (At::Start, Some(name)) => return self.find(cx, &name).await,
-                (At::Start, None) => None,
-                (At::Page(next), _) => Some(next.clone()),
+                (At::Start, None) => (None, Vec::new()),
+                (At::Page(page), _) => (Some(page.clone()), Vec::new()),
+                (At::Within(page, names), _) => (page.clone(), names.clone()),
                 (At::End, _) => return Ok(()),
             };
-            let (first, dir) = (cursor.is_none(), self.dir()?);
-            self.was_at = Some(dir.clone());
-            let core = self.open.core.clone();
-            let how = ListHow { cursor, ahead: core.config.list_ahead };
-            self.as_of = core.indexes.lock().begin();
             // Aside, until all of it is here: what is given up on the way is asked for again.
-            let mut ready = VecDeque::new();
-            let page = match first {
-                true => {
-                    // Both at once: a far origin answers them in one round trip.
-                    let (page, above) = tokio::join!(core.volume.list(cx, &dir, how), self.above(cx, &dir));
-                    let (page, above) = (page?, above?);
-                    let this = match page.dir {
-                        Some(attr) => attr,
-                        None => self.open.attr(cx).await?,
-                    };
-                    ready.extend([Ready::dots(".", this), Ready::dots("..", above)]);
-                    page
+            let (mut ready, next) = self.read(cx, page.clone()).await?;
+            let place = |name: &Arc<str>| ready.iter().position(|ready| ready.entry.name == *name);
+            self.at = match (names.iter().find_map(place), next) {
+                (None, None) if !names.is_empty() => return Err(Error::LimitReached("listings under way")),
+                (None, Some(next)) if !names.is_empty() => {
+                    ready.clear();
+                    At::Within(Some(next), names)
                 }
-                false => core.volume.list(cx, &dir, how).await?,
+                (place, next) => {
+                    ready.drain(..place.unwrap_or(0));
+                    next.map_or(At::End, At::Page)
+                }
             };
-            for entry in page.entries {
-                ready.push_back(self.looked_at(cx, entry).await?);
-            }
-            (self.ready, self.at) = (ready, page.next.map_or(At::End, At::Page));
+            (self.ready, self.page) = (ready, page);
         }
         Ok(())
+    }
+
+    /// Reads a page; answers where the next one is, too.
+    async fn read(&mut self, cx: &Cx, cursor: Option<Bytes>) -> Result<(VecDeque<Ready>, Option<Bytes>)> {
+        let (first, dir) = (cursor.is_none(), self.dir()?);
+        self.was_at = Some(dir.clone());
+        let core = self.open.core.clone();
+        let how = ListHow { cursor, ahead: core.config.list_ahead };
+        self.as_of = core.indexes.lock().begin();
+        if !first {
+            let page = core.volume.list(cx, &dir, how).await?;
+            return self.ready(cx, VecDeque::new(), page).await;
+        }
+        // Both at once: a far origin answers them in one round trip.
+        let (page, above) = tokio::join!(core.volume.list(cx, &dir, how), self.above(cx, &dir));
+        let (page, above) = (page?, above?);
+        let this = match page.dir {
+            Some(attr) => attr,
+            None => self.open.attr(cx).await?,
+        };
+        self.ready(cx, [Ready::dots(".", this), Ready::dots("..", above)].into(), page).await
+    }
+
+    async fn ready(
+        &self,
+        cx: &Cx,
+        mut ready: VecDeque<Ready>,
+        page: Listing,
+    ) -> Result<(VecDeque<Ready>, Option<Bytes>)> {
+        ready.reserve_exact(page.entries.len());
+        for entry in page.entries {
+            ready.push_back(self.looked_at(cx, entry).await?);
+        }
+        Ok((ready, page.next))
     }
 
     /// Looks for the one name that is wanted.

@@ -98,7 +98,7 @@ mod watch;
 pub use caching::{AckRefused, Answering, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
 pub use carry::Carry;
 pub use contend::Breaking;
-pub use cursor::{DirCursor, DirEntry, Links};
+pub use cursor::{Answer, DirCursor, DirEntry, Links};
 pub use descriptors::NewDescriptor;
 pub use error::{Error, Result};
 pub use links::{Replacement, Stop};

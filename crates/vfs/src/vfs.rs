@@ -29,6 +29,10 @@ pub struct Limits {
     pub notify_bytes: usize,
     /// For those of one account.
     pub notify_bytes_per_account: usize,
+    /// Entries of directories kept for listings that are under way, between two answers.
+    pub listed_entries: usize,
+    /// For those of one account.
+    pub listed_entries_per_account: usize,
     /// Names in all folded directory indexes together.
     pub index_names: usize,
 }
@@ -42,6 +46,8 @@ impl Default for Limits {
             notify_events: 4_096,
             notify_bytes: 128 << 20,
             notify_bytes_per_account: 64 << 20,
+            listed_entries: 1 << 20,
+            listed_entries_per_account: 1 << 19,
             index_names: 500_000,
         }
     }

@@ -190,10 +190,10 @@ fn begin<'a>(
 async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Result<Vec<u8>, NtStatus> {
     let share = how.share;
     let hides = share.is_some_and(|share| share.hide_unreadable);
-    walk.cursor.leave_out_removed().map_err(failed)?;
+    let Walk { cursor, pattern, found } = walk;
+    let mut cursor = cursor.answer().map_err(failed)?;
     let mut pace = Pace::new();
     loop {
-        let Walk { cursor, pattern, .. } = &mut *walk;
         pace.take(pattern.steps()).await;
         let is_wanted = |entry: &DirEntry| {
             let name = page.name(&entry.name);
@@ -216,7 +216,7 @@ async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Resu
             false => Access::all(),
         };
         if !hides || allowed.contains(READABLE) {
-            let extra = extra(cx, cursor, &entry, allowed, how.apple).await?;
+            let extra = extra(cx, &cursor, &entry, allowed, how.apple).await?;
             let attr = how.change_times.show(entry.attr);
             if !page.push(&page.name(&entry.name), entry.leads_to_dir, &attr, extra) {
                 if page.is_empty() {
@@ -224,9 +224,9 @@ async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Resu
                 }
                 return Ok(page.finish());
             }
-            walk.found = true;
+            *found = true;
         }
-        walk.cursor.next(cx).await.map_err(failed)?;
+        cursor.next(cx).await.map_err(failed)?;
         if how.single && !page.is_empty() {
             break;
         }
@@ -234,7 +234,8 @@ async fn fill(cx: &Cx, walk: &mut Walk, mut page: Page, how: &Shown<'_>) -> Resu
     if !page.is_empty() {
         return Ok(page.finish());
     }
-    Err(if walk.found { NtStatus::NO_MORE_FILES } else { no_such_file(walk) })
+    // Nothing at all matched: said once, then the walk is at its end.
+    Err(if std::mem::replace(found, true) { NtStatus::NO_MORE_FILES } else { NtStatus::NO_SUCH_FILE })
 }
 
 async fn extra(
@@ -255,12 +256,6 @@ async fn extra(
             Ok(Extra { ea_size: extended::size(&extended), ..Extra::default() })
         }
     }
-}
-
-/// Nothing at all matched: said once, then the walk is at its end.
-fn no_such_file(walk: &mut Walk) -> NtStatus {
-    walk.found = true;
-    NtStatus::NO_SUCH_FILE
 }
 
 fn directory_entry<'a>(name: &'a str, leads_to_dir: bool, attr: &Attr) -> DirectoryEntry<'a> {

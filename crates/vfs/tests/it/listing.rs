@@ -1,7 +1,7 @@
 use crate::tools::{DELETE, LOOK, READ, Site, site, word};
-use testkit::ease::{apply, cx, mkdir, p, put};
+use testkit::ease::{apply, cx, mkdir, p, put, remove};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
-use vfs::{DirCursor, Links, RenameHow, Vfs, VfsConfig};
+use vfs::{DirCursor, Limits, Links, RenameHow, Vfs, VfsConfig};
 use volume::{Change, ErrorKind};
 
 async fn rest(cursor: &mut DirCursor) -> Vec<String> {
@@ -114,8 +114,102 @@ async fn what_is_removed_while_a_page_waits_is_left_out_and_what_came_back_is_no
     site.create("dir/back").await;
     let moved = site.open("dir/moved", DELETE).await;
     moved.rename(&cx(), &p("elsewhere"), RenameHow::default()).await.unwrap();
-    cursor.leave_out_removed().unwrap();
-    assert_eq!(rest(&mut cursor).await, ["..", "back", "stays"]);
+    assert_eq!(rest(&mut cursor.answer().unwrap()).await, ["..", "back", "stays"]);
+}
+
+/// A volume of pages of this length with these files in its root, of which an account keeps no more than 30 entries.
+async fn with_little_room(page_entries: usize, files: impl Iterator<Item = String>) -> Site {
+    let mem = MemVolume::with(MemConfig { page_entries, ..MemConfig::default() });
+    let limits = Limits { listed_entries_per_account: 30, ..Limits::default() };
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() }), mem };
+    for name in files {
+        put(&*site.mem, &name, "").await;
+    }
+    site
+}
+
+async fn walk(site: &Site, account: &str) -> DirCursor {
+    let root = site.try_open("", READ, |r| r.account = Some(account.into())).await.unwrap().open;
+    root.list(Links::Followed).unwrap()
+}
+
+/// An answer with one name.
+async fn one(cursor: &mut DirCursor) -> Option<String> {
+    let mut answer = cursor.answer().unwrap();
+    answer.next(&cx()).await.unwrap().map(|entry| entry.name.to_string())
+}
+
+async fn one_by_one(cursor: &mut DirCursor) -> Vec<String> {
+    let mut names = Vec::new();
+    while let Some(name) = one(cursor).await {
+        names.push(name);
+    }
+    names
+}
+
+#[tokio::test]
+async fn what_listings_keep_is_bounded_for_an_account_and_past_that_read_again() {
+    let files = || (0..20).map(|at| format!("{at:0>2}"));
+    let site = with_little_room(100, files()).await;
+    let all: Vec<String> = [".".to_owned(), "..".to_owned()].into_iter().chain(files()).collect();
+    let reads = || site.mem.counts().of(Op::List);
+    let mut kept = walk(&site, "one").await;
+    assert_eq!(one(&mut kept).await.unwrap(), ".");
+    // It has told what is removed then, as one who empties a directory does.
+    let mut given_up = walk(&site, "one").await;
+    let (mut told, before) = (Vec::new(), reads());
+    while let Some(name) = one(&mut given_up).await {
+        if name.starts_with('1') {
+            remove(&*site.mem.other(), &name).await;
+        }
+        told.push(name);
+    }
+    assert_eq!((told, reads() - before), (all.clone(), all.len() as u64));
+    let before = reads();
+    assert_eq!(one_by_one(&mut kept).await, all[1..]);
+    assert_eq!(reads(), before);
+    // There is room again, and for another there was all the time.
+    for account in ["one", "two"] {
+        let (mut walk, before) = (walk(&site, account).await, reads());
+        assert_eq!(one_by_one(&mut walk).await, all[..12]);
+        assert_eq!(reads() - before, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_gave_its_page_up_finds_its_place_or_says_that_it_cannot() {
+    let site = with_little_room(5, (0..40).map(|at| format!("b{at:0>2}"))).await;
+    let mut walks = Vec::new();
+    for _ in 0..10 {
+        let mut walk = walk(&site, "one").await;
+        assert_eq!(one(&mut walk).await.unwrap(), ".");
+        walks.push(walk);
+    }
+    let mut walk = walks.pop().unwrap();
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        told.extend(one(&mut walk).await);
+    }
+    assert_eq!(told, ["..", "b00", "b01", "b02", "b03"]);
+    // What is next now stands on a later page.
+    for name in ["a0", "a1", "a2", "a3", "a4", "a5"] {
+        put(&*site.mem, name, "").await;
+    }
+    assert_eq!(one(&mut walk).await.unwrap(), "b04");
+    for _ in 5..20 {
+        one(&mut walk).await;
+    }
+    for at in 20..23 {
+        remove(&*site.mem.other(), &format!("b{at}")).await;
+    }
+    assert_eq!(one(&mut walk).await.unwrap(), "b23");
+    for at in 24..40 {
+        remove(&*site.mem.other(), &format!("b{at}")).await;
+    }
+    let lost = walk.answer().unwrap().next(&cx()).await.map(drop);
+    assert_eq!(word(lost), "LimitReached(\"listings under way\")");
+    walk.restart();
+    assert_eq!(one(&mut walk).await.unwrap(), ".");
 }
 
 #[tokio::test]
