@@ -199,6 +199,14 @@ impl Open {
         Open { id, tree_id, granted, kind, order, unused: AtomicBool::new(true) }
     }
 
+    /// One that no request has made.
+    #[cfg(test)]
+    pub(crate) fn of_nothing(id: FileId, tree_id: u32) -> Open {
+        let order = parking_lot::Mutex::new(ChannelOrder::new(0));
+        let unused = AtomicBool::new(false);
+        Open { id, tree_id, granted: AccessMask::empty(), kind: Kind::Quota, order, unused }
+    }
+
     /// The file behind it; a pipe is none.
     pub(crate) fn file(&self) -> Result<&Arc<FileOpen>, NtStatus> {
         match &self.kind {

@@ -373,12 +373,7 @@ impl Session {
 
     /// Puts an open in the place of another of the same id; false when that one has been closed meanwhile.
     pub(crate) fn replace_open(&self, former: &Arc<Open>, open: Arc<Open>) -> bool {
-        let mut opens = self.opens.write();
-        match opens.get_mut(&former.id.volatile).filter(|there| Arc::ptr_eq(there, former)) {
-            Some(there) => *there = open,
-            None => return false,
-        }
-        true
+        self.opens.write().replace(former, open)
     }
 
     pub(crate) fn open(&self, id: smb_wire::FileId) -> Option<Arc<Open>> {
@@ -419,8 +414,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::Kind;
-    use crate::order::ChannelOrder;
     use smb_core::access::Privileges;
     use smb_core::signing::Role;
     use smb_wire::sid::Sid;
@@ -481,14 +474,7 @@ mod tests {
     }
 
     fn open(volatile: u64, tree_id: u32) -> Arc<Open> {
-        Arc::new(Open {
-            id: smb_wire::FileId { persistent: volatile, volatile },
-            tree_id,
-            granted: AccessMask::empty(),
-            kind: Kind::Quota,
-            order: Mutex::new(ChannelOrder::new(0)),
-            unused: AtomicBool::new(false),
-        })
+        Arc::new(Open::of_nothing(smb_wire::FileId { persistent: volatile, volatile }, tree_id))
     }
 
     #[test]

@@ -26,6 +26,15 @@ impl Opens {
         self.all.insert(id.volatile, open);
     }
 
+    /// Puts one in the place of another of its id, if that is here.
+    pub(super) fn replace(&mut self, former: &Arc<Open>, open: Arc<Open>) -> bool {
+        let is_here = self.get(former.id).is_some_and(|there| Arc::ptr_eq(there, former));
+        if is_here {
+            self.insert(open);
+        }
+        is_here
+    }
+
     pub(super) fn get(&self, id: smb_wire::FileId) -> Option<&Arc<Open>> {
         self.all.get(&id.volatile).filter(|open| open.id == id)
     }
@@ -64,21 +73,10 @@ impl Opens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::Kind;
-    use crate::order::ChannelOrder;
-    use parking_lot::Mutex;
-    use smb_wire::{AccessMask, FileId};
-    use std::sync::atomic::AtomicBool;
+    use smb_wire::FileId;
 
     fn open(persistent: u64, volatile: u64, tree_id: u32) -> Arc<Open> {
-        Arc::new(Open {
-            id: FileId { persistent, volatile },
-            tree_id,
-            granted: AccessMask::empty(),
-            kind: Kind::Quota,
-            order: Mutex::new(ChannelOrder::new(0)),
-            unused: AtomicBool::new(false),
-        })
+        Arc::new(Open::of_nothing(FileId { persistent, volatile }, tree_id))
     }
 
     #[test]
