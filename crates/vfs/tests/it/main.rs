@@ -16,6 +16,7 @@ mod notifying;
 mod opening;
 mod racing;
 mod renaming;
+mod replacing;
 mod restoring;
 mod simulating;
 mod streams;
