@@ -66,7 +66,7 @@ impl Open {
     /// `AccessDenied`; `InvalidArgument` for a file that is not empty, for what carries attributes or streams, and for a
     /// file in the place of one; `DirectoryNotEmpty`; `SharingViolation` while somebody else has the content open;
     /// `LinkRefused` for a link that leads out of the volume; `ReadOnly`, and what the volume answers.
-    pub async fn replace(&self, cx: &Cx, by: Replacement, delete_on_close: bool) -> Result<Arc<Open>> {
+    pub async fn replace(&self, cx: &Cx, by: Replacement) -> Result<Arc<Open>> {
         self.check(Access::empty())?;
         self.check_itself()?;
         if self.core.caps.read_only {
@@ -74,11 +74,12 @@ impl Open {
         }
         check_gives_way(&self.path()?, &self.attr(cx).await?, &by)?;
         let landing = self.landing(false)?;
-        let share = self.core.registry.lock().record(self.key.file, self.key.id).map(|record| record.share);
+        let record = self.core.registry.lock().record(self.key.file, self.key.id).cloned();
+        let record = record.ok_or(Error::Closed)?;
         let again = OpenRequest {
-            share: share.ok_or(Error::Closed)?,
+            share: record.share,
             rights: self.rights().cloned(),
-            delete_on_close,
+            delete_on_close: record.delete_on_close,
             ..OpenRequest::new(self.path()?, self.access(), self.owner())
         };
         let work = replace(self.core.clone(), cx.clone(), self.key, again, by);

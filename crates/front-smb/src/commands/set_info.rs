@@ -99,10 +99,14 @@ async fn set_deletion(
         ignore_readonly: file.posix || flags.contains(DispositionFlags::IGNORE_READONLY_ATTRIBUTE),
         on_close: flags.contains(DispositionFlags::ON_CLOSE),
     };
-    if how.on_close {
-        return set_on_close(&cx, file, delete, how).await;
+    // As with Windows it is the flag of its CREATE that is set and taken back; and what that has said is written down.
+    if how.on_close && (file.is_persistent() || !file.mode().contains(CreateOptions::DELETE_ON_CLOSE)) {
+        return Err(NtStatus::NOT_SUPPORTED);
     }
     vfs.set_deletion(&cx, delete, how).await.map_err(failed)?;
+    if how.on_close {
+        return Ok(());
+    }
     let server = Arc::clone(&request.connection.server);
     Carry::new(async move {
         let Err(error) = persistent::deleted(&server, &vfs).await else { return Ok(()) };
@@ -113,19 +117,6 @@ async fn set_deletion(
         Err(NtStatus::IO_DEVICE_ERROR)
     })
     .await
-}
-
-/// The end of the open takes the name with it, or not any more, whatever its CREATE has said.
-async fn set_on_close(cx: &Cx, file: &FileOpen, delete: bool, how: DeleteHow) -> Result<(), NtStatus> {
-    // What its CREATE has said is written down.
-    if file.is_persistent() {
-        return Err(NtStatus::NOT_SUPPORTED);
-    }
-    file.vfs.set_deletion(cx, delete, how).await.map_err(failed)?;
-    let mut mode = file.mode();
-    mode.set(CreateOptions::DELETE_ON_CLOSE, delete);
-    file.set_mode(mode);
-    Ok(())
 }
 
 async fn set_file(

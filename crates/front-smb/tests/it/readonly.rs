@@ -76,7 +76,7 @@ async fn what_is_read_only_is_deleted_by_who_says_so_alone() {
     protected(&mut user, "f").await;
     let file = user.open(&existing("f")).await;
     let cannot = NtStatus::CANNOT_DELETE;
-    for flags in [DELETE, DELETE | POSIX, DELETE | ON_CLOSE] {
+    for flags in [DELETE, DELETE | POSIX] {
         assert_eq!(dispose(&mut user, file, flags).await, cannot, "{flags:#x}");
     }
     let plain = requests::set_info(file, InfoType::FILE, FileClass::DISPOSITION.0, &[1]);
@@ -88,21 +88,24 @@ async fn what_is_read_only_is_deleted_by_who_says_so_alone() {
 }
 
 #[tokio::test]
-async fn that_a_name_goes_with_an_open_is_said_and_taken_back_later() {
+async fn that_a_name_goes_with_an_open_is_taken_back_and_said_again() {
     let site = Site::new().await;
     let mut user = site.log_in(&ALICE).await;
-    for (at_first, flags, stays) in
-        [(true, 0, false), (false, DELETE | ON_CLOSE, false), (true, ON_CLOSE, true)]
-    {
-        let mut request = requests::create("f");
-        request.create_options.set(CreateOptions::DELETE_ON_CLOSE, at_first);
-        let file = user.open(&Request::Create(request)).await;
-        assert_eq!(dispose(&mut user, file, flags).await, OK);
+    let (taken_back, said_again) = (vec![ON_CLOSE], vec![ON_CLOSE, DELETE | ON_CLOSE]);
+    for (name, all_flags, gone) in [("a", vec![], true), ("b", taken_back, false), ("c", said_again, true)] {
+        let create_options = CreateOptions::DELETE_ON_CLOSE;
+        let file =
+            user.open(&Request::Create(CreateRequest { create_options, ..requests::create(name) })).await;
+        for flags in &all_flags {
+            assert_eq!(dispose(&mut user, file, *flags).await, OK);
+        }
         // Until it ends it is open to others.
-        let other = user.open(&existing("f")).await;
+        let other = user.open(&existing(name)).await;
         assert_eq!(user.status(&requests::close(other)).await, OK);
         assert_eq!(user.status(&requests::close(file)).await, OK);
-        let there = user.status(&existing("f")).await;
-        assert_eq!(there, if stays { OK } else { NtStatus::OBJECT_NAME_NOT_FOUND }, "{at_first} {flags:#x}");
+        let there = user.status(&existing(name)).await;
+        assert_eq!(there, if gone { NtStatus::OBJECT_NAME_NOT_FOUND } else { OK }, "{all_flags:x?}");
     }
+    let other = user.file("other", b"").await;
+    assert_eq!(dispose(&mut user, other, DELETE | ON_CLOSE).await, NtStatus::NOT_SUPPORTED);
 }

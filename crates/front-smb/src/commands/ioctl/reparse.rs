@@ -8,7 +8,6 @@ use super::Output;
 use crate::open::{self, FileOpen, Kind, Open};
 use crate::request::Request;
 use crate::status::failed;
-use smb_wire::create::CreateOptions;
 use smb_wire::fscc::reparse::{ReparseData, Symlink, decode_reparse_deletion, tag};
 use smb_wire::ioctl::IoctlRequest;
 use smb_wire::{AccessMask, NtStatus};
@@ -71,8 +70,7 @@ async fn replace(request: &Request, open: &Arc<Open>, by: Replacement) -> Result
         return Err(NtStatus::NOT_SUPPORTED);
     }
     let (cx, file, session) = (request.cx(), open.file()?, request.session()?);
-    let delete_on_close = file.mode().contains(CreateOptions::DELETE_ON_CLOSE);
-    let opened = match file.vfs.replace(&cx, by, delete_on_close).await {
+    let opened = match file.vfs.replace(&cx, by).await {
         Err(vfs::Error::LinkRefused) => return Err(NtStatus::IO_REPARSE_DATA_INVALID),
         outcome => outcome.map_err(failed)?,
     };
