@@ -7,8 +7,8 @@ use std::time::Duration;
 use testkit::ease::{changes_are_told, cx, mkdir, names, p, put, stat, within};
 use testkit::{FaultVolume, Gate, MemVolume, Op};
 use tokio::task::JoinHandle;
-use vfs::{Access, Open, OpenRequest, RenameHow, Vfs, VfsConfig};
-use volume::{DosAttributes, SetAttr};
+use vfs::{Access, Open, OpenRequest, RenameHow, Replacement, Vfs, VfsConfig};
+use volume::{DosAttributes, Kind, SetAttr};
 
 const ATTRIBUTES: Access = Access::WRITE_ATTRIBUTES;
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -215,4 +215,23 @@ async fn attributes_that_are_set_by_name_are_set_though_it_moves() {
         let file = if what == "dir" { "moved/file" } else { "moved" };
         assert!(stat(&*site.mem, file).await.dos.contains(DosAttributes::HIDDEN), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_link_takes_the_place_of_a_file_though_its_directory_moves() {
+    let (fault, site) = site();
+    mkdir(&*site.mem, "dir").await;
+    put(&*site.mem, "dir/file", "").await;
+    let (dir, file) = (site.open("dir", DELETE).await, site.open("dir/file", DELETE).await);
+    let replacing = async move {
+        file.replace(&cx(), Replacement::Link("target".into()), false).await.map(|link| link.path())
+    };
+    let (gate, replacing) = held(&fault, Op::Apply, replacing).await;
+    let upper = tokio::spawn(moving(&dir, "moved", POSIX));
+    a_while().await;
+    gate.release();
+    let at = ended("the link is made", replacing).await.unwrap();
+    assert_eq!(ended("the directory moves", upper).await, "Ok");
+    assert_eq!(stat(&*site.mem, "moved/file").await.kind, Kind::Symlink, "made at {at:?}");
+    assert_eq!(names(&*site.mem, "").await, ["moved"]);
 }
