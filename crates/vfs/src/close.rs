@@ -3,14 +3,15 @@
 //! [`end`] is the one way out of the registry. The order matters: what the open still has on its way to the volume
 //! lands first (`landing`), then locks go (others may go on), then the volume's file (so that the next opener finds what was written), then the share mode, then the name.
 
-use crate::caching::LeaseId;
+use crate::caching::{Contest, LeaseId};
 use crate::carry::Carry;
-use crate::core::Core;
+use crate::contend::Breaking;
+use crate::core::{Core, HeldPlace, Sealed};
 use crate::landing::Landings;
 use crate::notify::{Filter, Watcher};
 use crate::open::{Open, OpenKey};
 use crate::registry::{Node, Removal};
-use crate::{Error, Result, streams};
+use crate::{DeleteHow, Error, Result, streams};
 use std::sync::Arc;
 use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority, VPath};
 
@@ -181,8 +182,8 @@ async fn try_remove(
     }
 }
 
-/// Whether the name of an open may be doomed.
-pub(crate) async fn check_removable(open: &Open, cx: &Cx, ignore_readonly: bool) -> Result<()> {
+/// Whether the name of an open may be doomed, if it is of a directory that is empty.
+async fn check_removable(open: &Open, cx: &Cx, how: DeleteHow) -> Result<()> {
     if open.core.caps.read_only {
         return Err(Error::ReadOnly);
     }
@@ -190,15 +191,52 @@ pub(crate) async fn check_removable(open: &Open, cx: &Cx, ignore_readonly: bool)
     if path.is_root() && open.stream.is_none() {
         return Err(Error::CannotDelete);
     }
-    if !ignore_readonly && open.attr(cx).await?.dos.contains(DosAttributes::READONLY) {
+    if !how.ignore_readonly && open.attr(cx).await?.dos.contains(DosAttributes::READONLY) {
         return Err(Error::CannotDelete);
     }
-    if !open.is_dir() {
-        return Ok(());
+    Ok(())
+}
+
+/// Marks the name of an open to go away with its last open, or with itself.
+pub(crate) async fn doom(open: &Open, cx: &Cx, how: DeleteHow) -> Result<()> {
+    let (core, key) = (&open.core, open.key);
+    loop {
+        check_removable(open, cx, how).await?;
+        let sealed = match key.is_dir() {
+            true => Some(seal_empty(core, cx, key).await?),
+            false => None,
+        };
+        if how.on_close {
+            core.registry.lock().set_on_close(key.file, key.id, true);
+            return Ok(());
+        }
+        // Who only keeps it open for a cache may close it first (MS-FSA 2.1.5.15.3).
+        let waits = core.decide(|r, told| r.contend(key.file, Some(key.id), Contest::Handle, told));
+        let Some(node) = waits else { return open.doom() };
+        drop(sealed);
+        Breaking::new(core, node, key.file).settled(cx).await?;
     }
+}
+
+/// Seals the directory that is open, which is empty.
+async fn seal_empty(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<(Sealed, HeldPlace)> {
+    loop {
+        let held = core.hold_place(cx, key, false).await?;
+        let sealed = Sealed::new(core, &held.entered, &held.path);
+        check_empty(core, cx, &held.path).await?;
+        if let Some(sealed) = sealed {
+            return Ok((sealed, held));
+        }
+        let dir = held.path.clone();
+        drop(held);
+        core.nobody_below(cx, &dir).await?;
+    }
+}
+
+async fn check_empty(core: &Core, cx: &Cx, dir: &VPath) -> Result<()> {
     let mut how = ListHow::default();
     loop {
-        let page = open.core.volume.list(cx, &path, how.clone()).await?;
+        let page = core.volume.list(cx, dir, how.clone()).await?;
         match (page.entries.is_empty(), page.next) {
             (false, _) => return Err(Error::DirectoryNotEmpty),
             (true, None) => return Ok(()),

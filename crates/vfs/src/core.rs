@@ -33,7 +33,7 @@ pub(crate) struct Core {
     pub caps: Caps,
     pub config: VfsConfig,
     pub registry: Mutex<Registry>,
-    /// Told whenever somebody has left a path, a move has ended or a doomed name is removed.
+    /// Told whenever somebody has left a path, a seal is gone or a doomed name removed.
     pub settled: Notify,
     pub names: Arc<NameLocks>,
     pub indexes: Mutex<DirIndexes>,
@@ -89,7 +89,7 @@ impl Core {
         self.authors.lock().as_ref().is_some_and(|authors| *authors.borrow())
     }
 
-    /// Begins work on a path; waits while a directory above it is being moved.
+    /// Begins work on a path; waits while it is sealed, or a directory above.
     pub(crate) async fn enter(self: &Arc<Self>, cx: &Cx, path: &VPath) -> volume::Result<Entered> {
         let enter = |registry: &mut Registry| registry.enter(path);
         let entry = self.when(cx, path, enter).await?;
@@ -166,7 +166,7 @@ impl Core {
             let name = self.hold(cx, &path, alone).await?;
             // Somebody may have renamed it while we waited.
             if self.path_of(key.file, key.id)? == path {
-                return Ok(HeldPlace { path, parent_lease, _name: name, _entered: entered });
+                return Ok(HeldPlace { path, parent_lease, entered, _name: name });
             }
         }
     }
@@ -347,8 +347,8 @@ pub(crate) struct HeldPlace {
     pub path: VPath,
     /// See [`crate::OpenRequest::parent_lease`].
     pub parent_lease: Option<LeaseId>,
+    pub entered: Entered,
     _name: NameGuard,
-    _entered: Entered,
 }
 
 /// Changes names, see [`Echoes`].
@@ -370,36 +370,47 @@ impl Drop for Changing {
     }
 }
 
-/// Moves a directory, see [`Registry`].
-pub(crate) struct Moving {
+/// Keeps all others from a directory and what is below it, see [`Registry`].
+pub(crate) struct Sealed {
     core: Arc<Core>,
     dir: VPath,
 }
 
-impl Moving {
-    /// Begins to move a directory, for who has entered `own`. Refuses while something below is open or others work
-    /// there; with `posix` takes the former along, and `None` says that the latter are to be waited for
-    /// ([`Core::nobody_below`]), as anybody waits for a name that is being removed.
-    pub(crate) fn begin(core: &Arc<Core>, own: &Entered, dir: &VPath, posix: bool) -> Result<Option<Moving>> {
+impl Sealed {
+    /// Seals a directory, for who has entered `own`. `None`: others work below it, and are to be waited for
+    /// ([`Core::nobody_below`]).
+    pub(crate) fn new(core: &Arc<Core>, own: &Entered, dir: &VPath) -> Option<Sealed> {
         let mut registry = core.registry.lock();
-        // That is over in a moment.
+        let sealed = !registry.is_removing_below(dir) && registry.seal(dir, own.entry);
+        sealed.then(|| Sealed { core: core.clone(), dir: dir.clone() })
+    }
+
+    /// The same for a directory that is to move. Refuses while something below is open or others work there; with
+    /// `posix` the former is taken along and the latter waited for, as anybody waits for a name that is being removed.
+    pub(crate) fn to_move(
+        core: &Arc<Core>,
+        own: &Entered,
+        dir: &VPath,
+        posix: bool,
+    ) -> Result<Option<Sealed>> {
+        let mut registry = core.registry.lock();
         if registry.is_removing_below(dir) {
             return Ok(None);
         }
         if !posix && registry.has_open_below(dir) {
             return Err(Error::AccessDenied);
         }
-        match (registry.begin_move(dir, own.entry), posix) {
-            (true, _) => Ok(Some(Moving { core: core.clone(), dir: dir.clone() })),
+        match (registry.seal(dir, own.entry), posix) {
+            (true, _) => Ok(Some(Sealed { core: core.clone(), dir: dir.clone() })),
             (false, true) => Ok(None),
             (false, false) => Err(Error::AccessDenied),
         }
     }
 }
 
-impl Drop for Moving {
+impl Drop for Sealed {
     fn drop(&mut self) {
-        self.core.registry.lock().end_move(&self.dir);
+        self.core.registry.lock().unseal(&self.dir);
         self.core.settled.notify_waiters();
     }
 }

@@ -11,7 +11,7 @@
 //! | `share` | share modes (plain functions) |
 //! | `range_lock` | byte-range locks (plain state), `lock_wait` lets tasks wait |
 //! | `caching`, `leases` | what clients may cache, and what breaks it (plain state), `contend` lets operations wait |
-//! | `registry` | opens by file, doomed names, moves of directories (plain state) |
+//! | `registry` | opens by file, doomed names, who works where (plain state) |
 //! | `accounts` | how much of what costs memory there may be, over a volume and of each account |
 //! | `index`, `echo` | names of directories; which notices are news (plain state) |
 //! | `content` | which notices of content are news (plain state); foreign changes that one of ours has met before they were told |
@@ -33,10 +33,10 @@
 //! Async, held while the volume works, in this order: the entry to a path (`Core::enter`); the lock of a name, or of two
 //! in the order of their keys (`NameLocks`); what an object carries, or the end of a file (`Node::carrying`,
 //! `Node::appending`); the content of a stream (`StreamFile`). Nobody waits for an earlier kind while holding a later one,
-//! but for one thing: whoever enters a path waits for the move of a directory above it (`Moving`), whatever he holds.
-//! Therefore a move that has begun waits for the volume alone, and it begins only while nobody else works below the
-//! directory. Who finds somebody there lets go of all that he holds, waits (`Core::nobody_below`) and starts anew; the
-//! same where a client must first give back what it caches (`Breaking`).
+//! but for one thing: whoever enters a path waits while a directory above it is sealed (`Sealed`), since it moves or is to
+//! stay empty, whatever he holds. Therefore who has sealed one waits for the volume alone, and he does so only while
+//! nobody else works below. Who finds somebody there lets go of all that he holds, waits (`Core::nobody_below`) and
+//! starts anew; the same where a client must first give back what it caches (`Breaking`).
 //!
 //! All other locks are leaves: a few instructions, never two, never across an await. Reading takes none
 //! of them while nobody holds a byte-range lock on the file, and writing one of the file itself.

@@ -1,13 +1,13 @@
 //! Renaming and linking.
 //!
 //! Both names are held alone, with the ways to them, from finding what they stand for until the registry says so too; a
-//! directory is marked as moving besides, see [`crate::registry`]. Who finds somebody in the way lets go of all that
+//! directory is sealed besides, see [`crate::registry`]. Who finds somebody in the way lets go of all that
 //! before he waits, and starts anew. Callers carry these futures to their end.
 
 use crate::caching::{Contest, LeaseId};
 use crate::case::Case;
 use crate::contend::Breaking;
-use crate::core::{Core, Entered, Moving};
+use crate::core::{Core, Entered, Sealed};
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
@@ -87,11 +87,11 @@ async fn try_rename(
     if stays {
         return renamed();
     }
-    let moving = match key.is_dir() {
-        true => Moving::begin(core, &target.entered_to, from, how.posix)?,
+    let sealed = match key.is_dir() {
+        true => Sealed::to_move(core, &target.entered_to, from, how.posix)?,
         false => None,
     };
-    if key.is_dir() && moving.is_none() {
+    if key.is_dir() && sealed.is_none() {
         return Ok(Tried::Below(from.clone()));
     }
     let changing = core.changing(&[from, to]);
@@ -260,6 +260,9 @@ impl Target {
         let rights = who.rights.as_deref();
         let the_name_itself = Lookup { case_sensitive: false, follow: false, stop: false, rights };
         let Resolved { path, attr } = core.resolve(cx, to, the_name_itself).await?;
+        if path.parent().is_some_and(|dir| core.registry.lock().is_path_doomed(&dir)) {
+            return Err(Error::DeletePending);
+        }
         let same_name =
             attr.is_some_and(|attr| attr.id == key.file) && names::same(path.as_str(), from.as_str());
         let (to, existing) = match (attr, path.parent()) {

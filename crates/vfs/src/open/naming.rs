@@ -1,10 +1,8 @@
 //! What an open does to names: its own, and those in its directory.
 
 use super::{Open, OpenKey};
-use crate::caching::Contest;
 use crate::carry::Carry;
 use crate::close;
-use crate::contend::Breaking;
 use crate::cursor::{DirCursor, Links};
 use crate::notify::{Filter, NotifyBatch, Watcher};
 use crate::rename::{self, Mover, Renamed};
@@ -56,22 +54,14 @@ impl Open {
     pub async fn set_deletion(&self, cx: &Cx, on: bool, how: DeleteHow) -> Result<()> {
         self.check(Access::DELETE)?;
         let OpenKey { file, id, .. } = self.key;
-        if on {
-            close::check_removable(self, cx, how.ignore_readonly).await?;
+        match (on, how.on_close) {
+            (true, _) => close::doom(self, cx, how).await,
+            (false, true) => {
+                self.core.registry.lock().set_on_close(file, id, false);
+                Ok(())
+            }
+            (false, false) => self.core.registry.lock().set_doomed(file, id, false),
         }
-        if how.on_close {
-            self.core.registry.lock().set_on_close(file, id, on);
-            return Ok(());
-        }
-        if !on {
-            return self.core.registry.lock().set_doomed(file, id, false);
-        }
-        // Who only keeps it open for a cache may close it first (MS-FSA 2.1.5.15.3).
-        let contend = || self.core.decide(|r, told| r.contend(file, Some(id), Contest::Handle, told));
-        while let Some(node) = contend() {
-            Breaking::new(&self.core, node, file).settled(cx).await?;
-        }
-        self.doom()
     }
 
     /// The name goes away with its last open; whether it may was asked before.

@@ -1,4 +1,4 @@
-//! Who works on which path, and which directories are being moved.
+//! Who works on which path, and which directories are sealed: nobody works there meanwhile but who has done so.
 
 use super::Registry;
 use crate::case::{is_below, is_within};
@@ -16,8 +16,7 @@ pub(crate) type Entry = u64;
 pub(super) struct Entries {
     entered: HashMap<Entry, Entered>,
     last: Entry,
-    /// Directories being moved.
-    moving: Vec<String>,
+    sealed: Vec<String>,
 }
 
 /// A path being worked on.
@@ -32,10 +31,10 @@ struct Entered {
 struct Room(Option<Arc<str>>);
 
 impl Registry {
-    /// Begins work on a path. `None`: a directory above is being moved, wait.
+    /// Begins work on a path. `None`: it is sealed, or a directory above, wait.
     pub(crate) fn enter(&mut self, path: &VPath) -> Option<Entry> {
         let path = names::fold(path.as_str()).into_owned();
-        if self.entries.moving.iter().any(|moving| is_within(&path, moving)) {
+        if self.entries.sealed.iter().any(|sealed| is_within(&path, sealed)) {
             return None;
         }
         self.entries.last += 1;
@@ -72,19 +71,19 @@ impl Registry {
         others.into_iter().any(|(_, entered)| is_below(&entered.path, &dir))
     }
 
-    /// Begins to move a directory, for who has entered as `own`. False: somebody else works below it just now.
-    pub(crate) fn begin_move(&mut self, dir: &VPath, own: Entry) -> bool {
+    /// Seals a directory, for who has entered as `own`. False: somebody else works below it just now.
+    pub(crate) fn seal(&mut self, dir: &VPath, own: Entry) -> bool {
         if self.is_entered_below(dir, Some(own)) {
             return false;
         }
-        self.entries.moving.push(names::fold(dir.as_str()).into_owned());
+        self.entries.sealed.push(names::fold(dir.as_str()).into_owned());
         true
     }
 
-    pub(crate) fn end_move(&mut self, dir: &VPath) {
+    pub(crate) fn unseal(&mut self, dir: &VPath) {
         let dir = names::fold(dir.as_str());
-        if let Some(at) = self.entries.moving.iter().position(|moving| *moving == dir) {
-            self.entries.moving.swap_remove(at);
+        if let Some(at) = self.entries.sealed.iter().position(|sealed| *sealed == dir) {
+            self.entries.sealed.swap_remove(at);
         }
     }
 }

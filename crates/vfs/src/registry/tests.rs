@@ -72,12 +72,12 @@ fn moving_a_directory_and_working_below_it_exclude_each_other() {
     let mut registry = registry(10);
     let below = registry.enter(&path("Dir/file")).unwrap();
     let beside = registry.enter(&path("dir2/file")).unwrap();
-    assert!(!registry.begin_move(&path("dir"), beside));
+    assert!(!registry.seal(&path("dir"), beside));
     registry.exit(below);
     let own = registry.enter(&path("DIR/to")).unwrap();
-    assert!(!registry.begin_move(&path("dir"), beside) && registry.begin_move(&path("dir"), own));
+    assert!(!registry.seal(&path("dir"), beside) && registry.seal(&path("dir"), own));
     assert!(registry.enter(&path("DIR/file")).is_none());
-    registry.end_move(&path("dir"));
+    registry.unseal(&path("dir"));
     assert!(registry.enter(&path("DIR/file")).is_some());
 }
 

@@ -1,13 +1,17 @@
 //! Moves of directories that cross other work there: neither waits for the other for ever, and none leaves anything
 //! behind where it was.
 
-use crate::tools::{DELETE, LOOK, READ, Site, word};
+use crate::caching::{hold, watched};
+use crate::tools::{DELETE, LOOK, READ, Site, ask, word};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{changes_are_told, cx, mkdir, names, p, put, stat, within};
 use testkit::{FaultVolume, Gate, MemVolume, Op};
 use tokio::task::JoinHandle;
-use vfs::{Access, Open, OpenRequest, RenameHow, Replacement, Vfs, VfsConfig};
+use vfs::{
+    Access, Caching, Disposition, Lease, LeaseId, Open, OpenRequest, RenameHow, Replacement, Vfs, VfsConfig,
+    Want,
+};
 use volume::{DosAttributes, Kind, SetAttr};
 
 const ATTRIBUTES: Access = Access::WRITE_ATTRIBUTES;
@@ -234,4 +238,77 @@ async fn a_link_takes_the_place_of_a_file_though_its_directory_moves() {
     assert_eq!(ended("the directory moves", upper).await, "Ok");
     assert_eq!(stat(&*site.mem, "moved/file").await.kind, Kind::Symlink, "made at {at:?}");
     assert_eq!(names(&*site.mem, "").await, ["moved"]);
+}
+
+/// Nothing comes into it unseen between the look and the mark.
+#[tokio::test]
+async fn a_directory_is_doomed_only_while_it_is_empty() {
+    for what in ["make", "rename", "link"] {
+        let (fault, site) = site();
+        mkdir(&*site.mem, "dir").await;
+        put(&*site.mem, "file", "").await;
+        let (dir, file) = (site.open("dir", DELETE).await, site.open("file", DELETE).await);
+        let vfs = site.vfs.clone();
+        let coming = async move {
+            let (to, how) = (p("dir/new"), POSIX);
+            match what {
+                "make" => {
+                    let request = OpenRequest { disposition: Disposition::Create, ..ask("dir/new", READ) };
+                    word(vfs.open(&cx(), request).await)
+                }
+                "rename" => word(file.rename(&cx(), &to, how).await),
+                _ => word(file.link(&cx(), &to, how).await),
+            }
+        };
+        let op = if what == "make" { Op::Open } else { Op::Apply };
+        let (gate, coming) = held(&fault, op, coming).await;
+        let dooming = {
+            let dir = dir.clone();
+            tokio::spawn(async move { word(dir.set_delete_on_close(&cx(), true).await) })
+        };
+        a_while().await;
+        gate.release();
+        assert_eq!(ended("it comes", coming).await, "Ok", "{what}");
+        assert_eq!(ended("it is looked at", dooming).await, "DirectoryNotEmpty", "{what}");
+        assert!(!dir.delete_pending(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_comes_into_a_directory_that_is_doomed() {
+    let (_, site) = site();
+    mkdir(&*site.mem, "dir").await;
+    put(&*site.mem, "file", "").await;
+    let (dir, file) = (site.open("dir", DELETE).await, site.open("file", DELETE).await);
+    dir.set_delete_on_close(&cx(), true).await.unwrap();
+    let (to, how) = (p("DIR/new"), RenameHow::default());
+    assert_eq!(word(file.rename(&cx(), &to, how).await), "DeletePending");
+    assert_eq!(word(file.link(&cx(), &to, how).await), "DeletePending");
+    dir.close(&cx()).await.unwrap();
+    assert_eq!(names(&*site.mem, "").await, ["file"]);
+}
+
+/// Whoever keeps it open for his cache alone may close it first: so long it is not looked at.
+#[tokio::test]
+async fn a_directory_that_was_waited_for_is_looked_at_again() {
+    let site = watched().await;
+    mkdir(&*site.mem, "dir").await;
+    let cached = hold(&site, "dir", Caching::READ | Caching::HANDLE, |request| {
+        (request.access, request.want, request.disposition) = (READ, Want::Dir, Disposition::Open);
+        let id = LeaseId { client: 1, key: 1 };
+        request.lease = Some(Lease { id, epoch: Some(1), dirs: true });
+    })
+    .await;
+    assert!(cached.got.contains(Caching::HANDLE));
+    let dir = site.open("dir", DELETE).await;
+    let dooming = tokio::spawn(async move { word(dir.set_delete_on_close(&cx(), true).await) });
+    let told = async {
+        while !cached.is_told() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(PATIENCE, "it is asked back", told).await;
+    put(&*site.mem, "dir/new", "").await;
+    cached.open.close(&cx()).await.unwrap();
+    assert_eq!(ended("it is looked at again", dooming).await, "DirectoryNotEmpty");
 }
