@@ -74,6 +74,16 @@ impl Rights for Caller {
         !self.veto.is_empty()
     }
 
+    fn after_opening(self: Arc<Self>) -> Arc<dyn Rights> {
+        match self.creator {
+            None => self,
+            Some(_) => {
+                let (token, veto) = (self.token.clone(), self.veto.clone());
+                Arc::new(Caller { token, share: self.share, lent: self.lent, creator: None, veto })
+            }
+        }
+    }
+
     fn allowed(&self, descriptor: Option<&[u8]>, wanted: Access) -> Access {
         let descriptor = descriptor.map(read);
         let wanted = AccessMask::from_bits_retain(wanted.bits());
@@ -145,4 +155,24 @@ fn open_to_all(owner: Sid, group: Sid, flags: AceFlags) -> SecurityDescriptor {
 pub(crate) fn mode(descriptor: &SecurityDescriptor) -> u32 {
     let others = posix::mode(descriptor) & 0o7;
     OWNER_BITS | others << 3 | others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smb_core::access::Privileges;
+
+    #[test]
+    fn what_a_create_brings_for_a_new_object_is_not_kept_with_the_open() {
+        let token = Token::new(Sid::unix_user(1), vec![Sid::unix_group(1)], Privileges::empty());
+        let sent = unclaimed(&token);
+        let caller = Caller::returning(token, AccessMask::READ_DATA, &Veto::new(["*.exe"]));
+        let caller = Arc::new(Caller { creator: Some(sent), ..caller });
+        assert_ne!(caller.newborn(None, false).unwrap(), Newborn::PLAIN);
+        let kept = Arc::clone(&caller).after_opening();
+        assert_eq!(Arc::strong_count(&caller), 1);
+        assert_eq!(kept.newborn(None, false).unwrap(), Newborn::PLAIN);
+        assert_eq!(kept.allowed(None, Access::empty()), caller.allowed(None, Access::empty()));
+        assert!(!kept.follows("a.exe") && kept.only_listed());
+    }
 }

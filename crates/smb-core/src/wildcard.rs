@@ -53,9 +53,13 @@ impl Pattern {
     pub fn new(expression: &str) -> Self {
         let mut steps: Vec<Step> = units(expression).map(step_of).collect();
         steps.dedup_by(|next, last| merge(last, *next));
+        if steps.len() > MAX_PATTERN_UNITS {
+            return Self { steps: Vec::new(), shape: Shape::Nothing };
+        }
+        // As long as the walk for which it is, and the expression may be a long one.
+        steps.shrink_to_fit();
         let shape = match &steps[..] {
             [Step::Star] => Shape::All,
-            steps if steps.len() > MAX_PATTERN_UNITS => Shape::Nothing,
             steps if steps.iter().all(|step| matches!(step, Step::Unit(_))) => Shape::Literal,
             _ => Shape::Wild,
         };
@@ -162,5 +166,18 @@ fn step_of(unit: u16) -> Step {
         Ok(b'>') => Step::DosQm,
         Ok(b'"') => Step::DosDot,
         _ => Step::Unit(upcase_unit(unit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_keeps_no_more_than_it_needs() {
+        for long in ["a", "?", "*<", "*?"].map(|unit| unit.repeat(30_000)) {
+            assert!(Pattern::new(&long).steps.capacity() <= MAX_PATTERN_UNITS, "{}", &long[..2]);
+        }
+        assert_eq!(Pattern::new("*a*").steps.capacity(), 3);
     }
 }

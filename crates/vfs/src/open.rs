@@ -85,7 +85,7 @@ impl Open {
             access: request.access,
             file,
             stream: None,
-            rights: request.rights.clone(),
+            rights: request.rights.clone().map(Rights::after_opening),
             closed: AtomicBool::new(false),
             written: AtomicBool::new(false),
             landings: Arc::default(),

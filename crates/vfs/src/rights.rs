@@ -21,6 +21,7 @@ use crate::{Access, Error, OpenRequest, Result};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use volume::{Attr, Carries, Change, Cx, DosAttributes, Named, VPath};
 
 /// What one caller may do, by descriptors, which links are followed for him, and by which names he finds something.
@@ -45,6 +46,9 @@ pub trait Rights: fmt::Debug + Send + Sync {
     /// Whether names count in the spellings of listings alone, but for their case: an origin may find a file by further
     /// ones, such as a short name, which say nothing of its own.
     fn only_listed(&self) -> bool;
+
+    /// What the open keeps: the same caller, without what was only for the object that opening makes.
+    fn after_opening(self: Arc<Self>) -> Arc<dyn Rights>;
 }
 
 /// What an object gets when it is made.

@@ -49,6 +49,10 @@ impl Rights for Somebody {
     fn only_listed(&self) -> bool {
         false
     }
+
+    fn after_opening(self: Arc<Self>) -> Arc<dyn Rights> {
+        Arc::new(Somebody)
+    }
 }
 
 fn judged(request: &mut OpenRequest) {
@@ -77,6 +81,17 @@ impl Site {
             refused => word(refused),
         }
     }
+}
+
+#[tokio::test]
+async fn an_open_keeps_what_it_needs_later_of_by_what_it_was_judged() {
+    let site = site();
+    put(&*site.mem, "file", "content").await;
+    let asked: Arc<dyn Rights> = Arc::new(Somebody);
+    let brought = Arc::downgrade(&asked);
+    let open = site.try_open("file", READ, |r| r.rights = Some(asked)).await.unwrap().open;
+    assert!(brought.upgrade().is_none());
+    assert!(!open.is_closed());
 }
 
 #[tokio::test]
