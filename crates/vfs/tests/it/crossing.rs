@@ -227,9 +227,8 @@ async fn a_link_takes_the_place_of_a_file_though_its_directory_moves() {
     mkdir(&*site.mem, "dir").await;
     put(&*site.mem, "dir/file", "").await;
     let (dir, file) = (site.open("dir", DELETE).await, site.open("dir/file", DELETE).await);
-    let replacing = async move {
-        file.replace(&cx(), Replacement::Link("target".into()), false).await.map(|link| link.path())
-    };
+    let replacing =
+        async move { file.replace(&cx(), Replacement::Link("target".into())).await.map(|link| link.path()) };
     let (gate, replacing) = held(&fault, Op::Apply, replacing).await;
     let upper = tokio::spawn(moving(&dir, "moved", POSIX));
     a_while().await;
