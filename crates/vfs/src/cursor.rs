@@ -352,7 +352,8 @@ impl DirCursor {
             "." => self.ready.push_back(Ready::dots(".", self.open.attr(cx).await?)),
             ".." => self.ready.push_back(Ready::dots("..", self.above(cx, &dir).await?)),
             name => {
-                if let Some(entry) = self.open.core.find_in(cx, &dir, name).await? {
+                let rights = self.open.rights().map(|rights| &**rights);
+                if let Some(entry) = self.open.core.find_in(cx, &dir, name, rights).await? {
                     let ready = self.looked_at(cx, entry).await?;
                     self.ready.push_back(ready);
                 }

@@ -106,8 +106,14 @@ impl Core {
 
     /// One name of a directory that is there, whatever case it is asked for in: in the origin's spelling, with what
     /// bears it. A link is not followed. `None`: it is in no spelling there.
-    pub(crate) async fn find_in(&self, cx: &Cx, dir: &VPath, name: &str) -> Result<Option<Entry>> {
-        let how = Lookup { case_sensitive: false, follow: false, stop: false, rights: None };
+    pub(crate) async fn find_in(
+        &self,
+        cx: &Cx,
+        dir: &VPath,
+        name: &str,
+        rights: Option<&dyn Rights>,
+    ) -> Result<Option<Entry>> {
+        let how = Lookup { case_sensitive: false, follow: false, stop: false, rights };
         // A name that no path can hold is nowhere.
         let Ok(path) = dir.join(&names::stored(name)) else { return Ok(None) };
         let (path, attr) = match self.resolve(cx, &path, how).await?.found() {
