@@ -4,6 +4,7 @@
 //! | what is counted | where there is no room for more |
 //! |---|---|
 //! | opens, those that are being made among them | a further one is refused |
+//! | byte-range locks, those that are waited for among them | a further one is refused |
 //! | changes that watchers have not fetched, bytes | they are lost: who should hear of them lists again (`notify`) |
 //! | entries that listings keep between two answers | they are read again for the next (`cursor`) |
 //!
@@ -18,17 +19,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
     Opens,
+    Locks,
     ChangeBytes,
     ListedEntries,
 }
 
-const WHATS: usize = 3;
+const WHATS: usize = 4;
 
 impl What {
     /// As limits are named: of a volume, of an account.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             What::Opens => ("opens", "opens of one account"),
+            What::Locks => ("locks", "locks of one account"),
             What::ChangeBytes => ("changes to tell", "changes to tell to one account"),
             What::ListedEntries => ("listings under way", "listings of one account under way"),
         }
@@ -112,6 +115,9 @@ impl Account {
     }
 
     pub(crate) fn give_back(&self, what: What, amount: usize) {
+        if amount == 0 {
+            return;
+        }
         self.own.give_back(what, amount);
         self.volume.give_back(what, amount);
     }
@@ -149,11 +155,15 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     pub(crate) fn new(limits: &Limits) -> Accounts {
-        let of_volume = [limits.opens, limits.notify_bytes, limits.listed_entries];
+        let of_volume = [limits.opens, limits.locks, limits.notify_bytes, limits.listed_entries];
         let volume = Arc::new(Counts::new(of_volume));
         let nobodys = Arc::new(Account { volume, own: Counts::new([usize::MAX; WHATS]) });
-        let most =
-            [limits.opens_per_account, limits.notify_bytes_per_account, limits.listed_entries_per_account];
+        let most = [
+            limits.opens_per_account,
+            limits.locks_per_account,
+            limits.notify_bytes_per_account,
+            limits.listed_entries_per_account,
+        ];
         Accounts { by_name: HashMap::new(), nobodys, most }
     }
 

@@ -3,6 +3,7 @@
 //! [`end`] is the one way out of the registry. The order matters: what the open still has on its way to the volume
 //! lands first (`landing`), then locks go (others may go on), then the volume's file (so that the next opener finds what was written), then the share mode, then the name.
 
+use crate::accounts::Account;
 use crate::caching::{Contest, LeaseId};
 use crate::carry::Carry;
 use crate::contend::Breaking;
@@ -20,6 +21,7 @@ pub(crate) struct Ended {
     pub core: Arc<Core>,
     pub node: Arc<Node>,
     pub key: OpenKey,
+    pub account: Arc<Account>,
     pub file: Option<Arc<dyn volume::File>>,
     pub watcher: Option<Arc<Watcher>>,
     pub written: bool,
@@ -41,12 +43,12 @@ pub(crate) async fn end(mut ended: Ended, cx: Cx) -> Result<Option<Attr>> {
 }
 
 async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
-    let Ended { core, node, key, file, watcher, written, writes, base: _, landings } = ended;
+    let Ended { core, node, key, account, file, watcher, written, writes, base: _, landings } = ended;
     if let Some(watcher) = &watcher {
         core.hub.remove(watcher);
     }
     landings.all_landed().await;
-    node.locks.release(key.id);
+    node.locks.release(&account, key.id);
     let (path, parent_lease) = core.place_of(key.file, key.id)?;
     let closed = match file {
         Some(file) => {

@@ -1,8 +1,12 @@
 //! Waiting for byte-range locks: the table of a file behind a mutex, and a wake-up for each who waits.
 //!
+//! A lock, held or waited for, is taken from the account of its open (`accounts`), and given back when it is not there
+//! any more, however it went.
+//!
 //! The mutex is a leaf: nothing else is locked and nothing awaited while it is held. Reads and writes of
 //! files on which nobody holds a lock do not touch it.
 
+use crate::accounts::{Account, What};
 use crate::range_lock::{LockTable, Range, RangeLock, Ticket};
 use crate::{Error, OpenId, Result};
 use parking_lot::Mutex;
@@ -52,18 +56,20 @@ impl RangeLocks {
         Ok(())
     }
 
-    pub(crate) fn try_lock(&self, closed: &AtomicBool, lock: RangeLock) -> Result<()> {
+    pub(crate) fn try_lock(&self, account: &Account, closed: &AtomicBool, lock: RangeLock) -> Result<()> {
         lock.range.check()?;
-        self.change(|inner| {
+        account.take(What::Locks, 1)?;
+        self.change(account, 1, |inner| {
             self.admit(inner, closed)?;
             inner.table.try_lock(lock)
         })
     }
 
     /// Waits for the lock. Dropping the future takes the request back, and the lock if it was just granted.
-    pub(crate) async fn lock(&self, closed: &AtomicBool, lock: RangeLock) -> Result<()> {
+    pub(crate) async fn lock(&self, account: &Account, closed: &AtomicBool, lock: RangeLock) -> Result<()> {
         lock.range.check()?;
-        let asked = self.change(|inner| {
+        account.take(What::Locks, 1)?;
+        let asked = self.change(account, 1, |inner| {
             self.admit(inner, closed)?;
             Ok::<_, Error>(inner.table.lock_or_wait(lock)?.map(|ticket| {
                 let (wake, woken) = oneshot::channel();
@@ -74,15 +80,15 @@ impl RangeLocks {
         let Some((ticket, woken)) = asked else {
             return Ok(());
         };
-        let mut request = Request { locks: self, ticket, lock, told: false };
+        let mut request = Request { locks: self, account, ticket, lock, told: false };
         let answer = woken.await;
         request.told = true;
         answer.unwrap_or(Err(Error::Closed))
     }
 
-    pub(crate) fn unlock(&self, owner: OpenId, range: Range) -> Result<()> {
+    pub(crate) fn unlock(&self, account: &Account, owner: OpenId, range: Range) -> Result<()> {
         range.check()?;
-        self.change(|inner| {
+        self.change(account, 0, |inner| {
             let granted = inner.table.unlock(owner, range)?;
             inner.tell_all(granted, || Ok(()));
             Ok(())
@@ -90,13 +96,13 @@ impl RangeLocks {
     }
 
     /// Unlocks what nobody was told of; the lock taken last is found first.
-    pub(crate) fn revoke(&self, lock: RangeLock) {
-        self.change(|inner| inner.revoke(lock));
+    pub(crate) fn revoke(&self, account: &Account, lock: RangeLock) {
+        self.change(account, 0, |inner| inner.revoke(lock));
     }
 
     /// Ends everything of an open; its waiting requests answer `Closed`.
-    pub(crate) fn release(&self, owner: OpenId) {
-        self.change(|inner| {
+    pub(crate) fn release(&self, account: &Account, owner: OpenId) {
+        self.change(account, 0, |inner| {
             let released = inner.table.release(owner);
             inner.tell_all(released.ended, || Err(Error::Closed));
             inner.tell_all(released.granted, || Ok(()));
@@ -109,16 +115,20 @@ impl RangeLocks {
         if closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
-        match inner.table.held() + inner.table.waiting() < self.limit {
+        match inner.table.len() < self.limit {
             true => Ok(()),
             false => Err(Error::LimitReached("locks of one file")),
         }
     }
 
-    fn change<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+    /// Changes what the open of one account has in the table, which has `taken` so many for that. What it has less then
+    /// goes back to the account; others' locks that are granted by it were there before, waiting.
+    fn change<T>(&self, account: &Account, taken: usize, f: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.inner.lock();
+        let before = inner.table.len();
         let answer = f(&mut inner);
         self.held.store(inner.table.held(), Ordering::Release);
+        account.give_back(What::Locks, before + taken - inner.table.len());
         answer
     }
 }
@@ -140,6 +150,7 @@ impl Inner {
 /// A request in line. Dropped before its answer was heard, it leaves no trace.
 struct Request<'a> {
     locks: &'a RangeLocks,
+    account: &'a Account,
     ticket: Ticket,
     lock: RangeLock,
     told: bool,
@@ -150,7 +161,7 @@ impl Drop for Request<'_> {
         if self.told {
             return;
         }
-        self.locks.change(|inner| {
+        self.locks.change(self.account, 0, |inner| {
             inner.wake.remove(&self.ticket);
             let withdrawn = inner.table.withdraw(self.ticket);
             match withdrawn {

@@ -360,6 +360,7 @@ impl Open {
             core: self.core.clone(),
             node: self.node.clone(),
             key: self.key,
+            account: self.account.clone(),
             file: self.file.clone(),
             watcher: self.watcher.lock().take(),
             written: self.written.load(Ordering::Acquire),

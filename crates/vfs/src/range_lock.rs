@@ -104,8 +104,9 @@ impl LockTable {
         self.held.of(owner).map(|(_, lock)| lock)
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// Held and waited for.
+    pub(crate) fn len(&self) -> usize {
+        self.held.len() + self.waiting.len()
     }
 
     /// Whether reading or writing there is refused to `owner`: another's exclusive lock refuses both, any

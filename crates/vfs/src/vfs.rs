@@ -21,6 +21,10 @@ pub struct Limits {
     pub opens: usize,
     /// Those of one account ([`OpenRequest::account`]): others always find room.
     pub opens_per_account: usize,
+    /// Byte-range locks on all files together, held and waiting.
+    pub locks: usize,
+    /// Those of one account.
+    pub locks_per_account: usize,
     /// Byte-range locks of one file, held and waiting together.
     pub locks_per_file: usize,
     /// Events kept for one watcher between two requests.
@@ -42,6 +46,8 @@ impl Default for Limits {
         Limits {
             opens: 262_144,
             opens_per_account: 131_072,
+            locks: 1 << 20,
+            locks_per_account: 1 << 19,
             locks_per_file: 16_384,
             notify_events: 4_096,
             notify_bytes: 128 << 20,

@@ -10,7 +10,7 @@ impl Open {
     /// Locks a range at once, or `LockNotGranted`.
     pub fn try_lock(&self, range: Range, exclusive: bool) -> Result<()> {
         self.core.content_changes(&self.node, self.key.file, self.key.id);
-        self.node.locks.try_lock(&self.closed, self.lock_of(range, exclusive)?)?;
+        self.node.locks.try_lock(&self.account, &self.closed, self.lock_of(range, exclusive)?)?;
         self.core.range_is_locked(&self.node, self.key.file, self.key.id);
         Ok(())
     }
@@ -19,7 +19,7 @@ impl Open {
     /// the request; `Closed` when the open is closed meanwhile.
     pub async fn lock(&self, range: Range, exclusive: bool) -> Result<()> {
         self.core.content_changes(&self.node, self.key.file, self.key.id);
-        self.node.locks.lock(&self.closed, self.lock_of(range, exclusive)?).await?;
+        self.node.locks.lock(&self.account, &self.closed, self.lock_of(range, exclusive)?).await?;
         self.core.range_is_locked(&self.node, self.key.file, self.key.id);
         Ok(())
     }
@@ -27,12 +27,12 @@ impl Open {
     /// Unlocks exactly this range, else `RangeNotLocked`.
     pub fn unlock(&self, range: Range) -> Result<()> {
         self.check(Access::empty())?;
-        self.node.locks.unlock(self.key.id, range)
+        self.node.locks.unlock(&self.account, self.key.id, range)
     }
 
     /// Takes back a lock that nobody was told of. It may be gone already, with the open.
     pub fn revoke_lock(&self, range: Range, exclusive: bool) {
-        self.node.locks.revoke(RangeLock { owner: self.key.id, range, exclusive });
+        self.node.locks.revoke(&self.account, RangeLock { owner: self.key.id, range, exclusive });
     }
 
     /// The byte-range locks that the open holds, exclusive ones with `true`.

@@ -1,10 +1,11 @@
-use crate::tools::{READ, WRITE, site, word};
+use crate::tools::{READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
-use testkit::ease::cx;
-use vfs::Range;
+use testkit::MemVolume;
+use testkit::ease::{cx, put};
+use vfs::{Limits, Range, Vfs, VfsConfig};
 
 const RANGE: Range = Range { offset: 10, length: 10 };
 
@@ -104,4 +105,57 @@ async fn closing_ends_ones_own_waiting_and_helps_others() {
     tokio::task::yield_now().await;
     holder.close(&cx()).await.unwrap();
     waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn no_account_takes_all_locks_of_a_volume() {
+    let limits = Limits { locks: 6, locks_per_account: 4, ..Limits::default() };
+    let mem = MemVolume::new();
+    let vfs = Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() });
+    let site = Site { vfs, mem };
+    for name in ["a", "b"] {
+        put(&*site.mem, name, "").await;
+    }
+    let open = async |name: &str, account: &str| {
+        site.try_open(name, WRITE, |r| r.account = Some(account.into())).await.unwrap().open
+    };
+    let lock = |open: &vfs::Open, at: u64| word(open.try_lock(Range::new(at, 1), true));
+    let too_many = "LimitReached(\"locks of one account\")";
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..3 {
+        let (a, again, b) = (open("a", "one").await, open("a", "one").await, open("b", "one").await);
+        let other = open("b", "two").await;
+        assert_eq!(
+            [lock(&a, 0), lock(&a, 1), lock(&b, 0), lock(&again, 0)],
+            ["Ok", "Ok", "Ok", "LockNotGranted"]
+        );
+        {
+            let mut waits = pin!(again.lock(Range::new(0, 1), true));
+            assert!(waits.as_mut().poll(&mut context).is_pending());
+            assert_eq!([lock(&b, 1), lock(&again, 9)], [too_many, too_many]);
+            assert_eq!(word(again.lock(Range::new(9, 1), true).await), too_many);
+            assert_eq!([lock(&other, 5), lock(&other, 6)], ["Ok", "Ok"]);
+            assert_eq!(lock(&other, 7), "LimitReached(\"locks\")");
+        }
+        // Who waits no more has none, and whoever unlocks.
+        assert_eq!([lock(&b, 1), lock(&b, 2)], ["Ok", too_many]);
+        b.unlock(Range::new(0, 1)).unwrap();
+        assert_eq!(word(b.unlock(Range::new(0, 1))), "RangeNotLocked");
+        assert_eq!([lock(&b, 2), lock(&b, 3)], ["Ok", too_many]);
+        b.revoke_lock(Range::new(2, 1), true);
+        b.revoke_lock(Range::new(2, 1), true);
+        // Granted to who waits, it is his.
+        let mut waits = pin!(again.lock(Range::new(0, 1), true));
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        a.unlock(Range::new(0, 1)).unwrap();
+        waits.await.unwrap();
+        assert_eq!([lock(&b, 2), lock(&b, 3)], ["Ok", too_many]);
+        b.unlock(Range::new(2, 1)).unwrap();
+        // It ends with the open, and is not there any more when its future is dropped.
+        let mut ended = pin!(again.lock(Range::new(1, 1), true));
+        assert!(ended.as_mut().poll(&mut context).is_pending());
+        for open in [&a, &again, &b, &other] {
+            open.close(&cx()).await.unwrap();
+        }
+    }
 }
