@@ -50,6 +50,7 @@ mod tests {
     use crate::persistent::OpenRecords;
     use crate::{KnownUser, Server, ServerConfig, Users};
     use smb_core::ntlm::NtHash;
+    use std::time::Duration;
     use tokio::runtime::Handle;
     use vfs::{Vfs, VfsConfig};
 
@@ -90,7 +91,8 @@ mod tests {
             });
             loop {
                 // Those who look wait for what is held up.
-                let Some(shares) = state.shares.try_read() else { break drop(beginning) };
+                let looked = state.shares.try_read_for(Duration::from_millis(200));
+                let Some(shares) = looked else { break drop(beginning) };
                 if !shares.is_empty() {
                     return true;
                 }
