@@ -24,8 +24,8 @@ fn many_who_want_the_same_are_one_audience() {
     let watchers: Vec<_> = root.chain(deaf).chain(apart).collect();
     hub.event(NotifyAction::Added, Filter::FILE_NAME, &path("dir 5/file"));
     assert_eq!(hub.len(), 3 * WATCHERS);
-    let there = |dir: &str| hub.audiences.lock().in_dirs[dir].len();
-    assert_eq!((there(""), there("dir 5")), (2, 1));
+    let there = |dir: &VPath| hub.audiences.lock().in_dirs[&*hub.case.key(dir)].len();
+    assert_eq!((there(&VPath::root()), there(&path("dir 5"))), (2, 1));
     watchers.iter().for_each(|watcher| hub.remove(watcher));
     let left = hub.audiences.lock();
     assert!(hub.len() == 0 && left.in_dirs.is_empty() && left.dirs.is_empty());
