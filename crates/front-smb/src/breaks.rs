@@ -94,7 +94,7 @@ impl Announcement {
             told: Mutex::default(),
         });
         *file.way.lock() = Some(Arc::clone(&way));
-        let (file, breaking) = (Arc::clone(file), file.vfs.granted().breaking);
+        let (file, breaking, is_dir) = (Arc::clone(file), file.vfs.granted().breaking, file.vfs.is_dir());
         let listen = move || {
             // Of a client that has left and come back again since this is the former way.
             let is_current = file.way.lock().as_ref().is_some_and(|current| Arc::ptr_eq(current, &way));
@@ -102,16 +102,23 @@ impl Announcement {
                 file.vfs.listen(Arc::new(move |what| way.tell(what)));
             }
         };
-        match self.back {
+        let wait = match &self.back {
             // Told in the same moment, Linux acknowledges before it has the open ready, and sends none of the locks that it
             // kept to itself.
-            Some(back) if breaking => drop(tokio::spawn(async move {
-                tokio::time::sleep(limits::BREAK_AFTER_TAKE_UP).await;
+            Some(_) => breaking.then_some(limits::BREAK_AFTER_TAKE_UP),
+            // Nor does it know a directory's lease before it has the directory ready: it would show for ever what it has
+            // listed of it.
+            None => is_dir.then_some(limits::BREAK_AFTER_DIRECTORY),
+        };
+        let back = self.back;
+        // What came to be told meanwhile goes the way of this.
+        match wait {
+            Some(wait) => drop(tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
                 listen();
                 drop(back);
             })),
-            // What came to be told meanwhile goes the way of this.
-            back => {
+            None => {
                 listen();
                 drop(back);
             }

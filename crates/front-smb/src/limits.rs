@@ -75,6 +75,8 @@ pub const BREAK_DELIVERY: Duration = Duration::from_millis(1500);
 pub const BREAK_PATIENCE: Duration = Duration::from_secs(10);
 /// A break that waited for its client to come back is told this much after the answer that gives the open back.
 pub const BREAK_AFTER_TAKE_UP: Duration = Duration::from_millis(100);
+/// A break of a directory's lease is told no earlier than this after the answer that gives the lease.
+pub const BREAK_AFTER_DIRECTORY: Duration = Duration::from_millis(10);
 /// How long a resilient open is kept where the client names no time.
 pub const RESILIENT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest time that a client can name for it.
