@@ -56,11 +56,11 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest, name:
     let work = open_of(core.clone(), cx.clone(), request, name.clone(), base);
     let answer = Carry::new(work).await;
     if !matches!(answer, Ok(Tried::Opened(_))) {
-        // What was made for the stream's sake goes with it.
-        if made {
-            core.registry.lock().set_doomed(base_open.key.file, base_open.key.id, true)?;
+        match made {
+            // What was made for the stream's sake goes with it, but for what others have done to it since.
+            true => drop(base_open.take_back(cx).await?),
+            false => drop(base_open.close(cx).await?),
         }
-        base_open.close(cx).await?;
     }
     answer
 }

@@ -509,3 +509,29 @@ async fn what_was_made_for_a_stream_that_cannot_be_goes_again() {
     assert_eq!(word(write(&stream, 0, b"new").await), "NoSpace");
     assert_eq!(content(&stream).await, "old", "what failed is not shown");
 }
+
+#[tokio::test]
+async fn what_others_have_written_to_a_file_stays_where_its_stream_cannot_be_made() {
+    let mem = MemVolume::new();
+    let fault = FaultVolume::new(mem.clone());
+    let site = Site { vfs: Vfs::new(fault.clone(), VfsConfig::default()), mem };
+    let gate = fault.gate(Op::Apply);
+    fault.fail(Op::Apply, 1, ErrorKind::NoSpace);
+    let vfs = site.vfs.clone();
+    let stream = tokio::spawn(async move {
+        let request = OpenRequest {
+            stream: Some("stream".into()),
+            disposition: Disposition::OpenIf,
+            ..ask("file", WRITE)
+        };
+        vfs.open(&cx(), request).await
+    });
+    gate.arrived(1).await;
+    let file = site.open("file", WRITE).await;
+    write(&file, 0, b"content").await.unwrap();
+    file.close(&cx()).await.unwrap();
+    gate.release();
+    assert_eq!(word(stream.await.unwrap()), "NoSpace");
+    let file = site.open("file", READ).await;
+    assert_eq!(content(&file).await, "content");
+}
