@@ -55,12 +55,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Dooms the name of an open that has made its file and cannot finish it. False, and it stays, where anybody else has
-    /// opened the file since, who may have left something in it.
+    /// Dooms the name of an open that has made its file and cannot finish it. False, and it stays, whatever the open has
+    /// asked for its end, where anybody else has opened the file since, who may have left something in it.
     pub(crate) fn doom_newborn(&mut self, file: FileId, open: OpenId) -> Result<bool> {
         let is_its_alone = self.slots.get(&file).is_some_and(|slot| slot.opened == 1);
-        if is_its_alone {
-            self.set_doomed(file, open, true)?;
+        match is_its_alone {
+            true => self.set_doomed(file, open, true)?,
+            false => self.spare(file, open),
         }
         Ok(is_its_alone)
     }

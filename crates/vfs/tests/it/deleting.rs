@@ -167,3 +167,16 @@ async fn names_of_one_file_that_differ_by_case_go_each_for_itself() {
     }
     assert_eq!((exists(&*site.mem, "name").await, exists(&*site.mem, "NAME").await), (false, false));
 }
+
+/// Its CREATE has failed, which asks for nothing more.
+#[tokio::test]
+async fn what_is_taken_back_and_stays_is_not_deleted_by_what_its_create_has_said() {
+    let site = site();
+    let made = |r: &mut vfs::OpenRequest| (r.disposition, r.delete_on_close) = (Disposition::Create, true);
+    let made = site.try_open("file", WRITE | DELETE, made).await.unwrap().open;
+    let other = site.open("file", WRITE).await;
+    other.write(&cx(), 0, Bytes::from_static(b"content")).await.unwrap();
+    other.close(&cx()).await.unwrap();
+    assert!(!made.take_back(&cx()).await.unwrap(), "it stays");
+    assert_eq!(get(&*site.mem, "file").await, b"content");
+}
