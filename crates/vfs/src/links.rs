@@ -79,6 +79,7 @@ impl Open {
         let again = OpenRequest {
             share: record.share,
             rights: self.rights().cloned(),
+            account: record.account.clone(),
             delete_on_close: record.delete_on_close,
             ..OpenRequest::new(self.path()?, self.access(), self.owner())
         };

@@ -51,3 +51,21 @@ async fn who_keeps_it_open_for_a_cache_may_close_it_and_who_has_it_open_keeps_it
         }
     }
 }
+
+#[tokio::test]
+async fn what_takes_the_place_of_an_object_is_on_the_account_of_who_has_it_open() {
+    let mem = testkit::MemVolume::new();
+    let limits = vfs::Limits { locks_per_account: 1, ..vfs::Limits::default() };
+    let config = vfs::VfsConfig { limits, ..vfs::VfsConfig::default() };
+    let site = crate::tools::Site { vfs: vfs::Vfs::new(mem.clone(), config), mem };
+    put(&*site.mem, "file", "").await;
+    let access = crate::tools::WRITE | Access::DELETE;
+    let file = site.try_open("file", access, |ask| ask.account = Some("alice".into())).await.unwrap().open;
+    let link = file.replace(&cx(), link()).await.unwrap();
+    file.close(&cx()).await.unwrap();
+    let again = link.replace(&cx(), Replacement::File).await.unwrap();
+    link.close(&cx()).await.unwrap();
+    let lock = |offset| again.try_lock(vfs::Range { offset, length: 1 }, true);
+    assert_eq!(word(lock(0)), "Ok");
+    assert_eq!(word(lock(1)), "LimitReached(\"locks of one account\")");
+}
