@@ -116,10 +116,11 @@ impl Core {
         let how = Lookup { case_sensitive: false, follow: false, stop: false, rights };
         // A name that no path can hold is nowhere.
         let Ok(path) = dir.join(&names::stored(name)) else { return Ok(None) };
-        let (path, attr) = match self.resolve(cx, &path, how).await?.found() {
+        let (path, attr) = match self.resolve(cx, &path, how).await.and_then(Resolved::found) {
             // A link has come to be in the directory's place, and leads elsewhere.
             Ok((path, _)) if path.parent().as_ref() != Some(dir) => return Ok(None),
             Ok(found) => found,
+            // Or it is found there by a name that is not listed.
             Err(Error::NotFound) => return Ok(None),
             Err(error) => return Err(error),
         };

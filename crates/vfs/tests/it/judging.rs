@@ -500,3 +500,55 @@ async fn who_looks_at_a_file_while_it_is_written_takes_nothing_from_the_writer()
     assert_eq!(writer.told(), [], "nobody else has changed anything");
     looks.close(&cx()).await.unwrap();
 }
+
+/// In whose share some names are not.
+#[derive(Debug)]
+struct ByListedNames;
+
+impl Rights for ByListedNames {
+    fn allowed(&self, _: Option<&[u8]>, _: Access) -> Access {
+        Access::all()
+    }
+
+    fn passed_on(&self, _: &[u8], _: &Attr) -> Option<Bytes> {
+        None
+    }
+
+    fn newborn(&self, _: Option<&[u8]>, _: bool) -> Result<Newborn, Error> {
+        Ok(Newborn { descriptor: None, mode: 0o7777 })
+    }
+
+    fn follows(&self, _: &str) -> bool {
+        true
+    }
+
+    fn only_listed(&self) -> bool {
+        true
+    }
+
+    fn after_opening(self: Arc<Self>) -> Arc<dyn Rights> {
+        self
+    }
+}
+
+/// The origin joins the Kelvin sign with the letter, as it might join a short name with a long one.
+#[tokio::test]
+async fn a_listing_by_a_name_that_is_not_listed_is_an_empty_one() {
+    let mut config = testkit::MemConfig::default();
+    config.caps.case_sensitive = false;
+    let mem = MemVolume::with(config);
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
+    put(&*site.mem, "kit", "").await;
+    let listed = |ask: &mut OpenRequest| ask.rights = Some(Arc::new(ByListedNames));
+    let root = site.try_open("", READ, listed).await.unwrap().open;
+    let mut walk = root.list(Links::Followed).unwrap();
+    for (name, is_there) in [("KIT", true), ("none", false), ("\u{212A}it", false)] {
+        walk.only(Some(name));
+        let found = walk.next(&cx()).await;
+        assert_eq!(
+            found.map(|found| found.is_some()).map_err(|error| error.to_string()),
+            Ok(is_there),
+            "{name}"
+        );
+    }
+}
