@@ -75,9 +75,39 @@ struct Ready {
 enum At {
     Start,
     Page(Bytes),
-    /// In the page that is read from there, or behind it, at the first of these names that is found.
-    Within(Option<Bytes>, Vec<Arc<str>>),
+    Within(PlaceWithin),
     End,
+}
+
+/// In the page that is read from there, or behind it, at the first of these names that is found.
+#[derive(Clone, Debug)]
+struct PlaceWithin {
+    page: Option<Bytes>,
+    names: Vec<Arc<str>>,
+    /// Nothing was behind them: where all have gone the walk is at its end.
+    were_last: bool,
+}
+
+impl At {
+    /// Behind a page after which there is this one.
+    fn behind(next: Option<Bytes>) -> At {
+        next.map_or(At::End, At::Page)
+    }
+}
+
+impl PlaceWithin {
+    /// Drops what comes before it in a page; answers where to go on behind that.
+    fn reach(self, ready: &mut VecDeque<Ready>, next: Option<Bytes>) -> Result<At> {
+        let place = |name: &Arc<str>| ready.iter().position(|ready| ready.entry.name == *name);
+        let place = self.names.iter().find_map(place);
+        ready.drain(..place.unwrap_or(ready.len()));
+        match (place, next) {
+            (Some(_), next) => Ok(At::behind(next)),
+            (None, Some(next)) => Ok(At::Within(PlaceWithin { page: Some(next), ..self })),
+            (None, None) if self.were_last => Ok(At::End),
+            (None, None) => Err(Error::LimitReached("listings under way")),
+        }
+    }
 }
 
 /// One answer of a walk. At its end what is left of the page may be given up.
@@ -179,7 +209,8 @@ impl DirCursor {
             Some(_) => At::Start,
             None => {
                 let names = self.ready.iter().take(PLACE_NAMES).map(|ready| ready.entry.name.clone());
-                At::Within(self.page.clone(), names.collect())
+                let were_last = matches!(self.at, At::End) && self.ready.len() <= PLACE_NAMES;
+                At::Within(PlaceWithin { page: self.page.clone(), names: names.collect(), were_last })
             }
         }
     }
@@ -283,26 +314,18 @@ impl DirCursor {
 
     async fn fill(&mut self, cx: &Cx) -> Result<()> {
         while self.ready.is_empty() {
-            let (page, names) = match (&self.at, self.only.clone()) {
+            let (page, within) = match (&self.at, self.only.clone()) {
                 (At::Start, Some(name)) => return self.find(cx, &name).await,
-                (At::Start, None) => (None, Vec::new()),
-                (At::Page(page), _) => (Some(page.clone()), Vec::new()),
-                (At::Within(page, names), _) => (page.clone(), names.clone()),
+                (At::Start, None) => (None, None),
+                (At::Page(page), _) => (Some(page.clone()), None),
+                (At::Within(within), _) => (within.page.clone(), Some(within.clone())),
                 (At::End, _) => return Ok(()),
             };
             // Aside, until all of it is here: what is given up on the way is asked for again.
             let (mut ready, next) = self.read(cx, page.clone()).await?;
-            let place = |name: &Arc<str>| ready.iter().position(|ready| ready.entry.name == *name);
-            self.at = match (names.iter().find_map(place), next) {
-                (None, None) if !names.is_empty() => return Err(Error::LimitReached("listings under way")),
-                (None, Some(next)) if !names.is_empty() => {
-                    ready.clear();
-                    At::Within(Some(next), names)
-                }
-                (place, next) => {
-                    ready.drain(..place.unwrap_or(0));
-                    next.map_or(At::End, At::Page)
-                }
+            self.at = match within {
+                Some(within) => within.reach(&mut ready, next)?,
+                None => At::behind(next),
             };
             (self.ready, self.page) = (ready, page);
         }

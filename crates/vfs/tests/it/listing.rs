@@ -280,3 +280,22 @@ async fn what_was_given_up_half_way_is_listed_once() {
         assert_eq!(rest(&mut cursor).await, [".", "..", "a", "l", "z"], "given up {given_up}");
     }
 }
+
+#[tokio::test]
+async fn a_walk_without_room_whose_last_names_are_removed_is_at_its_end() {
+    let mem = MemVolume::new();
+    let limits = Limits { listed_entries: 0, ..Limits::default() };
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() }), mem };
+    mkdir(&*site.mem, "dir").await;
+    for name in ["a", "b"] {
+        put(&*site.mem, &format!("dir/{name}"), name).await;
+    }
+    let mut cursor = site.open("dir", READ).await.list(Links::Followed).unwrap();
+    for _ in [".", "..", "a"] {
+        cursor.answer().unwrap().next(&cx()).await.unwrap().unwrap();
+    }
+    let last = site.open("dir/b", DELETE).await;
+    last.set_delete_on_close(&cx(), true).await.unwrap();
+    last.close(&cx()).await.unwrap();
+    assert_eq!(word(cursor.answer().unwrap().next(&cx()).await.map(|entry| entry.is_none())), "Ok");
+}
