@@ -14,7 +14,12 @@ use crate::open::{Open, OpenKey};
 use crate::registry::{Node, Removal};
 use crate::{DeleteHow, Error, Result, streams};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority, VPath};
+
+/// How long a directory that is to be doomed waits until nobody works below it.
+const SEAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// An open that was closed and is yet to be ended.
 pub(crate) struct Ended {
@@ -204,8 +209,8 @@ pub(crate) async fn doom(open: &Open, cx: &Cx, how: DeleteHow) -> Result<()> {
     let (core, key) = (&open.core, open.key);
     loop {
         check_removable(open, cx, how).await?;
-        let sealed = match key.is_dir() {
-            true => Some(seal_empty(core, cx, key).await?),
+        let held = match key.is_dir() {
+            true => Some(hold_empty(core, cx, key).await?),
             false => None,
         };
         if how.on_close {
@@ -215,23 +220,27 @@ pub(crate) async fn doom(open: &Open, cx: &Cx, how: DeleteHow) -> Result<()> {
         // Who only keeps it open for a cache may close it first (MS-FSA 2.1.5.15.3).
         let waits = core.decide(|r, told| r.contend(key.file, Some(key.id), Contest::Handle, told));
         let Some(node) = waits else { return open.doom() };
-        drop(sealed);
+        drop(held);
         Breaking::new(core, node, key.file).settled(cx).await?;
     }
 }
 
-/// Seals the directory that is open, which is empty.
-async fn seal_empty(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<(Sealed, HeldPlace)> {
+/// Holds the directory that is open, which is empty: sealed, but where others work below it without pause. Those may be
+/// many who only look, and what they make saves it.
+async fn hold_empty(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<(Option<Sealed>, HeldPlace)> {
+    let until = Instant::now() + SEAL_PATIENCE;
     loop {
         let held = core.hold_place(cx, key, false).await?;
         let sealed = Sealed::new(core, &held.entered, &held.path);
         check_empty(core, cx, &held.path).await?;
-        if let Some(sealed) = sealed {
+        if sealed.is_some() || Instant::now() >= until {
             return Ok((sealed, held));
         }
         let dir = held.path.clone();
         drop(held);
-        core.nobody_below(cx, &dir).await?;
+        if let Ok(nobody) = timeout_at(until, core.nobody_below(cx, &dir)).await {
+            nobody?;
+        }
     }
 }
 

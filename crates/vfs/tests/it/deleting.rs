@@ -180,3 +180,32 @@ async fn what_is_taken_back_and_stays_is_not_deleted_by_what_its_create_has_said
     assert!(!made.take_back(&cx()).await.unwrap(), "it stays");
     assert_eq!(get(&*site.mem, "file").await, b"content");
 }
+
+/// By who looks whether something is there, as scanners and desktops do all the time.
+#[tokio::test]
+async fn an_empty_directory_is_deleted_though_others_look_into_it_without_pause() {
+    let mem = MemVolume::new();
+    mkdir(&*mem, "dir").await;
+    let fault = FaultVolume::new(mem);
+    fault.delay(Op::Stat, std::time::Duration::from_millis(5));
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    let lookers: Vec<_> = (0..3)
+        .map(|nth| {
+            let vfs = vfs.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(3 * nth)).await;
+                loop {
+                    let mut request = crate::tools::ask("dir/desktop.ini", READ);
+                    request.case_sensitive = true;
+                    assert!(vfs.open(&cx(), request).await.is_err());
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let dir = vfs.open(&cx(), crate::tools::ask("dir", DELETE)).await.unwrap().open;
+    let marked = async { dir.set_delete_on_close(&cx(), true).await };
+    let marked = tokio::time::timeout(std::time::Duration::from_secs(8), marked).await;
+    lookers.iter().for_each(|looker| looker.abort());
+    marked.expect("it is waited for until nobody looks").unwrap();
+}
