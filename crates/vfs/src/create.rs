@@ -119,7 +119,7 @@ fn admissible(request: &OpenRequest, attr: &Attr) -> Result<Action> {
         if attr.is_file() && (empties || request.access.intersects(Access::WRITING)) {
             return Err(Error::AccessDenied);
         }
-        if request.delete_on_close {
+        if request.delete_on_close && !request.ignore_readonly {
             return Err(Error::CannotDelete);
         }
     }
@@ -257,7 +257,8 @@ async fn make(
     if core.caps.read_only {
         return Err(Error::ReadOnly);
     }
-    if request.delete_on_close && request.dos.contains(DosAttributes::READONLY) {
+    let is_kept = request.dos.contains(DosAttributes::READONLY) && !request.ignore_readonly;
+    if request.delete_on_close && is_kept {
         return Err(Error::CannotDelete);
     }
     let parent = path.parent().ok_or(Error::Exists)?;
@@ -400,6 +401,8 @@ mod tests {
         check(Kind::Dir, readonly, |r| r.access |= Access::WRITE_DATA, opened);
         let cannot = |r: &Result<Action>| matches!(r, Err(Error::CannotDelete));
         check(Kind::File, readonly, |r| r.delete_on_close = true, cannot);
+        let ignoring = |r: &mut OpenRequest| (r.delete_on_close, r.ignore_readonly) = (true, true);
+        check(Kind::File, readonly, ignoring, opened);
         check(Kind::File, hidden, |r| r.disposition = OverwriteIf, denied);
         let kept = |r: &mut OpenRequest| (r.disposition, r.dos) = (OverwriteIf, hidden | readonly);
         check(Kind::File, hidden, kept, |r| matches!(r, Ok(Action::Overwritten)));

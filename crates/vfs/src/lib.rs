@@ -108,7 +108,7 @@ pub use range_lock::{Range, WAITING_LOCKS_PER_FILE_MAX, WAITING_LOCKS_PER_OPEN_M
 pub use rename::Renamed;
 pub use request::{
     ALLOCATION_CHECKED_MIN, Access, Action, DeleteHow, Disposition, Lease, OpenId, OpenRequest, Opened,
-    Owner, RenameHow, Share, Want,
+    Owner, ReadonlyTarget, RenameHow, Share, Want,
 };
 pub use restore::Former;
 pub use rights::{Newborn, Rights};

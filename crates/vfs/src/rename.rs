@@ -11,7 +11,7 @@ use crate::core::{Core, Entered, Sealed};
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
-use crate::{Access, Error, OpenId, RenameHow, Result, Rights, Share, names};
+use crate::{Access, Error, OpenId, ReadonlyTarget, RenameHow, Result, Rights, Share, names};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
@@ -273,8 +273,9 @@ impl Target {
             }
             (Some(attr), _) => {
                 who.may_arrive(core, cx, &path, Some(&attr)).await?;
-                let is_marked = attr.dos.contains(DosAttributes::READONLY);
-                if let Some(rights) = rights.filter(|_| how.ignore_readonly && is_marked) {
+                let waives = how.readonly == ReadonlyTarget::Waived;
+                if let Some(rights) = rights.filter(|_| waives && attr.dos.contains(DosAttributes::READONLY))
+                {
                     // Who takes no notice of the mark must be allowed to take it away.
                     core.judge_itself(cx, rights, &path, &attr, Access::WRITE_ATTRIBUTES).await?;
                 }
@@ -314,8 +315,8 @@ fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Opti
         return Ok(Some(Breaking::new(core, node, stream)));
     }
     let is_open = core.registry.lock().is_open(attr.id);
-    let readonly = attr.dos.contains(DosAttributes::READONLY);
-    if attr.is_dir() || (readonly && !how.ignore_readonly) || (is_open && !how.posix) {
+    let stays = how.readonly == ReadonlyTarget::Stays && attr.dos.contains(DosAttributes::READONLY);
+    if attr.is_dir() || stays || (is_open && !how.posix) {
         return Err(Error::AccessDenied);
     }
     Ok(None)

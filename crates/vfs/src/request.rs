@@ -147,6 +147,8 @@ pub struct OpenRequest {
     /// The name goes away when this open is closed and no other is left (FILE_DELETE_ON_CLOSE). Needs
     /// [`Access::DELETE`].
     pub delete_on_close: bool,
+    /// A READONLY file is deleted on close too: POSIX clients know no such mark. Without it that is `CannotDelete`.
+    pub ignore_readonly: bool,
     /// `A` and `a` are two names, for POSIX clients; has effect only where the origin tells them apart.
     pub case_sensitive: bool,
     /// A symbolic link as last component is opened itself (FILE_OPEN_REPARSE_POINT). Without it a link is
@@ -195,6 +197,7 @@ impl OpenRequest {
             disposition: Disposition::Open,
             want: Want::Any,
             delete_on_close: false,
+            ignore_readonly: false,
             case_sensitive: false,
             open_link: false,
             stop_at_links: false,
@@ -248,9 +251,19 @@ pub struct RenameHow {
     /// As POSIX has it (FILE_RENAME_POSIX_SEMANTICS): an open target gives way too, and a directory moves
     /// with the opens below it. Without it both are `AccessDenied`.
     pub posix: bool,
-    /// A READONLY target gives way too, to who may set its attributes (FILE_RENAME_IGNORE_READONLY_ATTRIBUTE). Without it
-    /// that is `AccessDenied`.
-    pub ignore_readonly: bool,
+    pub readonly: ReadonlyTarget,
+}
+
+/// What becomes of a READONLY file that stands where a rename or link leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReadonlyTarget {
+    /// It stays: `AccessDenied`.
+    #[default]
+    Stays,
+    /// It gives way to who may set its attributes (FILE_RENAME_IGNORE_READONLY_ATTRIBUTE).
+    Waived,
+    /// It gives way as any other: POSIX clients know no such mark.
+    Unknown,
 }
 
 /// How a name is to go away.

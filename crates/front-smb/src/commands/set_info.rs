@@ -16,7 +16,7 @@ use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
 use smb_wire::{AccessMask, Command, NtStatus};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use vfs::{Carry, DeleteHow, Filter, RenameHow};
+use vfs::{Carry, DeleteHow, Filter, ReadonlyTarget, RenameHow};
 use volume::{Cx, SetAttr, VPath};
 
 /// Longest file, bytes.
@@ -219,7 +219,11 @@ fn rename_how(file: &FileOpen, flags: RenameFlags) -> RenameHow {
     RenameHow {
         replace: flags.contains(RenameFlags::REPLACE_IF_EXISTS),
         posix: flags.contains(RenameFlags::POSIX_SEMANTICS),
-        ignore_readonly: file.posix || flags.contains(RenameFlags::IGNORE_READONLY_ATTRIBUTE),
+        readonly: match flags.contains(RenameFlags::IGNORE_READONLY_ATTRIBUTE) {
+            _ if file.posix => ReadonlyTarget::Unknown,
+            true => ReadonlyTarget::Waived,
+            false => ReadonlyTarget::Stays,
+        },
     }
 }
 

@@ -109,3 +109,21 @@ async fn that_a_name_goes_with_an_open_is_taken_back_and_said_again() {
     let other = user.file("other", b"").await;
     assert_eq!(dispose(&mut user, other, DELETE | ON_CLOSE).await, NtStatus::NOT_SUPPORTED);
 }
+
+/// As Linux removes files. POSIX has no such mark.
+#[tokio::test]
+async fn what_is_read_only_is_deleted_by_a_posix_open_with_delete_on_close() {
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    protected(&mut user, "f").await;
+    let mut posix_user = posix_user(&site).await;
+    let create = CreateRequest {
+        desired_access: AccessMask::DELETE | AccessMask::READ_ATTRIBUTES,
+        create_disposition: CreateDisposition::Open,
+        create_options: CreateOptions::DELETE_ON_CLOSE,
+        ..posix("f", 0o644)
+    };
+    let file = posix_user.open(&Request::Create(create)).await;
+    assert_eq!(posix_user.status(&requests::close(file)).await, OK);
+    assert_eq!(user.status(&existing("f")).await, NtStatus::OBJECT_NAME_NOT_FOUND);
+}

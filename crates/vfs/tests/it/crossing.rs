@@ -9,14 +9,14 @@ use testkit::ease::{changes_are_told, cx, mkdir, names, p, put, stat, within};
 use testkit::{FaultVolume, Gate, MemVolume, Op};
 use tokio::task::JoinHandle;
 use vfs::{
-    Access, Caching, Disposition, Lease, LeaseId, Open, OpenRequest, RenameHow, Replacement, Vfs, VfsConfig,
-    Want,
+    Access, Caching, Disposition, Lease, LeaseId, Open, OpenRequest, ReadonlyTarget, RenameHow, Replacement,
+    Vfs, VfsConfig, Want,
 };
 use volume::{DosAttributes, Kind, SetAttr};
 
 const ATTRIBUTES: Access = Access::WRITE_ATTRIBUTES;
 const PATIENCE: Duration = Duration::from_secs(5);
-const POSIX: RenameHow = RenameHow { replace: false, posix: true, ignore_readonly: false };
+const POSIX: RenameHow = RenameHow { replace: false, posix: true, readonly: ReadonlyTarget::Stays };
 
 /// A served volume of which calls can be held on their way.
 fn site() -> (Arc<FaultVolume>, Site) {

@@ -7,11 +7,11 @@ use testkit::ease::{apply, changes_are_told, cx, exists, mkdir, p, put, stat};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{
     Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, Newborn, OpenRequest,
-    RenameHow, Rights, Vfs, VfsConfig, Want,
+    ReadonlyTarget, RenameHow, Rights, Vfs, VfsConfig, Want,
 };
 use volume::{Attr, Carries, Change, DosAttributes, ErrorKind, Kind, Named, SetAttr, Volume};
 
-const REPLACE: RenameHow = RenameHow { replace: true, posix: false, ignore_readonly: false };
+const REPLACE: RenameHow = RenameHow { replace: true, posix: false, readonly: ReadonlyTarget::Stays };
 
 /// Somebody to whom a descriptor is an access mask, and behind it what a directory passes on.
 #[derive(Debug)]
@@ -369,10 +369,13 @@ async fn a_name_arrives_only_where_it_may() {
         marked.close(&cx()).await.unwrap();
         give(&*site.mem, name, descriptor(allowed, None)).await;
     }
-    let ignoring = RenameHow { ignore_readonly: true, ..REPLACE };
+    let ignoring = RenameHow { readonly: ReadonlyTarget::Waived, ..REPLACE };
     for (to, expect) in [("marked", "AccessDenied"), ("may be set", "Ok")] {
         assert_eq!(word(file.rename(&cx(), &p(to), ignoring).await), expect, "{to}");
     }
+    // To POSIX clients there is none.
+    let unknowing = RenameHow { readonly: ReadonlyTarget::Unknown, ..REPLACE };
+    assert_eq!(word(file.rename(&cx(), &p("marked"), unknowing).await), "Ok");
     let dir = site.try_open("dir", DELETE, judged).await.unwrap().open;
     for (to, expect) in [("files/dir", "AccessDenied"), ("open/dir", "Ok")] {
         assert_eq!(word(dir.rename(&cx(), &p(to), REPLACE).await), expect, "{to}");

@@ -9,12 +9,13 @@ use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, exists, mkdir, p, put, within};
 use testkit::{MemConfig, MemVolume};
 use vfs::{
-    Caching, Disposition, Filter, Lease, LeaseId, Links, Open, OpenRequest, RenameHow, Vfs, VfsConfig, Want,
+    Caching, Disposition, Filter, Lease, LeaseId, Links, Open, OpenRequest, ReadonlyTarget, RenameHow, Vfs,
+    VfsConfig, Want,
 };
 use volume::{Change, VPath};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const HOW: RenameHow = RenameHow { replace: false, posix: true, ignore_readonly: false };
+const HOW: RenameHow = RenameHow { replace: false, posix: true, readonly: ReadonlyTarget::Stays };
 
 async fn site(case_sensitive: bool) -> Site {
     let mut config = MemConfig::default();

@@ -6,13 +6,13 @@ use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, mkdir, p, put, within};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
 use vfs::{
-    Access, Caching, Disposition, Filter, Lease, LeaseId, Limits, NotifyBatch, Open, OpenRequest, RenameHow,
-    Vfs, VfsConfig, Want,
+    Access, Caching, Disposition, Filter, Lease, LeaseId, Limits, NotifyBatch, Open, OpenRequest,
+    ReadonlyTarget, RenameHow, Vfs, VfsConfig, Want,
 };
 use volume::{Change, DosAttributes, Freshness, OpenHow, SetAttr, Time, Volume};
 
 const BROKEN: [(Caching, bool); 1] = [(Caching::empty(), false)];
-const KEEP: RenameHow = RenameHow { replace: false, posix: false, ignore_readonly: false };
+const KEEP: RenameHow = RenameHow { replace: false, posix: false, readonly: ReadonlyTarget::Stays };
 
 /// A volume that does not tell of changes: only our own operations are heard.
 fn deaf() -> Site {

@@ -1,12 +1,12 @@
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use testkit::ease::{cx, exists, get, mkdir, names, p, put};
-use vfs::{Access, RenameHow, Share};
+use vfs::{Access, ReadonlyTarget, RenameHow, Share};
 use volume::{DosAttributes, SetAttr};
 
-const REPLACE: RenameHow = RenameHow { replace: true, posix: false, ignore_readonly: false };
-const POSIX: RenameHow = RenameHow { replace: true, posix: true, ignore_readonly: false };
-const KEEP: RenameHow = RenameHow { replace: false, posix: false, ignore_readonly: false };
+const REPLACE: RenameHow = RenameHow { replace: true, posix: false, readonly: ReadonlyTarget::Stays };
+const POSIX: RenameHow = RenameHow { replace: true, posix: true, readonly: ReadonlyTarget::Stays };
+const KEEP: RenameHow = RenameHow { replace: false, posix: false, readonly: ReadonlyTarget::Stays };
 
 async fn rename(site: &Site, from: &str, to: &str, how: RenameHow) -> String {
     let open = site.open(from, DELETE).await;
@@ -64,7 +64,7 @@ async fn what_is_in_the_way() {
     assert_eq!(get(&*site.mem, "open").await, b"a");
     // An open is no mark, and a mark is no open.
     assert_eq!(rename(&site, "open", "locked", POSIX).await, "AccessDenied");
-    let ignoring = RenameHow { ignore_readonly: true, ..REPLACE };
+    let ignoring = RenameHow { readonly: ReadonlyTarget::Waived, ..REPLACE };
     let reader = site.open("locked", READ).await;
     assert_eq!(rename(&site, "open", "locked", ignoring).await, "AccessDenied");
     reader.close(&cx()).await.unwrap();
