@@ -6,8 +6,9 @@
 //! absolute targets and such that climb above the root are refused, and what [`Rights::follows`] refuses. `..` in a target is taken by name, not
 //! through further links.
 //!
-//! The origin may know a file by more names than its directory lists: short ones, such as an upcase table of its own
-//! joins, or with dots behind them. For callers with [`Rights::only_listed`] nothing is there by these.
+//! An origin that folds case may know a file by more names than its directory lists: short ones, or with dots behind them.
+//! For callers with [`Rights::only_listed`] nothing is there by these. Which characters its upcase table joins is theirs to
+//! judge: to look at a listing for each name that is not ASCII would be too much.
 
 use crate::core::Core;
 use crate::index::Names;
@@ -19,8 +20,8 @@ use volume::{Attr, Cx, Entry, ErrorKind, Kind, ListHow, VPath};
 
 /// Most times a path is looked at anew because a link or another spelling was found on the way.
 const STEPS_MAX: usize = 4 * SYMLINKS_MAX;
-/// Longest short name, with the period (MS-FSCC 2.1.5.2.1).
-const SHORT_NAME_MAX_BYTES: usize = 12;
+/// Longest short name, before and behind its period (MS-FSCC 2.1.5.2.1).
+const SHORT_NAME_MAX_CHARS: (usize, usize) = (8, 3);
 
 /// How to look a path up.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,7 @@ impl Core {
     /// answers.
     pub(crate) async fn resolve(&self, cx: &Cx, path: &VPath, how: Lookup<'_>) -> Result<Resolved> {
         let found = self.find(cx, path, how).await?;
-        if how.rights.is_some_and(Rights::only_listed) {
+        if !self.caps.case_sensitive && how.rights.is_some_and(Rights::only_listed) {
             self.check_listed(cx, &found).await?;
         }
         Ok(found)
@@ -140,18 +141,12 @@ impl Core {
         };
         while let Some(path) = at {
             let Some(dir) = path.parent() else { return Ok(()) };
-            if self.may_be_anothers(path.name()) && self.spelling(cx, &dir, path.name()).await?.is_none() {
+            if may_be_anothers(path.name()) && self.spelling(cx, &dir, path.name()).await?.is_none() {
                 return Err(if path == found.path { Error::NotFound } else { Error::PathNotFound });
             }
             at = Some(dir);
         }
         Ok(())
-    }
-
-    /// Whether an origin may find by this name what bears one that is more than another case of it.
-    fn may_be_anothers(&self, name: &str) -> bool {
-        let is_short = name.len() <= SHORT_NAME_MAX_BYTES && name.contains('~');
-        is_short || names::is_mapped(name) || !(self.caps.case_sensitive || name.is_ascii())
     }
 
     /// One look at a whole path; `None` when it leads nowhere as it is spelled.
@@ -319,6 +314,21 @@ impl Core {
         }
         Ok(lead)
     }
+}
+
+/// Whether an origin may find by this name what bears quite another one.
+fn may_be_anothers(name: &str) -> bool {
+    names::is_mapped(name) || may_be_short(name)
+}
+
+/// Whether a file system may have made this name up for a longer one: `SECRET~1.TXT`, and `SIR0F7~X` at Samba. What is
+/// left behind by editors and offices (`~$a.docx`, `~WRD0001.tmp`, `a.c~`) is not such.
+fn may_be_short(name: &str) -> bool {
+    let (base, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let Some((head, number)) = base.rsplit_once('~') else { return false };
+    let (base_max, extension_max) = SHORT_NAME_MAX_CHARS;
+    let fits = base.chars().count() <= base_max && extension.chars().count() <= extension_max;
+    fits && !head.is_empty() && !number.is_empty() && number.chars().all(char::is_alphanumeric)
 }
 
 /// Where a link with this content leads, by name.

@@ -43,8 +43,8 @@ pub trait Rights: fmt::Debug + Send + Sync {
     /// Whether a link with this content is followed.
     fn follows(&self, target: &str) -> bool;
 
-    /// Whether names count in the spellings of listings alone, but for their case: an origin may find a file by further
-    /// ones, such as a short name, which say nothing of its own.
+    /// Whether nothing is there by a name that no listing shows, such as a short one, which says nothing of the file's own.
+    /// Characters that an origin takes for others than their other case are for whoever judges names.
     fn only_listed(&self) -> bool;
 
     /// What the open keeps: the same caller, without what was only for the object that opening makes.

@@ -164,9 +164,9 @@ async fn a_vetoed_name_is_not_found_by_a_spelling_that_the_veto_does_not_know() 
     assert!(!exists(&*mem, "new.exe").await && exists(&*mem, "fine").await);
 }
 
-/// The origin joins the Kelvin sign with the letter, as it might join a short name with a long one.
+/// The origin joins the Kelvin sign with the letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_share_with_a_veto_nothing_is_found_by_a_name_that_no_listing_shows() {
+async fn a_vetoed_name_is_not_found_by_characters_that_the_origin_takes_for_the_same() {
     let mut config = MemConfig::default();
     config.caps.case_sensitive = false;
     let mem = MemVolume::with(config);
