@@ -383,57 +383,57 @@ mod tests {
         }
     }
 
+    /// A resilient or persistent open of "file", which goes with it.
+    async fn deleting(vfs: &Vfs, persistent: bool) -> (Opens, Arc<Open>) {
+        let opens = Opens::of(vfs.clone(), |request| {
+            (request.access, request.delete_on_close) = (Access::DELETE, true);
+        })
+        .await;
+        let one = opens.one(5, ALICES, [1; 16]);
+        let mut durability = one.file().unwrap().durability.lock();
+        *durability = durability.take().map(|was| Durability { persistent, resilient: true, ..was });
+        drop(durability);
+        (opens, one)
+    }
+
+    /// Waits until nothing is open and "file" has stayed or gone.
+    async fn ends(vfs: &Vfs, volume: &dyn Volume, stays: bool) {
+        let path = VPath::parse("file").unwrap();
+        ease::within(Duration::from_secs(10), "the end of the open", async {
+            while vfs.opens().opens > 0 || volume.stat(&ease::cx(), &path).await.is_ok() != stays {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
     #[tokio::test]
     async fn a_stop_that_is_cut_off_leaves_names_of_persistent_opens_and_no_others() {
-        let (mem, path) = (testkit::MemVolume::new(), VPath::parse("file").unwrap());
+        let mem = testkit::MemVolume::new();
         for (persistent, stays) in [(true, true), (false, false)] {
             let vfs = Vfs::new(mem.clone(), VfsConfig::default());
-            let opens = Opens::of(vfs.clone(), |request| {
-                (request.access, request.delete_on_close) = (Access::DELETE, true);
-            })
-            .await;
-            let (one, kept) = (opens.one(5, ALICES, [1; 16]), Kept::new(Weak::new()));
-            let file = one.file().unwrap().clone();
-            let durability =
-                file.durability.lock().map(|was| Durability { persistent, resilient: true, ..was });
-            *file.durability.lock() = durability;
+            let (opens, one) = deleting(&vfs, persistent).await;
+            let kept = Kept::new(Weak::new());
             assert_eq!(opens.keep(&kept, "alice", vec![one]), 1);
-            drop((file, opens));
+            drop(opens);
             drop(kept.close_all());
-            ease::within(Duration::from_secs(10), "the end of the open", async {
-                while vfs.opens().opens > 0 || mem.stat(&ease::cx(), &path).await.is_ok() != stays {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            })
-            .await;
+            ends(&vfs, &*mem, stays).await;
         }
     }
 
     /// A connection that does not end in time may end when all that is kept is closed.
     #[tokio::test]
     async fn what_comes_after_the_end_leaves_its_name_where_it_is_persistent_and_is_closed() {
-        let (mem, path) = (testkit::MemVolume::new(), VPath::parse("file").unwrap());
+        let mem = testkit::MemVolume::new();
         for persistent in [true, false] {
             let vfs = Vfs::new(mem.clone(), VfsConfig::default());
-            let opens = Opens::of(vfs.clone(), |request| {
-                (request.access, request.delete_on_close) = (Access::DELETE, true);
-            })
-            .await;
-            let (one, kept) = (opens.one(5, ALICES, [1; 16]), Kept::new(Weak::new()));
-            let file = one.file().unwrap().clone();
-            let durability =
-                file.durability.lock().map(|was| Durability { persistent, resilient: true, ..was });
-            *file.durability.lock() = durability;
-            drop((file, kept.close_all()));
+            let (opens, one) = deleting(&vfs, persistent).await;
+            let kept = Kept::new(Weak::new());
+            drop(kept.close_all());
             assert_eq!(opens.keep(&kept, "alice", vec![one]), usize::from(persistent));
             assert_eq!(kept.len(), 0);
             drop(opens);
-            ease::within(Duration::from_secs(10), "the end of the open", async {
-                while vfs.opens().opens > 0 || mem.stat(&ease::cx(), &path).await.is_ok() != persistent {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            })
-            .await;
+            ends(&vfs, &*mem, persistent).await;
         }
     }
 
