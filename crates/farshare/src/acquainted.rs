@@ -22,7 +22,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use volume::{
     Applied, Attr, Caps, Change, Cx, Error, ErrorKind, FileId, Freshness, ListHow, Listing, Named,
-    NamedEntry, Namespace, OpenHow, Opened, Priority, Result, Space, Ticket, VPath, Volume, Watch,
+    NamedEntry, Namespace, OpenHow, Opened, Priority, QuotaChange, QuotaRules, QuotasOf, Result, Space,
+    Ticket, UserQuota, VPath, Volume, Watch,
 };
 
 /// How long an origin has for its first answer: dialing and a handshake over a slow link.
@@ -171,6 +172,8 @@ struct Kept {
     clones: bool,
     #[serde(default)]
     compression: bool,
+    #[serde(default)]
+    quotas: bool,
 }
 
 impl Acquainted {
@@ -286,6 +289,7 @@ impl Kept {
             copies: caps.copies,
             clones: caps.clones,
             compression: caps.compression,
+            quotas: caps.quotas,
         }
     }
 
@@ -309,6 +313,7 @@ impl Kept {
             copies: self.copies,
             clones: self.clones,
             compression: self.compression,
+            quotas: self.quotas,
         }
     }
 }
@@ -380,6 +385,18 @@ impl Volume for Acquainted {
         self.inner("space", path)?.space(cx, path).await
     }
 
+    async fn quota_rules(&self, cx: &Cx) -> Result<QuotaRules> {
+        self.inner("quota_rules", "the volume")?.quota_rules(cx).await
+    }
+
+    async fn quotas(&self, cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        self.inner("quotas", "the volume")?.quotas(cx, of).await
+    }
+
+    async fn set_quotas(&self, cx: &Cx, change: &QuotaChange) -> Result<()> {
+        self.inner("set_quotas", "the volume")?.set_quotas(cx, change).await
+    }
+
     async fn watch(&self, cx: &Cx) -> Result<Watch> {
         match self.inner.get() {
             Some(inner) => inner.watch(cx).await,
@@ -413,6 +430,7 @@ mod tests {
         copies: false,
         clones: true,
         compression: true,
+        quotas: true,
     };
 
     /// A way that ends at a directory once `open` is set.

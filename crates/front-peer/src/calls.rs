@@ -54,6 +54,14 @@ impl<'a> Call<'a> {
                 Answer::Target(self.volume(op, &volume)?.read_link(cx, &path).await?)
             }
             Ask::Space { volume, path } => Answer::Space(self.volume(op, &volume)?.space(cx, &path).await?),
+            Ask::QuotaRules { volume } => {
+                Answer::QuotaRules(self.volume(op, &volume)?.quota_rules(cx).await?)
+            }
+            Ask::Quotas { volume, of } => Answer::Quotas(self.volume(op, &volume)?.quotas(cx, &of).await?),
+            Ask::SetQuotas { volume, change } => {
+                self.volume(op, &volume)?.set_quotas(cx, &change).await?;
+                Answer::Done
+            }
             Ask::Named { volume, path, expect, name } => {
                 let value = self.volume(op, &volume)?.named(cx, &path, expect, &name).await?;
                 if value.as_ref().is_some_and(|value| value.len() > IO_MAX_BYTES as usize) {

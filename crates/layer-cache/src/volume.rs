@@ -13,7 +13,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use volume::{
     Access, Applied, Attr, Caps, Change, Create, Cx, Error, ErrorKind, FileId, Kind, ListHow, Listing, Named,
-    NamedEntry, OpenHow, Opened, Result, Space, Ticket, VPath, Volume, Watch,
+    NamedEntry, OpenHow, Opened, QuotaChange, QuotaRules, QuotasOf, Result, Space, Ticket, UserQuota, VPath,
+    Volume, Watch,
 };
 
 /// A cache in front of a volume that is far away. Dropping it stops its tasks; open files stay usable, but
@@ -184,6 +185,24 @@ impl Volume for CacheVolume {
             Err(e) if is_out_of_reach(&e) => known.ok_or(e),
             Err(e) => Err(e),
         }
+    }
+
+    async fn quota_rules(&self, cx: &Cx) -> Result<QuotaRules> {
+        let cx = self.cache.origin.patient(cx);
+        let asked = self.cache.origin.inner().quota_rules(&cx);
+        self.cache.origin.call(&cx, "quota_rules", asked).await
+    }
+
+    async fn quotas(&self, cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        let cx = self.cache.origin.patient(cx);
+        let asked = self.cache.origin.inner().quotas(&cx, of);
+        self.cache.origin.call(&cx, "quotas", asked).await
+    }
+
+    async fn set_quotas(&self, cx: &Cx, change: &QuotaChange) -> Result<()> {
+        let cx = self.cache.origin.patient(cx);
+        let asked = self.cache.origin.inner().set_quotas(&cx, change);
+        self.cache.origin.call(&cx, "set_quotas", asked).await
     }
 
     async fn watch(&self, _cx: &Cx) -> Result<Watch> {

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use volume::{
     Access, Applied, Attr, Caps, Change, Create, Cx, DosAttributes, Error, ErrorKind, FileId, Kind, ListHow,
-    Listing, Named, NamedEntry, Namespace, OpenHow, Opened, Result, SetAttr, Space, Ticket, VPath, Volume,
-    Watch,
+    Listing, Named, NamedEntry, Namespace, OpenHow, Opened, QuotaChange, QuotaRules, QuotasOf, Result,
+    SetAttr, Space, Ticket, UserQuota, VPath, Volume, Watch,
 };
 
 /// Largest single request, bytes.
@@ -106,6 +106,7 @@ impl LocalVolume {
             copies: true,
             clones: abilities.clones,
             compression: keeps.compression,
+            quotas: false,
             read_only: config.read_only,
             io_size: IO_SIZE,
         };
@@ -432,6 +433,18 @@ impl Volume for LocalVolume {
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         let name = path.clone();
         self.blocking(cx, "space", path, move |disk| disk.space(&name)).await
+    }
+
+    async fn quota_rules(&self, _cx: &Cx) -> Result<QuotaRules> {
+        Err(Error::new(ErrorKind::Unsupported, "quota_rules", "this volume"))
+    }
+
+    async fn quotas(&self, _cx: &Cx, _of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        Err(Error::new(ErrorKind::Unsupported, "quotas", "this volume"))
+    }
+
+    async fn set_quotas(&self, _cx: &Cx, _change: &QuotaChange) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "set_quotas", "this volume"))
     }
 
     async fn watch(&self, _cx: &Cx) -> Result<Watch> {

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use volume::{
     Applied, Attr, Caps, Change, Cx, Error, ErrorKind, FileId, ListHow, Listing, Named, NamedEntry,
-    Namespace, OpenHow, Opened, Priority, Result, Space, Ticket, VPath, Volume, Watch,
+    Namespace, OpenHow, Opened, Priority, QuotaChange, QuotaRules, QuotasOf, Result, Space, Ticket,
+    UserQuota, VPath, Volume, Watch,
 };
 
 /// How long to wait before asking again what the volume can do, when the answer was an error.
@@ -38,6 +39,7 @@ const UNKNOWN_CAPS: Caps = Caps {
     copies: false,
     clones: false,
     compression: false,
+    quotas: false,
     read_only: false,
     io_size: IO_MAX_BYTES,
 };
@@ -216,6 +218,29 @@ impl Volume for PeerVolume {
         match self.peer.ask(cx, ask).await? {
             Answer::Space(space) => Ok(space),
             _ => Err(self.peer.unexpected("space")),
+        }
+    }
+
+    async fn quota_rules(&self, cx: &Cx) -> Result<QuotaRules> {
+        match self.peer.ask(cx, Ask::QuotaRules { volume: self.peer.volume.clone() }).await? {
+            Answer::QuotaRules(rules) => Ok(rules),
+            _ => Err(self.peer.unexpected("quota_rules")),
+        }
+    }
+
+    async fn quotas(&self, cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        let ask = Ask::Quotas { volume: self.peer.volume.clone(), of: of.clone() };
+        match self.peer.ask(cx, ask).await? {
+            Answer::Quotas(quotas) => Ok(quotas),
+            _ => Err(self.peer.unexpected("quotas")),
+        }
+    }
+
+    async fn set_quotas(&self, cx: &Cx, change: &QuotaChange) -> Result<()> {
+        let ask = Ask::SetQuotas { volume: self.peer.volume.clone(), change: change.clone() };
+        match self.peer.ask(cx, ask).await? {
+            Answer::Done => Ok(()),
+            _ => Err(self.peer.unexpected("set_quotas")),
         }
     }
 

@@ -136,6 +136,8 @@ fn caps(config: &SmbConfig, session: &Session, ids: Ids) -> Caps {
         copies: false,
         clones: false,
         compression: false,
+        // Nothing that is made there has an owner but the user who logs on.
+        quotas: false,
         read_only: session.read_only,
         io_size: session.io_size,
     }

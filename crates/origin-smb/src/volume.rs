@@ -20,7 +20,7 @@ use smb_wire::fscc::file_system::{FileSystemClass, SizeInformation};
 use std::sync::Arc;
 use volume::{
     Applied, Attr, Caps, Change, Cx, Error, ErrorKind, FileId, ListHow, Listing, Named, NamedEntry, OpenHow,
-    Opened, Result, Space, Ticket, VPath, Volume, Watch,
+    Opened, QuotaChange, QuotaRules, QuotasOf, Result, Space, Ticket, UserQuota, VPath, Volume, Watch,
 };
 
 /// A share of an SMB file server, or a directory of one.
@@ -151,6 +151,18 @@ impl Volume for SmbVolume {
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         within(cx, "space", path, self.free_space(path)).await
+    }
+
+    async fn quota_rules(&self, _cx: &Cx) -> Result<QuotaRules> {
+        Err(Error::new(ErrorKind::Unsupported, "quota_rules", "this volume"))
+    }
+
+    async fn quotas(&self, _cx: &Cx, _of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        Err(Error::new(ErrorKind::Unsupported, "quotas", "this volume"))
+    }
+
+    async fn set_quotas(&self, _cx: &Cx, _change: &QuotaChange) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "set_quotas", "this volume"))
     }
 
     async fn watch(&self, cx: &Cx) -> Result<Watch> {

@@ -5,11 +5,12 @@ use crate::attr::{put_attr, put_caps, put_freshness, put_space};
 use crate::cursor::{Reader, Writer};
 use crate::failure::{get_failure, put_failure};
 use crate::named::{decode_list, encode_list};
+use crate::quota::{decode_quotas, encode_quotas, get_rules, put_rules};
 use crate::ranges::{decode_ranges, encode_ranges};
 use crate::{DirListing, Failure, Frame, VERSION, WireError};
 use bytes::Bytes;
 use std::ops::Range;
-use volume::{Attr, Caps, Freshness, NamedEntry, Space, Ticket};
+use volume::{Attr, Caps, Freshness, NamedEntry, QuotaRules, Space, Ticket, UserQuota};
 
 /// An answer; it says by itself what it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +49,9 @@ pub enum Answer {
     Ranges(Vec<Range<u64>>),
     /// So many bytes.
     Copied(u64),
+    QuotaRules(QuotaRules),
+    /// As the body.
+    Quotas(Vec<UserQuota>),
 }
 
 const FAILED: u8 = 0;
@@ -66,6 +70,8 @@ const NAMED: u8 = 12;
 const NAMED_LIST: u8 = 13;
 const RANGES: u8 = 14;
 const COPIED: u8 = 15;
+const QUOTA_RULES: u8 = 16;
+const QUOTAS: u8 = 17;
 
 impl Answer {
     fn code(&self) -> u8 {
@@ -86,6 +92,8 @@ impl Answer {
             Answer::NamedList(_) => NAMED_LIST,
             Answer::Ranges(_) => RANGES,
             Answer::Copied(_) => COPIED,
+            Answer::QuotaRules(_) => QUOTA_RULES,
+            Answer::Quotas(_) => QUOTAS,
         }
     }
 
@@ -122,6 +130,8 @@ impl Answer {
             Answer::NamedList(entries) => body = encode_list(&entries),
             Answer::Ranges(ranges) => body = encode_ranges(&ranges),
             Answer::Copied(bytes) => out.number(bytes),
+            Answer::QuotaRules(rules) => put_rules(&mut out, &rules),
+            Answer::Quotas(quotas) => body = encode_quotas(&quotas),
         }
         Frame { head: out.finish(), body }
     }
@@ -145,7 +155,8 @@ impl Answer {
         if version != VERSION && code != FAILED {
             return Err(WireError::Version(version));
         }
-        if !matches!(code, LISTING | OPENED | DATA | NAMED | NAMED_LIST | RANGES) && !body.is_empty() {
+        if !matches!(code, LISTING | OPENED | DATA | NAMED | NAMED_LIST | RANGES | QUOTAS) && !body.is_empty()
+        {
             return Err(WireError::Trailing);
         }
         let answer = match code {
@@ -173,6 +184,8 @@ impl Answer {
             NAMED_LIST => Answer::NamedList(decode_list(&body)?),
             RANGES => Answer::Ranges(decode_ranges(&body)?),
             COPIED => Answer::Copied(input.number()?),
+            QUOTA_RULES => Answer::QuotaRules(get_rules(&mut input)?),
+            QUOTAS => Answer::Quotas(decode_quotas(&body)?),
             other => return Err(WireError::UnknownKind(other)),
         };
         input.end()?;

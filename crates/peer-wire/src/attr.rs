@@ -220,11 +220,11 @@ pub(crate) fn get_dos(input: &mut Reader<'_>) -> Result<DosAttributes, WireError
     DosAttributes::from_bits(input.number32()?).ok_or(WireError::Value("attribute bits"))
 }
 
-fn put_time(out: &mut Writer, time: Time) {
+pub(crate) fn put_time(out: &mut Writer, time: Time) {
     out.fixed64(time.0);
 }
 
-fn get_time(input: &mut Reader<'_>) -> Result<Time, WireError> {
+pub(crate) fn get_time(input: &mut Reader<'_>) -> Result<Time, WireError> {
     Ok(Time(input.fixed64()?))
 }
 
@@ -257,7 +257,7 @@ pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError>
 }
 
 /// The yes-or-no abilities, in the order of their bits.
-fn abilities(caps: &Caps) -> [bool; 15] {
+fn abilities(caps: &Caps) -> [bool; 16] {
     [
         caps.stable_ids,
         caps.atomic_rename,
@@ -274,6 +274,7 @@ fn abilities(caps: &Caps) -> [bool; 15] {
         caps.copies,
         caps.clones,
         caps.compression,
+        caps.quotas,
     ]
 }
 
@@ -313,6 +314,7 @@ pub(crate) fn get_caps(input: &mut Reader<'_>) -> Result<Caps, WireError> {
         copies: has(12),
         clones: has(13),
         compression: has(14),
+        quotas: has(15),
         io_size: input.number32()?,
         named_max: input.number32()?,
     })

@@ -20,6 +20,7 @@ mod failure;
 mod listing;
 mod named;
 mod push;
+mod quota;
 mod ranges;
 mod request;
 
@@ -33,7 +34,7 @@ pub use request::{Ask, PATIENCE_MAX, Request};
 use bytes::Bytes;
 
 /// The version of everything in this crate; the first byte of each head.
-pub const VERSION: u8 = 6;
+pub const VERSION: u8 = 7;
 
 /// Longest name of a volume, bytes.
 pub const VOLUME_NAME_MAX_BYTES: usize = 255;

@@ -7,12 +7,13 @@ use crate::attr::{get_dos, get_set_attr, put_dos, put_set_attr};
 use crate::change::{body_of, get_change, put_change};
 use crate::cursor::{Reader, Writer};
 use crate::named::{get_named, put_named};
+use crate::quota::{decode_change, decode_of, encode_change, encode_of};
 use crate::{Frame, IO_MAX_BYTES, VERSION, VOLUME_NAME_MAX_BYTES, WireError};
 use bytes::Bytes;
 use std::time::Duration;
 use volume::{
-    Access, Change, Close, Copying, Create, FileId, Fresh, ListHow, Named, OpenHow, Priority, SetAttr,
-    SyncKind, Ticket, VPath,
+    Access, Change, Close, Copying, Create, FileId, Fresh, ListHow, Named, OpenHow, Priority, QuotaChange,
+    QuotasOf, SetAttr, SyncKind, Ticket, VPath,
 };
 
 /// Longest time a request may give its answer; longer ones are taken as this.
@@ -90,6 +91,20 @@ pub enum Ask {
     Space {
         volume: String,
         path: VPath,
+    },
+    /// Answer: `QuotaRules`.
+    QuotaRules {
+        volume: String,
+    },
+    /// Answer: `Quotas`.
+    Quotas {
+        volume: String,
+        of: QuotasOf,
+    },
+    /// Answer: `Done`.
+    SetQuotas {
+        volume: String,
+        change: QuotaChange,
     },
     /// Subscribes under a number of the caller's choice. Answer: `Watching`.
     Watch {
@@ -189,6 +204,9 @@ const ZERO: u8 = 20;
 const COPY: u8 = 21;
 const ALLOCATE: u8 = 22;
 const SYNC_DIR: u8 = 23;
+const QUOTA_RULES: u8 = 24;
+const QUOTAS: u8 = 25;
+const SET_QUOTAS: u8 = 26;
 
 impl Ask {
     /// A word for logs and errors.
@@ -205,6 +223,9 @@ impl Ask {
             Ask::ListNamed { .. } => "list_named",
             Ask::SyncDir { .. } => "sync_dir",
             Ask::Space { .. } => "space",
+            Ask::QuotaRules { .. } => "quota_rules",
+            Ask::Quotas { .. } => "quotas",
+            Ask::SetQuotas { .. } => "set_quotas",
             Ask::Watch { .. } => "watch",
             Ask::Check { .. } => "check",
             Ask::Unwatch { .. } => "unwatch",
@@ -231,6 +252,8 @@ impl Ask {
             | Ask::Named { .. }
             | Ask::ListNamed { .. }
             | Ask::Space { .. }
+            | Ask::QuotaRules { .. }
+            | Ask::Quotas { .. }
             | Ask::Watch { .. }
             | Ask::Check { .. }
             | Ask::Unwatch { .. }
@@ -245,6 +268,7 @@ impl Ask {
             | Ask::Copy { .. }
             | Ask::Allocate { .. }
             | Ask::SetAttr { .. }
+            | Ask::SetQuotas { .. }
             | Ask::Close { .. } => false,
             // A second sync after a failed one may succeed without the data being there.
             Ask::Sync { .. } | Ask::SyncDir { .. } => false,
@@ -264,6 +288,9 @@ impl Ask {
             Ask::ListNamed { .. } => LIST_NAMED,
             Ask::SyncDir { .. } => SYNC_DIR,
             Ask::Space { .. } => SPACE,
+            Ask::QuotaRules { .. } => QUOTA_RULES,
+            Ask::Quotas { .. } => QUOTAS,
+            Ask::SetQuotas { .. } => SET_QUOTAS,
             Ask::Watch { .. } => WATCH,
             Ask::Check { .. } => CHECK,
             Ask::Unwatch { .. } => UNWATCH,
@@ -282,7 +309,10 @@ impl Ask {
 
     fn put(&self, out: &mut Writer) {
         match self {
-            Ask::VolumeInfo { volume } => out.text(volume),
+            Ask::VolumeInfo { volume }
+            | Ask::QuotaRules { volume }
+            | Ask::Quotas { volume, of: _ }
+            | Ask::SetQuotas { volume, change: _ } => out.text(volume),
             Ask::Stat { volume, path } | Ask::ReadLink { volume, path } | Ask::Space { volume, path } => {
                 out.text(volume);
                 out.path(path);
@@ -385,6 +415,8 @@ impl Request {
         let body = match self.ask {
             Ask::Write { data, .. } => data,
             Ask::Apply { change, .. } => body_of(&change),
+            Ask::Quotas { of, .. } => encode_of(&of),
+            Ask::SetQuotas { change, .. } => encode_change(&change),
             _ => Bytes::new(),
         };
         Frame { head: out.finish(), body }
@@ -404,7 +436,7 @@ impl Request {
             _ => return Err(WireError::Value("a priority")),
         };
         let patience = Duration::from_millis(input.number()?).min(PATIENCE_MAX);
-        if !matches!(code, WRITE | APPLY) && !body.is_empty() {
+        if !matches!(code, WRITE | APPLY | QUOTAS | SET_QUOTAS) && !body.is_empty() {
             return Err(WireError::Trailing);
         }
         let ask = get_ask(code, &mut input, body)?;
@@ -444,6 +476,9 @@ fn get_ask(code: u8, input: &mut Reader<'_>, body: Bytes) -> Result<Ask, WireErr
             let (volume, path) = (get_volume(input)?, input.path()?);
             Ask::SyncDir { volume, path, expect: input.option(Reader::id)? }
         }
+        QUOTA_RULES => Ask::QuotaRules { volume: get_volume(input)? },
+        QUOTAS => Ask::Quotas { volume: get_volume(input)?, of: decode_of(&body)? },
+        SET_QUOTAS => Ask::SetQuotas { volume: get_volume(input)?, change: decode_change(&body)? },
         SPACE => Ask::Space { volume: get_volume(input)?, path: input.path()? },
         WATCH => Ask::Watch { volume: get_volume(input)?, subscription: input.fixed64()? },
         CHECK => Ask::Check { subscription: input.fixed64()? },

@@ -15,6 +15,9 @@ pub enum Op {
     ListNamed,
     SyncDir,
     Space,
+    QuotaRules,
+    Quotas,
+    SetQuotas,
     Watch,
     Attr,
     SetAttr,
@@ -29,7 +32,7 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [Op; 21] = [
+    pub const ALL: [Op; 24] = [
         Op::Stat,
         Op::List,
         Op::Open,
@@ -40,6 +43,9 @@ impl Op {
         Op::ListNamed,
         Op::SyncDir,
         Op::Space,
+        Op::QuotaRules,
+        Op::Quotas,
+        Op::SetQuotas,
         Op::Watch,
         Op::Attr,
         Op::SetAttr,
@@ -66,6 +72,9 @@ impl Op {
             Op::ListNamed => "list_named",
             Op::SyncDir => "sync_dir",
             Op::Space => "space",
+            Op::QuotaRules => "quota_rules",
+            Op::Quotas => "quotas",
+            Op::SetQuotas => "set_quotas",
             Op::Watch => "watch",
             Op::Attr => "attr",
             Op::SetAttr => "set_attr",

@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use volume::{
     Applied, Attr, Caps, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Freshness,
-    ListHow, Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Pages, Result, SetAttr, Space,
-    SyncKind, Ticket, VPath, Volume, Watch,
+    ListHow, Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Pages, QuotaChange,
+    QuotaRules, QuotasOf, Result, SetAttr, Space, SyncKind, Ticket, UserQuota, VPath, Volume, Watch,
 };
 
 /// A volume with faults to order.
@@ -285,6 +285,18 @@ impl Volume for FaultVolume {
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         self.faults.call(cx, Op::Space, self.inner.space(cx, path)).await
+    }
+
+    async fn quota_rules(&self, cx: &Cx) -> Result<QuotaRules> {
+        self.faults.call(cx, Op::QuotaRules, self.inner.quota_rules(cx)).await
+    }
+
+    async fn quotas(&self, cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        self.faults.call(cx, Op::Quotas, self.inner.quotas(cx, of)).await
+    }
+
+    async fn set_quotas(&self, cx: &Cx, change: &QuotaChange) -> Result<()> {
+        self.faults.call(cx, Op::SetQuotas, self.inner.set_quotas(cx, change)).await
     }
 
     async fn watch(&self, cx: &Cx) -> Result<Watch> {

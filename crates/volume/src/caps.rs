@@ -45,6 +45,8 @@ pub struct Caps {
     /// Files can be kept compressed: `SetAttr::compressed` works, and new files and directories take it from the one
     /// that they are made in.
     pub compression: bool,
+    /// Quotas of users are kept: `quotas`, `quota_rules` and `set_quotas` work. Files that are made want an owner then.
+    pub quotas: bool,
     /// Only reading.
     pub read_only: bool,
     /// Largest single `read_at` or `write_at` that is one request at the origin, bytes. A longer one works

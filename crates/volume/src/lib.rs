@@ -25,6 +25,7 @@ mod error;
 mod named;
 mod pages;
 mod path;
+mod quota;
 mod traits;
 mod watch;
 
@@ -36,6 +37,9 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use named::{Carries, Named, NamedEntry};
 pub use pages::{PAGE_PIPES_MAX, Pages};
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, PathError, VPath};
+pub use quota::{
+    QUOTA_USER_MAX_BYTES, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, UserQuota,
+};
 pub use traits::{
     Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,
     RANGES_MAX, SyncKind, Ticket, Volume,

@@ -1,8 +1,8 @@
 //! `Volume` and `File`: the two traits everything below `vfs` is made of.
 
 use crate::{
-    Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Named, NamedEntry, Pages, Result, SetAttr, Space,
-    VPath, Watch,
+    Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Named, NamedEntry, Pages, QuotaChange,
+    QuotaRules, QuotasOf, Result, SetAttr, Space, UserQuota, VPath, Watch,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -57,6 +57,16 @@ pub trait Volume: Send + Sync + 'static {
 
     /// Room at the origin, as seen from `path`.
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space>;
+
+    /// What holds for the quotas of all users. `Unsupported` where `caps().quotas` is false, as for the two below.
+    async fn quota_rules(&self, cx: &Cx) -> Result<QuotaRules>;
+
+    /// Quotas of users. `InvalidArgument` for too many at once, and for what cannot be a SID.
+    async fn quotas(&self, cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>>;
+
+    /// Sets what holds for all users, or limits of some. When it returns, that is durable; what somebody has beyond a
+    /// new limit stays.
+    async fn set_quotas(&self, cx: &Cx, change: &QuotaChange) -> Result<()>;
 
     /// Subscribes to what changes, from now on. `Unsupported` where `caps().watch` is false.
     async fn watch(&self, cx: &Cx) -> Result<Watch>;

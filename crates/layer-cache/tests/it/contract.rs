@@ -19,7 +19,7 @@ async fn the_contract_holds_over_an_origin_that_tells_of_changes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds_over_a_polled_origin_without_case_and_in_small_pages() {
-    let mut mem = MemConfig { page_entries: 3, ..MemConfig::default() };
+    let mut mem = MemConfig { page_entries: 3, ..MemConfig::default() }.and_quotas();
     (mem.caps.watch, mem.caps.case_sensitive) = (false, false);
     testkit::contract::run(|| make(mem.clone())).await;
 }

@@ -27,7 +27,7 @@ async fn the_contract_holds_across_the_link() {
 async fn the_contract_holds_for_an_origin_that_sends_nothing_along() {
     contract::run(|| async {
         let plain = MemConfig { sends_along: false, page_entries: 7, ..MemConfig::default() };
-        let pair = Pair::patient(MemVolume::with(plain)).await;
+        let pair = Pair::patient(MemVolume::with(plain.and_quotas())).await;
         let volume = pair.volume().await;
         volume as Arc<dyn Volume>
     })

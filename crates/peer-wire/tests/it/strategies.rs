@@ -175,6 +175,38 @@ fn open_how() -> impl Strategy<Value = OpenHow> {
     )
 }
 
+fn user_quota() -> impl Strategy<Value = UserQuota> {
+    (blob(), time(), word(), word(), word()).prop_map(|(user, changed, used, threshold, limit)| UserQuota {
+        user,
+        changed,
+        used,
+        threshold,
+        limit,
+    })
+}
+
+fn quota_rules() -> impl Strategy<Value = QuotaRules> {
+    (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(flags, threshold, limit)| QuotaRules {
+        flags: QuotaFlags::from_bits_truncate(flags),
+        threshold,
+        limit,
+    })
+}
+
+fn quotas_of() -> impl Strategy<Value = QuotasOf> {
+    prop_oneof![
+        prop::option::of(blob()).prop_map(|after| QuotasOf::All { after }),
+        prop::collection::vec(blob(), 0..6).prop_map(QuotasOf::Users),
+    ]
+}
+
+fn quota_change() -> impl Strategy<Value = QuotaChange> {
+    prop_oneof![
+        quota_rules().prop_map(QuotaChange::Rules),
+        prop::collection::vec(user_quota(), 0..6).prop_map(QuotaChange::Users),
+    ]
+}
+
 fn volume() -> impl Strategy<Value = String> {
     "[a-z]{0,9}"
 }
@@ -201,6 +233,9 @@ pub fn ask() -> impl Strategy<Value = Ask> {
         (volume(), change()).prop_map(|(volume, change)| Ask::Apply { volume, change }),
         (volume(), path()).prop_map(|(volume, path)| Ask::ReadLink { volume, path }),
         (volume(), path()).prop_map(|(volume, path)| Ask::Space { volume, path }),
+        volume().prop_map(|volume| Ask::QuotaRules { volume }),
+        (volume(), quotas_of()).prop_map(|(volume, of)| Ask::Quotas { volume, of }),
+        (volume(), quota_change()).prop_map(|(volume, change)| Ask::SetQuotas { volume, change }),
         (volume(), path(), prop::option::of(id()), named())
             .prop_map(|(volume, path, expect, name)| Ask::Named { volume, path, expect, name }),
         (volume(), path(), prop::option::of(id())).prop_map(|(volume, path, expect)| Ask::ListNamed {
@@ -260,8 +295,8 @@ fn freshness() -> impl Strategy<Value = Freshness> {
 }
 
 fn caps() -> impl Strategy<Value = Caps> {
-    (any::<[bool; 16]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
-        namespace: if has[15] { Namespace::Keys } else { Namespace::Tree },
+    (any::<[bool; 17]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
+        namespace: if has[16] { Namespace::Keys } else { Namespace::Tree },
         stable_ids: has[0],
         atomic_rename: has[1],
         random_write: has[2],
@@ -277,6 +312,7 @@ fn caps() -> impl Strategy<Value = Caps> {
         copies: has[12],
         clones: has[13],
         compression: has[14],
+        quotas: has[15],
         io_size,
         named_max,
     })
@@ -324,6 +360,8 @@ pub fn answer() -> impl Strategy<Value = Answer> {
         }),
         ranges().prop_map(Answer::Ranges),
         word().prop_map(Answer::Copied),
+        quota_rules().prop_map(Answer::QuotaRules),
+        prop::collection::vec(user_quota(), 0..6).prop_map(Answer::Quotas),
         name().prop_map(Answer::Target),
         space.prop_map(|(total, free, available, unit)| {
             Answer::Space(Space { total, free, available, unit })

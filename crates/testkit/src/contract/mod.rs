@@ -11,6 +11,7 @@ mod content;
 mod listing;
 mod naming;
 mod opening;
+mod quotas;
 mod ranging;
 mod watching;
 
@@ -58,6 +59,7 @@ checks! {
         named_values_expecting_an_object named_values_that_cannot_be;
     ranging: ranges_tell_where_data_is zeroing_leaves_the_size copies_at_the_origin copies_that_cannot_be
         clones_share_whole_blocks room_is_reserved;
+    quotas: quotas_of_users_are_kept quotas_count_what_owners_have quotas_that_cannot_be;
     watching: watch_tells_own_changes;
 }
 

@@ -5,9 +5,10 @@
 //! name that changed; that the times of its directory change with it goes without saying.
 //!
 //! Versions change with each change of content and with nothing else. Times never repeat. Lock order: the
-//! tree, then the subscribers; nothing waits while it holds either.
+//! tree, then the limits of users, then the subscribers; nothing waits while it holds either.
 
 mod file;
+mod quotas;
 mod ranges;
 mod tree;
 
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use file::MemFile;
 use parking_lot::Mutex;
+use quotas::Limits;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,8 +27,8 @@ use tokio::sync::{mpsc, watch};
 use tree::Tree;
 use volume::{
     Access, Applied, Attr, Caps, Change, Create, Cx, Directory, Error, ErrorKind, FileId, Freshness, ListHow,
-    Listing, NOTICES_MAX, Named, NamedEntry, Namespace, Notice, OpenHow, Opened, Result, Space, Ticket,
-    VPath, Volume, Watch,
+    Listing, NOTICES_MAX, Named, NamedEntry, Namespace, Notice, OpenHow, Opened, QuotaChange, QuotaRules,
+    QuotasOf, Result, Space, Ticket, UserQuota, VPath, Volume, Watch,
 };
 
 /// What kind of origin to play.
@@ -60,12 +62,22 @@ impl Default for MemConfig {
                 copies: true,
                 clones: true,
                 compression: true,
+                // Who wants them says so: files that are made want an owner then.
+                quotas: false,
                 read_only: false,
                 io_size: 8 << 20,
             },
             page_entries: 1000,
             sends_along: true,
         }
+    }
+}
+
+impl MemConfig {
+    /// The same with quotas of users.
+    pub fn and_quotas(mut self) -> MemConfig {
+        self.caps.quotas = true;
+        self
     }
 }
 
@@ -79,6 +91,7 @@ pub struct MemVolume {
 /// What all writers share.
 struct Origin {
     tree: Mutex<Tree>,
+    limits: Mutex<Limits>,
     watchers: Mutex<Vec<Watcher>>,
     muted: AtomicBool,
 }
@@ -99,6 +112,7 @@ impl MemVolume {
         assert!(config.page_entries > 0, "a page holds at least one entry");
         let origin = Origin {
             tree: Mutex::new(Tree::new(config.caps.case_sensitive)),
+            limits: Mutex::default(),
             watchers: Mutex::default(),
             muted: AtomicBool::new(false),
         };
@@ -226,6 +240,16 @@ impl Origin {
     }
 }
 
+impl MemVolume {
+    fn quotas_of<T>(&self, op: Op, work: impl FnOnce(&mut Limits, &Tree) -> Result<T>) -> Result<T> {
+        if !self.config.caps.quotas {
+            self.counts.called(op);
+            return Err(Error::new(ErrorKind::Unsupported, op.name(), "this volume"));
+        }
+        self.with_tree(op, |tree| work(&mut self.origin.limits.lock(), tree))
+    }
+}
+
 #[async_trait]
 impl Volume for MemVolume {
     fn caps(&self) -> Caps {
@@ -345,6 +369,18 @@ impl Volume for MemVolume {
             let free = total.saturating_sub(tree.used());
             Ok(Space { total, free, available: free, unit: 4096 })
         })
+    }
+
+    async fn quota_rules(&self, _cx: &Cx) -> Result<QuotaRules> {
+        self.quotas_of(Op::QuotaRules, |limits, _| Ok(limits.rules))
+    }
+
+    async fn quotas(&self, _cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        self.quotas_of(Op::Quotas, |limits, tree| limits.quotas(&tree.owned(), of))
+    }
+
+    async fn set_quotas(&self, _cx: &Cx, change: &QuotaChange) -> Result<()> {
+        self.quotas_of(Op::SetQuotas, |limits, _| limits.set(change))
     }
 
     async fn watch(&self, _cx: &Cx) -> Result<Watch> {

@@ -110,6 +110,14 @@ impl Tree {
         id
     }
 
+    /// Size of each file, and what it carries.
+    pub(super) fn files(&self) -> impl Iterator<Item = (u64, &BTreeMap<Named, Bytes>)> {
+        self.nodes.values().filter_map(|node| match &node.body {
+            Body::File(content) => Some((content.len() as u64, &node.carried)),
+            Body::Dir(_) | Body::Symlink(_) => None,
+        })
+    }
+
     /// The bits of what is made in a directory with `asked`: whether it is compressed, the directory says.
     fn born_in(&self, dir: u64, asked: DosAttributes) -> DosAttributes {
         let compressed = self.nodes[&dir].dos & DosAttributes::COMPRESSED;

@@ -26,6 +26,7 @@ async fn contract_of_lesser_volumes() {
     contract_with(|caps| (caps.holes, caps.copies, caps.clones) = (false, false, false)).await;
     contract_with(|caps| caps.clones = false).await;
     contract_with(|caps| caps.compression = false).await;
+    contract_with(|caps| caps.quotas = true).await;
     contract_with(|caps| caps.random_write = false).await;
     contract_with(|caps| caps.read_only = true).await;
 }

@@ -1,0 +1,118 @@
+//! Quotas of users of [`super::MemVolume`]: limits are kept and told, and nobody is held to them. Who has how much is
+//! counted whenever somebody asks.
+
+use super::tree::Tree;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use volume::{
+    Error, ErrorKind, Named, QUOTA_USER_MAX_BYTES, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules,
+    QuotasOf, Result, Time, UserQuota,
+};
+
+pub(super) struct Limits {
+    pub(super) rules: QuotaRules,
+    own: BTreeMap<Bytes, UserQuota>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let unlimited = UserQuota::UNLIMITED;
+        let rules = QuotaRules { flags: QuotaFlags::TRACK, threshold: unlimited, limit: unlimited };
+        Limits { rules, own: BTreeMap::new() }
+    }
+}
+
+impl Limits {
+    pub(super) fn quotas(&self, owned: &BTreeMap<Bytes, u64>, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        let known = |user: &Bytes| -> Option<UserQuota> {
+            let (own, used) = (self.own.get(user), owned.get(user).copied());
+            let for_all = UserQuota {
+                user: user.clone(),
+                changed: Time(0),
+                used: 0,
+                threshold: self.rules.threshold,
+                limit: self.rules.limit,
+            };
+            match (own, used) {
+                (None, None) => None,
+                (own, used) => Some(UserQuota { used: used.unwrap_or(0), ..own.cloned().unwrap_or(for_all) }),
+            }
+        };
+        match of {
+            QuotasOf::All { after } => {
+                let mut users: Vec<&Bytes> = self.own.keys().chain(owned.keys()).collect();
+                users.sort();
+                users.dedup();
+                let behind = |user: &&Bytes| after.as_ref().is_none_or(|after| *user > after);
+                Ok(users.into_iter().filter(behind).filter_map(known).take(QUOTA_USERS_MAX).collect())
+            }
+            QuotasOf::Users(users) => {
+                check(users.iter())?;
+                let nothing = |user: &Bytes| UserQuota {
+                    user: user.clone(),
+                    changed: Time(0),
+                    used: 0,
+                    threshold: 0,
+                    limit: 0,
+                };
+                Ok(users.iter().map(|user| known(user).unwrap_or_else(|| nothing(user))).collect())
+            }
+        }
+    }
+
+    pub(super) fn set(&mut self, change: &QuotaChange) -> Result<()> {
+        match change {
+            QuotaChange::Rules(rules) => {
+                let mut flags = rules.flags - (QuotaFlags::INCOMPLETE | QuotaFlags::REBUILDING);
+                flags.set(QuotaFlags::TRACK, flags.intersects(QuotaFlags::TRACK | QuotaFlags::ENFORCE));
+                self.rules = QuotaRules { flags, ..*rules };
+            }
+            QuotaChange::Users(users) => {
+                check(users.iter().map(|user| &user.user))?;
+                for user in users {
+                    if user.limit == UserQuota::FORGET {
+                        self.own.remove(&user.user);
+                    } else {
+                        let set = UserQuota { changed: Time::now(), used: 0, ..user.clone() };
+                        self.own.insert(user.user.clone(), set);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check<'a>(users: impl ExactSizeIterator<Item = &'a Bytes>) -> Result<()> {
+    let bad = |what: &str| Err(Error::new(ErrorKind::InvalidArgument, "quotas", what));
+    if users.len() > QUOTA_USERS_MAX {
+        return bad("too many users at once");
+    }
+    for user in users {
+        if user.is_empty() || user.len() > QUOTA_USER_MAX_BYTES {
+            return bad("this is no SID");
+        }
+    }
+    Ok(())
+}
+
+impl Tree {
+    /// What the owners of files have, by their descriptors.
+    pub(super) fn owned(&self) -> BTreeMap<Bytes, u64> {
+        let mut owned = BTreeMap::new();
+        for (size, carried) in self.files() {
+            if let Some(owner) = carried.get(&Named::Descriptor).and_then(owner_of) {
+                *owned.entry(owner).or_insert(0) += size;
+            }
+        }
+        owned
+    }
+}
+
+/// The owner that a self-relative descriptor names (MS-DTYP 2.4.6).
+fn owner_of(descriptor: &Bytes) -> Option<Bytes> {
+    let offset = u32::from_le_bytes(descriptor.get(4..8)?.try_into().ok()?) as usize;
+    let count = usize::from(*descriptor.get(offset.checked_add(1)?)?);
+    (offset >= 20 && offset + 8 + count * 4 <= descriptor.len())
+        .then(|| descriptor.slice(offset..offset + 8 + count * 4))
+}
