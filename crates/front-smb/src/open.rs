@@ -43,8 +43,8 @@ pub(crate) struct Open {
 pub(crate) enum Kind {
     File(Arc<FileOpen>),
     Pipe(Pipe),
-    /// The quotas of the volume, of which there are none.
-    Quota,
+    /// The quotas of the volume, and where a walk through them is.
+    Quota(crate::commands::quota::Place),
 }
 
 /// A file or directory. What of it is here outlives the session where the open does (`kept`).
@@ -204,14 +204,21 @@ impl Open {
     pub(crate) fn of_nothing(id: FileId, tree_id: u32) -> Open {
         let order = parking_lot::Mutex::new(ChannelOrder::new(0));
         let unused = AtomicBool::new(false);
-        Open { id, tree_id, granted: AccessMask::empty(), kind: Kind::Quota, order, unused }
+        Open {
+            id,
+            tree_id,
+            granted: AccessMask::empty(),
+            kind: Kind::Quota(Default::default()),
+            order,
+            unused,
+        }
     }
 
     /// The file behind it; a pipe is none.
     pub(crate) fn file(&self) -> Result<&Arc<FileOpen>, NtStatus> {
         match &self.kind {
             Kind::File(file) => Ok(file),
-            Kind::Pipe(_) | Kind::Quota => Err(NtStatus::INVALID_DEVICE_REQUEST),
+            Kind::Pipe(_) | Kind::Quota(_) => Err(NtStatus::INVALID_DEVICE_REQUEST),
         }
     }
 
@@ -219,7 +226,7 @@ impl Open {
     pub(crate) fn needs_present(&self) -> Result<(), NtStatus> {
         match &self.kind {
             Kind::File(file) if file.in_snapshot => Err(NtStatus::MEDIA_WRITE_PROTECTED),
-            Kind::File(_) | Kind::Pipe(_) | Kind::Quota => Ok(()),
+            Kind::File(_) | Kind::Pipe(_) | Kind::Quota(_) => Ok(()),
         }
     }
 
@@ -265,7 +272,7 @@ pub(crate) fn close_all(state: &Arc<State>, opens: Vec<Arc<Open>>) -> Carry<()> 
         let close = async |open: Arc<Open>| match &open.kind {
             Kind::File(file) => end_file(&state, open.id.persistent, file).await,
             Kind::Pipe(pipe) => pipe.end(),
-            Kind::Quota => {}
+            Kind::Quota(_) => {}
         };
         futures_util::stream::iter(opens).for_each_concurrent(limits::CLOSES_AT_ONCE, close).await;
     })

@@ -14,7 +14,7 @@ use smb_wire::create::{CreateContext, CreateOptions, CreateRequest};
 use smb_wire::security_descriptor::{Ace, AceFlags, AceType, Acl, Control, SecurityDescriptor};
 use smb_wire::{AccessMask, NtStatus, Sid};
 use std::sync::Arc;
-use vfs::{Access, Error, Newborn, Rights};
+use vfs::{Access, Error, NewObject, Newborn, Rights};
 use volume::Attr;
 
 /// Permission bits that a descriptor never takes away: farshare works as the owner at the origin.
@@ -97,11 +97,12 @@ impl Rights for Caller {
         access::passed_on(&read(parent), owner, group, object.is_dir()).map(|made| bytes_of(&made))
     }
 
-    fn newborn(&self, parent: Option<&[u8]>, dir: bool) -> vfs::Result<Newborn> {
-        if parent.is_none() && self.creator.is_none() {
+    fn newborn(&self, parent: Option<&[u8]>, object: NewObject) -> vfs::Result<Newborn> {
+        if parent.is_none() && self.creator.is_none() && object != NewObject::CountedFile {
             return Ok(Newborn::PLAIN);
         }
         let parent = parent.map_or_else(plain_directory, read);
+        let dir = object == NewObject::Directory;
         let made = access::inherit(Some(&parent), self.creator.as_ref(), &self.token, dir);
         let made = made.map_err(|denied| match denied {
             Denied::Group => Error::AccessDenied,
@@ -168,10 +169,10 @@ mod tests {
         let sent = unclaimed(&token);
         let caller = Caller::returning(token, AccessMask::READ_DATA, &Veto::new(["*.exe"]));
         let caller = Arc::new(Caller { creator: Some(sent), ..caller });
-        assert_ne!(caller.newborn(None, false).unwrap(), Newborn::PLAIN);
+        assert_ne!(caller.newborn(None, NewObject::File).unwrap(), Newborn::PLAIN);
         let kept = Arc::clone(&caller).after_opening();
         assert_eq!(Arc::strong_count(&caller), 1);
-        assert_eq!(kept.newborn(None, false).unwrap(), Newborn::PLAIN);
+        assert_eq!(kept.newborn(None, NewObject::File).unwrap(), Newborn::PLAIN);
         assert_eq!(kept.allowed(None, Access::empty()), caller.allowed(None, Access::empty()));
         assert!(!kept.follows("a.exe") && kept.only_listed());
     }

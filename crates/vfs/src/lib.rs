@@ -111,5 +111,5 @@ pub use request::{
     Owner, ReadonlyTarget, RenameHow, Share, Want,
 };
 pub use restore::Former;
-pub use rights::{Newborn, Rights};
+pub use rights::{NewObject, Newborn, Rights};
 pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Tried, Vfs, VfsConfig};

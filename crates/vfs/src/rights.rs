@@ -34,11 +34,11 @@ pub trait Rights: fmt::Debug + Send + Sync {
     /// directory passes nothing on. The same whoever asks.
     fn passed_on(&self, parent: &[u8], object: &Attr) -> Option<Bytes>;
 
-    /// What an object gets that the caller makes in a directory with this descriptor.
+    /// What `object` gets that the caller makes in a directory with this descriptor.
     ///
     /// # Errors
     /// `OwnerInvalid`, `PrivilegeNotHeld`, `LimitReached`: the caller wants a descriptor that cannot be his.
-    fn newborn(&self, parent: Option<&[u8]>, dir: bool) -> Result<Newborn>;
+    fn newborn(&self, parent: Option<&[u8]>, object: NewObject) -> Result<Newborn>;
 
     /// Whether a link with this content is followed.
     fn follows(&self, target: &str) -> bool;
@@ -49,6 +49,15 @@ pub trait Rights: fmt::Debug + Send + Sync {
 
     /// What the open keeps: the same caller, without what was only for the object that opening makes.
     fn after_opening(self: Arc<Self>) -> Arc<dyn Rights>;
+}
+
+/// What is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NewObject {
+    Directory,
+    File,
+    /// A file on a volume that keeps quotas: it names its owner, whether anything is passed on to it or not.
+    CountedFile,
 }
 
 /// What an object gets when it is made.
@@ -171,8 +180,13 @@ impl Core {
         if !rights.allowed(of_parent.as_deref(), adds).contains(adds) {
             return Err(Error::AccessDenied);
         }
+        let object = match dir {
+            true => NewObject::Directory,
+            false if self.caps.quotas => NewObject::CountedFile,
+            false => NewObject::File,
+        };
         let newborn = match self.caps.named {
-            true => rights.newborn(of_parent.as_deref(), dir)?,
+            true => rights.newborn(of_parent.as_deref(), object)?,
             false => Newborn::PLAIN,
         };
         // Who makes it gets what he asks for, whatever it will be for others.

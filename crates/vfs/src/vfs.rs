@@ -5,11 +5,13 @@ use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
 use crate::{
-    Access, AckRefused, Caching, Former, LeaseId, Open, OpenId, OpenRequest, Opened, Owner, Result, Share,
-    create, restore, streams, watch,
+    Access, AckRefused, Caching, Error, Former, LeaseId, Open, OpenId, OpenRequest, Opened, Owner, Result,
+    Share, create, restore, streams, watch,
 };
 use std::sync::Arc;
-use volume::{Attr, Caps, Cx, FileId, Freshness, Space, VPath, Volume};
+use volume::{
+    Attr, Caps, Cx, FileId, Freshness, QuotaChange, QuotaRules, QuotasOf, Space, UserQuota, VPath, Volume,
+};
 
 /// Most symbolic links that are followed for one path.
 pub const SYMLINKS_MAX: usize = 40;
@@ -194,6 +196,24 @@ impl Vfs {
     /// Room at the origin, as seen from the root.
     pub async fn space(&self, cx: &Cx) -> Result<Space> {
         Ok(self.0.volume.space(cx, &VPath::root()).await?)
+    }
+
+    /// What holds for the quotas of all users. `Unsupported` where the volume keeps none, as for the two below.
+    pub async fn quota_rules(&self, cx: &Cx) -> Result<QuotaRules> {
+        Ok(self.0.volume.quota_rules(cx).await?)
+    }
+
+    /// Quotas of users.
+    pub async fn quotas(&self, cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        Ok(self.0.volume.quotas(cx, of).await?)
+    }
+
+    /// Sets what holds for all, or limits of some. `ReadOnly` where nothing may be changed through this `Vfs`.
+    pub async fn set_quotas(&self, cx: &Cx, change: &QuotaChange) -> Result<()> {
+        if self.0.caps.read_only {
+            return Err(Error::ReadOnly);
+        }
+        Ok(self.0.volume.set_quotas(cx, change).await?)
     }
 
     /// What the volume can do, `read_only` by configuration included.

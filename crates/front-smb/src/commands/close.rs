@@ -17,7 +17,7 @@ pub(super) async fn close(request: &Request) -> Result<Answer, NtStatus> {
             pipe.end();
             None
         }
-        Kind::Quota => None,
+        Kind::Quota(_) => None,
         Kind::File(file) => {
             let server = &request.connection.server;
             let attr = open::close(server, open.id.persistent, file, request.cx()).await.map_err(failed)?;

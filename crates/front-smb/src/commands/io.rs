@@ -34,7 +34,7 @@ pub(super) async fn read(request: &Request) -> Result<Answer, NtStatus> {
             let status = if more { NtStatus::BUFFER_OVERFLOW } else { NtStatus::SUCCESS };
             return Ok(Answer { status, ..data_answer(data) });
         }
-        Kind::Quota => return Err(NtStatus::INVALID_DEVICE_REQUEST),
+        Kind::Quota(_) => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         Kind::File(file) => {
             open.needs_any(AccessMask::READ_DATA | AccessMask::EXECUTE)?;
             if file.vfs.is_dir() {
@@ -103,7 +103,7 @@ pub(super) async fn write(request: &Request) -> Result<Answer, NtStatus> {
     let open = request.open(decoded.file_id)?;
     match &open.kind {
         Kind::Pipe(pipe) => pipe.write(&decoded.data, &request.connection.server, request.session()?)?,
-        Kind::Quota => return Err(NtStatus::INVALID_DEVICE_REQUEST),
+        Kind::Quota(_) => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         Kind::File(file) => {
             open.needs_any(AccessMask::WRITE_DATA | AccessMask::APPEND_DATA)?;
             if file.vfs.is_dir() {

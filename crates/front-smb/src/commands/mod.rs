@@ -17,6 +17,7 @@ mod notify;
 mod oplock;
 mod posix;
 mod query_info;
+pub(crate) mod quota;
 mod security;
 pub(crate) mod set_info;
 mod tree;

@@ -3,7 +3,7 @@
 //! A buffer too short for the fixed part is INFO_LENGTH_MISMATCH; one that cuts the variable part gets what
 //! fits, with BUFFER_OVERFLOW.
 
-use crate::commands::{extended, file_info, posix, security};
+use crate::commands::{extended, file_info, posix, quota, security};
 use crate::open::{FileOpen, Open};
 use crate::reply::Answer;
 use crate::request::Request;
@@ -84,7 +84,11 @@ async fn answer_of(request: &Request, open: &Open, decoded: &QueryInfoRequest) -
             let fixed = bytes.len();
             Value { bytes, fixed }
         }
-        InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
+        InfoType::QUOTA => {
+            let bytes = quota::query(request, open, &decoded.input, room).await?;
+            let fixed = bytes.len();
+            Value { bytes, fixed }
+        }
         _ => return Err(NtStatus::INVALID_PARAMETER),
     };
     let Value { mut bytes, fixed } = value;
@@ -307,11 +311,10 @@ async fn file_system_value(
     open: &Open,
     class: FileSystemClass,
 ) -> Result<Value, NtStatus> {
-    let file = open.file()?;
     let share = request.disk()?;
     match class {
         FileSystemClass::VOLUME => {
-            let attr = file.attr(&request.cx()).await.map_err(failed)?;
+            let attr = open.file()?.attr(&request.cx()).await.map_err(failed)?;
             let value = VolumeInformation {
                 creation_time: FileTime::from_unix(0, 0),
                 serial_number: (attr.id.hi ^ (attr.id.hi >> 32)) as u32,
@@ -320,7 +323,7 @@ async fn file_system_value(
             Value::of(VOLUME_MIN_BYTES, |out| value.encode(out))
         }
         FileSystemClass::SIZE | FileSystemClass::FULL_SIZE => {
-            let space = share.vfs.space(&request.cx()).await.map_err(failed)?;
+            let space = quota::space(request).await?;
             let value = size(&space);
             if class == FileSystemClass::SIZE {
                 Value::of(SizeInformation::SIZE_LEN, |out| value.encode_size(out))
@@ -347,22 +350,17 @@ async fn file_system_value(
             Value::of(SectorSizeInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileSystemClass::CONTROL => {
-            // Nobody has a quota that clients could see or set.
-            let value = ControlInformation {
-                default_quota_threshold: u64::MAX,
-                default_quota_limit: u64::MAX,
-                flags: 0,
-            };
+            let value = quota::rules(request).await?;
             Value::of(ControlInformation::FIXED_LEN, |out| value.encode(out))
         }
-        FileSystemClass(POSIX_LEVEL) if file.posix => {
-            let space = share.vfs.space(&request.cx()).await.map_err(failed)?;
-            let device = file.attr(&request.cx()).await.map_err(failed)?.id.hi;
+        FileSystemClass(POSIX_LEVEL) if open.file()?.posix => {
+            let space = quota::space(request).await?;
+            let device = open.file()?.attr(&request.cx()).await.map_err(failed)?.id.hi;
             let value = posix::file_system(&space, device);
             Value::of(PosixFileSystemInformation::FIXED_LEN, |out| value.encode(out))
         }
         FileSystemClass::OBJECT_ID => {
-            let id = file.attr(&request.cx()).await.map_err(failed)?.id;
+            let id = open.file()?.attr(&request.cx()).await.map_err(failed)?.id;
             let value = ObjectIdInformation { object_id: file_info::volume_object_id(id) };
             Value::of(ObjectIdInformation::FIXED_LEN, |out| value.encode(out))
         }
@@ -395,5 +393,6 @@ fn file_system_attributes(caps: &volume::Caps) -> FileSystemAttributes {
     let carries = FileSystemAttributes::NAMED_STREAMS | FileSystemAttributes::SUPPORTS_EXTENDED_ATTRIBUTES;
     attributes.set(carries, caps.named);
     attributes.set(FileSystemAttributes::PERSISTENT_ACLS, caps.named);
+    attributes.set(FileSystemAttributes::VOLUME_QUOTAS, caps.quotas);
     attributes
 }

@@ -1,7 +1,7 @@
 //! SET_INFO (MS-SMB2 3.3.5.21, MS-FSA 2.1.5.15).
 
 use crate::commands::create::name::Part;
-use crate::commands::{extended, file_info, posix, security};
+use crate::commands::{extended, file_info, posix, quota, security};
 use crate::open::{FileOpen, Open};
 use crate::persistent;
 use crate::reply::Answer;
@@ -10,6 +10,7 @@ use crate::status::failed;
 use crate::veto;
 use smb_wire::create::CreateOptions;
 use smb_wire::fscc::file::FileClass;
+use smb_wire::fscc::file_system::FileSystemClass;
 use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
 use smb_wire::query_info::{InfoType, SecurityInformation};
 use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
@@ -29,9 +30,9 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
     }
     request.check_charge(decoded.data.len() as u32)?;
     let open = request.open(decoded.file_id)?;
-    let file = open.file()?;
     match decoded.info_type {
         InfoType::FILE => {
+            let file = open.file()?;
             let class = FileClass(decoded.information_class);
             let of_the_open = matches!(class, FileClass::POSITION | FileClass::MODE);
             if !of_the_open && !request.tree()?.maximal_access.contains(AccessMask::WRITE_ATTRIBUTES) {
@@ -53,8 +54,12 @@ pub(super) async fn set(request: &Request) -> Result<Answer, NtStatus> {
             let named = SecurityInformation::from_bits_retain(decoded.additional_information);
             security::set(request, &open, named, &decoded.data).await?;
         }
-        // Labels and quotas are read-only here: docs/limits.md.
-        InfoType::FILE_SYSTEM | InfoType::QUOTA => return Err(NtStatus::NOT_SUPPORTED),
+        InfoType::FILE_SYSTEM if decoded.information_class == FileSystemClass::CONTROL.0 => {
+            quota::set_rules(request, &decoded.data).await?;
+        }
+        // Labels are read-only here: docs/limits.md.
+        InfoType::FILE_SYSTEM => return Err(NtStatus::NOT_SUPPORTED),
+        InfoType::QUOTA => quota::set(request, &decoded.data).await?,
         _ => return Err(NtStatus::INVALID_PARAMETER),
     }
     Ok(Answer::ok(|body| SetInfoResponse.encode(body)))

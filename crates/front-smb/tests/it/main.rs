@@ -23,6 +23,7 @@ mod persistent;
 mod pipes;
 mod posix;
 mod quic;
+mod quota;
 mod races;
 mod readonly;
 mod replay;

@@ -102,7 +102,7 @@ impl User {
         }
     }
 
-    async fn owner_of(&mut self, id: FileId) -> Sid {
+    pub async fn owner_of(&mut self, id: FileId) -> Sid {
         self.reads_security(id, SecurityInformation::OWNER).await.unwrap().owner.unwrap()
     }
 

@@ -18,6 +18,8 @@ bitflags! {
         const RESTORE = 0x04;
         /// SeBackupPrivilege: read all.
         const BACKUP = 0x08;
+        /// SeManageVolumePrivilege: see and set quotas of others.
+        const MANAGE_VOLUME = 0x10;
     }
 }
 

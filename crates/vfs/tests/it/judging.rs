@@ -6,8 +6,8 @@ use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, exists, mkdir, p, put, stat};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{
-    Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, Newborn, OpenRequest,
-    ReadonlyTarget, RenameHow, Rights, Vfs, VfsConfig, Want,
+    Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, NewObject, Newborn,
+    OpenRequest, ReadonlyTarget, RenameHow, Rights, Vfs, VfsConfig, Want,
 };
 use volume::{Attr, Carries, Change, DosAttributes, ErrorKind, Kind, Named, SetAttr, Volume};
 
@@ -36,7 +36,7 @@ impl Rights for Somebody {
         word_at(parent, 1).map(|access| descriptor(access, Some(access)))
     }
 
-    fn newborn(&self, parent: Option<&[u8]>, _dir: bool) -> Result<Newborn, Error> {
+    fn newborn(&self, parent: Option<&[u8]>, _object: NewObject) -> Result<Newborn, Error> {
         let passed_on = parent.and_then(|parent| word_at(parent, 1));
         let mode = if passed_on.is_some() { 0o700 } else { 0o7777 };
         Ok(Newborn { descriptor: passed_on.map(|access| descriptor(access, Some(access))), mode })
@@ -517,7 +517,7 @@ impl Rights for ByListedNames {
         None
     }
 
-    fn newborn(&self, _: Option<&[u8]>, _: bool) -> Result<Newborn, Error> {
+    fn newborn(&self, _: Option<&[u8]>, _: NewObject) -> Result<Newborn, Error> {
         Ok(Newborn { descriptor: None, mode: 0o7777 })
     }
 

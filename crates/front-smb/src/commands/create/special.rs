@@ -29,7 +29,7 @@ pub(super) fn open_pipe(
     open_special(request, tree, decoded, Kind::Pipe(pipe), FileAttributes::NORMAL)
 }
 
-/// The file that clients open to ask for quotas (MS-FSCC 2.4.41). It is always there, and there are none.
+/// The file that clients open to ask for quotas (MS-FSCC 2.4.41). It is always there, whether there are any or not.
 pub(super) fn open_quota(
     request: &Request,
     tree: &Arc<Tree>,
@@ -41,7 +41,7 @@ pub(super) fn open_quota(
     }
     let attributes =
         FileAttributes::HIDDEN | FileAttributes::SYSTEM | FileAttributes::DIRECTORY | FileAttributes::ARCHIVE;
-    open_special(request, tree, decoded, Kind::Quota, attributes)
+    open_special(request, tree, decoded, Kind::Quota(Default::default()), attributes)
 }
 
 /// Opens what is no file of a volume.
