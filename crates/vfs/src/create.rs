@@ -1,10 +1,11 @@
 //! Opening: finds the name, decides, takes its place in the registry, then asks the volume.
 //!
 //! A plain open shares the lock of its name with others of its kind; one that may make the name or empty the
-//! file has it alone. The open stands in the registry before the volume is asked, so of two opens that
+//! file has it alone. Where links lead elsewhere, the name that they lead to is held. The open stands in the registry before the volume is asked, so of two opens that
 //! exclude each other one is refused whatever the volume's pace.
 
 use crate::carry::Carry;
+use crate::case;
 use crate::contend::Breaking;
 use crate::core::{Core, Entered};
 use crate::name_lock::NameGuard;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use volume::{Attr, Change, Create, Cx, DosAttributes, ErrorKind, Kind, OpenHow, SetAttr, VPath};
 
-/// Times an open starts anew because somebody else changed the name at the origin meanwhile.
-const OPEN_TRIES: usize = 8;
+/// Times an open starts anew because links lead elsewhere, or somebody else changed the name at the origin meanwhile.
+pub(crate) const OPEN_TRIES: usize = 8;
 
 /// How far one attempt has come.
 enum Turn {
@@ -43,12 +44,23 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
         stop: request.stop_at_links,
         rights: request.rights.as_deref(),
     };
+    let mut led: Option<Resolved> = None;
     for _ in 0..OPEN_TRIES {
-        let entered = core.enter_to_open(cx, &request.path, request.account.as_ref()).await?;
+        let at = led.as_ref().map_or(&request.path, |led| &led.path);
+        let entered = core.enter_to_open(cx, at, request.account.as_ref()).await?;
         let alone = request.disposition != Disposition::Open;
-        let name = core.hold(cx, &request.path, alone).await?;
+        let name = core.hold(cx, at, alone).await?;
         let asked = Instant::now();
-        let found = core.resolve(cx, &request.path, how).await?;
+        let found = core.resolve(cx, at, how).await;
+        if led.as_ref().is_some_and(|led| has_gone(led, &found)) {
+            led = None;
+            continue;
+        }
+        let found = found?;
+        if !case::same(&found.path, at) {
+            led = Some(found);
+            continue;
+        }
         let turn = match found {
             Resolved { path, attr: Some(attr) } if request.disposition.empties() => {
                 let found = Found { path, attr, asked };
@@ -69,10 +81,18 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
         match turn {
             Turn::Opened(opened) => return Ok(Tried::Opened(opened)),
             Turn::Wait(breaking) => return Ok(Tried::Breaking(breaking)),
-            Turn::Again => {}
+            Turn::Again => led = None,
         }
     }
     Err(Error::Volume(volume::Error::new(ErrorKind::Busy, "open", &request.path)))
+}
+
+/// Whether what links have led to is not there any more now that its name is held: they may lead elsewhere by now.
+fn has_gone(led: &Resolved, now: &Result<Resolved>) -> bool {
+    match now {
+        Ok(now) => led.attr.is_some() && now.attr.is_none(),
+        Err(error) => matches!(error, Error::NotFound | Error::PathNotFound),
+    }
 }
 
 /// What is wrong with a request whatever is there.

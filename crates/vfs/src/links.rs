@@ -138,9 +138,10 @@ async fn replace(
         }
     };
     let again = OpenRequest { path: held.path.clone(), parent_lease: held.parent_lease, ..again };
-    let attr = attributes::stat(&core, &cx, key, held.path.clone()).await?;
-    check_gives_way(&held.path, &attr, &by)?;
-    let newborn = core.judge_replacing(&cx, &again, &attr).await?;
+    let look = || attributes::stat(&core, &cx, key, held.path.clone());
+    let newborn = core.judge_replacing(&cx, &again, &look().await?).await?;
+    // Directly before it goes: by a name that only the origin knows for one of its own others come past who holds this.
+    check_gives_way(&held.path, &look().await?, &by)?;
     put_in_place(&core, &cx, key, again, (by, newborn)).await
 }
 

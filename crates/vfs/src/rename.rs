@@ -1,17 +1,18 @@
 //! Renaming and linking.
 //!
-//! Both names are held alone, with the ways to them, from finding what they stand for until the registry says so too; a
+//! Both names are held alone, with the ways to them, where links lead to, from finding what they stand for until the registry says so too; a
 //! directory is sealed besides, see [`crate::registry`]. Who finds somebody in the way lets go of all that
 //! before he waits, and starts anew. Callers carry these futures to their end.
 
 use crate::caching::{Contest, LeaseId};
-use crate::case::Case;
+use crate::case::{self, Case};
 use crate::contend::Breaking;
 use crate::core::{Core, Entered, Sealed};
+use crate::create::OPEN_TRIES;
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
-use crate::{Access, Error, OpenId, ReadonlyTarget, RenameHow, Result, Rights, Share, names};
+use crate::{Access, Error, OpenId, ReadonlyTarget, RenameHow, Result, Rights, Share};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
@@ -71,7 +72,7 @@ async fn try_rename(
         Found::Target(target) => target,
         Found::Wait(breaking) => return Ok(Tried::Wait(breaking)),
     };
-    let Target { from, to, existing, .. } = &target;
+    let Target { ways: Ways { from, .. }, to, existing } = &target;
     // Who renames a file to the name that it has hears of it after others have given back their handles, as with Windows.
     let stays = from == to;
     let renamed = || Ok(Tried::Renamed(Renamed { from: from.clone(), to: to.clone() }));
@@ -88,7 +89,7 @@ async fn try_rename(
         return renamed();
     }
     let sealed = match key.is_dir() {
-        true => Sealed::to_move(core, &target.entered_to, from, how.posix)?,
+        true => Sealed::to_move(core, &target.ways.entered_to, from, how.posix)?,
         false => None,
     };
     if key.is_dir() && sealed.is_none() {
@@ -104,7 +105,7 @@ async fn try_rename(
     // Whoever may delete it may change what it is judged by.
     let applied = who.arrive(core, cx, (from, to), Access::empty(), &change).await?;
     core.registry.lock().moved((!key.is_dir()).then_some(key.file), from, to);
-    core.renamed(changing.began, (from, to), applied.attr.as_ref(), key.is_dir(), target.parent_lease);
+    core.renamed(changing.began, (from, to), applied.attr.as_ref(), key.is_dir(), target.ways.parent_lease);
     renamed()
 }
 
@@ -119,7 +120,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
             Found::Wait(breaking) => breaking.settled(&cx).await?,
         }
     };
-    let Target { from, to, existing, .. } = &target;
+    let Target { ways: Ways { from, .. }, to, existing } = &target;
     if from == to {
         return if how.replace { Ok(()) } else { Err(Error::Exists) };
     }
@@ -141,7 +142,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
     // Its first name has other times and links by that.
     core.echoes.lock().outcome(from, &attr, Instant::now());
     core.meets(changing.began, from, &attr, None);
-    core.made(to, &attr, target.parent_lease);
+    core.made(to, &attr, target.ways.parent_lease);
     Ok(())
 }
 
@@ -221,17 +222,59 @@ impl Mover {
 }
 
 /// The two names of a rename or link, held, and the ways to them.
-struct Target {
+struct Ways {
     from: VPath,
-    /// In the spelling that it will have.
-    to: VPath,
-    /// What gives way there.
-    existing: Option<Attr>,
     /// Of who renames, see [`crate::OpenRequest::parent_lease`].
     parent_lease: Option<LeaseId>,
     _names: (NameGuard, Option<NameGuard>),
     _entered_from: Entered,
     entered_to: Entered,
+}
+
+impl Ways {
+    async fn hold(core: &Arc<Core>, cx: &Cx, key: OpenKey, to: &VPath) -> Result<Ways> {
+        let entered_to = core.enter(cx, to).await?;
+        loop {
+            let (from, parent_lease) = core.place_of(key.file, key.id)?;
+            let entered_from = core.enter(cx, &from).await?;
+            let names = core.hold_both(cx, &from, to).await?;
+            // Somebody may have renamed it while we waited.
+            if core.path_of(key.file, key.id)? == from {
+                return Ok(Ways {
+                    from,
+                    parent_lease,
+                    _names: names,
+                    _entered_from: entered_from,
+                    entered_to,
+                });
+            }
+        }
+    }
+
+    /// The same, and what is at the new name; where links lead elsewhere, what they lead to is held.
+    async fn find(core: &Arc<Core>, cx: &Cx, who: &Mover, to: &VPath) -> Result<(Ways, Resolved)> {
+        let rights = who.rights.as_deref();
+        let the_name_itself = Lookup { case_sensitive: false, follow: false, stop: false, rights };
+        let mut at = to.clone();
+        for _ in 0..OPEN_TRIES {
+            let ways = Ways::hold(core, cx, who.key, &at).await?;
+            let found = core.resolve(cx, to, the_name_itself).await?;
+            if case::same(&found.path, &at) {
+                return Ok((ways, found));
+            }
+            at = found.path;
+        }
+        Err(Error::Volume(volume::Error::new(ErrorKind::Busy, "rename", to)))
+    }
+}
+
+/// What is to be renamed or linked where.
+struct Target {
+    ways: Ways,
+    /// In the spelling that it will have.
+    to: VPath,
+    /// What gives way there.
+    existing: Option<Attr>,
 }
 
 // One of these lives at a time, on the stack of one operation.
@@ -247,24 +290,11 @@ impl Target {
         if core.caps.read_only {
             return Err(Error::ReadOnly);
         }
-        let entered_to = core.enter(cx, to).await?;
-        let (from, parent_lease, entered_from, held) = loop {
-            let (from, parent_lease) = core.place_of(key.file, key.id)?;
-            let entered = core.enter(cx, &from).await?;
-            let held = core.hold_both(cx, &from, to).await?;
-            // Somebody may have renamed it while we waited.
-            if core.path_of(key.file, key.id)? == from {
-                break (from, parent_lease, entered, held);
-            }
-        };
-        let rights = who.rights.as_deref();
-        let the_name_itself = Lookup { case_sensitive: false, follow: false, stop: false, rights };
-        let Resolved { path, attr } = core.resolve(cx, to, the_name_itself).await?;
+        let (ways, Resolved { path, attr }) = Ways::find(core, cx, who, to).await?;
         if path.parent().is_some_and(|dir| core.registry.lock().is_path_doomed(&dir)) {
             return Err(Error::DeletePending);
         }
-        let same_name =
-            attr.is_some_and(|attr| attr.id == key.file) && names::same(path.as_str(), from.as_str());
+        let same_name = attr.is_some_and(|attr| attr.id == key.file) && case::same(&path, &ways.from);
         let (to, existing) = match (attr, path.parent()) {
             // Only the case changes: the spelling is the new one.
             (Some(_), Some(parent)) if same_name => {
@@ -274,8 +304,8 @@ impl Target {
             (Some(attr), _) => {
                 who.may_arrive(core, cx, &path, Some(&attr)).await?;
                 let waives = how.readonly == ReadonlyTarget::Waived;
-                if let Some(rights) = rights.filter(|_| waives && attr.dos.contains(DosAttributes::READONLY))
-                {
+                let readonly = attr.dos.contains(DosAttributes::READONLY);
+                if let Some(rights) = who.rights.as_deref().filter(|_| waives && readonly) {
                     // Who takes no notice of the mark must be allowed to take it away.
                     core.judge_itself(cx, rights, &path, &attr, Access::WRITE_ATTRIBUTES).await?;
                 }
@@ -289,15 +319,7 @@ impl Target {
                 (path, None)
             }
         };
-        Ok(Found::Target(Target {
-            from,
-            to,
-            existing,
-            parent_lease,
-            _names: held,
-            _entered_from: entered_from,
-            entered_to,
-        }))
+        Ok(Found::Target(Target { ways, to, existing }))
     }
 }
 
@@ -324,7 +346,7 @@ fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Opti
 
 /// Whether it may move there, whoever has it open.
 fn check_movable(core: &Core, key: OpenKey, target: &Target) -> Result<()> {
-    let Target { from, to, existing, .. } = target;
+    let Target { ways: Ways { from, .. }, to, existing } = target;
     if from.is_root() {
         return Err(Error::AccessDenied);
     }
@@ -340,7 +362,7 @@ fn check_movable(core: &Core, key: OpenKey, target: &Target) -> Result<()> {
 /// Whether opens of what moves, of what is below it and of where it goes let it move; who only keeps one for a cache is
 /// asked to close it first.
 fn check_unheld(core: &Arc<Core>, key: OpenKey, target: &Target, began: OpenId) -> Result<Option<Breaking>> {
-    let Target { from, to, .. } = target;
+    let Target { ways: Ways { from, .. }, to, .. } = target;
     if from != to
         && let Some(breaking) = check_parent(core, to)?
     {

@@ -315,14 +315,28 @@ impl Core {
     }
 
     /// Removes what was just made, and is of no use to who made it; whether it is gone. What somebody else has opened by
-    /// another name meanwhile stays.
+    /// another name meanwhile, or has put something into, stays.
     pub(crate) async fn unmake(&self, cx: &Cx, path: &VPath, attr: &Attr) -> bool {
         if self.registry.lock().is_open(attr.id) {
             return false;
         }
+        match self.try_unmake(cx, path, attr).await {
+            Ok(gone) => gone,
+            Err(error) => {
+                tracing::warn!(%path, %error, "what could not be finished stays behind");
+                false
+            }
+        }
+    }
+
+    async fn try_unmake(&self, cx: &Cx, path: &VPath, attr: &Attr) -> volume::Result<bool> {
+        let now = self.volume.stat(cx, path).await?;
+        let has_content = now.is_file() && now.size > 0;
+        if has_content || now.carries.intersects(Carries::EXTENDED | Carries::STREAMS) {
+            tracing::warn!(%path, "what could not be finished stays, with what others have written");
+            return Ok(false);
+        }
         let remove = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect: Some(attr.id) };
-        let done = self.volume.apply(cx, &remove).await;
-        done.inspect_err(|error| tracing::warn!(%path, %error, "what could not be finished stays behind"))
-            .is_ok()
+        self.volume.apply(cx, &remove).await.map(|_| true)
     }
 }

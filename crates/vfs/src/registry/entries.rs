@@ -11,7 +11,8 @@ use volume::VPath;
 pub(crate) type Entry = u64;
 
 /// Paths are folded: to which of several directories that differ by case alone a client's spelling leads is not known
-/// when somebody enters.
+/// when somebody enters. One that leads elsewhere by a link holds nothing back there: what it leads to is entered
+/// ([`crate::create`]).
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     entered: HashMap<Entry, Entered>,

@@ -3,7 +3,7 @@ use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{apply, changes_are_told, cx, exists, mkdir, p, put, stat};
+use testkit::ease::{apply, changes_are_told, cx, exists, get, mkdir, p, put, stat};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{
     Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, NewObject, Newborn,
@@ -502,6 +502,43 @@ async fn who_looks_at_a_file_while_it_is_written_takes_nothing_from_the_writer()
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(writer.told(), [], "nobody else has changed anything");
     looks.close(&cx()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_have_written_by_another_way_stays_where_a_descriptor_cannot_be_given() {
+    for by_a_link in [true, false] {
+        let mem = MemVolume::new();
+        mkdir(&*mem, "dir").await;
+        give(&*mem, "dir", descriptor(Access::all(), Some(Access::all()))).await;
+        apply(&*mem, Change::Symlink { path: p("way"), target: "dir".into() }).await;
+        let fault = FaultVolume::new(mem.clone());
+        let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+        let gate = fault.gate(Op::Apply);
+        fault.fail(Op::Apply, 1, ErrorKind::NoSpace);
+        let making = tokio::spawn({
+            let vfs = vfs.clone();
+            async move { vfs.open(&cx(), ask("dir/file", WRITE, made)).await }
+        });
+        gate.arrived(1).await;
+        let other = tokio::spawn(async move {
+            if !by_a_link {
+                put(&*mem, "dir/file", "content").await;
+                return;
+            }
+            let opens = |ask: &mut OpenRequest| ask.disposition = Disposition::OpenIf;
+            let other = vfs.open(&cx(), ask("way/file", WRITE, opens)).await.unwrap().open;
+            other.write(&cx(), 0, Bytes::from_static(b"content")).await.unwrap();
+            other.close(&cx()).await.unwrap();
+        });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(other.is_finished(), !by_a_link, "who comes by a link waits");
+        gate.release();
+        assert_eq!(word(making.await.unwrap()), "NoSpace");
+        other.await.unwrap();
+        assert_eq!(get(&*fault, "dir/file").await, b"content", "by a link: {by_a_link}");
+    }
 }
 
 /// In whose share some names are not.

@@ -6,6 +6,7 @@ mod deleting;
 mod extras;
 mod judging;
 mod knowing;
+mod leading;
 mod leasing;
 mod listing;
 mod locking;
