@@ -3,9 +3,9 @@
 //! [`end`] is the one way out of the registry. The order matters: what the open still has on its way to the volume
 //! lands first (`landing`), then locks go (others may go on), then the volume's file (so that the next opener finds what was written), then the share mode, then the name.
 
+use crate::Carry;
 use crate::accounts::Account;
 use crate::caching::{Contest, LeaseId};
-use crate::carry::Carry;
 use crate::contend::Breaking;
 use crate::core::{Core, HeldPlace, Sealed};
 use crate::landing::Landings;

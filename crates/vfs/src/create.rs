@@ -4,7 +4,7 @@
 //! file has it alone. Where links lead elsewhere, the name that they lead to is held. The open stands in the registry before the volume is asked, so of two opens that
 //! exclude each other one is refused whatever the volume's pace.
 
-use crate::carry::Carry;
+use crate::Carry;
 use crate::case;
 use crate::contend::Breaking;
 use crate::core::{Core, Entered};

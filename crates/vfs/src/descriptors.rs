@@ -5,8 +5,8 @@
 //! that state, by whomever, makes them old. What a directory passes on is kept by its path, for as long as the volume
 //! promises to tell of changes, and only where it does: else it is looked at each time.
 
+use crate::Carry;
 use crate::attributes;
-use crate::carry::Carry;
 use crate::case::Case;
 use crate::core::{Core, HeldPlace};
 use crate::notify::Filter;

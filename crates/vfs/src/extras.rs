@@ -10,8 +10,8 @@
 //! are taken away, the echo is known as ours, and it is carried to its end. Where the volume cannot, zeros
 //! are written and bytes are copied through here, in pieces of [`PIECE_BYTES`]; sharing blocks cannot be made up.
 
+use crate::Carry;
 use crate::attributes;
-use crate::carry::Carry;
 use crate::core::Core;
 use crate::names;
 use crate::notify::Filter;

@@ -46,7 +46,7 @@
 //! # Cancelling
 //!
 //! Dropping the future of a read, a lock or a notify withdraws it. What changes something is carried to its end
-//! (`carry`): writing, setting attributes, opening that makes a name or empties a file, closing, renaming and
+//! (`volume::Carry`): writing, setting attributes, opening that makes a name or empties a file, closing, renaming and
 //! linking. So registry and volume never differ, and an open ends after its last change has landed (`landing`).
 //! An [`Open`] that is dropped is closed in the background.
 //!
@@ -63,7 +63,6 @@ pub mod names;
 mod accounts;
 mod attributes;
 mod caching;
-mod carry;
 mod case;
 mod close;
 mod contend;
@@ -98,7 +97,6 @@ mod vfs;
 mod watch;
 
 pub use caching::{AckRefused, Answering, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
-pub use carry::Carry;
 pub use contend::Breaking;
 pub use cursor::{Answer, DirCursor, DirEntry, Links};
 pub use descriptors::NewDescriptor;
@@ -115,3 +113,4 @@ pub use request::{
 pub use restore::Former;
 pub use rights::{NewObject, Newborn, Rights};
 pub use vfs::{Limits, OpenInfo, OpensSummary, SYMLINKS_MAX, Tried, Vfs, VfsConfig};
+pub use volume::Carry;

@@ -8,9 +8,9 @@
 //! It is judged as what it is: who does so removes one object and makes another, which is his as whatever he makes. A
 //! link carries no descriptor: it has what its directory passes on.
 
+use crate::Carry;
 use crate::attributes;
 use crate::caching::{Contest, Told};
-use crate::carry::Carry;
 use crate::contend::{Against, Breaking};
 use crate::core::Core;
 use crate::create::{self, Made};

@@ -12,9 +12,9 @@ mod locking;
 mod naming;
 mod showing;
 
+use crate::Carry;
 use crate::accounts::Account;
 use crate::attributes;
-use crate::carry::Carry;
 use crate::close;
 use crate::core::Core;
 use crate::landing::{Landing, Landings};

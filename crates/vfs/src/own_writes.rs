@@ -6,7 +6,7 @@
 //! told the state by then; one at a time for a file. Where the origin tells who made a change nobody looks, but when it
 //! cannot tell it of one after all.
 
-use crate::carry::Carry;
+use crate::Carry;
 use crate::content::Look;
 use crate::core::Core;
 use crate::registry::Node;

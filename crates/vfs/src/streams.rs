@@ -12,9 +12,9 @@
 pub(crate) mod file;
 pub(crate) mod slots;
 
+use crate::Carry;
 use crate::attributes;
 use crate::caching::Contest;
-use crate::carry::Carry;
 use crate::contend::Breaking;
 use crate::core::Core;
 use crate::create;

@@ -8,8 +8,8 @@
 //! One task per volume. When the subscription ends it is made again, after a pause that doubles up to
 //! [`PAUSE_MAX`]; what was missed in between is unknown, and watchers are told to list again.
 
+use crate::Carry;
 use crate::caching::Contest;
-use crate::carry::Carry;
 use crate::content::Whose;
 use crate::core::{Core, name_filter};
 use crate::echo::NOTICE_PATIENCE;

@@ -19,6 +19,7 @@
 
 mod attr;
 mod caps;
+mod carry;
 mod change;
 mod context;
 mod error;
@@ -31,6 +32,7 @@ mod watch;
 
 pub use attr::{Attr, DosAttributes, FileId, Kind, SetAttr, Space, Time, Version};
 pub use caps::{Caps, Namespace};
+pub use carry::Carry;
 pub use change::{Applied, Change};
 pub use context::{Cx, Priority, Who};
 pub use error::{Error, ErrorKind, Result, Retry};

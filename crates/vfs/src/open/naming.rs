@@ -1,7 +1,7 @@
 //! What an open does to names: its own, and those in its directory.
 
 use super::{Open, OpenKey};
-use crate::carry::Carry;
+use crate::Carry;
 use crate::close;
 use crate::cursor::{DirCursor, Links};
 use crate::notify::{Filter, NotifyBatch, Watcher};

@@ -1,8 +1,8 @@
 //! Work that ends even when its caller goes away.
 //!
-//! Between a change at the volume and the note of it in the registry nothing may be lost, so closing, removing
-//! and renaming are carried: when the future is dropped half-way, the rest of it goes on as a task. A front end does
-//! the same with what it notes of a change.
+//! Between a change at the volume and the note that somebody above takes of it nothing may be lost, so `vfs` carries
+//! closing, removing and renaming, and a layer what it keeps books of: when the future is dropped half-way, the rest of
+//! it goes on as a task. A front end does the same with what it notes of a change.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,9 +33,9 @@ impl<T: Send + 'static> Future for Carry<T> {
 impl<T: Send + 'static> Drop for Carry<T> {
     fn drop(&mut self) {
         let Some(work) = self.0.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(work)),
-            Err(_) => tracing::debug!("the process ends with work under way on an open"),
+        // Without a runtime the process ends, and all work with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(work));
         }
     }
 }
