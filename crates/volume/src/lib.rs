@@ -24,6 +24,7 @@ mod change;
 mod context;
 mod error;
 mod named;
+mod owner;
 mod pages;
 mod path;
 mod quota;
@@ -37,6 +38,7 @@ pub use change::{Applied, Change};
 pub use context::{Cx, Priority, Who};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use named::{Carries, Named, NamedEntry};
+pub use owner::owner_of;
 pub use pages::{PAGE_PIPES_MAX, Pages};
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, PathError, VPath};
 pub use quota::{
