@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use volume::{
     Error, ErrorKind, Named, QUOTA_USER_MAX_BYTES, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules,
-    QuotasOf, Result, Time, UserQuota,
+    QuotasOf, Result, Time, UserQuota, owner_of,
 };
 
 pub(super) struct Limits {
@@ -107,12 +107,4 @@ impl Tree {
         }
         owned
     }
-}
-
-/// The owner that a self-relative descriptor names (MS-DTYP 2.4.6).
-fn owner_of(descriptor: &Bytes) -> Option<Bytes> {
-    let offset = u32::from_le_bytes(descriptor.get(4..8)?.try_into().ok()?) as usize;
-    let count = usize::from(*descriptor.get(offset.checked_add(1)?)?);
-    (offset >= 20 && offset + 8 + count * 4 <= descriptor.len())
-        .then(|| descriptor.slice(offset..offset + 8 + count * 4))
 }
