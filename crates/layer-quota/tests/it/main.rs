@@ -1,0 +1,3 @@
+//! Quotas over volumes in memory and on disk.
+
+mod contract;
