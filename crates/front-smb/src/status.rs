@@ -43,7 +43,8 @@ fn status_of_kind(kind: ErrorKind) -> NtStatus {
         ErrorKind::PermissionDenied => NtStatus::ACCESS_DENIED,
         ErrorKind::ReadOnly => NtStatus::MEDIA_WRITE_PROTECTED,
         ErrorKind::NoSpace => NtStatus::DISK_FULL,
-        ErrorKind::QuotaExceeded => NtStatus::QUOTA_EXCEEDED,
+        // As NTFS answers: programs know it, and not QUOTA_EXCEEDED.
+        ErrorKind::QuotaExceeded => NtStatus::DISK_FULL,
         ErrorKind::FileTooLarge | ErrorKind::InvalidArgument => NtStatus::INVALID_PARAMETER,
         ErrorKind::NameTooLong | ErrorKind::InvalidName => NtStatus::OBJECT_NAME_INVALID,
         ErrorKind::Busy => NtStatus::SHARING_VIOLATION,
