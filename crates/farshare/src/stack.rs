@@ -3,7 +3,8 @@
 //! ```text
 //! front ends        SMB through a Vfs; peers through PeerServer
 //!   cache           nearest to the readers: what is here already asks nobody
-//!     origin        file://, smb://, peer://
+//!     quota         of users, at file:// alone: beside the origin, so that all ways to it count
+//!       origin      file://, smb://, peer://
 //! ```
 //!
 //! Peers are served the top of the same stack, so that they and the SMB clients of this node see one state.
@@ -16,10 +17,12 @@ use crate::config::{
 use crate::failure::Failure;
 use crate::users::UserTable;
 use layer_cache::{CacheConfig, CacheVolume};
+use layer_quota::{QuotaConfig, QuotaVolume};
 use origin_local::{LocalConfig, LocalVolume};
 use origin_peer::{Inbox, PeerVolume};
 use origin_smb::{SmbConfig, Watching};
 use std::fmt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use volume::{ErrorKind, Volume};
@@ -75,20 +78,16 @@ impl Trouble {
     }
 }
 
-/// Builds a volume. `peers` is needed for `peer://`. `state` is the directory where abilities of far volumes are
-/// remembered; without it nothing is.
-pub async fn build(
-    settings: &VolumeSettings,
-    peers: Option<&Peers>,
-    state: Option<&Path>,
-) -> Result<Stack, Trouble> {
+/// Builds a volume. `peers` is needed for `peer://`. `state` is the directory of what the node remembers.
+pub async fn build(settings: &VolumeSettings, peers: Option<&Peers>, state: &Path) -> Result<Stack, Trouble> {
     let local = match &settings.origin {
         Origin::File { root } => Some(local(settings, root)?),
         Origin::Peer { .. } | Origin::Smb { .. } => None,
     };
-    let origin = match &local {
+    let origin: Arc<dyn Volume> = match &local {
+        Some(local) if settings.user_quotas => counted(local.clone(), settings, state).await?,
         Some(local) => local.clone(),
-        None => origin(settings, peers, state).await?,
+        None => origin(settings, peers, Some(state)).await?,
     };
     let Some(cache) = &settings.cache else { return Ok(Stack { top: origin, cache: None, local }) };
     let config = cache_config(cache, &settings.origin);
@@ -102,7 +101,22 @@ fn local(settings: &VolumeSettings, root: &Path) -> Result<Arc<LocalVolume>, Tro
         .map_err(Trouble::Wrong)
 }
 
-/// The origin alone.
+/// A local tree with quotas of users, whose limits lie in `state`.
+async fn counted(
+    local: Arc<LocalVolume>,
+    settings: &VolumeSettings,
+    state: &Path,
+) -> Result<Arc<QuotaVolume>, Trouble> {
+    let dir = state.join("quotas");
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.map_err(|cause| {
+        Trouble::Wrong(volume::Error::new(ErrorKind::Io, "make", dir.display()).because(cause))
+    })?;
+    let config = QuotaConfig::new(dir.join(format!("{}.json", settings.name)));
+    QuotaVolume::open(local, config).await.map_err(Trouble::Wrong)
+}
+
+/// The origin alone. `state` is the directory where abilities of far volumes are remembered; without it nothing is.
 pub async fn origin(
     settings: &VolumeSettings,
     peers: Option<&Peers>,

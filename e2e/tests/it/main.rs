@@ -11,6 +11,7 @@ mod guests;
 mod kerberos;
 mod near;
 mod network_view;
+mod quotas;
 mod security;
 mod tell;
 mod try_clients;

@@ -74,6 +74,8 @@ pub struct VolumeSettings {
     pub watch: Watch,
     /// At `file://`: each change of a name is on the medium before it is acknowledged.
     pub sync_changes: bool,
+    /// At `file://`: quotas of users are kept (`quota = { users = true }`).
+    pub user_quotas: bool,
     /// At `file://`: this node changes what is below the root in no other way, as far as paths tell.
     pub alone: bool,
     /// Nodes that may use this volume over the link.
@@ -277,6 +279,7 @@ impl VolumeSettings {
             login: None,
             watch: Watch::default(),
             sync_changes: false,
+            user_quotas: false,
             alone: false,
             allow: Vec::new(),
             cache: None,

@@ -52,9 +52,16 @@ pub struct Volume {
     pub password: Option<Spanned<SecretFile>>,
     pub watch: Option<Spanned<super::Watch>>,
     pub sync_changes: Option<Spanned<bool>>,
+    pub quota: Option<Spanned<Quota>>,
     #[serde(default)]
     pub allow: Vec<Spanned<NodeName>>,
     pub cache: Option<Cache>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    pub users: bool,
 }
 
 #[derive(Deserialize)]

@@ -127,6 +127,13 @@ fn settle_volume(
         }
         sync => sync.is_some_and(Spanned::into_inner),
     };
+    let user_quotas = match raw.quota {
+        Some(quota) if !matches!(raw.origin.get_ref(), Origin::File { .. }) => {
+            let message = "quotas of users are kept at file:// origins, and told from there; take it out";
+            return source.wrong(quota.span(), message);
+        }
+        quota => quota.is_some_and(|quota| quota.into_inner().users),
+    };
     let mut allow = Vec::with_capacity(raw.allow.len());
     for peer in raw.allow {
         if link.is_none() {
@@ -144,7 +151,7 @@ fn settle_volume(
     }
     let cache = raw.cache.map(|cache| settle_cache(source, &name, cache)).transpose()?.flatten();
     let origin = raw.origin.into_inner();
-    Ok(VolumeSettings { name, origin, login, watch, sync_changes, alone: false, allow, cache })
+    Ok(VolumeSettings { name, origin, login, watch, sync_changes, user_quotas, alone: false, allow, cache })
 }
 
 fn settle_login(source: &Source<'_>, raw: &raw::Volume) -> Result<Option<Login>, ConfigError> {

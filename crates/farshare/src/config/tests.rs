@@ -301,7 +301,7 @@ fn jobs_of_later_versions_are_called_so() {
         11,
         "`mirror` is not in this version",
     );
-    check("cache  =", "quota = { backend = \"auto\" }\ncache =", 10, "`quota` is not in this version");
+    check("cache  =", "quota = { backend = \"auto\" }\ncache =", 10, "`backend` is not in this version");
     check("[smb]", "[volume.projects.tier]\nto = \"s3://a/b\"\n[smb]", 11, "`tier` is not in this version");
     check("[admin]", "[s3]\nlisten = \"0.0.0.0:9000\"\n[admin]", 15, "`s3` is not in this version");
 }

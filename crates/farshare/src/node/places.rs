@@ -54,7 +54,7 @@ impl Place {
     /// # Errors
     /// What waiting would not mend.
     async fn fill(settings: VolumeSettings, peers: Option<&Peers>, state: &Path) -> Result<Place, Failure> {
-        let (served, waiting) = match stack::build(&settings, peers, Some(state)).await {
+        let (served, waiting) = match stack::build(&settings, peers, state).await {
             Ok(stack) => (OnceLock::from(Served::new(stack)), None),
             Err(Trouble::Unreached(why)) => {
                 let (volume, origin) = (&settings.name, settings.origin.to_string());
@@ -151,7 +151,7 @@ async fn wait_for(node: Weak<Node>, place: Arc<Place>) {
         else {
             return;
         };
-        match stack::build(&place.settings, peers.as_ref(), Some(&state)).await {
+        match stack::build(&place.settings, peers.as_ref(), &state).await {
             Ok(stack) => {
                 let served = place.served.set(Served::new(stack)).is_ok();
                 assert!(served, "only this task fills the place");
