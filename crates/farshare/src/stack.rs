@@ -32,6 +32,8 @@ pub struct Stack {
     /// What front ends use.
     pub top: Arc<dyn Volume>,
     pub cache: Option<Arc<CacheVolume>>,
+    /// Who has how much, where that is counted here.
+    pub quotas: Option<Arc<QuotaVolume>>,
     /// The origin, at `file://`.
     local: Option<Arc<LocalVolume>>,
 }
@@ -84,15 +86,19 @@ pub async fn build(settings: &VolumeSettings, peers: Option<&Peers>, state: &Pat
         Origin::File { root } => Some(local(settings, root)?),
         Origin::Peer { .. } | Origin::Smb { .. } => None,
     };
-    let origin: Arc<dyn Volume> = match &local {
-        Some(local) if settings.user_quotas => counted(local.clone(), settings, state).await?,
-        Some(local) => local.clone(),
-        None => origin(settings, peers, Some(state)).await?,
+    let quotas = match &local {
+        Some(local) if settings.user_quotas => Some(counted(local.clone(), settings, state).await?),
+        Some(_) | None => None,
     };
-    let Some(cache) = &settings.cache else { return Ok(Stack { top: origin, cache: None, local }) };
+    let origin: Arc<dyn Volume> = match (&quotas, &local) {
+        (Some(counted), _) => counted.clone(),
+        (None, Some(local)) => local.clone(),
+        (None, None) => origin(settings, peers, Some(state)).await?,
+    };
+    let Some(cache) = &settings.cache else { return Ok(Stack { top: origin, cache: None, quotas, local }) };
     let config = cache_config(cache, &settings.origin);
     let cache = CacheVolume::open(origin, config).await.map_err(Trouble::Wrong)?;
-    Ok(Stack { top: cache.clone(), cache: Some(cache), local })
+    Ok(Stack { top: cache.clone(), cache: Some(cache), quotas, local })
 }
 
 fn local(settings: &VolumeSettings, root: &Path) -> Result<Arc<LocalVolume>, Trouble> {

@@ -1,7 +1,9 @@
 //! `farshare status` for people. Ages instead of dates: nobody has to think of time zones.
 
 use crate::config::Size;
-use front_admin::{CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, SmbStatus, Status, VolumeStatus};
+use front_admin::{
+    CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, QuotaStatus, SmbStatus, Status, VolumeStatus,
+};
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -72,10 +74,27 @@ fn volume_lines(volume: &VolumeStatus, now: u64) -> Vec<String> {
     if let Some(cache) = &volume.cache {
         lines.extend(cache_lines(cache).into_iter().map(|line| format!("  {line}")));
     }
+    if let Some(quotas) = &volume.quotas {
+        lines.push(format!("  quotas      {}", quotas_text(quotas)));
+    }
     if !volume.allow.is_empty() {
         lines.push(format!("  allowed     {}", volume.allow.join(", ")));
     }
     lines
+}
+
+fn quotas_text(quotas: &QuotaStatus) -> String {
+    let kept = match (quotas.tracked, quotas.enforced) {
+        (false, _) => "off: nobody is counted",
+        (true, false) => "of users, counted; nobody is held to limits",
+        (true, true) => "of users, held to limits",
+    };
+    let doubt = match (quotas.counting, quotas.doubtful) {
+        (true, _) => "; being counted",
+        (false, true) => "; others changed files since the count: counted again soon",
+        (false, false) => "",
+    };
+    format!("{kept}{doubt}")
 }
 
 fn freshness(freshness: &FreshnessStatus, now: u64) -> String {
@@ -247,6 +266,24 @@ smb on 0.0.0.0:445: 3 connections, 2 sessions, 14 opens, 0 refused logins
   user alice: SMB 3.1.1, 4 opens, encrypted
 ";
         assert_eq!(render(&entrypoint(), at(4_600)), expect);
+    }
+
+    #[test]
+    fn what_is_known_of_quotas() {
+        let mut status = entrypoint();
+        let of =
+            |(tracked, enforced, counting, doubtful)| QuotaStatus { tracked, enforced, counting, doubtful };
+        let doubted = "of users, held to limits; others changed files since the count: counted again soon";
+        for (flags, expect) in [
+            ((false, false, false, false), "off: nobody is counted"),
+            ((true, false, true, false), "of users, counted; nobody is held to limits; being counted"),
+            ((true, true, false, false), "of users, held to limits"),
+            ((true, true, false, true), doubted),
+        ] {
+            status.volumes[0].quotas = Some(of(flags));
+            let page = render(&status, at(4_600));
+            assert!(page.contains(&format!("  quotas      {expect}\n")), "{page}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct VolumeStatus {
     pub unsent_bytes: u64,
     /// `None` without a cache.
     pub cache: Option<CacheStatus>,
+    /// `None` where this node keeps no quotas of users for it.
+    pub quotas: Option<QuotaStatus>,
     /// Nodes that may use this volume over the link.
     pub allow: Vec<String>,
 }
@@ -48,6 +50,20 @@ pub struct FreshnessStatus {
     pub every_ms: Option<u64>,
     /// With `offline`: since when, seconds since 1970.
     pub since_unix: Option<u64>,
+}
+
+/// Quotas of a volume's users.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuotaStatus {
+    /// It is known who has how much.
+    pub tracked: bool,
+    /// And nobody gets beyond a limit.
+    pub enforced: bool,
+    /// It is being counted who has how much.
+    pub counting: bool,
+    /// Others changed the tree since it was counted.
+    pub doubtful: bool,
 }
 
 /// A volume's cache on this node.

@@ -57,6 +57,11 @@ impl QuotaVolume {
         Ok(Arc::new(QuotaVolume { core, limits, _tasks: tasks }))
     }
 
+    /// What holds for all users, and whether what is known of them is right.
+    pub fn rules(&self) -> QuotaRules {
+        self.core.ledger.rules()
+    }
+
     /// Counts all anew, unless that is under way or nothing is tracked.
     pub fn recount(&self) {
         self.core.ledger.begin();
@@ -179,7 +184,7 @@ impl Volume for QuotaVolume {
     }
 
     async fn quota_rules(&self, _cx: &Cx) -> Result<QuotaRules> {
-        Ok(self.core.ledger.rules())
+        Ok(self.rules())
     }
 
     async fn quotas(&self, _cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {

@@ -87,6 +87,7 @@ fn smbcquotas_sees_and_sets_quotas() -> Proof {
     counted.quotas(chief, &["-S", &limit])?;
     has(&counted.counts(100 * KIB)?, &[&(150 * KIB).to_string(), &(200 * KIB).to_string()])?;
     has(&counted.quotas(chief, &["-F"])?, &["Quotas Enabled: On", "Deny Disk:      On"])?;
+    has(&counted.server.farshare(&["status"])?, &["quotas      of users, held to limits"])?;
     let who = format!("\\{} ", Solo::USER);
     has(&counted.quotas(chief, &["-L"])?, &[&who, &(100 * KIB).to_string()])?;
     let others = counted.quotas(Solo::USER, &["-L"]);

@@ -4,12 +4,12 @@ use super::Node;
 use super::places::{Place, Served};
 use crate::config::Config;
 use front_admin::{
-    CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, SessionStatus, ShareStatus, SmbStatus, Status,
-    VolumeStatus,
+    CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, QuotaStatus, SessionStatus, ShareStatus, SmbStatus,
+    Status, VolumeStatus,
 };
 use link::LinkState;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use volume::Freshness;
+use volume::{Freshness, QuotaFlags};
 
 impl Node {
     /// Everything, at this moment.
@@ -79,6 +79,7 @@ fn volume_status(place: &Place, config: &Config) -> VolumeStatus {
         // Writes go through: what is acknowledged, the origin has.
         unsent_bytes: 0,
         cache: cache_status(place),
+        quotas: quota_status(place),
         allow: allow.iter().map(|peer| peer.0.clone()).collect(),
     }
 }
@@ -88,6 +89,16 @@ fn freshness_of(served: &Served) -> Freshness {
         Some(cache) => cache.freshness(),
         None => served.vfs.freshness().unwrap_or(Freshness::Direct),
     }
+}
+
+fn quota_status(place: &Place) -> Option<QuotaStatus> {
+    let flags = place.served.get()?.stack.quotas.as_ref()?.rules().flags;
+    Some(QuotaStatus {
+        tracked: flags.contains(QuotaFlags::TRACK),
+        enforced: flags.contains(QuotaFlags::ENFORCE),
+        counting: flags.contains(QuotaFlags::REBUILDING),
+        doubtful: flags.contains(QuotaFlags::INCOMPLETE),
+    })
 }
 
 /// The cache of a volume, if it has one.
