@@ -101,6 +101,10 @@ impl Rights for Caller {
         if parent.is_none() && self.creator.is_none() && object != NewObject::CountedFile {
             return Ok(Newborn::PLAIN);
         }
+        let owner = self.creator.as_ref().and_then(|creator| creator.owner.as_ref());
+        if object == NewObject::CountedFile && owner.is_some_and(|owner| !self.token.may_charge(owner)) {
+            return Err(Error::OwnerInvalid);
+        }
         let parent = parent.map_or_else(plain_directory, read);
         let dir = object == NewObject::Directory;
         let made = access::inherit(Some(&parent), self.creator.as_ref(), &self.token, dir);

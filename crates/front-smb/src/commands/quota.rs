@@ -17,7 +17,7 @@ use smb_wire::fscc::quota::{
     QuotaInformation, QuotaQuery, QuotaSelection, decode_quota_list, encode_quota_list,
 };
 use smb_wire::{AccessMask, NtStatus, Sid};
-use volume::{QuotaChange, QuotaFlags, QuotaRules, QuotasOf, Space, Time, UserQuota};
+use volume::{ErrorKind, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, Space, Time, UserQuota};
 
 /// Where a walk through all quotas is: behind this user, or at the start.
 pub(crate) type Place = parking_lot::Mutex<Option<Bytes>>;
@@ -162,10 +162,17 @@ pub(super) async fn space(request: &Request) -> Result<Space, NtStatus> {
         return share.vfs.space(&cx).await.map_err(failed);
     }
     let of = QuotasOf::Users(vec![bytes_of(&request.session()?.token.user)]);
-    let asked =
-        tokio::try_join!(share.vfs.space(&cx), share.vfs.quotas(&cx, &of), share.vfs.quota_rules(&cx));
-    let (space, quotas, rules) = asked.map_err(failed)?;
-    Ok(within(space, quotas.first(), &rules))
+    let limits = async { tokio::try_join!(share.vfs.quotas(&cx, &of), share.vfs.quota_rules(&cx)) };
+    let (space, limits) = tokio::join!(share.vfs.space(&cx), limits);
+    let space = space.map_err(failed)?;
+    match limits {
+        Ok((quotas, rules)) => Ok(within(space, quotas.first(), &rules)),
+        // What a cache remembers of the room is told without its origin; nobody can write there now.
+        Err(vfs::Error::Volume(why)) if matches!(why.kind, ErrorKind::Offline | ErrorKind::TimedOut) => {
+            Ok(space)
+        }
+        Err(why) => Err(failed(why)),
+    }
 }
 
 /// What a limit leaves of `space`. Who has nothing and no own limit is held to that for everybody.

@@ -10,7 +10,7 @@ use crate::status::failed;
 use smb_core::access::{Token, change, rights_to_query, rights_to_set};
 use smb_wire::query_info::SecurityInformation;
 use smb_wire::security_descriptor::SecurityDescriptor;
-use smb_wire::{AccessMask, NtStatus};
+use smb_wire::{AccessMask, NtStatus, Sid};
 use std::sync::Arc;
 use vfs::NewDescriptor;
 
@@ -50,6 +50,11 @@ pub(super) async fn set(
     }
     let sent = SecurityDescriptor::decode(sent).map_err(|_| NtStatus::INVALID_SECURITY_DESCR)?;
     let token = Arc::clone(&request.session()?.token);
+    let gives = named.intersects(SecurityInformation::OWNER | SecurityInformation::BACKUP);
+    let charges = |owner: &Sid| share.vfs.caps().quotas && gives && !token.may_charge(owner);
+    if sent.owner.as_ref().is_some_and(charges) {
+        return Err(NtStatus::INVALID_OWNER);
+    }
     let cx = request.cx();
     let changed = open.file()?.vfs.change_descriptor(&cx, move |_, carried| {
         let stored = carried.map_or_else(|| unclaimed(&token), |bytes| read(&bytes));

@@ -3,13 +3,18 @@
 use crate::site::{ALICE, BOB, Site, User};
 use front_smb::People;
 use smb_raw::requests;
+use smb_wire::create::{CreateContext, CreateRequest};
 use smb_wire::fscc::file_system::{ControlInformation, FileSystemClass};
 use smb_wire::fscc::quota::{
     QUOTA_UNLIMITED, QuotaInformation, QuotaQuery, QuotaSelection, decode_quota_list, encode_quota_list,
 };
-use smb_wire::query_info::{InfoType, QueryInfoFlags, QueryInfoRequest, QueryInfoResponse};
-use smb_wire::{FileId, FileTime, NtStatus, Request, Sid};
-use testkit::{MemConfig, MemVolume};
+use smb_wire::query_info::{
+    InfoType, QueryInfoFlags, QueryInfoRequest, QueryInfoResponse, SecurityInformation,
+};
+use smb_wire::security_descriptor::SecurityDescriptor;
+use smb_wire::{AccessMask, FileId, FileTime, NtStatus, Request, Sid};
+use testkit::{FaultVolume, MemConfig, MemVolume, Op};
+use volume::ErrorKind;
 
 const QUOTA_FILE: &str = "$Extend\\$Quota:$Q:$INDEX_ALLOCATION";
 const OK: NtStatus = NtStatus::SUCCESS;
@@ -138,6 +143,25 @@ async fn others_quotas_are_for_administrators() {
 }
 
 #[tokio::test]
+async fn nobody_makes_what_he_has_anothers_but_an_administrator() {
+    let site = site().await;
+    let (mut alice, mut bob) = (site.log_in(&ALICE).await, site.log_in(&BOB).await);
+    let everybody = SecurityDescriptor { owner: Some(Sid::everyone()), ..SecurityDescriptor::default() };
+    let owner = SecurityInformation::OWNER;
+    let all = |access| CreateRequest { desired_access: access, ..requests::create("f") };
+    let access = AccessMask::WRITE_OWNER | AccessMask::WRITE_DATA;
+    let file = alice.open(&Request::Create(all(access))).await;
+    assert_eq!(alice.secures(file, owner, &everybody).await, NtStatus::INVALID_OWNER);
+    let mut bytes = Vec::new();
+    everybody.encode(&mut bytes);
+    let contexts = vec![CreateContext::SecurityDescriptor(bytes.into())];
+    let made = Request::Create(CreateRequest { contexts, ..requests::create("g") });
+    assert_eq!(alice.status(&made).await, NtStatus::INVALID_OWNER);
+    let taken = bob.open(&Request::Create(all(access))).await;
+    assert_eq!(bob.secures(taken, owner, &everybody).await, OK);
+}
+
+#[tokio::test]
 async fn all_are_walked_through() {
     let site = site().await;
     let mut bob = site.log_in(&BOB).await;
@@ -184,6 +208,20 @@ async fn room_ends_at_the_limit() {
     assert_eq!(bob.set_rules(quota, &for_all).await, OK);
     assert_eq!(bob.room(quota).await, (7, 7));
     assert_eq!(alice.room(file).await, (5, 3), "own limits go first");
+}
+
+#[tokio::test]
+async fn room_is_told_while_nobody_tells_limits() {
+    let faults = FaultVolume::new(MemVolume::with(MemConfig::default().and_quotas()));
+    let site = Site::over(vfs::Vfs::new(faults.clone(), vfs::VfsConfig::default()), |_| {}).await;
+    let mut alice = site.log_in(&ALICE).await;
+    let root = alice.open(&requests::directory("")).await;
+    let told = alice.room(root).await;
+    faults.fail(Op::Quotas, 1, ErrorKind::Offline);
+    assert_eq!(alice.room(root).await, told);
+    faults.fail(Op::Quotas, 1, ErrorKind::Io);
+    let asked = requests::query_info(root, InfoType::FILE_SYSTEM, FileSystemClass::FULL_SIZE.0);
+    assert!(alice.status(&asked).await.is_error());
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl User {
         reply.status()
     }
 
-    async fn secures(
+    pub async fn secures(
         &mut self,
         id: FileId,
         parts: SecurityInformation,

@@ -85,6 +85,11 @@ impl Token {
         self.contains(sid) || self.privileges.contains(Privileges::RESTORE)
     }
 
+    /// The same where what somebody has counts for him, or for it: a group would have no limit of any one user.
+    pub fn may_charge(&self, sid: &Sid) -> bool {
+        self.user == *sid || self.privileges.contains(Privileges::RESTORE)
+    }
+
     /// What a new object gets when nobody says anything else: everything for `owner` and for the system.
     pub(super) fn default_dacl(owner: &Sid) -> Acl {
         let all = |sid| Ace::new(AceType::ACCESS_ALLOWED, AccessMask::FILE_ALL, sid);
