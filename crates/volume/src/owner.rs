@@ -8,7 +8,12 @@ const FIXED_BYTES: usize = 20;
 /// Bytes of a SID before its sub-authorities (MS-DTYP 2.4.2.2).
 const SID_HEAD_BYTES: usize = 8;
 
-/// The SID of the owner that a self-relative descriptor names; `None` where it names nobody, and where it is none.
+/// How the SIDs of POSIX users at the origin begin (S-1-22-1-UID): revision, number of sub-authorities, authority, the first of
+/// them. They own what local users have made, and are no users of ours.
+const POSIX_USER: [u8; 12] = [1, 2, 0, 0, 0, 0, 0, 22, 1, 0, 0, 0];
+
+/// The SID of the owner that a self-relative descriptor names; `None` where it names nobody, or a POSIX user at the origin, and
+/// where it is none.
 pub fn owner_of(descriptor: &Bytes) -> Option<Bytes> {
     let fixed = descriptor.get(..FIXED_BYTES)?;
     let offset = u32::from_le_bytes(fixed.get(4..8)?.try_into().ok()?);
@@ -19,7 +24,8 @@ pub fn owner_of(descriptor: &Bytes) -> Option<Bytes> {
     let [revision, parts] = *descriptor.get(offset..)?.first_chunk()?;
     let end = offset.checked_add(SID_HEAD_BYTES + usize::from(parts) * 4)?;
     let whole = revision == 1 && end - offset <= QUOTA_USER_MAX_BYTES && end <= descriptor.len();
-    whole.then(|| descriptor.slice(offset..end))
+    let owner = whole.then(|| descriptor.slice(offset..end))?;
+    (!owner.starts_with(&POSIX_USER)).then_some(owner)
 }
 
 #[cfg(test)]
@@ -47,6 +53,14 @@ mod tests {
         check(descriptor(20, &SID), Some(&SID));
         check(descriptor(23, &[&[9; 3], &SID[..], &[9; 5]].concat()), Some(&SID));
         check(descriptor(20, &[1, 0, 0, 0, 0, 0, 0, 5]), Some(&[1, 0, 0, 0, 0, 0, 0, 5]));
+    }
+
+    #[test]
+    fn local_users_of_the_origin_own_nothing_here() {
+        let posix =
+            |class: u8| [&[1, 2, 0, 0, 0, 0, 0, 22, class, 0, 0, 0][..], &1000u32.to_le_bytes()].concat();
+        check(descriptor(20, &posix(1)), None);
+        check(descriptor(20, &posix(3)), Some(&posix(3)));
     }
 
     #[test]
