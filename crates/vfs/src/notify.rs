@@ -12,6 +12,7 @@
 
 mod audience;
 
+use crate::Result;
 use crate::accounts::Account;
 use crate::case::{Case, is_within};
 pub(crate) use audience::Watcher;
@@ -162,6 +163,30 @@ impl Hub {
         let audience = audiences.of(&self.case.key(dir), wants, limit, account);
         self.watchers.fetch_add(1, Ordering::Relaxed);
         Arc::new(Watcher::join(audience))
+    }
+
+    /// The same of what stands where it says, and may be moved meanwhile.
+    pub(crate) fn add_where_it_stands(
+        &self,
+        stands_at: impl Fn() -> Result<VPath>,
+        wants: (Filter, bool),
+        limit: usize,
+        account: &Arc<Account>,
+    ) -> Result<Arc<Watcher>> {
+        let mut dir = stands_at()?;
+        loop {
+            let watcher = self.add(&dir, wants, limit, account);
+            // A move that came between has taken along those who were there then.
+            match stands_at() {
+                Ok(now) if now == dir => return Ok(watcher),
+                Ok(now) => dir = now,
+                Err(error) => {
+                    self.remove(&watcher);
+                    return Err(error);
+                }
+            }
+            self.remove(&watcher);
+        }
     }
 
     /// To be called once for each.

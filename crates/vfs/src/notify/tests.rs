@@ -61,6 +61,31 @@ async fn those_whom_a_move_brings_together_go_on_apart_and_together() {
 }
 
 #[tokio::test]
+async fn who_begins_to_watch_while_the_directory_moves_watches_where_it_goes() {
+    let (hub, account) = hub();
+    let looks = AtomicUsize::new(0);
+    let stands_at = || match looks.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            hub.renamed(&path("from"), &path("to"), true);
+            Ok(path("from"))
+        }
+        _ => Ok(path("to")),
+    };
+    let watcher = hub.add_where_it_stands(stands_at, (Filter::FILE_NAME, false), 10, &account).unwrap();
+    hub.event(NotifyAction::Added, Filter::FILE_NAME, &path("from/x"));
+    hub.event(NotifyAction::Added, Filter::FILE_NAME, &path("to/y"));
+    let told = watcher.next().await.unwrap();
+    assert!(matches!(&told, NotifyBatch::Events(events) if &*events[0].name == "y"), "{told:?}");
+    hub.remove(&watcher);
+    let gone = || match looks.fetch_add(1, Ordering::Relaxed) % 2 {
+        0 => Err(crate::Error::Closed),
+        _ => Ok(path("to")),
+    };
+    assert!(hub.add_where_it_stands(gone, (Filter::FILE_NAME, false), 10, &account).is_err());
+    assert_eq!(hub.len(), 0);
+}
+
+#[tokio::test]
 async fn several_who_wait_on_one_watcher_are_told_in_their_order() {
     let (hub, account) = hub();
     let watcher = hub.add(&VPath::root(), (Filter::FILE_NAME, false), 10, &account);

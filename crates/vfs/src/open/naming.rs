@@ -72,8 +72,9 @@ impl Open {
     /// Whether the name goes away with its last open. Not yet so for one opened with `delete_on_close`:
     /// that is decided when it is closed.
     pub fn delete_pending(&self) -> bool {
-        let Ok(path) = self.path() else { return false };
-        self.core.registry.lock().is_doomed(self.key.file, &path)
+        let OpenKey { file, id, .. } = self.key;
+        let registry = self.core.registry.lock();
+        registry.record(file, id).is_some_and(|record| registry.is_doomed(file, &record.path))
     }
 
     /// Waits for changes in this directory. The first call sets what is watched and collects from then on;
@@ -89,7 +90,6 @@ impl Open {
         if !self.is_dir() {
             return Err(Error::InvalidArgument("only directories are watched"));
         }
-        let path = self.path()?;
         let mut watcher = self.watcher.lock();
         // Looked at under the mutex that closing takes: a watcher never outlives its open.
         self.check(Access::empty())?;
@@ -97,9 +97,9 @@ impl Open {
             return Ok(watcher.clone());
         }
         let (hub, limit) = (&self.core.hub, self.core.config.limits.notify_events);
-        let new = hub.add(&path, (filter, recursive), limit, &self.account);
+        let new = hub.add_where_it_stands(|| self.path(), (filter, recursive), limit, &self.account)?;
         // Who dooms the directory from here on finds the watcher; who has done so before does not look again.
-        if self.core.registry.lock().is_doomed(self.key.file, &path) {
+        if self.delete_pending() {
             hub.remove(&new);
             return Err(Error::DeletePending);
         }
