@@ -414,3 +414,29 @@ impl Drop for Sealed {
         self.core.settled.notify_waiters();
     }
 }
+
+/// Keeps all from beginning to open anything below a directory, while those who are there leave. Only for those: who opens
+/// holds nothing that others need, so that he may wait for them.
+pub(crate) struct Clearing {
+    core: Arc<Core>,
+    dir: VPath,
+}
+
+impl Clearing {
+    pub(crate) fn new(core: &Arc<Core>, dir: VPath) -> Clearing {
+        core.registry.lock().clear(&dir);
+        Clearing { core: core.clone(), dir }
+    }
+
+    /// Waits until nobody works there any more. The caller holds nothing else: they may wait for that in their turn.
+    pub(crate) async fn done(&self, cx: &Cx) -> Result<()> {
+        self.core.nobody_below(cx, &self.dir).await
+    }
+}
+
+impl Drop for Clearing {
+    fn drop(&mut self) {
+        self.core.registry.lock().cleared(&self.dir);
+        self.core.settled.notify_waiters();
+    }
+}

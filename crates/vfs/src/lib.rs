@@ -36,7 +36,8 @@
 //! but for one thing: whoever enters a path waits while a directory above it is sealed (`Sealed`), since it moves or is to
 //! stay empty, whatever he holds. Therefore who has sealed one waits for the volume alone, and he does so only while
 //! nobody else works below. Who finds somebody there lets go of all that he holds, waits (`Core::nobody_below`) and
-//! starts anew; the same where a client must first give back what it caches (`Breaking`), and where links lead elsewhere
+//! starts anew (one who is to move it lets nobody begin to open anything below meanwhile: `Clearing`); the same where a
+//! client must first give back what it caches (`Breaking`), and where links lead elsewhere
 //! than to the path that he has entered: he enters, and holds, what they lead to. So all who come to an object hold one
 //! name, but where the origin has further ways to it that it does not tell of: links that it follows itself, short names.
 //!

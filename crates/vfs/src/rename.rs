@@ -7,7 +7,7 @@
 use crate::caching::{Contest, LeaseId};
 use crate::case::{self, Case};
 use crate::contend::Breaking;
-use crate::core::{Core, Entered, Sealed};
+use crate::core::{Clearing, Core, Entered, Sealed};
 use crate::create::OPEN_TRIES;
 use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
@@ -41,11 +41,16 @@ pub(crate) async fn rename(
 ) -> Result<Renamed> {
     // Opens from here on are younger.
     let began = OpenId(core.new_id());
+    // From when on others are in the way below the directory until it has moved: they may come without pause.
+    let mut clearing = None;
     loop {
         match try_rename(&core, &cx, &who, &to, how, began).await? {
             Tried::Renamed(renamed) => return Ok(renamed),
-            Tried::Wait(breaking) => breaking.settled(&cx).await?,
-            Tried::Below(dir) => core.nobody_below(&cx, &dir).await?,
+            Tried::Wait(breaking) => {
+                clearing = None;
+                breaking.settled(&cx).await?;
+            }
+            Tried::Below(dir) => clearing.insert(Clearing::new(&core, dir)).done(&cx).await?,
         }
     }
 }

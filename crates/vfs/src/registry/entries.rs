@@ -18,6 +18,8 @@ pub(super) struct Entries {
     entered: HashMap<Entry, Entered>,
     last: Entry,
     sealed: Vec<String>,
+    /// Directories that somebody is to seal as soon as nobody works below: nobody begins to open anything there.
+    cleared: Vec<String>,
 }
 
 /// A path being worked on.
@@ -43,13 +45,17 @@ impl Registry {
         Some(self.entries.last)
     }
 
-    /// The same, and keeps room for an open, on this account where there is one.
+    /// The same, and keeps room for an open, on this account where there is one. It waits for who is to seal a directory
+    /// above too.
     pub(crate) fn enter_to_open(
         &mut self,
         path: &VPath,
         account: Option<&Arc<str>>,
     ) -> Result<Option<Entry>> {
         self.accounts.check(account)?;
+        if self.entries.cleared.iter().any(|dir| is_below(&names::fold(path.as_str()), dir)) {
+            return Ok(None);
+        }
         let entry = self.enter(path);
         if let Some(entered) = entry.and_then(|entry| self.entries.entered.get_mut(&entry)) {
             entered.room = Some(Room(account.cloned()));
@@ -82,9 +88,22 @@ impl Registry {
     }
 
     pub(crate) fn unseal(&mut self, dir: &VPath) {
-        let dir = names::fold(dir.as_str());
-        if let Some(at) = self.entries.sealed.iter().position(|sealed| *sealed == dir) {
-            self.entries.sealed.swap_remove(at);
-        }
+        take_out(&mut self.entries.sealed, dir);
+    }
+
+    /// Nobody begins to open anything below a directory, until [`Registry::cleared`].
+    pub(crate) fn clear(&mut self, dir: &VPath) {
+        self.entries.cleared.push(names::fold(dir.as_str()).into_owned());
+    }
+
+    pub(crate) fn cleared(&mut self, dir: &VPath) {
+        take_out(&mut self.entries.cleared, dir);
+    }
+}
+
+fn take_out(dirs: &mut Vec<String>, dir: &VPath) {
+    let dir = names::fold(dir.as_str());
+    if let Some(at) = dirs.iter().position(|there| *there == dir) {
+        dirs.swap_remove(at);
     }
 }

@@ -3,11 +3,11 @@
 
 use crate::caching::{Holder, hold};
 use crate::notifying::{begin, told};
-use crate::tools::{DELETE, READ, Site, word};
+use crate::tools::{DELETE, READ, Site, ask, word};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, exists, mkdir, p, put, within};
-use testkit::{MemConfig, MemVolume};
+use testkit::{FaultVolume, MemConfig, MemVolume, Op};
 use vfs::{
     Caching, Disposition, Filter, Lease, LeaseId, Links, Open, OpenRequest, ReadonlyTarget, RenameHow, Vfs,
     VfsConfig, Want,
@@ -146,4 +146,33 @@ async fn listings_have_new_names_in_whatever_case_their_directory_was_asked_for(
             assert_eq!(listed(dir, "OTHER").await.as_deref(), Some("other"));
         }
     }
+}
+
+/// By who looks whether something is there, as scanners and desktops do all the time.
+#[tokio::test]
+async fn a_directory_moves_though_others_look_into_it_without_pause() {
+    let mem = MemVolume::new();
+    mkdir(&*mem, "dir").await;
+    let fault = FaultVolume::new(mem);
+    fault.delay(Op::Stat, Duration::from_millis(5));
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    let lookers: Vec<_> = (0..3)
+        .map(|nth| {
+            let vfs = vfs.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(3 * nth)).await;
+                loop {
+                    let looks = OpenRequest { case_sensitive: true, ..ask("dir/desktop.ini", READ) };
+                    assert!(vfs.open(&cx(), looks).await.is_err());
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let dir = vfs.open(&cx(), ask("dir", DELETE)).await.unwrap().open;
+    let moved = tokio::time::timeout(PATIENCE, dir.rename(&cx(), &p("moved"), HOW)).await;
+    assert_eq!(word(moved.expect("who comes meanwhile waits")), "Ok");
+    let late = async { vfs.open(&cx(), ask("dir/desktop.ini", READ)).await };
+    assert_eq!(word(within(PATIENCE, "nobody waits any more", late).await), "PathNotFound");
+    lookers.iter().for_each(|looker| looker.abort());
 }
