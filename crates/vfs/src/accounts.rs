@@ -1,5 +1,6 @@
 //! How much there may be of what costs memory, over a volume and of each account: none may have so much that nothing is
-//! left for others.
+//! left for others. Of opens that is half, since programs that serve many hold very many; of all else an eighth, so that
+//! nor do a few together.
 //!
 //! | what is counted | where there is no room for more |
 //! |---|---|
@@ -198,5 +199,30 @@ impl Accounts {
     /// Of an open that is there.
     pub(crate) fn of(&self, name: Option<&Arc<str>>) -> Arc<Account> {
         name.and_then(|name| self.by_name.get(name)).unwrap_or(&self.nobodys).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a volume is served where nothing else is said.
+    #[test]
+    fn seven_who_take_all_that_they_can_leave_room_for_others() {
+        let mut accounts = Accounts::new(&Limits::default());
+        let mut account = |name: &str| {
+            let name: Arc<str> = name.into();
+            accounts.add(Some(&name));
+            accounts.of(Some(&name))
+        };
+        for what in [What::Locks, What::ChangeBytes, What::ListedEntries] {
+            for greedy in ["a", "b", "c", "d", "e", "f", "g"] {
+                let greedy = account(greedy);
+                let most = greedy.own.0[what as usize].most;
+                greedy.take(what, most).unwrap();
+                assert!(greedy.take(what, 1).is_err());
+            }
+            account("other").take(what, 1000).unwrap();
+        }
     }
 }

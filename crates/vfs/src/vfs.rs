@@ -49,13 +49,13 @@ impl Default for Limits {
             opens: 262_144,
             opens_per_account: 131_072,
             locks: 1 << 20,
-            locks_per_account: 1 << 19,
+            locks_per_account: 1 << 17,
             locks_per_file: 16_384,
             notify_events: 4_096,
             notify_bytes: 128 << 20,
-            notify_bytes_per_account: 64 << 20,
+            notify_bytes_per_account: 16 << 20,
             listed_entries: 1 << 20,
-            listed_entries_per_account: 1 << 19,
+            listed_entries_per_account: 1 << 17,
             index_names: 500_000,
         }
     }
