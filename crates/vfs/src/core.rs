@@ -1,6 +1,8 @@
-//! The state of one served volume, and the guards by which operations mark what they work on.
+//! The state of one served volume; by what guards operations mark what they work on is in `guards`.
 //!
 //! Every mutex here is a leaf: held for a few instructions, never two at once, never across an await.
+
+mod guards;
 
 use crate::caching::LeaseId;
 use crate::case::Case;
@@ -10,9 +12,10 @@ use crate::index::DirIndexes;
 use crate::name_lock::{NameGuard, NameLocks};
 use crate::notify::{Filter, Hub, NotifyAction};
 use crate::open::OpenKey;
-use crate::registry::{Entry, Registry};
+use crate::registry::Registry;
 use crate::vfs::VfsConfig;
 use crate::{Error, OpenId, Result};
+pub(crate) use guards::{Changing, Clearing, Entered, HeldPlace, Sealed};
 use parking_lot::Mutex;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -327,116 +330,4 @@ async fn in_time<T>(cx: &Cx, path: &VPath, waiting: impl Future<Output = T>) -> 
     tokio::time::timeout_at(cx.deadline.into(), waiting)
         .await
         .map_err(|_| volume::Error::new(ErrorKind::TimedOut, "wait for", path))
-}
-
-/// Works on a path, see [`Registry`].
-pub(crate) struct Entered {
-    core: Arc<Core>,
-    entry: Entry,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.core.registry.lock().exit(self.entry);
-        self.core.settled.notify_waiters();
-    }
-}
-
-/// Where an open stands, which stays so; see [`Core::hold_place`].
-pub(crate) struct HeldPlace {
-    pub path: VPath,
-    /// See [`crate::OpenRequest::parent_lease`].
-    pub parent_lease: Option<LeaseId>,
-    pub entered: Entered,
-    _name: NameGuard,
-}
-
-/// Changes names, see [`Echoes`].
-pub(crate) struct Changing {
-    core: Arc<Core>,
-    paths: Vec<VPath>,
-    /// Before the volume was asked.
-    pub began: Instant,
-}
-
-impl Drop for Changing {
-    fn drop(&mut self) {
-        let mut waited = Vec::new();
-        {
-            let mut echoes = self.core.echoes.lock();
-            self.paths.iter().for_each(|path| waited.extend(echoes.end(path)));
-        }
-        waited.into_iter().for_each(|notice| self.core.noticed_late(notice));
-    }
-}
-
-/// Keeps all others from a directory and what is below it, see [`Registry`].
-pub(crate) struct Sealed {
-    core: Arc<Core>,
-    dir: VPath,
-}
-
-impl Sealed {
-    /// Seals a directory, for who has entered `own`. `None`: others work below it, and are to be waited for
-    /// ([`Core::nobody_below`]).
-    pub(crate) fn new(core: &Arc<Core>, own: &Entered, dir: &VPath) -> Option<Sealed> {
-        let mut registry = core.registry.lock();
-        let sealed = !registry.is_removing_below(dir) && registry.seal(dir, own.entry);
-        sealed.then(|| Sealed { core: core.clone(), dir: dir.clone() })
-    }
-
-    /// The same for a directory that is to move. Refuses while something below is open or others work there; with
-    /// `posix` the former is taken along and the latter waited for, as anybody waits for a name that is being removed.
-    pub(crate) fn to_move(
-        core: &Arc<Core>,
-        own: &Entered,
-        dir: &VPath,
-        posix: bool,
-    ) -> Result<Option<Sealed>> {
-        let mut registry = core.registry.lock();
-        if registry.is_removing_below(dir) {
-            return Ok(None);
-        }
-        if !posix && registry.has_open_below(dir) {
-            return Err(Error::AccessDenied);
-        }
-        match (registry.seal(dir, own.entry), posix) {
-            (true, _) => Ok(Some(Sealed { core: core.clone(), dir: dir.clone() })),
-            (false, true) => Ok(None),
-            (false, false) => Err(Error::AccessDenied),
-        }
-    }
-}
-
-impl Drop for Sealed {
-    fn drop(&mut self) {
-        self.core.registry.lock().unseal(&self.dir);
-        self.core.settled.notify_waiters();
-    }
-}
-
-/// Keeps all from beginning to open anything below a directory, while those who are there leave. Only for those: who opens
-/// holds nothing that others need, so that he may wait for them.
-pub(crate) struct Clearing {
-    core: Arc<Core>,
-    dir: VPath,
-}
-
-impl Clearing {
-    pub(crate) fn new(core: &Arc<Core>, dir: VPath) -> Clearing {
-        core.registry.lock().clear(&dir);
-        Clearing { core: core.clone(), dir }
-    }
-
-    /// Waits until nobody works there any more. The caller holds nothing else: they may wait for that in their turn.
-    pub(crate) async fn done(&self, cx: &Cx) -> Result<()> {
-        self.core.nobody_below(cx, &self.dir).await
-    }
-}
-
-impl Drop for Clearing {
-    fn drop(&mut self) {
-        self.core.registry.lock().cleared(&self.dir);
-        self.core.settled.notify_waiters();
-    }
 }
