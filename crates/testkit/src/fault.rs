@@ -1,7 +1,7 @@
 //! A volume around any volume that makes calls fail, wait, or find the origin offline.
 //!
 //! Order in a call: it is counted; offline is answered; the delay passes; the gate holds it; a fault due
-//! *before* is answered; the inner call runs; a fault due *after* takes its answer away. Waiting ends with
+//! *before* is answered; the inner call runs; a fault due *after* takes its answer away; the answer's delay passes. Waiting ends with
 //! `TimedOut` at the deadline of the call. Delays and deadlines run on tokio's clock, so tests can pause it.
 
 use crate::counts::{Counts, Op};
@@ -60,6 +60,7 @@ struct Faults {
     counts: Counts,
     orders: Mutex<Vec<Fault>>,
     delays: Mutex<HashMap<Op, Duration>>,
+    answer_delays: Mutex<HashMap<Op, Duration>>,
     gates: Mutex<HashMap<Op, Arc<watch::Sender<GateState>>>>,
     offline: watch::Sender<Option<SystemTime>>,
 }
@@ -71,6 +72,7 @@ impl FaultVolume {
             counts: Counts::default(),
             orders: Mutex::default(),
             delays: Mutex::default(),
+            answer_delays: Mutex::default(),
             gates: Mutex::default(),
             offline: watch::channel(None).0,
         };
@@ -106,11 +108,17 @@ impl FaultVolume {
     pub fn heal(&self, op: Op) {
         self.faults.orders.lock().retain(|fault| fault.op != op);
         self.faults.delays.lock().remove(&op);
+        self.faults.answer_delays.lock().remove(&op);
     }
 
     /// Every call of `op` waits this long first, on tokio's clock.
     pub fn delay(&self, op: Op, delay: Duration) {
         self.faults.delays.lock().insert(op, delay);
+    }
+
+    /// Every call of `op` is answered this long after it has had its effect, on tokio's clock.
+    pub fn delay_answer(&self, op: Op, delay: Duration) {
+        self.faults.answer_delays.lock().insert(op, delay);
     }
 
     /// Every call waits this long first: a round trip.
@@ -219,11 +227,16 @@ impl Faults {
         if offline() {
             return Err(error(ErrorKind::Offline));
         }
-        match due {
-            Some((When::Before, kind)) => Err(error(kind)),
+        let answer = match due {
+            Some((When::Before, kind)) => return Err(error(kind)),
             Some((When::After, kind)) => inner.await.and(Err(error(kind))),
             None => inner.await,
+        };
+        let delay = self.answer_delays.lock().get(&op).copied();
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
         }
+        answer
     }
 }
 

@@ -21,16 +21,31 @@ pub(crate) async fn by_name<T, F: Future<Output = Result<T>>>(
     key: OpenKey,
     ask: impl Fn(VPath) -> F,
 ) -> Result<T> {
-    match ask(core.path_of(key.file, key.id)?).await {
+    where_it_stands(core, cx, || core.path_of(key.file, key.id), is_missing, ask).await
+}
+
+/// Asks for something by the name that an object has, which may be on the move.
+pub(crate) async fn where_it_stands<T, E: From<volume::Error>, F: Future<Output = Result<T, E>>>(
+    core: &Arc<Core>,
+    cx: &Cx,
+    stands_at: impl Fn() -> Result<VPath, E>,
+    is_missing: impl Fn(&E) -> bool,
+    ask: impl Fn(VPath) -> F,
+) -> Result<T, E> {
+    match ask(stands_at()?).await {
         Err(error) if is_missing(&error) => {}
         answer => return answer,
     }
-    // A directory above may be on the move just now: once more, while none is.
+    // It may be on the move just now, or a directory above: until neither is.
     loop {
-        let path = core.path_of(key.file, key.id)?;
+        let path = stands_at()?;
         let _entered = core.enter(cx, &path).await?;
-        if core.path_of(key.file, key.id)? == path {
-            return ask(path).await;
+        if stands_at()? != path {
+            continue;
+        }
+        match ask(path.clone()).await {
+            Err(error) if is_missing(&error) && (core.is_sealed(&path) || stands_at()? != path) => {}
+            answer => return answer,
         }
     }
 }

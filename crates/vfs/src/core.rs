@@ -120,6 +120,11 @@ impl Core {
         Ok(self.when(cx, dir, nobody).await?)
     }
 
+    /// Whether the object at this path, or a directory above, is on the move just now.
+    pub(crate) fn is_sealed(&self, path: &VPath) -> bool {
+        self.registry.lock().is_sealed(path)
+    }
+
     /// Waits until the registry has an answer. It is asked again with each [`Core::settled`].
     async fn when<T>(
         &self,

@@ -8,7 +8,8 @@
 //! Moving a directory and working below it exclude each other: an operation *enters* its path before it asks the
 //! volume, and waits while that or a directory above is *sealed*; who moves a directory seals it, which he cannot while
 //! somebody else has entered below, and waits for nobody from then on. So no open ever comes to stand under a path that
-//! is not its own. Who dooms a directory seals it too, where others leave him a moment for that: it stays empty then.
+//! is not its own. Who dooms a directory seals it too, where others leave him a moment for that: it stays empty then. A file
+//! that moves is sealed for those who ask for something by its name alone, and find nothing.
 
 mod doomed;
 mod entries;

@@ -95,9 +95,9 @@ async fn try_rename(
     }
     let sealed = match key.is_dir() {
         true => Sealed::to_move(core, &target.ways.entered_to, from, how.posix)?,
-        false => None,
+        false => Some(Sealed::file(core, from)),
     };
-    if key.is_dir() && sealed.is_none() {
+    if sealed.is_none() {
         return Ok(Tried::Below(from.clone()));
     }
     let changing = core.changing(&[from, to]);

@@ -50,7 +50,7 @@ impl Drop for Changing {
     }
 }
 
-/// Keeps all others from a directory and what is below it, see [`crate::registry::Registry`].
+/// Keeps all others from a directory and what is below it, or from a file that moves, see [`crate::registry::Registry`].
 pub(crate) struct Sealed {
     core: Arc<Core>,
     dir: VPath,
@@ -85,6 +85,12 @@ impl Sealed {
             (false, true) => Ok(None),
             (false, false) => Err(Error::AccessDenied),
         }
+    }
+
+    /// Seals a file that is to move: who asks for something by its name, and finds nothing, waits until it has done so.
+    pub(crate) fn file(core: &Arc<Core>, path: &VPath) -> Sealed {
+        core.registry.lock().seal_file(path);
+        Sealed { core: core.clone(), dir: path.clone() }
     }
 }
 

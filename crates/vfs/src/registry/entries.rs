@@ -33,11 +33,18 @@ struct Entered {
 #[derive(Debug)]
 struct Room(Option<Arc<str>>);
 
+impl Entries {
+    /// Folded.
+    fn is_sealed(&self, path: &str) -> bool {
+        self.sealed.iter().any(|sealed| is_within(path, sealed))
+    }
+}
+
 impl Registry {
     /// Begins work on a path. `None`: it is sealed, or a directory above, wait.
     pub(crate) fn enter(&mut self, path: &VPath) -> Option<Entry> {
         let path = names::fold(path.as_str()).into_owned();
-        if self.entries.sealed.iter().any(|sealed| is_within(&path, sealed)) {
+        if self.entries.is_sealed(&path) {
             return None;
         }
         self.entries.last += 1;
@@ -85,6 +92,15 @@ impl Registry {
         }
         self.entries.sealed.push(names::fold(dir.as_str()).into_owned());
         true
+    }
+
+    /// The same for a file, below which is nothing.
+    pub(crate) fn seal_file(&mut self, path: &VPath) {
+        self.entries.sealed.push(names::fold(path.as_str()).into_owned());
+    }
+
+    pub(crate) fn is_sealed(&self, path: &VPath) -> bool {
+        self.entries.is_sealed(&names::fold(path.as_str()))
     }
 
     pub(crate) fn unseal(&mut self, dir: &VPath) {

@@ -11,6 +11,7 @@
 //! before nothing: who waits for a move of a directory meanwhile ([`Core::enter`]) waits for one that has begun, which
 //! waits for nobody.
 
+use crate::attributes::where_it_stands;
 use crate::core::Core;
 use crate::notify::{Filter, NotifyAction};
 use async_trait::async_trait;
@@ -136,19 +137,9 @@ impl StreamFile {
         Ok((changing.began, path, attr))
     }
 
-    /// Does something by the name of the object; once more, while no directory moves, when that leads nowhere.
+    /// Does something by the name of the object, which may be on the move.
     async fn at<T, F: Future<Output = Result<T>>>(&self, cx: &Cx, ask: impl Fn(VPath) -> F) -> Result<T> {
-        match ask(self.path()?).await {
-            Err(error) if is_missing(&error) => {}
-            answer => return answer,
-        }
-        loop {
-            let path = self.path()?;
-            let _entered = self.core.enter(cx, &path).await?;
-            if self.path()? == path {
-                return ask(path).await;
-            }
-        }
+        where_it_stands(&self.core, cx, || self.path(), is_missing, ask).await
     }
 
     async fn stat(&self, cx: &Cx, path: VPath) -> Result<Attr> {

@@ -3,7 +3,7 @@
 
 use crate::caching::{Holder, hold};
 use crate::notifying::{begin, told};
-use crate::tools::{DELETE, READ, Site, ask, word};
+use crate::tools::{DELETE, LOOK, READ, Site, ask, word};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, exists, mkdir, p, put, within};
@@ -175,4 +175,27 @@ async fn a_directory_moves_though_others_look_into_it_without_pause() {
     let late = async { vfs.open(&cx(), ask("dir/desktop.ini", READ)).await };
     assert_eq!(word(within(PATIENCE, "nobody waits any more", late).await), "PathNotFound");
     lookers.iter().for_each(|looker| looker.abort());
+}
+
+/// The volume has moved it, and its answer is on the way.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_by_a_name_that_moves_is_answered_when_it_has() {
+    for dir in [false, true] {
+        let mem = MemVolume::new();
+        match dir {
+            true => drop(mkdir(&*mem, "old").await),
+            false => drop(put(&*mem, "old", "").await),
+        }
+        let fault = FaultVolume::new(mem);
+        let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+        let looks = vfs.open(&cx(), ask("old", LOOK)).await.unwrap().open;
+        let moves = vfs.open(&cx(), ask("old", DELETE)).await.unwrap().open;
+        fault.delay_answer(Op::Apply, Duration::from_millis(100));
+        let moving = tokio::spawn(async move { moves.rename(&cx(), &p("new"), HOW).await.map(drop) });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(exists(&*fault, "new").await && !moving.is_finished());
+        assert_eq!(word(looks.attr(&cx()).await), "Ok", "a directory: {dir}");
+        assert_eq!(word(moving.await.unwrap()), "Ok");
+        assert_eq!(looks.path().unwrap(), p("new"));
+    }
 }
