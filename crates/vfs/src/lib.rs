@@ -38,8 +38,8 @@
 //! nobody else works below. Who finds somebody there lets go of all that he holds, waits (`Core::nobody_below`) and
 //! starts anew (one who is to move it lets nobody begin to open anything below meanwhile: `Clearing`); the same where a
 //! client must first give back what it caches (`Breaking`), and where links lead elsewhere
-//! than to the path that he has entered: he enters, and holds, what they lead to. So all who come to an object hold one
-//! name, but where the origin has further ways to it that it does not tell of: links that it follows itself, short names.
+//! than to the path that he has entered: he enters, and holds, what they lead to. So all who come to a name hold
+//! it alike, but where the origin has further ways to it that it does not tell of: links that it follows itself, short names.
 //!
 //! All other locks are leaves: a few instructions, never two, never across an await. Reading takes none
 //! of them while nobody holds a byte-range lock on the file, and writing one of the file itself.

@@ -37,6 +37,9 @@ use volume::{FileId, VPath};
 pub(crate) struct Registry {
     pub(crate) case: Case,
     pub(crate) slots: HashMap<FileId, Slot>,
+    /// Where each open stands in its slot: there may be very many of one directory, and whatever is done by an open asks for
+    /// its own.
+    stands_at: HashMap<OpenId, usize>,
     /// Those of directories.
     dirs: HashSet<FileId>,
     pub(crate) leases: Leases,
@@ -52,6 +55,7 @@ impl Registry {
         Registry {
             case,
             slots: HashMap::new(),
+            stands_at: HashMap::new(),
             dirs: HashSet::new(),
             leases: Leases::default(),
             streams: Streams::default(),
@@ -109,6 +113,7 @@ impl Registry {
         self.leases.opened(&record, file);
         self.places.enter(&record.path, file);
         self.accounts.add(record.account.as_ref());
+        self.stands_at.insert(record.id, slot.records.len());
         slot.records.push(record);
         slot.opened += 1;
         Ok(Admission::In(slot.node.clone(), granted))
@@ -124,8 +129,12 @@ impl Registry {
     pub(crate) fn leave(&mut self, file: FileId, open: OpenId) -> Option<Removal> {
         let case = self.case;
         let slot = self.slots.get_mut(&file)?;
-        let at = slot.records.iter().position(|record| record.id == open)?;
+        let at = self.stands_at.remove(&open)?;
         let record = slot.records.swap_remove(at);
+        debug_assert_eq!(record.id, open, "of another file");
+        if let Some(moved) = slot.records.get(at) {
+            self.stands_at.insert(moved.id, at);
+        }
         self.accounts.remove(record.account.as_ref());
         slot.caching.release(record.holder());
         slot.settled();
@@ -155,7 +164,8 @@ impl Registry {
     }
 
     pub(crate) fn record(&self, file: FileId, open: OpenId) -> Option<&Record> {
-        self.slots.get(&file)?.records.iter().find(|record| record.id == open)
+        let record = self.slots.get(&file)?.records.get(*self.stands_at.get(&open)?);
+        record.filter(|record| record.id == open)
     }
 
     /// The lease on the directory that all who have a file open name.

@@ -37,8 +37,9 @@ impl Registry {
 
     /// Whether the end of an open dooms its name.
     pub(crate) fn set_on_close(&mut self, file: FileId, open: OpenId, on: bool) {
+        let at = self.stands_at.get(&open).copied();
         let slot = self.slots.get_mut(&file);
-        if let Some(record) = slot.and_then(|slot| slot.records.iter_mut().find(|record| record.id == open)) {
+        if let Some(record) = slot.zip(at).and_then(|(slot, at)| slot.records.get_mut(at)) {
             record.delete_on_close = on;
         }
     }

@@ -55,6 +55,27 @@ fn a_name_goes_with_its_last_open_and_not_with_that_of_another_name() {
     assert!(registry.places.at_and_below(&VPath::root()).is_empty());
 }
 
+/// Each is found by its id, in whatever order they go.
+#[test]
+fn of_many_opens_of_one_file_each_is_found() {
+    const OPENS: u64 = 100;
+    let mut registry = registry(OPENS as usize);
+    (0..OPENS).for_each(|id| admit(&mut registry, id, &format!("name {id}"), false).unwrap());
+    let mut left: Vec<u64> = (0..OPENS).collect();
+    let mut rng = testkit::Rng::new(7);
+    while !left.is_empty() {
+        let id = left.swap_remove(rng.below(left.len() as u64) as usize);
+        registry.leave(FILE, OpenId(id));
+        assert!(registry.record(FILE, OpenId(id)).is_none());
+        assert_eq!(registry.leave(FILE, OpenId(id)), None, "it has left before");
+        for id in &left {
+            let there = registry.record(FILE, OpenId(*id)).unwrap();
+            assert_eq!((there.id, &there.path), (OpenId(*id), &path(&format!("name {id}"))));
+        }
+    }
+    assert!(registry.slots.is_empty() && registry.stands_at.is_empty());
+}
+
 #[test]
 fn doom_is_taken_back_and_a_withdrawn_open_dooms_nothing() {
     let mut registry = registry(10);
