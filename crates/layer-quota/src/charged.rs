@@ -218,3 +218,62 @@ impl Drop for Charged {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use volume::QuotasOf;
+
+    fn used(table: &Table) -> Vec<(Bytes, u64)> {
+        let told = table.ledger.quotas(&QuotasOf::All { after: None }).unwrap();
+        told.into_iter().map(|told| (told.user, told.used)).collect()
+    }
+
+    fn share(owner: &'static str, size: u64) -> Share {
+        Share { owner: Some(owner.into()), size }
+    }
+
+    #[tokio::test]
+    async fn a_file_without_a_name_counts_until_its_last_holder_goes() {
+        let table = Table::new(Arc::new(Ledger::new(Limits::default())));
+        let id = FileId { hi: 1, lo: 2 };
+        let held = table.acquire(id);
+        let mut locked = table.acquire(id).lock_in_background().await;
+        locked.settle(share("alice", 5));
+        locked.unlinked();
+        drop(locked);
+        assert_eq!(used(&table), [("alice".into(), 5)]);
+        drop(held);
+        assert_eq!((used(&table), table.files.lock().len()), (Vec::new(), 0));
+    }
+
+    #[tokio::test]
+    async fn a_number_that_went_to_another_file_begins_anew() {
+        for counted in [false, true] {
+            let table = Table::new(Arc::new(Ledger::new(Limits::default())));
+            if counted {
+                table.ledger.end(1);
+            }
+            let charged = table.acquire(FileId { hi: 1, lo: 2 });
+            let mut locked = charged.clone().lock_in_background().await;
+            locked.begins_anew();
+            locked.settle(share("alice", 5));
+            if counted {
+                // It was there before.
+                table.ledger.begin();
+                locked.settle(share("alice", 5));
+                table.ledger.end(2);
+            }
+            assert_eq!(used(&table), [("alice".into(), 5)]);
+            locked.begins_anew();
+            assert!(locked.share().is_some(), "it has its name");
+            locked.unlinked();
+            assert!(!locked.is_met());
+            locked.begins_anew();
+            assert!(locked.share().is_none() && used(&table).is_empty());
+            drop((locked, charged));
+            assert!(used(&table).is_empty());
+        }
+    }
+}

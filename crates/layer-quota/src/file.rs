@@ -170,11 +170,13 @@ impl File for QuotaFile {
     ) -> Result<u64> {
         let source = source.as_own::<QuotaFile>().map_or(source, |own| &own.inner).clone();
         let there = source.attr(cx, Fresh::Now).await?.size.saturating_sub(source_offset);
-        let end = match length.min(there) {
-            0 => 0,
-            length => offset.saturating_add(length),
+        // The source may become longer meanwhile. A clone is cut by the origin alone, which knows its blocks.
+        let (most, length) = match how {
+            Copying::Any => (length.min(there), length.min(there)),
+            Copying::Clone => (length.min(there), length),
         };
-        {
+        let end = if most == 0 { 0 } else { offset.saturating_add(most) };
+        if how == Copying::Any {
             let state = self.charged.read(cx, "copy").await?;
             if state.covers(end, self.core.ledger.epoch()) {
                 return self.inner.copy_from(cx, offset, &source, source_offset, length, how).await;

@@ -56,6 +56,35 @@ async fn what_moves_while_it_is_counted_is_counted_once() {
 }
 
 #[tokio::test]
+async fn a_count_does_not_end_while_something_is_on_the_move() {
+    let mem = MemVolume::new();
+    let alice = user(1);
+    mkdir(&*mem, "d").await;
+    put(&*mem, "d/f", [0; 10]).await;
+    own(&*mem, "d/f", &alice).await;
+    let faults = FaultVolume::new(mem);
+    let site = Site::counted(faults.clone()).await;
+    let changes = faults.gate(Op::Apply);
+    let quotas = site.quotas.clone();
+    let moving = tokio::spawn(async move { rename(&*quotas, "d", "e").await });
+    changes.arrived(1).await;
+    let looked = faults.counts().of(Op::Named);
+    site.quotas.recount();
+    while faults.counts().of(Op::Named) == looked {
+        tokio::task::yield_now().await;
+    }
+    // All is looked at by now, for all the walk knows.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.flags().await, COUNTING);
+    changes.release();
+    moving.await.unwrap();
+    site.quotas.counted().await;
+    assert_eq!((site.flags().await, site.used(&alice).await), (QuotaFlags::TRACK, 10));
+}
+
+#[tokio::test]
 async fn a_file_that_is_changed_before_the_count_comes_is_counted_then() {
     let mem = MemVolume::new();
     let (alice, bob) = (user(1), user(2));

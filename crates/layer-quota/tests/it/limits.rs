@@ -109,6 +109,32 @@ async fn what_goes_is_given_back_once_nobody_has_it() {
 }
 
 #[tokio::test]
+async fn what_comes_to_a_name_just_before_it_is_replaced_is_given_back() {
+    for link in [false, true] {
+        let faults = FaultVolume::new(MemVolume::new());
+        let (site, alice) = (Site::counted(faults.clone()).await, user(1));
+        put(&*site.quotas, "f", "01").await;
+        let held = faults.gate(Op::Apply);
+        let (from, to, replace, expect) = (p("f"), p("g"), true, None);
+        let change = match link {
+            true => Change::Link { from, to, replace, expect },
+            false => Change::Rename { from, to, replace, expect },
+        };
+        let quotas = site.quotas.clone();
+        let moving = tokio::spawn(async move { quotas.apply(&cx(), &change).await });
+        held.arrived(1).await;
+        // Those that come now do not wait.
+        faults.gate(Op::Apply).release();
+        put(&*site.quotas, "g", "0123").await;
+        own(&*site.quotas, "g", &alice).await;
+        assert_eq!(site.used(&alice).await, 4);
+        held.release();
+        moving.await.unwrap().unwrap();
+        assert_eq!((get(&*site.quotas, "g").await, site.used(&alice).await), (b"01".to_vec(), 0));
+    }
+}
+
+#[tokio::test]
 async fn what_fails_at_the_origin_is_given_back() {
     let faults = FaultVolume::new(MemVolume::new());
     let (site, alice, bob) = (Site::counted(faults.clone()).await, user(1), user(2));
