@@ -1,7 +1,7 @@
 //! Changes by name: what they do to files is entered in the books.
 //!
-//! What a name stands for is looked at twice: once to know which files to lock, once under their locks. While they are
-//! held nobody renames, replaces or removes these files by way of this volume, nor, under `Core::names`, a directory
+//! What a name stands for is looked at twice: once to know which files to lock, where the caller does not say it, once
+//! under their locks. While they are held nobody renames, replaces or removes these files by way of this volume, nor, under `Core::names`, a directory
 //! above them, so a name goes on to stand for what was found. Where it does not (others changed it past us) the origin
 //! says so, which is asked for the very file, and all is begun anew.
 //!
@@ -63,17 +63,6 @@ async fn stat(core: &Core, cx: &Cx, change: &Change, path: &VPath) -> Result<Att
     core.inner.stat(cx, path).await.map_err(|e| Error { op: change.name(), ..e })
 }
 
-fn stale(change: &Change, path: &VPath) -> Error {
-    Error::new(ErrorKind::Stale, change.name(), path)
-}
-
-fn expected(change: &Change, path: &VPath, expect: Option<FileId>, found: &Attr) -> Result<()> {
-    match expect.is_none_or(|expect| expect == found.id) {
-        true => Ok(()),
-        false => Err(stale(change, path)),
-    }
-}
-
 /// A change of one object, where `expect` is what the caller expects.
 async fn one(
     core: &Arc<Core>,
@@ -83,12 +72,18 @@ async fn one(
     expect: Option<FileId>,
 ) -> Result<Turn> {
     let names = patiently(cx, change.name(), core.names.clone().read_owned()).await?;
-    let found = stat(core, cx, change, path).await?;
-    expected(change, path, expect, &found)?;
-    let file = core.table.acquire(found.id).lock(cx, change.name()).await?;
+    let id = match expect {
+        Some(expect) => expect,
+        None => stat(core, cx, change, path).await?.id,
+    };
+    let file = core.table.acquire(id).lock(cx, change.name()).await?;
     let (core, patient, change, path) = (core.clone(), patient(cx), change.clone(), path.clone());
-    carried(cx, change.name(), async move { one_locked(&core, &patient, change, &path, file, names).await })
-        .await
+    let (op, place) = (change.name(), path.clone());
+    let work = async move { one_locked(&core, &patient, change, &path, file, names).await };
+    match carried(cx, op, work).await? {
+        Turn::Again if expect.is_some() => Err(Error::new(ErrorKind::Stale, op, place)),
+        turn => Ok(turn),
+    }
 }
 
 async fn one_locked(
@@ -203,7 +198,9 @@ struct Move<'a> {
 async fn two(core: &Arc<Core>, cx: &Cx, change: &Change, how: Move<'_>) -> Result<Turn> {
     let names = patiently(cx, change.name(), core.names.clone().read_owned()).await?;
     let source = stat(core, cx, change, how.from).await?;
-    expected(change, how.from, how.expect, &source)?;
+    if how.expect.is_some_and(|expect| expect != source.id) {
+        return Err(Error::new(ErrorKind::Stale, change.name(), how.from));
+    }
     if source.is_dir() && matches!(change, Change::Rename { .. }) {
         drop(names);
         return directory(core, cx, change, how, source.id).await;
@@ -235,17 +232,14 @@ async fn two_locked(
     mut files: Vec<Locked>,
     _names: Names,
 ) -> Result<Turn> {
-    let (Change::Rename { from, to, replace, expect } | Change::Link { from, to, replace, expect }) =
-        &mut change
+    let (Change::Rename { to, replace, expect, .. } | Change::Link { to, replace, expect, .. }) = &mut change
     else {
         unreachable!("only what has two names comes here");
     };
+    // So the origin looks again itself whether this is what moves.
     *expect = Some(source);
     let may_replace = std::mem::replace(replace, victim.is_some());
-    let (from, to) = (from.clone(), to.clone());
-    if stat(core, cx, &change, &from).await?.id != source {
-        return Ok(Turn::Again);
-    }
+    let to = to.clone();
     let mut replaced = None;
     if let Some(victim) = victim {
         let attr = match core.inner.stat(cx, &to).await {

@@ -3,7 +3,7 @@
 use crate::{Site, UNLIMITED, config, own, owned_by, rules, try_own, user};
 use layer_quota::{QuotaConfig, QuotaVolume};
 use std::sync::Arc;
-use testkit::ease::{cx, fails, get, p, put, remove, rename, stat};
+use testkit::ease::{cx, fails, get, mkdir, p, put, remove, rename, stat};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
 use volume::{
     Change, Copying, Create, ErrorKind, File, FileId, Named, Namespace, OpenHow, QuotaFlags, QuotasOf,
@@ -132,6 +132,37 @@ async fn what_comes_to_a_name_just_before_it_is_replaced_is_given_back() {
         moving.await.unwrap().unwrap();
         assert_eq!((get(&*site.quotas, "g").await, site.used(&alice).await), (b"01".to_vec(), 0));
     }
+}
+
+#[tokio::test]
+async fn no_directory_moves_while_something_below_is_replaced() {
+    let faults = FaultVolume::new(MemVolume::new());
+    let (site, alice) = (Site::counted(faults.clone()).await, user(1));
+    for (dir, content) in [("d", "0123"), ("e", "01")] {
+        mkdir(&*site.quotas, dir).await;
+        put(&*site.quotas, &format!("{dir}/t"), content).await;
+        own(&*site.quotas, &format!("{dir}/t"), &alice).await;
+    }
+    put(&*site.quotas, "f", "").await;
+    let held = faults.gate(Op::Apply);
+    let renaming = |from: &'static str, to: &'static str| {
+        let quotas = site.quotas.clone();
+        tokio::spawn(async move { rename(&*quotas, from, to).await })
+    };
+    let replacing = renaming("f", "d/t");
+    held.arrived(1).await;
+    // Those that come now do not wait, and still none gets there.
+    faults.gate(Op::Apply).release();
+    let (first, second) = (renaming("d", "g"), renaming("e", "d"));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.used(&alice).await, 6);
+    held.release();
+    replacing.await.unwrap();
+    first.await.unwrap();
+    second.await.unwrap();
+    assert_eq!((site.used(&alice).await, get(&*site.quotas, "d/t").await), (2, b"01".to_vec()));
 }
 
 #[tokio::test]
