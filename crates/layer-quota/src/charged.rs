@@ -98,7 +98,7 @@ impl Charged {
 
 /// A lock that the caller waits for until his deadline.
 pub(crate) async fn patiently<T>(cx: &Cx, op: &'static str, lock: impl Future<Output = T>) -> Result<T> {
-    let late = |_| Error::new(ErrorKind::TimedOut, op, "somebody else changes this file");
+    let late = |_| Error::new(ErrorKind::TimedOut, op, "somebody else changes what has this name");
     tokio::time::timeout_at(cx.deadline.into(), lock).await.map_err(late)
 }
 

@@ -19,7 +19,8 @@ pub const LIMITS_MAX_BYTES: u64 = 64 << 20;
 /// How quotas are kept.
 #[derive(Clone, Debug)]
 pub struct QuotaConfig {
-    /// The file of rules and limits (`docs/formats/quota-limits.md`); made when something is set. Its directory is there.
+    /// The file of rules and limits (`docs/formats/quota-limits.md`), made when something is set, in a directory that is
+    /// there.
     pub limits: PathBuf,
     /// How long after a count all is counted anew at the earliest, when others changed the tree. Default 10 min.
     pub recount_after: Duration,

@@ -223,8 +223,8 @@ impl Ledger {
         }
     }
 
-    /// A file counts for `after` instead of `before`. Where what it counted for is not known it is entered where a count
-    /// has yet to come to it, and stays elsewhere what it was.
+    /// A file counts for `after` instead of `before`. Where it is not known what it counted for, it is entered where a
+    /// count has yet to come to it, and stays elsewhere what it was.
     pub(crate) fn turn(&self, id: FileId, before: Option<&Share>, after: &Share) {
         self.books.lock().turn(id, before, after);
     }

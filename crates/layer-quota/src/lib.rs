@@ -1,9 +1,9 @@
 //! Quotas of users: a [`Volume`](volume::Volume) around an origin, which knows how much each user has, and lets nobody
 //! get beyond his limit. The decision behind it is `docs/adr/0017-quotas-of-users.md`.
 //!
-//! **What counts.** A regular file counts with its size, holes and all, for the owner that its security descriptor names; one that has
-//! none is nobody's. A file with several names counts once. One without any counts until the last handle is gone.
-//! Nothing else counts: directories, links, named streams, extended attributes, room that is reserved.
+//! **What counts.** A regular file counts with its size, holes and all, for the owner that its security descriptor
+//! names; one that has none is nobody's. A file with several names counts once. One without any counts until the last
+//! handle is gone. Nothing else counts: directories, links, named streams, extended attributes, room that is reserved.
 //!
 //! **What is held to limits** is that a file becomes longer, and that it becomes somebody's: it is refused with
 //! `QuotaExceeded` before anything is done. What a user has beyond a limit that was set later stays his, and may
@@ -14,9 +14,9 @@
 //! against its owner. What others change in the tree past this volume makes the books doubtful (`INCOMPLETE`), and
 //! they are counted anew. Limits are durable (`docs/formats/quota-limits.md`).
 //!
-//! **What it costs.** A write that makes a file longer takes the file's lock alone, and the ledger's for a moment; one within the
-//! size takes a lock that it shares. Opening for writing asks for the descriptor where there is one and nobody else has
-//! the file open. Removing, replacing and giving away look at the file twice before.
+//! **What it costs.** A write that makes a file longer takes the file's lock alone, and the ledger's for a moment; one
+//! within the size takes a lock that it shares. Opening for writing asks for the descriptor where there is one and nobody
+//! else has the file open for writing. Removing, replacing and giving away look at the file before.
 //!
 //! The parts:
 //!

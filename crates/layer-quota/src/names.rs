@@ -1,9 +1,9 @@
 //! Changes by name: what they do to files is entered in the books.
 //!
 //! What a name stands for is looked at twice: once to know which files to lock, where the caller does not say it, once
-//! under their locks. While they are held nobody renames, replaces or removes these files by way of this volume, nor, under `Core::names`, a directory
-//! above them, so a name goes on to stand for what was found. Where it does not (others changed it past us) the origin
-//! says so, which is asked for the very file, and all is begun anew.
+//! under their locks. While they are held nobody renames, replaces or removes these files by way of this volume, nor,
+//! under `Core::names`, a directory above them, so a name goes on to stand for what was found. Where it does not (others
+//! changed it past us) the origin says so, which is asked for the very file, and all is begun anew.
 //!
 //! A rename or link that may replace something where nothing was found must not: what came there meanwhile is found by
 //! the next turn. Directories that move while a count is under way are counted at their new place (`count.rs`).
@@ -269,7 +269,8 @@ async fn two_locked(
     }
 }
 
-/// A directory is renamed, and with it all names below. What may give way is an empty directory, which counts for nobody.
+/// A directory is renamed, and with it all names below. What may give way is an empty directory, which counts for
+/// nobody.
 async fn directory(core: &Arc<Core>, cx: &Cx, change: &Change, how: Move<'_>, id: FileId) -> Result<Turn> {
     let names = patiently(cx, change.name(), core.names.clone().write_owned()).await?;
     let mut change = change.clone();

@@ -11,11 +11,22 @@ use crate::count::count;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::{Instant, sleep_until};
-use volume::{Author, Notice, Watch};
+use volume::{Author, Freshness, Notice, Watch};
 
-/// Whether all that others change is told.
-#[derive(Default)]
+/// Whether all that others change is told, and that it was them.
 pub(crate) struct OthersAreTold(AtomicBool);
+
+impl OthersAreTold {
+    /// As it is at first.
+    pub(crate) fn by(watch: Option<&mut Watch>) -> OthersAreTold {
+        OthersAreTold(AtomicBool::new(watch.is_some_and(are_told)))
+    }
+}
+
+fn are_told(watch: &mut Watch) -> bool {
+    let promised = matches!(*watch.freshness.borrow_and_update(), Freshness::Notified | Freshness::Leased);
+    *watch.authors.borrow_and_update() && promised
+}
 
 /// Counts whenever it is due.
 pub(crate) async fn keep_counted(core: Arc<Core>, config: QuotaConfig, told: Arc<OthersAreTold>) {
@@ -53,9 +64,12 @@ pub(crate) async fn keep_counted(core: Arc<Core>, config: QuotaConfig, told: Arc
 /// Notes what others change.
 pub(crate) async fn follow(core: Arc<Core>, mut watch: Watch, told: Arc<OthersAreTold>) {
     loop {
-        let authors = *watch.authors.borrow_and_update();
-        if told.0.swap(authors, Ordering::Relaxed) != authors {
-            core.ledger.turned.notify_waiters();
+        let now = are_told(&mut watch);
+        match (told.0.swap(now, Ordering::Relaxed), now) {
+            // Of what was changed before that nobody will be told.
+            (false, true) => core.ledger.doubt(),
+            (true, false) => core.ledger.turned.notify_waiters(),
+            (true, true) | (false, false) => {}
         }
         tokio::select! {
             notice = watch.notices.recv() => match notice {
@@ -65,6 +79,7 @@ pub(crate) async fn follow(core: Arc<Core>, mut watch: Watch, told: Arc<OthersAr
             },
             // When nobody can say any more, the notices end, too.
             Ok(()) = watch.authors.changed() => {}
+            Ok(()) = watch.freshness.changed() => {}
         }
     }
     tracing::warn!("the origin does not tell of changes any more: quotas are counted anew from time to time");
@@ -84,5 +99,65 @@ fn is_doubtful(notice: &Notice, authors: bool) -> bool {
         Notice::Changed { attr: Some(attr), .. } if attr.is_dir() => false,
         Notice::Changed { by, .. } | Notice::Moved { by, .. } => others(*by),
         Notice::Unknown { .. } => authors,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::limits::Limits;
+    use std::time::Duration;
+    use testkit::MemVolume;
+    use testkit::ease::{blank, p, within};
+    use tokio::sync::{mpsc, watch};
+    use volume::{Kind, VPath};
+
+    #[test]
+    fn what_others_did_is_doubtful_and_so_is_what_they_may_have_done() {
+        let changed = |kind: Option<Kind>, by| Notice::Changed { path: p("f"), attr: kind.map(blank), by };
+        let moved = |by| Notice::Moved { from: p("f"), to: p("g"), attr: None, by };
+        let check = |notice: Notice, authors: bool, expect: bool| {
+            assert_eq!(is_doubtful(&notice, authors), expect, "{notice:?} {authors}");
+        };
+        for (by, untold, told) in
+            [(Author::Us, false, false), (Author::Unknown, false, true), (Author::Others, true, true)]
+        {
+            for (authors, expect) in [(false, untold), (true, told)] {
+                check(changed(Some(Kind::File), by), authors, expect);
+                check(changed(None, by), authors, expect);
+                check(moved(by), authors, expect);
+                check(changed(Some(Kind::Dir), by), authors, false);
+            }
+        }
+        check(Notice::Unknown { below: VPath::root() }, false, false);
+        check(Notice::Unknown { below: VPath::root() }, true, true);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_told_before_is_doubtful_when_all_is_told() {
+        let (notices, receiver) = mpsc::channel(1);
+        let (freshness, fresh) = watch::channel(Freshness::Direct);
+        let (authors, by) = watch::channel(true);
+        let mut watch = Watch { notices: receiver, freshness: fresh, authors: by };
+        let told = Arc::new(OthersAreTold::by(Some(&mut watch)));
+        let core = Arc::new(Core::new(MemVolume::new(), Ledger::new(Limits::default())));
+        core.ledger.end(1);
+        let following = tokio::spawn(follow(core.clone(), watch, told.clone()));
+        let doubted = || async {
+            while !core.ledger.is_doubtful() {
+                tokio::task::yield_now().await;
+            }
+            core.ledger.begin();
+            core.ledger.end(core.ledger.counting().unwrap());
+        };
+        assert!(!told.0.load(Ordering::Relaxed) && !core.ledger.is_doubtful());
+        freshness.send_replace(Freshness::Notified);
+        within(Duration::from_secs(10), "a doubt", doubted()).await;
+        assert!(told.0.load(Ordering::Relaxed));
+        drop((notices, authors));
+        within(Duration::from_secs(10), "a doubt at the end of notices", doubted()).await;
+        following.await.unwrap();
+        assert!(!told.0.load(Ordering::Relaxed));
     }
 }

@@ -43,12 +43,13 @@ impl QuotaVolume {
         }
         let path = config.limits.clone();
         let limits = blocking(move || Limits::read(&path)).await?;
-        let watch = match caps.watch {
+        let mut watch = match caps.watch {
             true => Some(inner.watch(&Cx::system(Priority::Interactive)).await?),
             false => None,
         };
+        let told = Arc::new(OthersAreTold::by(watch.as_mut()));
         let core = Arc::new(Core::new(inner, Ledger::new(limits)));
-        let (told, mut tasks) = (Arc::new(OthersAreTold::default()), JoinSet::new());
+        let mut tasks = JoinSet::new();
         if let Some(watch) = watch {
             tasks.spawn(follow(core.clone(), watch, told.clone()));
         }

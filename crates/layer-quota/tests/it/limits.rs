@@ -135,6 +135,26 @@ async fn what_comes_to_a_name_just_before_it_is_replaced_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_copy_is_no_longer_than_its_source_was() {
+    let faults = FaultVolume::new(MemVolume::new());
+    let (site, alice) = (Site::counted(faults.clone()).await, user(1));
+    let file = owned_file(&site, "f", &alice).await;
+    file.write_at(&cx(), 0, "0123".into()).await.unwrap();
+    put(&*site.quotas, "source", "ab").await;
+    let source = site.quotas.open(&cx(), &p("source"), OpenHow::read_write()).await.unwrap().file;
+    let copies = faults.gate(Op::Copy);
+    let copying = tokio::spawn({
+        let source = source.clone();
+        async move { file.copy_from(&cx(), 0, &source, 0, 100, Copying::Any).await }
+    });
+    copies.arrived(1).await;
+    source.write_at(&cx(), 2, "cdefgh".into()).await.unwrap();
+    copies.release();
+    assert_eq!(copying.await.unwrap().unwrap(), 2);
+    assert_eq!((get(&*site.quotas, "f").await, site.used(&alice).await), (b"ab23".to_vec(), 4));
+}
+
+#[tokio::test]
 async fn no_directory_moves_while_something_below_is_replaced() {
     let faults = FaultVolume::new(MemVolume::new());
     let (site, alice) = (Site::counted(faults.clone()).await, user(1));
