@@ -102,9 +102,14 @@ impl Hand {
         Ok(())
     }
 
-    async fn work(mut self, steps: usize) {
+    async fn work(mut self, steps: usize, impatient: bool) {
         for _ in 0..steps {
-            if let Err(e) = self.step().await {
+            // Now and then somebody does not wait for the end.
+            let patience = match impatient && self.rng.one_in(8) {
+                true => Duration::from_millis(self.rng.below(30)),
+                false => Duration::from_secs(20),
+            };
+            if let Ok(Err(e)) = tokio::time::timeout(patience, self.step()).await {
                 use ErrorKind::*;
                 let due = [
                     NotFound,
@@ -173,6 +178,8 @@ struct Run {
     steps: usize,
     /// Nobody may get beyond [`LIMIT`], and all is counted before anybody begins.
     enforce: bool,
+    /// Not everybody waits for the end of what he has begun.
+    impatient: bool,
 }
 
 /// Whether the books are right without a further count.
@@ -191,11 +198,13 @@ async fn run(inner: Arc<dyn Volume>, seed: u64, run: Run) -> bool {
     for number in 0..run.hands {
         let rng = Rng::new(seed * 1000 + number);
         let hand = Hand { rng, quotas: site.quotas.clone(), handles: Vec::new() };
-        hands.spawn(hand.work(run.steps));
+        hands.spawn(hand.work(run.steps, run.impatient));
     }
     while let Some(done) = hands.join_next().await {
         done.unwrap();
     }
+    // What nobody waits for ends, too.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     site.quotas.counted().await;
     let truth = truth(&*inner).await;
     let right = told(&site).await == truth;
@@ -223,7 +232,8 @@ fn at_random_and_slowly() {
             let slow = FaultVolume::new(MemVolume::new());
             let mut rng = Rng::new(seed + 7000);
             Op::ALL.iter().for_each(|&op| slow.delay(op, Duration::from_millis(1 + rng.below(9))));
-            run(slow, seed, Run { hands: 6, steps: 60, enforce: seed % 2 == 0 }).await
+            run(slow, seed, Run { hands: 6, steps: 60, enforce: seed % 2 == 0, impatient: seed % 3 == 0 })
+                .await
         }));
     }
     assert!(certain >= 200, "only {certain} of 210 without a doubt");
@@ -232,7 +242,12 @@ fn at_random_and_slowly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn at_random_side_by_side() {
     for seed in 0..60 {
-        run(MemVolume::new(), seed, Run { hands: 6, steps: 150, enforce: seed % 2 == 0 }).await;
+        run(
+            MemVolume::new(),
+            seed,
+            Run { hands: 6, steps: 150, enforce: seed % 2 == 0, impatient: seed % 3 == 0 },
+        )
+        .await;
     }
 }
 
@@ -241,6 +256,6 @@ async fn at_random_in_a_directory() {
     for seed in 0..12 {
         let dir = tempfile::tempdir().unwrap();
         let local = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
-        run(local, seed, Run { hands: 6, steps: 80, enforce: seed % 2 == 0 }).await;
+        run(local, seed, Run { hands: 6, steps: 80, enforce: seed % 2 == 0, impatient: false }).await;
     }
 }
