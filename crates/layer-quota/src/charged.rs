@@ -15,7 +15,7 @@
 //! **Lock order**: names (`names.rs`), files in the order of their ids, then one of: table, ledger, places of the count
 //! (`count.rs`). Nothing waits while it holds one of the last three; from the table one may go to the ledger.
 
-use crate::ledger::{Ledger, Share};
+use crate::ledger::{Charge, Ledger};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ pub(crate) struct State {
 struct Known {
     /// The time of tracking of which this is.
     epoch: u64,
-    share: Share,
+    charge: Charge,
 }
 
 /// A file that is locked for writing.
@@ -105,16 +105,16 @@ pub(crate) async fn patiently<T>(cx: &Cx, op: &'static str, lock: impl Future<Ou
 impl State {
     /// Whether it is known what the file counts for, and that it is no other's.
     pub(crate) fn is_met(&self, epoch: u64) -> bool {
-        epoch == 0 || (self.share(epoch).is_some() && !self.unlinked)
+        epoch == 0 || (self.charge(epoch).is_some() && !self.unlinked)
     }
 
     /// Whether a write that ends here needs nothing but the origin.
     pub(crate) fn covers(&self, end: u64, epoch: u64) -> bool {
-        epoch == 0 || self.share(epoch).is_some_and(|share| end <= share.size)
+        epoch == 0 || self.charge(epoch).is_some_and(|charge| end <= charge.size)
     }
 
-    fn share(&self, epoch: u64) -> Option<&Share> {
-        self.known.as_ref().filter(|known| known.epoch == epoch && epoch != 0).map(|known| &known.share)
+    fn charge(&self, epoch: u64) -> Option<&Charge> {
+        self.known.as_ref().filter(|known| known.epoch == epoch && epoch != 0).map(|known| &known.charge)
     }
 }
 
@@ -132,27 +132,27 @@ impl Locked {
     }
 
     /// What the file counts for; `None` where that is not known, or where nothing is tracked.
-    pub(crate) fn share(&self) -> Option<&Share> {
-        self.state.share(self.ledger().epoch())
+    pub(crate) fn charge(&self) -> Option<&Charge> {
+        self.state.charge(self.ledger().epoch())
     }
 
-    fn know(&mut self, share: Share) {
+    fn know(&mut self, charge: Charge) {
         let epoch = self.ledger().epoch();
-        self.state.known = Some(Known { epoch, share }).filter(|known| known.epoch != 0);
+        self.state.known = Some(Known { epoch, charge }).filter(|known| known.epoch != 0);
     }
 
     /// The file is this now.
-    pub(crate) fn settle(&mut self, now: Share) {
-        self.ledger().turn(self.id(), self.share(), &now);
+    pub(crate) fn settle(&mut self, now: Charge) {
+        self.ledger().turn(self.id(), self.charge(), &now);
         self.know(now);
     }
 
     /// It has this size now, or a size nobody has told.
     pub(crate) fn settle_size(&mut self, size: Option<u64>) {
-        match (size, self.share()) {
-            (Some(size), Some(share)) if share.size != size => {
-                let owner = share.owner.clone();
-                self.settle(Share { owner, size });
+        match (size, self.charge()) {
+            (Some(size), Some(charge)) if charge.size != size => {
+                let owner = charge.owner.clone();
+                self.settle(Charge { owner, size });
             }
             (Some(_), _) => {}
             (None, _) => self.ledger().doubt(),
@@ -162,8 +162,8 @@ impl Locked {
     /// Makes the books say what the file is about to be, where it is known what it was; `QuotaExceeded` where that may
     /// not be.
     pub(crate) fn reserve(&mut self, owner: Option<Bytes>, size: u64) -> Result<()> {
-        let after = Share { owner, size };
-        let Some(before) = self.share() else { return Ok(()) };
+        let after = Charge { owner, size };
+        let Some(before) = self.charge() else { return Ok(()) };
         self.ledger().reserve(self.id(), before, &after)?;
         self.know(after);
         Ok(())
@@ -171,8 +171,8 @@ impl Locked {
 
     /// The same for another size alone.
     pub(crate) fn reserve_size(&mut self, size: u64) -> Result<()> {
-        match self.share() {
-            Some(share) if share.size != size => self.reserve(share.owner.clone(), size),
+        match self.charge() {
+            Some(charge) if charge.size != size => self.reserve(charge.owner.clone(), size),
             Some(_) | None => Ok(()),
         }
     }
@@ -186,17 +186,17 @@ impl Locked {
     /// A count finds no file without a name: whoever knows of one shows it.
     pub(crate) fn count_unlinked(&mut self) {
         if self.state.unlinked
-            && let Some(share) = self.share().cloned()
+            && let Some(charge) = self.charge().cloned()
         {
-            self.settle(share);
+            self.settle(charge);
         }
     }
 
     /// A file with a name was found under this id: what is known of one without is of another, which is gone.
     pub(crate) fn begins_anew(&mut self) {
         if std::mem::take(&mut self.state.unlinked) {
-            if self.share().is_some() {
-                self.settle(Share::default());
+            if self.charge().is_some() {
+                self.settle(Charge::default());
             }
             self.state.known = None;
         }
@@ -209,9 +209,9 @@ impl Drop for Charged {
         // Nobody else has the state: its guards live no longer than who holds this.
         if let Ok(state) = self.state.try_read()
             && state.unlinked
-            && let Some(share) = state.share(self.table.ledger.epoch())
+            && let Some(charge) = state.charge(self.table.ledger.epoch())
         {
-            self.table.ledger.turn(self.id, Some(share), &Share::default());
+            self.table.ledger.turn(self.id, Some(charge), &Charge::default());
         }
         if files.get(&self.id).is_some_and(|held| held.strong_count() == 0) {
             files.remove(&self.id);
@@ -230,8 +230,8 @@ mod tests {
         told.into_iter().map(|told| (told.user, told.used)).collect()
     }
 
-    fn share(owner: &'static str, size: u64) -> Share {
-        Share { owner: Some(owner.into()), size }
+    fn charge(owner: &'static str, size: u64) -> Charge {
+        Charge { owner: Some(owner.into()), size }
     }
 
     #[tokio::test]
@@ -240,7 +240,7 @@ mod tests {
         let id = FileId { hi: 1, lo: 2 };
         let held = table.acquire(id);
         let mut locked = table.acquire(id).lock_in_background().await;
-        locked.settle(share("alice", 5));
+        locked.settle(charge("alice", 5));
         locked.unlinked();
         drop(locked);
         assert_eq!(used(&table), [("alice".into(), 5)]);
@@ -258,20 +258,20 @@ mod tests {
             let charged = table.acquire(FileId { hi: 1, lo: 2 });
             let mut locked = charged.clone().lock_in_background().await;
             locked.begins_anew();
-            locked.settle(share("alice", 5));
+            locked.settle(charge("alice", 5));
             if counted {
                 // It was there before.
                 table.ledger.begin();
-                locked.settle(share("alice", 5));
+                locked.settle(charge("alice", 5));
                 table.ledger.end(2);
             }
             assert_eq!(used(&table), [("alice".into(), 5)]);
             locked.begins_anew();
-            assert!(locked.share().is_some(), "it has its name");
+            assert!(locked.charge().is_some(), "it has its name");
             locked.unlinked();
             assert!(!locked.is_met());
             locked.begins_anew();
-            assert!(locked.share().is_none() && used(&table).is_empty());
+            assert!(locked.charge().is_none() && used(&table).is_empty());
             drop((locked, charged));
             assert!(used(&table).is_empty());
         }

@@ -3,7 +3,7 @@
 use crate::charged::{Locked, Table};
 use crate::config::CARRIED_PATIENCE;
 use crate::count::Places;
-use crate::ledger::{Ledger, Share};
+use crate::ledger::{Charge, Ledger};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::RwLock;
@@ -54,7 +54,7 @@ impl Core {
         if self.ledger.epoch() == 0 {
             return Ok(());
         }
-        if file.share().is_some() {
+        if file.charge().is_some() {
             file.settle_size(Some(attr.size));
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl Core {
             Some(path) => self.owner(cx, path, attr).await?,
             None => return Err(Error::new(ErrorKind::Stale, "charge", "a file whose name is not known")),
         };
-        file.settle(Share { owner, size: attr.size });
+        file.settle(Charge { owner, size: attr.size });
         Ok(())
     }
 }

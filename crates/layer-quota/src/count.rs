@@ -11,7 +11,7 @@
 
 use crate::config::{COUNTING_AT_ONCE, COUNTING_PAUSE, COUNTING_TRIES};
 use crate::core::{Core, is_elsewhere};
-use crate::ledger::{Ledger, Share};
+use crate::ledger::{Charge, Ledger};
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -192,7 +192,7 @@ impl Walk<'_> {
             && attr.id == told.id
         {
             file.begins_anew();
-            file.settle(Share { owner, size: attr.size });
+            file.settle(Charge { owner, size: attr.size });
         }
     }
 }

@@ -68,7 +68,7 @@ impl QuotaFile {
                 tracing::debug!("whose file {} is: {e}", locked.id());
                 core.ledger.doubt();
             }
-            let size = locked.share().map_or(0, |share| share.size);
+            let size = locked.charge().map_or(0, |charge| charge.size);
             locked.reserve_size(size.max(end))?;
             let done = work(inner.clone(), patient.clone()).await;
             let left = match &done {

@@ -1,11 +1,11 @@
 //! Who has how much: plain books under one lock, in which nothing waits.
 //!
-//! What a file counts for is a [`Share`]. Whoever changes a file, under its lock (`charged.rs`), turns its share from
+//! What a file counts for is a [`Charge`]. Whoever changes a file, under its lock (`charged.rs`), turns its charge from
 //! the one to the other; nobody adds or takes away anything else.
 //!
 //! **Counting.** While all is counted anew there are two columns: what users had by the last count, which goes on to be
 //! told and to be held against limits, and what was counted since. Whoever comes first at a file, the walk or a change,
-//! enters its whole share into the second column and marks the file; from then on a change turns it there too. So at the
+//! enters its whole charge into the second column and marks the file; from then on a change turns it there too. So at the
 //! end the second column is right, whatever was changed meanwhile, and takes the place of the first. The first count
 //! has no first column: what is counted so far is told.
 //!
@@ -13,7 +13,7 @@
 //! settles those that were there when it began.
 //!
 //! Where nothing is tracked there are no books, and turning does nothing. `epoch` tells one time of tracking from
-//! the next: shares of an earlier one say nothing.
+//! the next: charges of an earlier one say nothing.
 
 use crate::limits::{Limits, check_users, hexadecimal};
 use crate::seen::Seen;
@@ -28,7 +28,7 @@ use volume::{
 
 /// What a file counts for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Share {
+pub(crate) struct Charge {
     /// Nobody's files are not counted.
     pub(crate) owner: Option<Bytes>,
     pub(crate) size: u64,
@@ -68,17 +68,17 @@ struct Count {
     doubts: u64,
 }
 
-fn put(column: &mut Column, share: &Share) {
-    if let Some(owner) = share.owner.as_ref().filter(|_| share.size > 0) {
+fn put(column: &mut Column, charge: &Charge) {
+    if let Some(owner) = charge.owner.as_ref().filter(|_| charge.size > 0) {
         let used = column.entry(owner.clone()).or_default();
-        *used += u128::from(share.size);
+        *used += u128::from(charge.size);
     }
 }
 
-fn take(column: &mut Column, share: &Share) {
-    let Some(owner) = &share.owner else { return };
+fn take(column: &mut Column, charge: &Charge) {
+    let Some(owner) = &charge.owner else { return };
     if let Some(used) = column.get_mut(owner) {
-        *used = used.saturating_sub(share.size.into());
+        *used = used.saturating_sub(charge.size.into());
         if *used == 0 {
             column.remove(owner);
         }
@@ -108,7 +108,7 @@ impl Books {
     }
 
     /// Whether the owner of `after` may not have so much more.
-    fn exceeds(&self, id: FileId, before: &Share, after: &Share) -> Option<Bytes> {
+    fn exceeds(&self, id: FileId, before: &Charge, after: &Charge) -> Option<Bytes> {
         let owner = after.owner.as_ref()?;
         let present = if before.owner == after.owner { before.size } else { 0 };
         let entered = self.used.is_some() || self.count.as_ref().is_some_and(|count| count.seen.contains(id));
@@ -120,7 +120,7 @@ impl Books {
         exceeds.then(|| owner.clone())
     }
 
-    fn turn(&mut self, id: FileId, before: Option<&Share>, after: &Share) {
+    fn turn(&mut self, id: FileId, before: Option<&Charge>, after: &Charge) {
         if let (Some(used), Some(before)) = (&mut self.used, before) {
             take(used, before);
             put(used, after);
@@ -225,12 +225,12 @@ impl Ledger {
 
     /// A file counts for `after` instead of `before`. Where it is not known what it counted for, it is entered where a
     /// count has yet to come to it, and stays elsewhere what it was.
-    pub(crate) fn turn(&self, id: FileId, before: Option<&Share>, after: &Share) {
+    pub(crate) fn turn(&self, id: FileId, before: Option<&Charge>, after: &Charge) {
         self.books.lock().turn(id, before, after);
     }
 
     /// The same, if its owner may have so much.
-    pub(crate) fn reserve(&self, id: FileId, before: &Share, after: &Share) -> Result<()> {
+    pub(crate) fn reserve(&self, id: FileId, before: &Charge, after: &Charge) -> Result<()> {
         let mut books = self.books.lock();
         if let Some(owner) = books.exceeds(id, before, after) {
             let whose = format_args!("file {id} of {}", hexadecimal(&owner));

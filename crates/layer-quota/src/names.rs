@@ -11,7 +11,7 @@
 use crate::charged::{Locked, patiently};
 use crate::config::TURNS_MAX;
 use crate::core::{Core, carried, is_elsewhere, is_open, patient};
-use crate::ledger::Share;
+use crate::ledger::Charge;
 use std::sync::Arc;
 use tokio::sync::OwnedRwLockReadGuard;
 use volume::{Applied, Attr, Change, Cx, Error, ErrorKind, FileId, Named, Result, VPath, owner_of};
@@ -125,8 +125,8 @@ async fn one_locked(
         (Ok(_), Change::Remove { .. }) => lost_a_name(&mut file, &attr),
         (Ok(applied), Change::SetAttr { .. }) => file.settle_size(applied.attr.map(|attr| attr.size)),
         // As reserved; what was not known before is now.
-        (Ok(_), Change::SetNamed { value, .. }) if file.share().is_none() => {
-            file.settle(Share { owner: value.as_ref().and_then(owner_of), size: attr.size });
+        (Ok(_), Change::SetNamed { value, .. }) if file.charge().is_none() => {
+            file.settle(Charge { owner: value.as_ref().and_then(owner_of), size: attr.size });
         }
         (Ok(_), _) => {}
         (Err(e), _) => look_again(core, cx, &mut file, path, &attr, e).await,
@@ -169,14 +169,14 @@ async fn look_again(core: &Core, cx: &Cx, file: &mut Locked, path: &VPath, befor
     }
     let looked = match core.inner.stat(cx, path).await {
         Ok(attr) if attr.id == before.id => {
-            core.owner(cx, path, &attr).await.map(|owner| Some(Share { owner, size: attr.size }))
+            core.owner(cx, path, &attr).await.map(|owner| Some(Charge { owner, size: attr.size }))
         }
         Ok(_) => Ok(None),
         Err(e) if is_elsewhere(&e) => Ok(None),
         Err(e) => Err(e),
     };
     match looked {
-        Ok(Some(share)) => file.settle(share),
+        Ok(Some(charge)) => file.settle(charge),
         Ok(None) => lost_a_name(file, before),
         Err(e) => {
             tracing::debug!("what became of {path}: {e}");
