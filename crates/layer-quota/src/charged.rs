@@ -12,8 +12,8 @@
 //! last holder does. A file system may give its number to another file then: who comes upon one that has a name begins
 //! anew.
 //!
-//! **Lock order**: names (`names.rs`), files in the order of their ids, then one of: table, ledger, places of the count
-//! (`count.rs`). Nothing waits while it holds one of the last three; from the table one may go to the ledger.
+//! **Lock order**: files in the order of their ids, names (`names.rs`), then one of: table, ledger, places of the count
+//! (`count.rs`), directories of late. Nothing waits while it holds one of the last four; from the table one may go to the ledger.
 
 use crate::ledger::{Charge, Ledger};
 use bytes::Bytes;

@@ -10,9 +10,12 @@ pub const COUNTING_TRIES: usize = 3;
 pub const COUNTING_PAUSE: Duration = Duration::from_secs(1);
 /// Times that a change by name is begun anew because the name stands for another object by then.
 pub const TURNS_MAX: usize = 16;
-/// How long the origin has for a change that passes here, whoever has stopped waiting for it: the file is locked so
-/// long. After that nobody knows what it comes to, and all is counted anew.
-pub const CARRIED_PATIENCE: Duration = Duration::from_secs(3600);
+/// How long it is looked what came of a change whose caller has gone, or was told that it takes too long; the file is
+/// locked so long. After that nobody knows, and all is counted anew.
+pub const SETTLING_PATIENCE: Duration = Duration::from_secs(60);
+/// Directories that are known to have been made or moved here lately, and how long that is.
+pub const LATELY_MAX: usize = 4096;
+pub const LATELY: Duration = Duration::from_secs(10);
 /// Largest file of limits that is read, bytes: 100,000 users have less.
 pub const LIMITS_MAX_BYTES: u64 = 64 << 20;
 

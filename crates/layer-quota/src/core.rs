@@ -1,8 +1,9 @@
 //! What all calls share: the origin, the books, the locks, and how it is found out what a file counts for.
 
 use crate::charged::{Locked, Table};
-use crate::config::CARRIED_PATIENCE;
+use crate::config::SETTLING_PATIENCE;
 use crate::count::Places;
+use crate::lately::Lately;
 use crate::ledger::{Charge, Ledger};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub(crate) struct Core {
     pub(crate) names: Arc<RwLock<()>>,
     /// Where the count has yet to look.
     pub(crate) places: Places,
+    /// Directories that were made or moved here just now.
+    pub(crate) lately: Lately,
 }
 
 impl Core {
@@ -29,6 +32,7 @@ impl Core {
             ledger,
             names: Arc::default(),
             places: Places::default(),
+            lately: Lately::default(),
         }
     }
 
@@ -86,7 +90,8 @@ pub(crate) fn is_open(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::TimedOut | ErrorKind::Offline)
 }
 
-/// Does what the books are kept of, to its end, though the caller goes away or his deadline passes.
+/// Does what the books are kept of, to its end, though the caller goes away: until his deadline, and what came of it is
+/// looked for after that, too.
 pub(crate) async fn carried<T: Send + 'static>(
     cx: &Cx,
     op: &'static str,
@@ -96,7 +101,15 @@ pub(crate) async fn carried<T: Send + 'static>(
     tokio::time::timeout_at(cx.deadline.into(), Carry::new(work)).await.unwrap_or_else(late)
 }
 
-/// The context for the part that is carried: for the same caller, with the time that it takes.
+/// Nothing begins whose caller has been told by now that it takes too long.
+pub(crate) fn in_time(cx: &Cx, op: &'static str) -> Result<()> {
+    match cx.deadline > std::time::Instant::now() {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::TimedOut, op, "nothing was done")),
+    }
+}
+
+/// For looking what came of a change, after the caller's deadline too.
 pub(crate) fn patient(cx: &Cx) -> Cx {
-    cx.within(CARRIED_PATIENCE)
+    cx.within(SETTLING_PATIENCE)
 }

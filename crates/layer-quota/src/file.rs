@@ -5,7 +5,8 @@
 //! the caller. What ends within the size goes straight to the origin, many at a time.
 
 use crate::charged::{Charged, Locked};
-use crate::core::{Core, carried, is_elsewhere, is_open, patient};
+use crate::core::{Core, carried, in_time, is_elsewhere, is_open, patient};
+use crate::ticket;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
@@ -19,7 +20,7 @@ pub(crate) struct QuotaFile {
     charged: Arc<Charged>,
     inner: Arc<dyn File>,
     core: Arc<Core>,
-    /// Where it was opened. Only until it is known whose it is, and gone when it has moved before that.
+    /// Where it was opened: whose it is, is looked for there. `None` where that is not known.
     path: Option<VPath>,
 }
 
@@ -59,18 +60,19 @@ impl QuotaFile {
         work: impl FnOnce(Arc<dyn File>, Cx) -> F + Send + 'static,
     ) -> Result<T> {
         let locked = self.charged.clone().lock(cx, op).await?;
-        let (core, file, path, patient) =
-            (self.core.clone(), self.inner.clone(), self.path.clone(), patient(cx));
+        let (core, file, path) = (self.core.clone(), self.inner.clone(), self.path.clone());
+        let caller = cx.clone();
         carried(cx, op, async move {
             // In this order, so that they go the other way round: see `QuotaFile`.
             let (inner, mut locked) = (file, locked);
-            if let Err(e) = meet(&core, &patient, &mut locked, &*inner, path.as_ref()).await {
+            if let Err(e) = meet(&core, &caller, &mut locked, &*inner, path.as_ref()).await {
                 tracing::debug!("whose file {} is: {e}", locked.id());
                 core.ledger.doubt();
             }
+            in_time(&caller, op)?;
             let size = locked.charge().map_or(0, |charge| charge.size);
             locked.reserve_size(size.max(end))?;
-            let done = work(inner.clone(), patient.clone()).await;
+            let done = work(inner.clone(), caller.clone()).await;
             let left = match &done {
                 Ok((_, left)) => left,
                 Err(e) => {
@@ -84,7 +86,7 @@ impl QuotaFile {
                 Left::Reserved => {}
                 Left::Size(size) => locked.settle_size(Some(*size)),
                 Left::Unknown => {
-                    let attr = inner.attr(&patient, Fresh::Now).await;
+                    let attr = inner.attr(&patient(&caller), Fresh::Now).await;
                     locked.settle_size(attr.ok().map(|attr| attr.size));
                 }
             }
@@ -189,8 +191,13 @@ impl File for QuotaFile {
         self.grow(cx, "copy", end, work).await
     }
 
+    /// Room counts for nobody, but nobody reserves more than he may have.
     async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {
-        self.inner.allocate(cx, size).await
+        let work = move |file: Arc<dyn File>, cx: Cx| async move {
+            let attr = file.allocate(&cx, size).await?;
+            Ok((attr, Left::Size(attr.size)))
+        };
+        self.grow(cx, "allocate", size, work).await
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
@@ -202,6 +209,10 @@ impl File for QuotaFile {
     }
 
     fn ticket(&self) -> Option<Ticket> {
-        self.inner.ticket()
+        let inner = self.inner.ticket()?;
+        Some(match &self.path {
+            Some(path) => ticket::make(path, &inner),
+            None => inner,
+        })
     }
 }

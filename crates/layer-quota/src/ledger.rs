@@ -114,9 +114,11 @@ impl Books {
         let entered = self.used.is_some() || self.count.as_ref().is_some_and(|count| count.seen.contains(id));
         let used = self.used().and_then(|used| used.get(owner)).copied().unwrap_or(0);
         let others = used.saturating_sub(if entered { present.into() } else { 0 });
+        let limit = self.limits.limit_of(owner);
         let exceeds = self.limits.rules.flags.contains(QuotaFlags::ENFORCE)
+            && limit != UserQuota::UNLIMITED
             && after.size > present
-            && others + u128::from(after.size) > self.limits.limit_of(owner).into();
+            && others + u128::from(after.size) > limit.into();
         exceeds.then(|| owner.clone())
     }
 
@@ -278,5 +280,23 @@ impl Ledger {
         }
         drop(books);
         self.turned.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use volume::QuotaChange;
+
+    #[test]
+    fn who_has_no_limit_has_none_however_much_he_has() {
+        let unlimited = UserQuota::UNLIMITED;
+        let rules = QuotaRules { flags: QuotaFlags::ENFORCE, threshold: unlimited, limit: unlimited };
+        let ledger = Ledger::new(Limits::default().with(&QuotaChange::Rules(rules)).unwrap());
+        ledger.end(ledger.counting().unwrap());
+        let charge = Charge { owner: Some(Bytes::from_static(b"\x01")), size: i64::MAX as u64 };
+        for lo in 0..3 {
+            ledger.reserve(FileId { hi: 0, lo }, &Charge::default(), &charge).unwrap();
+        }
     }
 }

@@ -34,11 +34,13 @@ mod config;
 mod core;
 mod count;
 mod file;
+mod lately;
 mod ledger;
 mod limits;
 mod names;
 mod recount;
 mod seen;
+mod ticket;
 mod volume;
 
 pub use crate::volume::QuotaVolume;

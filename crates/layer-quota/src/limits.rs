@@ -97,7 +97,7 @@ impl Limits {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         self.replace(path).map_err(|e| {
             let kind = match e.kind() {
-                io::ErrorKind::StorageFull => ErrorKind::NoSpace,
+                io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge => ErrorKind::NoSpace,
                 _ => ErrorKind::Io,
             };
             Error::new(kind, "write the limits of quotas", path.display()).because(e)
@@ -105,9 +105,13 @@ impl Limits {
     }
 
     fn replace(&self, path: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(&Kept::of(self))?;
+        if text.len() as u64 > LIMITS_MAX_BYTES {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "limits of so many users are not kept"));
+        }
         let new = new_path(path);
         let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec_pretty(&Kept::of(self))?)?;
+        file.write_all(&text)?;
         file.sync_all()?;
         std::fs::rename(&new, path)?;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());

@@ -1,7 +1,7 @@
 //! Changes by name: what they do to files is entered in the books.
 //!
 //! What a name stands for is looked at twice: once to know which files to lock, where the caller does not say it, once
-//! under their locks. While they are held nobody renames, replaces or removes these files by way of this volume, nor,
+//! under their locks. While they are held, for the second look and the change, nobody renames, replaces or removes these files by way of this volume, nor,
 //! under `Core::names`, a directory above them, so a name goes on to stand for what was found. Where it does not (others
 //! changed it past us) the origin says so, which is asked for the very file, and all is begun anew.
 //!
@@ -10,7 +10,7 @@
 
 use crate::charged::{Locked, patiently};
 use crate::config::TURNS_MAX;
-use crate::core::{Core, carried, is_elsewhere, is_open, patient};
+use crate::core::{Core, carried, in_time, is_elsewhere, is_open, patient};
 use crate::ledger::Charge;
 use std::sync::Arc;
 use tokio::sync::OwnedRwLockReadGuard;
@@ -32,7 +32,12 @@ pub(crate) async fn apply(core: &Arc<Core>, cx: &Cx, change: &Change) -> Result<
     }
     match change {
         Change::Link { .. } if !caps.hard_links => core.inner.apply(cx, change).await,
-        Change::MakeDir { .. } | Change::Symlink { .. } => core.inner.apply(cx, change).await,
+        Change::MakeDir { path, .. } => {
+            // Before it is there: an origin may tell of it before it answers.
+            core.lately.note(path);
+            core.inner.apply(cx, change).await
+        }
+        Change::Symlink { .. } => core.inner.apply(cx, change).await,
         Change::SetAttr { set, .. } if set.size.is_none() => core.inner.apply(cx, change).await,
         Change::SetNamed { name: Named::Extended(_) | Named::Stream(_), .. } => {
             core.inner.apply(cx, change).await
@@ -71,16 +76,17 @@ async fn one(
     path: &VPath,
     expect: Option<FileId>,
 ) -> Result<Turn> {
-    let names = patiently(cx, change.name(), core.names.clone().read_owned()).await?;
+    let (op, place) = (change.name(), path);
     let id = match expect {
         Some(expect) => expect,
         None => stat(core, cx, change, path).await?.id,
     };
-    let file = core.table.acquire(id).lock(cx, change.name()).await?;
-    let (core, patient, change, path) = (core.clone(), patient(cx), change.clone(), path.clone());
-    let (op, place) = (change.name(), path.clone());
-    let work = async move { one_locked(&core, &patient, change, &path, file, names).await };
-    match carried(cx, op, work).await? {
+    let file = core.table.acquire(id).lock(cx, op).await?;
+    let names = patiently(cx, op, core.names.clone().read_owned()).await?;
+    let (core, cx, change, path) = (core.clone(), cx.clone(), change.clone(), path.clone());
+    let caller = cx.clone();
+    let work = async move { one_locked(&core, &cx, change, &path, file, names).await };
+    match carried(&caller, op, work).await? {
         Turn::Again if expect.is_some() => Err(Error::new(ErrorKind::Stale, op, place)),
         turn => Ok(turn),
     }
@@ -101,6 +107,7 @@ async fn one_locked(
     if attr.is_file() && !meet(core, cx, &mut file, path, &attr).await {
         return Ok(Turn::Again);
     }
+    in_time(cx, change.name())?;
     match &mut change {
         Change::SetAttr { expect, set, .. } => {
             *expect = Some(attr.id);
@@ -129,7 +136,7 @@ async fn one_locked(
             file.settle(Charge { owner: value.as_ref().and_then(owner_of), size: attr.size });
         }
         (Ok(_), _) => {}
-        (Err(e), _) => look_again(core, cx, &mut file, path, &attr, e).await,
+        (Err(e), _) => look_again(core, &patient(cx), &mut file, path, &attr, e).await,
     }
     again_if_stale(done)
 }
@@ -196,13 +203,11 @@ struct Move<'a> {
 }
 
 async fn two(core: &Arc<Core>, cx: &Cx, change: &Change, how: Move<'_>) -> Result<Turn> {
-    let names = patiently(cx, change.name(), core.names.clone().read_owned()).await?;
     let source = stat(core, cx, change, how.from).await?;
     if how.expect.is_some_and(|expect| expect != source.id) {
         return Err(Error::new(ErrorKind::Stale, change.name(), how.from));
     }
     if source.is_dir() && matches!(change, Change::Rename { .. }) {
-        drop(names);
         return directory(core, cx, change, how, source.id).await;
     }
     // What hinders the look hinders the change too, which says why.
@@ -216,9 +221,10 @@ async fn two(core: &Arc<Core>, cx: &Cx, change: &Change, how: Move<'_>) -> Resul
     for id in ids.into_iter().flatten() {
         files.push(core.table.acquire(id).lock(cx, change.name()).await?);
     }
-    let (core, patient, change) = (core.clone(), patient(cx), change.clone());
+    let names = patiently(cx, change.name(), core.names.clone().read_owned()).await?;
+    let (core, caller, change) = (core.clone(), cx.clone(), change.clone());
     carried(cx, change.name(), async move {
-        two_locked(&core, &patient, change, source.id, victim, files, names).await
+        two_locked(&core, &caller, change, source.id, victim, files, names).await
     })
     .await
 }
@@ -254,12 +260,13 @@ async fn two_locked(
             replaced = Some((file, attr));
         }
     }
+    in_time(cx, change.name())?;
     let moving = core.places.moving();
     let done = core.inner.apply(cx, &change).await;
     moving.to(&core.ledger, &to);
     match (&done, replaced) {
         (Ok(_), Some((file, attr))) => lost_a_name(file, &attr),
-        (Err(e), Some((file, attr))) => look_again(core, cx, file, &to, &attr, e).await,
+        (Err(e), Some((file, attr))) => look_again(core, &patient(cx), file, &to, &attr, e).await,
         (_, None) => {}
     }
     match done {
@@ -277,11 +284,13 @@ async fn directory(core: &Arc<Core>, cx: &Cx, change: &Change, how: Move<'_>, id
     if let Change::Rename { expect, .. } = &mut change {
         *expect = Some(id);
     }
-    let (core, patient, to) = (core.clone(), patient(cx), how.to.clone());
+    let (core, caller, to) = (core.clone(), cx.clone(), how.to.clone());
     carried(cx, change.name(), async move {
         let _names = names;
+        in_time(&caller, change.name())?;
+        core.lately.note(&to);
         let moving = core.places.moving();
-        let done = core.inner.apply(&patient, &change).await;
+        let done = core.inner.apply(&caller, &change).await;
         moving.to(&core.ledger, &to);
         again_if_stale(done)
     })

@@ -8,10 +8,11 @@
 use crate::config::QuotaConfig;
 use crate::core::Core;
 use crate::count::count;
+use crate::lately::Lately;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::{Instant, sleep_until};
-use volume::{Author, Freshness, Notice, Watch};
+use volume::{Author, Freshness, Notice, VPath, Watch};
 
 /// Whether all that others change is told, and that it was them.
 pub(crate) struct OthersAreTold(AtomicBool);
@@ -73,7 +74,7 @@ pub(crate) async fn follow(core: Arc<Core>, mut watch: Watch, told: Arc<OthersAr
         }
         tokio::select! {
             notice = watch.notices.recv() => match notice {
-                Some(notice) if is_doubtful(&notice, *watch.authors.borrow()) => core.ledger.doubt(),
+                Some(notice) if is_doubtful(&notice, *watch.authors.borrow(), &core.lately) => core.ledger.doubt(),
                 Some(_) => {}
                 None => break,
             },
@@ -88,17 +89,17 @@ pub(crate) async fn follow(core: Arc<Core>, mut watch: Watch, told: Arc<OthersAr
 }
 
 /// Whether it tells of something that nobody has entered in the books.
-fn is_doubtful(notice: &Notice, authors: bool) -> bool {
-    let others = |by: Author| match by {
+fn is_doubtful(notice: &Notice, authors: bool, lately: &Lately) -> bool {
+    let others = |by: Author, path: &VPath| match by {
         Author::Us => false,
-        Author::Unknown => authors,
+        Author::Unknown => authors && !lately.has(path),
         Author::Others => true,
     };
     match notice {
         // What lies in a directory is told as well, or is unknown.
         Notice::Changed { attr: Some(attr), .. } if attr.is_dir() => false,
-        Notice::Changed { by, .. } | Notice::Moved { by, .. } => others(*by),
-        Notice::Unknown { .. } => authors,
+        Notice::Changed { path, by, .. } | Notice::Moved { to: path, by, .. } => others(*by, path),
+        Notice::Unknown { below } => others(Author::Unknown, below),
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
         let changed = |kind: Option<Kind>, by| Notice::Changed { path: p("f"), attr: kind.map(blank), by };
         let moved = |by| Notice::Moved { from: p("f"), to: p("g"), attr: None, by };
         let check = |notice: Notice, authors: bool, expect: bool| {
-            assert_eq!(is_doubtful(&notice, authors), expect, "{notice:?} {authors}");
+            assert_eq!(is_doubtful(&notice, authors, &Lately::default()), expect, "{notice:?} {authors}");
         };
         for (by, untold, told) in
             [(Author::Us, false, false), (Author::Unknown, false, true), (Author::Others, true, true)]

@@ -7,6 +7,7 @@ use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::names;
 use crate::recount::{OthersAreTold, follow, keep_counted};
+use crate::ticket;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -149,8 +150,13 @@ impl Volume for QuotaVolume {
     }
 
     async fn reopen(&self, cx: &Cx, ticket: &Ticket) -> Result<Opened> {
-        let opened = self.core.inner.reopen(cx, ticket).await?;
-        let file = self.file(opened.file, None);
+        let (path, ticket) = ticket::read(ticket);
+        let opened = self.core.inner.reopen(cx, &ticket).await?;
+        let file = self.file(opened.file, path.as_ref());
+        // Now, while nobody has moved it yet; else a count finds out whose it is.
+        if let Err(e) = file.meet(cx).await {
+            tracing::debug!("whose {} is that comes back: {e}", file.id());
+        }
         Ok(Opened { file: Arc::new(file), ..opened })
     }
 

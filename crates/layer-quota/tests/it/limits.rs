@@ -3,6 +3,7 @@
 use crate::{Site, UNLIMITED, config, own, owned_by, rules, try_own, user};
 use layer_quota::{QuotaConfig, QuotaVolume};
 use std::sync::Arc;
+use std::time::Duration;
 use testkit::ease::{cx, fails, get, mkdir, p, put, remove, rename, stat};
 use testkit::{FaultVolume, MemConfig, MemVolume, Op};
 use volume::{
@@ -40,6 +41,36 @@ async fn a_write_fits_to_the_last_byte_and_not_one_further() {
     // Nobody is held to anything.
     put(&*site.quotas, "nobody's", [0; 100]).await;
     assert_eq!(site.used(&alice).await, 10);
+}
+
+#[tokio::test]
+async fn nobody_reserves_more_room_than_he_may_have() {
+    let (site, alice) = (Site::counted(MemVolume::new()).await, user(1));
+    site.enforce(10_000).await;
+    let file = owned_file(&site, "f", &alice).await;
+    fails(file.allocate(&cx(), 10_001).await, ErrorKind::QuotaExceeded);
+    file.allocate(&cx(), 10_000).await.unwrap();
+    assert_eq!((site.used(&alice).await, stat(&*site.quotas, "f").await.size), (0, 0));
+}
+
+/// What a caller was told that it failed does not begin after that.
+#[tokio::test]
+async fn what_has_timed_out_before_it_began_is_not_done_later() {
+    let faults = FaultVolume::new(MemVolume::new());
+    let site = Site::counted(faults.clone()).await;
+    put(&*site.quotas, "f", "x").await;
+    let file = site.quotas.open(&cx(), &p("f"), OpenHow::read_write()).await.unwrap().file;
+    let short = || cx().within(Duration::from_millis(50));
+    let gate = faults.gate(Op::Stat);
+    gate.let_pass(1);
+    let remove = Change::Remove { path: p("f"), dir: false, expect: None };
+    fails(site.quotas.apply(&short(), &remove).await, ErrorKind::TimedOut);
+    gate.release();
+    let gate = faults.gate(Op::Write);
+    fails(file.write_at(&short(), 1, "y".into()).await, ErrorKind::TimedOut);
+    gate.release();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(get(&*faults, "f").await, b"x");
 }
 
 #[tokio::test]
