@@ -15,7 +15,7 @@
 //! Where nothing is tracked there are no books, and turning does nothing. `epoch` tells one time of tracking from
 //! the next: charges of an earlier one say nothing.
 
-use crate::limits::{Limits, check_users, hexadecimal};
+use crate::limits::{Limits, hexadecimal};
 use crate::seen::Seen;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 use volume::{
     Error, ErrorKind, FileId, QUOTA_USERS_MAX, QuotaFlags, QuotaRules, QuotasOf, Result, Time, UserQuota,
+    check_quota_users,
 };
 
 /// What a file counts for.
@@ -212,15 +213,9 @@ impl Ledger {
                 Ok(told.take(QUOTA_USERS_MAX).collect())
             }
             QuotasOf::Users(users) => {
-                check_users("quotas", users.iter())?;
-                let nothing = |user: &Bytes| UserQuota {
-                    user: user.clone(),
-                    changed: Time(0),
-                    used: 0,
-                    threshold: 0,
-                    limit: 0,
-                };
-                Ok(users.iter().map(|user| books.told(user).unwrap_or_else(|| nothing(user))).collect())
+                check_quota_users("quotas", users.iter())?;
+                let unknown = |user: &Bytes| UserQuota::unknown(user.clone());
+                Ok(users.iter().map(|user| books.told(user).unwrap_or_else(|| unknown(user))).collect())
             }
         }
     }

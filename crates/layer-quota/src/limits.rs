@@ -9,13 +9,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use volume::{
-    Error, ErrorKind, QUOTA_USER_MAX_BYTES, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules, Result,
-    Time, UserQuota,
+    Error, ErrorKind, QUOTA_USER_MAX_BYTES, QuotaChange, QuotaFlags, QuotaRules, Result, Time, UserQuota,
+    check_quota_users,
 };
 
 const VERSION: u32 = 1;
-/// Those that somebody can set.
-const SET: QuotaFlags = QuotaFlags::TRACK.union(QuotaFlags::ENFORCE);
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Limits {
@@ -46,12 +44,12 @@ impl Limits {
         let mut limits = self.clone();
         match change {
             QuotaChange::Rules(rules) => {
-                let mut flags = rules.flags & SET;
+                let mut flags = rules.flags & QuotaFlags::SETTABLE;
                 flags.set(QuotaFlags::TRACK, !flags.is_empty());
                 limits.rules = QuotaRules { flags, ..*rules };
             }
             QuotaChange::Users(users) => {
-                check_users("set_quotas", users.iter().map(|user| &user.user))?;
+                check_quota_users("set_quotas", users.iter().map(|user| &user.user))?;
                 for UserQuota { user, threshold, limit, .. } in users {
                     if *limit == UserQuota::FORGET {
                         limits.own.remove(user);
@@ -125,22 +123,6 @@ fn new_path(path: &Path) -> PathBuf {
     name.push(path.file_name().unwrap_or_default());
     name.push(".new");
     path.with_file_name(name)
-}
-
-/// Whether these can be users, and are not too many.
-pub(crate) fn check_users<'a>(
-    op: &'static str,
-    users: impl ExactSizeIterator<Item = &'a Bytes>,
-) -> Result<()> {
-    if users.len() > QUOTA_USERS_MAX {
-        return Err(Error::new(ErrorKind::InvalidArgument, op, "too many users at once"));
-    }
-    for user in users {
-        if user.is_empty() || user.len() > QUOTA_USER_MAX_BYTES {
-            return Err(Error::new(ErrorKind::InvalidArgument, op, "this is no SID"));
-        }
-    }
-    Ok(())
 }
 
 /// What is in the file.
@@ -261,7 +243,7 @@ mod tests {
             assert_eq!(Limits::read(&path).unwrap(), limits);
             assert!(!new_path(&path).exists());
         }
-        assert_eq!(some().rules.flags, SET);
+        assert_eq!(some().rules.flags, QuotaFlags::SETTABLE);
     }
 
     #[test]

@@ -11,16 +11,22 @@ use crate::count::count;
 use crate::lately::Lately;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use volume::{Author, Freshness, Notice, VPath, Watch};
 
 /// Whether all that others change is told, and that it was them.
-pub(crate) struct OthersAreTold(AtomicBool);
+pub(crate) struct OthersAreTold {
+    now: AtomicBool,
+    /// It has begun to be so since the volume was opened. An origin takes a while until it watches all: what it could not
+    /// tell by then is counted without delay.
+    begun: AtomicBool,
+}
 
 impl OthersAreTold {
     /// As it is at first.
     pub(crate) fn by(watch: Option<&mut Watch>) -> OthersAreTold {
-        OthersAreTold(AtomicBool::new(watch.is_some_and(are_told)))
+        OthersAreTold { now: AtomicBool::new(watch.is_some_and(are_told)), begun: AtomicBool::new(false) }
     }
 }
 
@@ -31,7 +37,7 @@ fn are_told(watch: &mut Watch) -> bool {
 
 /// Counts whenever it is due.
 pub(crate) async fn keep_counted(core: Arc<Core>, config: QuotaConfig, told: Arc<OthersAreTold>) {
-    let mut last = Instant::now();
+    let (mut last, mut has_begun) = (Instant::now(), false);
     loop {
         let turned = core.ledger.turned.notified();
         tokio::pin!(turned);
@@ -41,7 +47,9 @@ pub(crate) async fn keep_counted(core: Arc<Core>, config: QuotaConfig, told: Arc
             last = Instant::now();
             continue;
         }
-        let after = match (core.ledger.is_doubtful(), told.0.load(Ordering::Relaxed)) {
+        let begins = !has_begun && told.begun.load(Ordering::Relaxed);
+        let after = match (core.ledger.is_doubtful(), told.now.load(Ordering::Relaxed)) {
+            (true, _) if begins => Some(Duration::ZERO),
             (true, _) => Some(config.recount_after),
             (false, false) => Some(config.recount_every),
             (false, true) => None,
@@ -55,7 +63,7 @@ pub(crate) async fn keep_counted(core: Arc<Core>, config: QuotaConfig, told: Arc
         tokio::select! {
             () = turned => {}
             () = due => {
-                last = Instant::now();
+                (last, has_begun) = (Instant::now(), begins | has_begun);
                 core.ledger.begin();
             }
         }
@@ -66,9 +74,12 @@ pub(crate) async fn keep_counted(core: Arc<Core>, config: QuotaConfig, told: Arc
 pub(crate) async fn follow(core: Arc<Core>, mut watch: Watch, told: Arc<OthersAreTold>) {
     loop {
         let now = are_told(&mut watch);
-        match (told.0.swap(now, Ordering::Relaxed), now) {
+        match (told.now.swap(now, Ordering::Relaxed), now) {
             // Of what was changed before that nobody will be told.
-            (false, true) => core.ledger.doubt(),
+            (false, true) => {
+                told.begun.store(true, Ordering::Relaxed);
+                core.ledger.doubt();
+            }
             (true, false) => core.ledger.turned.notify_waiters(),
             (true, true) | (false, false) => {}
         }
@@ -84,7 +95,7 @@ pub(crate) async fn follow(core: Arc<Core>, mut watch: Watch, told: Arc<OthersAr
         }
     }
     tracing::warn!("the origin does not tell of changes any more: quotas are counted anew from time to time");
-    told.0.store(false, Ordering::Relaxed);
+    told.now.store(false, Ordering::Relaxed);
     core.ledger.doubt();
 }
 
@@ -152,13 +163,13 @@ mod tests {
             core.ledger.begin();
             core.ledger.end(core.ledger.counting().unwrap());
         };
-        assert!(!told.0.load(Ordering::Relaxed) && !core.ledger.is_doubtful());
+        assert!(!told.now.load(Ordering::Relaxed) && !core.ledger.is_doubtful());
         freshness.send_replace(Freshness::Notified);
         within(Duration::from_secs(10), "a doubt", doubted()).await;
-        assert!(told.0.load(Ordering::Relaxed));
+        assert!(told.now.load(Ordering::Relaxed));
         drop((notices, authors));
         within(Duration::from_secs(10), "a doubt at the end of notices", doubted()).await;
         following.await.unwrap();
-        assert!(!told.0.load(Ordering::Relaxed));
+        assert!(!told.now.load(Ordering::Relaxed));
     }
 }

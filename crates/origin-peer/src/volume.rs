@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use volume::{
     Applied, Attr, Caps, Change, Cx, Error, ErrorKind, FileId, ListHow, Listing, Named, NamedEntry,
     Namespace, OpenHow, Opened, Priority, QuotaChange, QuotaRules, QuotasOf, Result, Space, Ticket,
-    UserQuota, VPath, Volume, Watch,
+    UserQuota, VPath, Volume, Watch, check_quota_users,
 };
 
 /// How long to wait before asking again what the volume can do, when the answer was an error.
@@ -229,6 +229,9 @@ impl Volume for PeerVolume {
     }
 
     async fn quotas(&self, cx: &Cx, of: &QuotasOf) -> Result<Vec<UserQuota>> {
+        if let QuotasOf::Users(users) = of {
+            check_quota_users("quotas", users.iter())?;
+        }
         let ask = Ask::Quotas { volume: self.peer.volume.clone(), of: of.clone() };
         match self.peer.ask(cx, ask).await? {
             Answer::Quotas(quotas) => Ok(quotas),
@@ -237,6 +240,9 @@ impl Volume for PeerVolume {
     }
 
     async fn set_quotas(&self, cx: &Cx, change: &QuotaChange) -> Result<()> {
+        if let QuotaChange::Users(users) = change {
+            check_quota_users("set_quotas", users.iter().map(|user| &user.user))?;
+        }
         let ask = Ask::SetQuotas { volume: self.peer.volume.clone(), change: change.clone() };
         match self.peer.ask(cx, ask).await? {
             Answer::Done => Ok(()),

@@ -4,7 +4,7 @@ use crate::WireError;
 use crate::attr::{get_time, put_time};
 use crate::cursor::{Reader, Writer};
 use bytes::Bytes;
-use volume::{QuotaChange, QuotaFlags, QuotaRules, QuotasOf, UserQuota};
+use volume::{QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, UserQuota};
 
 const ALL: u8 = 0;
 const USERS: u8 = 1;
@@ -38,7 +38,7 @@ pub(crate) fn decode_of(body: &[u8]) -> Result<QuotasOf, WireError> {
     let of = match input.byte()? {
         ALL => QuotasOf::All { after: input.option(get_user)? },
         USERS => {
-            let count = input.count(USER_LEAST_BYTES)?;
+            let count = get_count(&mut input, USER_LEAST_BYTES)?;
             QuotasOf::Users((0..count).map(|_| get_user(&mut input)).collect::<Result<_, _>>()?)
         }
         _ => return Err(WireError::Value("whose quotas")),
@@ -109,7 +109,7 @@ fn put_quotas(out: &mut Writer, quotas: &[UserQuota]) {
 }
 
 fn get_quotas(input: &mut Reader<'_>) -> Result<Vec<UserQuota>, WireError> {
-    let count = input.count(QUOTA_LEAST_BYTES)?;
+    let count = get_count(input, QUOTA_LEAST_BYTES)?;
     let mut quotas = Vec::with_capacity(count);
     for _ in 0..count {
         quotas.push(UserQuota {
@@ -121,6 +121,13 @@ fn get_quotas(input: &mut Reader<'_>) -> Result<Vec<UserQuota>, WireError> {
         });
     }
     Ok(quotas)
+}
+
+fn get_count(input: &mut Reader<'_>, least_bytes: usize) -> Result<usize, WireError> {
+    match input.count(least_bytes)? {
+        count if count <= QUOTA_USERS_MAX => Ok(count),
+        _ => Err(WireError::Value("a number of users")),
+    }
 }
 
 fn get_user(input: &mut Reader<'_>) -> Result<Bytes, WireError> {

@@ -43,6 +43,7 @@ pub use pages::{PAGE_PIPES_MAX, Pages};
 pub use path::{NAME_MAX_BYTES, PATH_MAX_BYTES, PathError, VPath};
 pub use quota::{
     QUOTA_USER_MAX_BYTES, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, UserQuota,
+    check_quota_users,
 };
 pub use traits::{
     Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,

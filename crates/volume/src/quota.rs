@@ -3,7 +3,7 @@
 //! A user is the bytes of a SID (MS-DTYP 2.4.2.2), as security descriptors name owners; what it means is for those
 //! above. A file counts with its size for the owner that its descriptor names; one without a descriptor is nobody's.
 
-use crate::Time;
+use crate::{Error, ErrorKind, Result, Time};
 use bytes::Bytes;
 
 /// Most users in one answer of `Volume::quotas`, and in one question by name.
@@ -31,6 +31,31 @@ impl UserQuota {
     pub const UNLIMITED: u64 = u64::MAX;
     /// A limit that, set, takes the user's own limits away: those for everybody hold again.
     pub const FORGET: u64 = u64::MAX - 1;
+
+    /// What is told of a user of whom nothing is known, when somebody asks for him: all zeros.
+    pub fn unknown(user: Bytes) -> UserQuota {
+        UserQuota { user, changed: Time(0), used: 0, threshold: 0, limit: 0 }
+    }
+
+    pub fn is_unknown(&self) -> bool {
+        *self == UserQuota::unknown(self.user.clone())
+    }
+}
+
+/// Whether these can be users, and are not too many at once; else an error of `op`.
+pub fn check_quota_users<'a>(
+    op: &'static str,
+    users: impl ExactSizeIterator<Item = &'a Bytes>,
+) -> Result<()> {
+    if users.len() > QUOTA_USERS_MAX {
+        return Err(Error::new(ErrorKind::InvalidArgument, op, "too many users at once"));
+    }
+    for user in users {
+        if user.is_empty() || user.len() > QUOTA_USER_MAX_BYTES {
+            return Err(Error::new(ErrorKind::InvalidArgument, op, "this is no SID"));
+        }
+    }
+    Ok(())
 }
 
 /// Whose quotas are asked for.
@@ -56,6 +81,11 @@ bitflags::bitflags! {
         /// It is being counted anew. Not set.
         const REBUILDING = 0x0000_0200;
     }
+}
+
+impl QuotaFlags {
+    /// Those that are set; the others tell how it stands.
+    pub const SETTABLE: QuotaFlags = QuotaFlags::TRACK.union(QuotaFlags::ENFORCE);
 }
 
 /// What holds for all users.

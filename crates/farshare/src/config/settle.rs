@@ -47,6 +47,14 @@ pub(super) fn settle(file: &Path, text: &str, raw: raw::File) -> Result<Config, 
     let admin = raw.admin.map(|admin| settle_admin(&source, admin)).transpose()?.unwrap_or_default();
     let state = beside(file, &raw.node.state);
     alone::mark(&mut volumes, &state);
+    if let Some(volume) = volumes.iter().find(|volume| volume.user_quotas && !volume.alone) {
+        let name = &volume.name;
+        let message = format!(
+            "quotas of [volume.{name}]: another volume, a cache or the node's state lies in its tree, or it in theirs, and \
+             what goes there does not count; give it a tree of its own, or take `quota` out"
+        );
+        return Err(ConfigError::whole(file, message));
+    }
     Ok(Config { name: raw.node.name, state, link, volumes, smb, admin })
 }
 

@@ -293,6 +293,18 @@ fn what_a_share_shows_and_to_whom() {
 }
 
 #[test]
+fn quotas_are_kept_where_all_ways_to_the_tree_are_known() {
+    let gateway = |more: &str| {
+        let own = "[volume.a]\norigin = \"file:///srv/farshare-a\"\nquota = { users = true }\n";
+        parse(&format!("[node]\nname = \"dc1\"\nstate = \"/var/lib/farshare-dc1\"\n{own}{more}"))
+    };
+    assert!(gateway("").unwrap().volumes[0].user_quotas);
+    let below = gateway("[volume.b]\norigin = \"file:///srv/farshare-a/b\"\n").unwrap_err();
+    assert!(below.message().contains("give it a tree of its own"), "{below}");
+    check("cache  =", "quota = { users = true }\ncache =", 10, "quotas of users are kept at file:// origins");
+}
+
+#[test]
 fn jobs_of_later_versions_are_called_so() {
     check("[admin]", "[fuse.web]\nvolume = \"x\"\n[admin]", 15, "`fuse` is not in this version of farshare");
     check(

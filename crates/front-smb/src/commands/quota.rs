@@ -22,9 +22,6 @@ use volume::{ErrorKind, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, Space, Ti
 /// Where a walk through all quotas is: behind this user, or at the start.
 pub(crate) type Place = parking_lot::Mutex<Option<Bytes>>;
 
-/// Flags of quotas that a client may set.
-const SETTABLE: QuotaFlags = QuotaFlags::TRACK.union(QuotaFlags::ENFORCE);
-
 /// The quotas that are asked for, in at most `room` bytes.
 pub(super) async fn query(
     request: &Request,
@@ -148,7 +145,7 @@ pub(super) async fn set_rules(request: &Request, data: &[u8]) -> Result<(), NtSt
     let share = may_set(request)?;
     let sent = ControlInformation::decode(data).map_err(|_| NtStatus::INFO_LENGTH_MISMATCH)?;
     let rules = QuotaRules {
-        flags: QuotaFlags::from_bits_truncate(sent.flags) & SETTABLE,
+        flags: QuotaFlags::from_bits_truncate(sent.flags) & QuotaFlags::SETTABLE,
         threshold: sent.default_quota_threshold,
         limit: sent.default_quota_limit,
     };
@@ -180,7 +177,7 @@ fn within(space: Space, own: Option<&UserQuota>, rules: &QuotaRules) -> Space {
     if !rules.flags.contains(QuotaFlags::ENFORCE) {
         return space;
     }
-    let known = own.filter(|own| (own.used, own.threshold, own.limit, own.changed) != (0, 0, 0, Time(0)));
+    let known = own.filter(|own| !own.is_unknown());
     let (used, limit) = known.map_or((0, rules.limit), |own| (own.used, own.limit));
     let left = limit.saturating_sub(used);
     Space { total: space.total.min(limit), available: space.available.min(left), ..space }
@@ -193,7 +190,7 @@ mod tests {
     #[test]
     fn room_ends_at_the_limit() {
         let space = Space { total: 1000, free: 800, available: 700, unit: 10 };
-        let enforced = QuotaRules { flags: SETTABLE, threshold: u64::MAX, limit: 500 };
+        let enforced = QuotaRules { flags: QuotaFlags::SETTABLE, threshold: u64::MAX, limit: 500 };
         let own = |used, limit| UserQuota { user: Bytes::new(), changed: Time(0), used, threshold: 0, limit };
         let told = |own: UserQuota, rules| {
             let left = within(space, Some(&own), rules);

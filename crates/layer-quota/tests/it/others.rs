@@ -36,7 +36,7 @@ async fn site_that_tells_authors() -> Option<Site> {
     }
     let quotas = QuotaVolume::open(local, config(&dir)).await.unwrap();
     let site = Site { quotas, dir };
-    site.quotas.counted().await;
+    becomes(&site, 0).await;
     Some(site)
 }
 

@@ -5,8 +5,8 @@ use super::tree::Tree;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use volume::{
-    Error, ErrorKind, Named, QUOTA_USER_MAX_BYTES, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules,
-    QuotasOf, Result, Time, UserQuota, owner_of,
+    Named, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, Result, Time, UserQuota,
+    check_quota_users, owner_of,
 };
 
 pub(super) struct Limits {
@@ -47,15 +47,9 @@ impl Limits {
                 Ok(users.into_iter().filter(behind).filter_map(known).take(QUOTA_USERS_MAX).collect())
             }
             QuotasOf::Users(users) => {
-                check(users.iter())?;
-                let nothing = |user: &Bytes| UserQuota {
-                    user: user.clone(),
-                    changed: Time(0),
-                    used: 0,
-                    threshold: 0,
-                    limit: 0,
-                };
-                Ok(users.iter().map(|user| known(user).unwrap_or_else(|| nothing(user))).collect())
+                check_quota_users("quotas", users.iter())?;
+                let unknown = |user: &Bytes| UserQuota::unknown(user.clone());
+                Ok(users.iter().map(|user| known(user).unwrap_or_else(|| unknown(user))).collect())
             }
         }
     }
@@ -63,12 +57,12 @@ impl Limits {
     pub(super) fn set(&mut self, change: &QuotaChange) -> Result<()> {
         match change {
             QuotaChange::Rules(rules) => {
-                let mut flags = rules.flags - (QuotaFlags::INCOMPLETE | QuotaFlags::REBUILDING);
-                flags.set(QuotaFlags::TRACK, flags.intersects(QuotaFlags::TRACK | QuotaFlags::ENFORCE));
+                let mut flags = rules.flags & QuotaFlags::SETTABLE;
+                flags.set(QuotaFlags::TRACK, !flags.is_empty());
                 self.rules = QuotaRules { flags, ..*rules };
             }
             QuotaChange::Users(users) => {
-                check(users.iter().map(|user| &user.user))?;
+                check_quota_users("set_quotas", users.iter().map(|user| &user.user))?;
                 for user in users {
                     if user.limit == UserQuota::FORGET {
                         self.own.remove(&user.user);
@@ -81,19 +75,6 @@ impl Limits {
         }
         Ok(())
     }
-}
-
-fn check<'a>(users: impl ExactSizeIterator<Item = &'a Bytes>) -> Result<()> {
-    let bad = |what: &str| Err(Error::new(ErrorKind::InvalidArgument, "quotas", what));
-    if users.len() > QUOTA_USERS_MAX {
-        return bad("too many users at once");
-    }
-    for user in users {
-        if user.is_empty() || user.len() > QUOTA_USER_MAX_BYTES {
-            return bad("this is no SID");
-        }
-    }
-    Ok(())
 }
 
 impl Tree {
