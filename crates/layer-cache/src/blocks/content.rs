@@ -8,8 +8,9 @@
 
 use super::disk::{DataFile, length_of};
 use super::flight::Flight;
+use super::index::Record;
 use super::map::{BlockMap, block_of, blocks_of};
-use super::own::OwnChanges;
+use super::own::{OwnChanges, Told};
 use super::table::Place;
 use crate::BLOCK_BYTES;
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{FileId, Version};
+use volume::{Attr, FileId, Time, Version};
 
 pub(crate) struct Content {
     /// Names the data file and the rows of the index.
@@ -102,6 +103,15 @@ impl Content {
         Content { number, id: place.id, place, turn: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
 
+    pub(super) fn from_record(record: Record) -> Content {
+        let place = Place::new(record.id, record.path);
+        let content = Content::new(record.number, record.version, record.size, place);
+        let mut state = content.state.lock();
+        (state.used, state.bytes, state.map) = (record.used, record.bytes, None);
+        drop(state);
+        content
+    }
+
     /// Whether our own changes gave it a version that is not known yet.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.state.lock().own.as_ref().is_some_and(|own| !own.is_settled())
@@ -118,6 +128,30 @@ impl Content {
 }
 
 impl State {
+    /// Forgets what can be had from the index again.
+    pub(super) fn unload(&mut self) {
+        let idle =
+            self.opens == 0 && self.flights.is_empty() && self.own.as_ref().is_none_or(|o| o.is_settled());
+        if idle && !self.map.as_ref().is_some_and(BlockMap::is_dirty) {
+            (self.map, self.file, self.own) = (None, None, None);
+            self.unread = Default::default();
+        }
+    }
+
+    /// The record of own changes, begun anew after the last ones were settled.
+    pub(super) fn own_changes(&mut self, written: Option<Time>) -> &mut OwnChanges {
+        if let Some(own) = self.own.take_if(|own| own.is_settled()) {
+            self.own = Some(Box::new(own.next(written)));
+        }
+        self.own.get_or_insert_with(|| Box::new(OwnChanges::new(written)))
+    }
+
+    /// What the origin told, beside what is here.
+    pub(super) fn beside(&self, attr: &Attr) -> Told {
+        let Attr { version, size, mtime, .. } = *attr;
+        Told { version, is_same: version == self.version, size_fits: size == self.size, written: mtime }
+    }
+
     /// Splits a read into what is on disk, what is on its way and what has to be fetched, for which it makes
     /// flights of at most `first`, then `most` bytes. The map must be loaded.
     pub(crate) fn plan(&mut self, bytes: Range<u64>, first: u64, most: u64) -> Plan {

@@ -31,7 +31,7 @@ use content::State;
 use health::Health;
 use index::Opened;
 use map::BlockMap;
-use own::{OwnChanges, Told, Verdict};
+use own::Verdict;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use store::Store;
 use table::Table;
 use tokio::sync::{Notify, Semaphore};
-use volume::{Attr, Error, ErrorKind, FileId, Result, Time, VPath};
+use volume::{Attr, Error, ErrorKind, FileId, Result, VPath};
 
 /// The cached content of a volume.
 pub(crate) struct Blocks {
@@ -379,43 +379,6 @@ impl Blocks {
         let contents = self.table.lock();
         let files = contents.by_id.values().filter(|content| content.state.lock().bytes > 0).count();
         (self.used.load(SeqCst), files as u64, self.health.reason())
-    }
-}
-
-impl Content {
-    fn from_record(record: index::Record) -> Content {
-        let place = Place::new(record.id, record.path);
-        let content = Content::new(record.number, record.version, record.size, place);
-        let mut state = content.state.lock();
-        (state.used, state.bytes, state.map) = (record.used, record.bytes, None);
-        drop(state);
-        content
-    }
-}
-
-impl State {
-    /// Forgets what can be had from the index again.
-    fn unload(&mut self) {
-        let idle =
-            self.opens == 0 && self.flights.is_empty() && self.own.as_ref().is_none_or(|o| o.is_settled());
-        if idle && !self.map.as_ref().is_some_and(BlockMap::is_dirty) {
-            (self.map, self.file, self.own) = (None, None, None);
-            self.unread = Default::default();
-        }
-    }
-
-    /// The record of own changes, begun anew after the last ones were settled.
-    fn own_changes(&mut self, written: Option<Time>) -> &mut OwnChanges {
-        if let Some(own) = self.own.take_if(|own| own.is_settled()) {
-            self.own = Some(Box::new(own.next(written)));
-        }
-        self.own.get_or_insert_with(|| Box::new(OwnChanges::new(written)))
-    }
-
-    /// What the origin told, beside what is here.
-    fn beside(&self, attr: &Attr) -> Told {
-        let Attr { version, size, mtime, .. } = *attr;
-        Told { version, is_same: version == self.version, size_fits: size == self.size, written: mtime }
     }
 }
 
