@@ -1,12 +1,17 @@
 //! A volume around any volume that makes calls fail, wait, or find the origin offline.
 //!
 //! Order in a call: it is counted; offline is answered; the delay passes; the gate holds it; a fault due
-//! *before* is answered; the inner call runs; a fault due *after* takes its answer away; the answer's delay passes. Waiting ends with
-//! `TimedOut` at the deadline of the call. Delays and deadlines run on tokio's clock, so tests can pause it.
+//! *before* is answered; the inner call runs; a fault due *after* takes its answer away; the answer's delay passes; the
+//! gate for answers holds it. Waiting before the inner call ends with `TimedOut` at the deadline of the call. Delays and
+//! deadlines run on tokio's clock, so tests can pause it.
+
+mod jitter;
+mod notices;
 
 use crate::counts::{Counts, Op};
 use async_trait::async_trait;
 use bytes::Bytes;
+use jitter::Jitter;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,9 +20,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use volume::{
-    Applied, Attr, Caps, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, Freshness,
-    ListHow, Listing, NOTICES_MAX, Named, NamedEntry, Notice, OpenHow, Opened, Pages, QuotaChange,
-    QuotaRules, QuotasOf, Result, SetAttr, Space, SyncKind, Ticket, UserQuota, VPath, Volume, Watch,
+    Applied, Attr, Caps, Change, Close, Copying, Cx, Error, ErrorKind, File, FileId, Fresh, ListHow, Listing,
+    NOTICES_MAX, Named, NamedEntry, OpenHow, Opened, Pages, QuotaChange, QuotaRules, QuotasOf, Result,
+    SetAttr, Space, SyncKind, Ticket, UserQuota, VPath, Volume, Watch,
 };
 
 /// A volume with faults to order.
@@ -26,12 +31,14 @@ pub struct FaultVolume {
     faults: Arc<Faults>,
 }
 
-/// Holds calls of one operation until it is released or dropped.
+/// Holds calls of one operation, or their answers, until it is released or dropped.
 pub struct Gate {
     faults: Arc<Faults>,
-    op: Op,
-    state: Arc<watch::Sender<GateState>>,
+    at: (Op, When),
+    state: Held,
 }
+
+type Held = Arc<watch::Sender<GateState>>;
 
 #[derive(Clone, Copy, Default)]
 struct GateState {
@@ -41,7 +48,7 @@ struct GateState {
     may_pass: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum When {
     Before,
     After,
@@ -61,7 +68,8 @@ struct Faults {
     orders: Mutex<Vec<Fault>>,
     delays: Mutex<HashMap<Op, Duration>>,
     answer_delays: Mutex<HashMap<Op, Duration>>,
-    gates: Mutex<HashMap<Op, Arc<watch::Sender<GateState>>>>,
+    gates: Mutex<HashMap<(Op, When), Held>>,
+    jitter: Arc<Jitter>,
     offline: watch::Sender<Option<SystemTime>>,
 }
 
@@ -74,6 +82,7 @@ impl FaultVolume {
             delays: Mutex::default(),
             answer_delays: Mutex::default(),
             gates: Mutex::default(),
+            jitter: Arc::default(),
             offline: watch::channel(None).0,
         };
         Arc::new(FaultVolume { inner, faults: Arc::new(faults) })
@@ -126,11 +135,26 @@ impl FaultVolume {
         Op::ALL.iter().for_each(|&op| self.delay(op, delay));
     }
 
+    /// From now on each call and each answer is on its way for up to `calls`, notices for up to `notices`, on tokio's
+    /// clock. Calls and answers overtake each other; notices keep their order.
+    pub fn jitter(&self, seed: u64, calls: Duration, notices: Duration) {
+        self.faults.jitter.begin(seed, calls, notices);
+    }
+
     /// Holds all calls of `op` that come from now on.
     pub fn gate(&self, op: Op) -> Gate {
+        self.gate_at((op, When::Before))
+    }
+
+    /// Holds the answers of all calls of `op` that end from now on: they have had their effect.
+    pub fn gate_answers(&self, op: Op) -> Gate {
+        self.gate_at((op, When::After))
+    }
+
+    fn gate_at(&self, at: (Op, When)) -> Gate {
         let state = Arc::new(watch::channel(GateState::default()).0);
-        self.faults.gates.lock().insert(op, state.clone());
-        Gate { faults: self.faults.clone(), op, state }
+        self.faults.gates.lock().insert(at, state.clone());
+        Gate { faults: self.faults.clone(), at, state }
     }
 
     /// From now on every call answers `Offline`; subscribers see `Freshness::Offline` and hear nothing.
@@ -170,8 +194,8 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         let mut gates = self.faults.gates.lock();
-        if gates.get(&self.op).is_some_and(|state| Arc::ptr_eq(state, &self.state)) {
-            gates.remove(&self.op);
+        if gates.get(&self.at).is_some_and(|state| Arc::ptr_eq(state, &self.state)) {
+            gates.remove(&self.at);
         }
         self.state.send_modify(|state| state.may_pass = u64::MAX);
     }
@@ -200,7 +224,12 @@ impl Faults {
         if let Some(delay) = delay {
             tokio::time::sleep(delay).await;
         }
-        let gate = self.gates.lock().get(&op).cloned();
+        self.jitter.linger_call().await;
+        self.hold(op, When::Before).await;
+    }
+
+    async fn hold(&self, op: Op, when: When) {
+        let gate = self.gates.lock().get(&(op, when)).cloned();
         if let Some(gate) = gate {
             let mut place = 0;
             gate.send_modify(|state| {
@@ -236,6 +265,8 @@ impl Faults {
         if let Some(delay) = delay {
             tokio::time::sleep(delay).await;
         }
+        self.hold(op, When::After).await;
+        self.jitter.linger_call().await;
         answer
     }
 }
@@ -317,52 +348,9 @@ impl Volume for FaultVolume {
         let (notices, receiver) = mpsc::channel(NOTICES_MAX);
         let (freshness, fresh) = watch::channel(*inner.freshness.borrow());
         let authors = inner.authors.clone();
-        tokio::spawn(pass_up(inner, self.faults.offline.subscribe(), notices, freshness));
+        let (offline, jitter) = (self.faults.offline.subscribe(), self.faults.jitter.clone());
+        tokio::spawn(notices::pass_up(inner, offline, jitter, notices, freshness));
         Ok(Watch { notices: receiver, freshness: fresh, authors })
-    }
-}
-
-/// Carries notices up, until the subscriber, the inner volume or the `FaultVolume` goes away.
-async fn pass_up(
-    mut inner: Watch,
-    mut offline: watch::Receiver<Option<SystemTime>>,
-    notices: mpsc::Sender<Notice>,
-    freshness: watch::Sender<Freshness>,
-) {
-    let mut was_offline = false;
-    offline.mark_changed();
-    loop {
-        let notice = tokio::select! {
-            biased;
-            () = notices.closed() => return,
-            changed = offline.changed() => match changed {
-                Ok(()) => {
-                    let since = *offline.borrow_and_update();
-                    let back = was_offline && since.is_none();
-                    was_offline = since.is_some();
-                    let told = since.map_or(*inner.freshness.borrow(), |since| Freshness::Offline { since });
-                    freshness.send_replace(told);
-                    back.then(|| Notice::Unknown { below: VPath::root() })
-                }
-                Err(_) => return,
-            },
-            Ok(()) = inner.freshness.changed() => {
-                let told = *inner.freshness.borrow_and_update();
-                if !was_offline {
-                    freshness.send_replace(told);
-                }
-                None
-            }
-            notice = inner.notices.recv() => match notice {
-                Some(notice) => Some(notice).filter(|_| !was_offline),
-                None => return,
-            },
-        };
-        if let Some(notice) = notice
-            && notices.send(notice).await.is_err()
-        {
-            return;
-        }
     }
 }
 
