@@ -4,7 +4,7 @@ use crate::cache::Cache;
 use crate::{CacheStats, CacheVolume};
 use std::sync::Arc;
 use std::time::Duration;
-use volume::{Cx, Error, ErrorKind, Freshness, Kind, ListHow, Priority, Result, VPath, Volume};
+use volume::{Attr, Cx, Error, ErrorKind, Freshness, Kind, ListHow, Priority, Result, VPath, Volume};
 
 /// How long one step of warming up may take.
 const WARM_PATIENCE: Duration = Duration::from_secs(300);
@@ -92,10 +92,10 @@ impl CacheVolume {
         let mut next = vec![path.clone()];
         let cx = || Cx::system(Priority::Background).within(WARM_PATIENCE);
         while let Some(path) = next.pop() {
-            let attr = self.stat(&cx(), &path).await?;
+            let (attr, told) = self.cache.attr_and_when(&cx(), &path).await?;
             match attr.kind {
                 Kind::File => {
-                    warm_file(&self.cache, &cx(), &path, attr).await?;
+                    warm_file(&self.cache, &cx(), &path, attr, told).await?;
                     (warmed.files, warmed.bytes) = (warmed.files + 1, warmed.bytes + attr.size);
                 }
                 Kind::Dir => next.extend(self.children(&cx(), &path).await?),
@@ -126,8 +126,8 @@ impl CacheVolume {
     }
 }
 
-async fn warm_file(cache: &Arc<Cache>, cx: &Cx, path: &VPath, attr: volume::Attr) -> Result<()> {
-    let content = cache.blocks.acquire(path, &attr, 0);
+async fn warm_file(cache: &Arc<Cache>, cx: &Cx, path: &VPath, attr: Attr, told: u64) -> Result<()> {
+    let content = cache.blocks.acquire(path, &attr, told);
     let source = content.place.source(&cache.origin);
     let mut read = Ok(());
     let mut at = 0;

@@ -51,7 +51,7 @@ struct Now {
     attr: Attr,
     /// When the content was last known to be the file's, milliseconds since the cache was opened.
     checked_ms: u64,
-    /// Our writes changed what `attr` says.
+    /// We wrote since `attr` was told.
     wrote: bool,
     /// A small file was read for the first time: its siblings were looked at.
     read: bool,
@@ -139,7 +139,7 @@ impl CachedFile {
             }
             None => {
                 let path = self.path();
-                let attr = self.cache.ask_attr(cx, &path).await?;
+                let attr = self.cache.ask_attr(cx, &path, asked).await?;
                 if attr.id != self.id {
                     return Err(Error::new(
                         ErrorKind::Stale,
@@ -170,7 +170,8 @@ impl CachedFile {
         let (cache, path) = (self.cache.clone(), self.path());
         tokio::spawn(async move {
             // The answer finds the content by its file: another version retires it.
-            if let Err(e) = cache.ask_attr(&Cx::system(Priority::Interactive), &path).await {
+            let asked = cache.ask();
+            if let Err(e) = cache.ask_attr(&Cx::system(Priority::Interactive), &path, asked).await {
                 tracing::debug!("looking whether {path} changed: {e}");
             }
         });
@@ -185,6 +186,12 @@ impl CachedFile {
         let carries = told.map_or(now.attr.carries, |told| told.carries | now.attr.carries);
         let size = if now.wrote { now.content.state.lock().size } else { now.attr.size };
         Attr { size, carries, ..now.attr }
+    }
+
+    /// Whether the file is what our own writes have made of it, which the origin need not be asked for.
+    fn is_ours(&self) -> bool {
+        let now = self.now.lock();
+        now.wrote && now.content.is_ours()
     }
 
     async fn read(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
@@ -250,7 +257,6 @@ impl CachedFile {
         let attr = self.cache.origin.transfer(change).await?;
         self.learn_own(attr, asked);
         self.cache.end_change_of(own, &content, sets, &attr).await;
-        self.now.lock().wrote = content.state.lock().size != attr.size;
         Ok(attr)
     }
 
@@ -271,7 +277,6 @@ impl CachedFile {
 
     /// Takes a version that the origin told after our changes.
     fn learn_own(&self, attr: Attr, asked: Stamp) {
-        let content = self.content();
         let path = self.path();
         let mut tree = self.cache.tree.lock();
         if attr.links > 0 && tree.peek(&path).is_some_and(|known| known.id == attr.id) {
@@ -279,8 +284,7 @@ impl CachedFile {
         }
         drop(tree);
         let mut now = self.now.lock();
-        now.attr = attr;
-        now.wrote = content.state.lock().size != attr.size;
+        (now.attr, now.wrote) = (attr, false);
     }
 }
 
@@ -292,7 +296,7 @@ impl File for CachedFile {
 
     async fn attr(&self, cx: &Cx, fresh: Fresh) -> Result<Attr> {
         if fresh == Fresh::Cached {
-            if self.now.lock().wrote {
+            if self.is_ours() {
                 return Ok(self.own_view());
             }
             match self.cache.lookup(&self.path()) {

@@ -2,7 +2,7 @@
 
 use crate::blocks::{OwnChange, Place, Sets, Source};
 use crate::cache::Cache;
-use crate::meta::tree::{Lookup, Page};
+use crate::meta::tree::{Lookup, Page, Stamp};
 use crate::origin::is_out_of_reach;
 use crate::{DIRECTORY_ENTRIES_MAX, LIST_AHEAD_ENTRIES, LIST_PAGE_ENTRIES};
 use bytes::Bytes;
@@ -24,10 +24,20 @@ enum Fetched {
 impl Cache {
     /// The attributes of a name, as fresh as promised.
     pub(crate) async fn attr(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
-        let known = match self.lookup(path) {
+        self.attr_and_when(cx, path).await.map(|(attr, _)| attr)
+    }
+
+    /// The same, and when they were asked for or told, on the tree's clock.
+    pub(crate) async fn attr_and_when(&self, cx: &Cx, path: &VPath) -> Result<(Attr, u64)> {
+        let (promise, now) = (self.promise(), self.now_ms());
+        let (found, clock) = {
+            let mut tree = self.tree.lock();
+            (tree.lookup(path, promise, now), tree.peek_when(path).map_or(0, |(_, clock)| clock))
+        };
+        let known = match found {
             Lookup::Believed(attr) => {
                 self.counters.meta_hits.add(1);
-                return Ok(attr);
+                return Ok((attr, clock));
             }
             Lookup::Absent => {
                 self.counters.meta_hits.add(1);
@@ -37,18 +47,21 @@ impl Cache {
             Lookup::Unknown => None,
         };
         match known {
-            Some(attr) if self.is_offline() => Ok(attr),
-            known => match (self.ask_attr(cx, path).await, known) {
-                (Err(e), Some(attr)) if is_out_of_reach(&e) => Ok(attr),
-                (answer, _) => answer,
-            },
+            Some(attr) if self.is_offline() => Ok((attr, clock)),
+            known => {
+                let asked = self.ask();
+                match (self.ask_attr(cx, path, asked).await, known) {
+                    (Err(e), Some(attr)) if is_out_of_reach(&e) => Ok((attr, clock)),
+                    (answer, _) => answer.map(|attr| (attr, asked.clock)),
+                }
+            }
         }
     }
 
     /// The attributes of a name, asked of the origin.
-    pub(crate) async fn ask_attr(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
+    pub(crate) async fn ask_attr(&self, cx: &Cx, path: &VPath, asked: Stamp) -> Result<Attr> {
         self.counters.meta_misses.add(1);
-        let (asked, cx) = (self.ask(), self.origin.patient(cx));
+        let cx = self.origin.patient(cx);
         let answer = self.origin.call(&cx, "stat", self.origin.inner().stat(&cx, path)).await;
         match &answer {
             Ok(attr) => self.learn(path, *attr, asked),

@@ -163,9 +163,13 @@ fn publish(cache: &Cache, word: Option<Freshness>) {
 
 fn take_in(cache: &Cache, notice: &Notice) {
     let now = cache.now_ms();
-    let news = cache.tree.lock().notice(notice, now);
+    let (clock, news) = {
+        let mut tree = cache.tree.lock();
+        // No later than what the tree learns of it.
+        (tree.ask(now).clock, tree.notice(notice, now))
+    };
     match notice {
-        Notice::Changed { attr: Some(attr), .. } if attr.is_file() => cache.blocks.noticed(attr),
+        Notice::Changed { attr: Some(attr), .. } if attr.is_file() => cache.blocks.noticed(attr, clock),
         Notice::Changed { .. } => {}
         Notice::Moved { from, to, attr, .. } => {
             // The echo of our own rename comes late: something else may have the old name by now.
@@ -173,7 +177,7 @@ fn take_in(cache: &Cache, notice: &Notice) {
                 cache.blocks.renamed(from, to, attr.as_ref());
             }
             if let Some(attr) = attr.filter(|attr| attr.is_file()) {
-                cache.blocks.noticed(&attr);
+                cache.blocks.noticed(&attr, clock);
             }
         }
         Notice::Unknown { .. } => cache.blocks.doubt_all(),

@@ -68,10 +68,12 @@ impl Cache {
     fn fetch_small(self: &Arc<Self>, path: VPath, entry: Entry) {
         let cache = self.clone();
         tokio::spawn(async move {
-            let content = cache.blocks.acquire(&path, &entry.attr, 0);
+            let known = cache.tree.lock().peek_when(&path);
+            let Some((attr, told)) = known.filter(|(attr, _)| attr.id == entry.attr.id) else { return };
+            let content = cache.blocks.acquire(&path, &attr, told);
             let source = content.place.source(&cache.origin);
             // Registers the requests; who reads the file joins them.
-            cache.blocks.read_ahead(&content, &source, 0..entry.attr.size, Priority::Bulk).await;
+            cache.blocks.read_ahead(&content, &source, 0..attr.size, Priority::Bulk).await;
             cache.blocks.release(&content);
         });
     }

@@ -43,7 +43,7 @@ impl CacheVolume {
 
     async fn open_for_reading(&self, cx: &Cx, path: &VPath, how: &OpenHow) -> Result<Opened> {
         let cache = &self.cache;
-        let attr = cache.attr(cx, path).await?;
+        let (attr, told) = cache.attr_and_when(cx, path).await?;
         match attr.kind {
             Kind::File => {}
             Kind::Dir => return Err(Error::new(ErrorKind::IsADirectory, "open", path)),
@@ -57,9 +57,9 @@ impl CacheVolume {
         let unsettled = cache.blocks.find(attr.id).is_some_and(|content| content.is_unsettled());
         let (attr, asked) = if unsettled && !cache.is_offline() {
             let asked = cache.ask();
-            (cache.ask_attr(cx, path).await?, asked.clock)
+            (cache.ask_attr(cx, path, asked).await?, asked.clock)
         } else {
-            (attr, 0)
+            (attr, told)
         };
         let content = cache.blocks.acquire(path, &attr, asked);
         let file = Arc::new(CachedFile::new(cache.clone(), how.access, attr, content, None));

@@ -43,8 +43,6 @@ pub(crate) struct State {
     pub retired: bool,
     /// Something hints at another version: ask before the next read.
     pub recheck: bool,
-    /// When `recheck` was last set, on the clock of the metadata tree: only an answer asked for since clears it.
-    pub doubted: u64,
     /// Until then a notice that names the version which is known already is taken for one that the answer has
     /// overtaken, or for an echo of our own opening for writing.
     pub echo_until: Option<Instant>,
@@ -91,7 +89,6 @@ impl Content {
             bytes: 0,
             retired: false,
             recheck: false,
-            doubted: 0,
             echo_until: Some(Instant::now() + crate::LATE_NOTICE),
             map: Some(BlockMap::default()),
             flights: BTreeMap::new(),
@@ -115,6 +112,13 @@ impl Content {
     /// Whether our own changes gave it a version that is not known yet.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.state.lock().own.as_ref().is_some_and(|own| !own.is_settled())
+    }
+
+    /// Whether what it is now is our own doing, as far as is known, and no answer of the origin has said so yet.
+    pub(crate) fn is_ours(&self) -> bool {
+        let state = self.state.lock();
+        let own = state.own.as_ref().is_some_and(|own| !own.is_settled() && !own.is_in_doubt());
+        own && !state.retired
     }
 
     /// The data file, opened when it is not. Blocks for a moment.

@@ -111,8 +111,8 @@ impl Blocks {
         }))
     }
 
-    /// The content that goes with `attr`, which was asked for at `asked` (the tree's clock; 0 for what was
-    /// not asked for just now). Counts as one more open: give it back with [`Blocks::release`].
+    /// The content that goes with `attr`, which was asked for or told at `asked` (the tree's clock). Counts as one more
+    /// open: give it back with [`Blocks::release`].
     pub(crate) fn acquire(&self, path: &VPath, attr: &Attr, asked: u64) -> Arc<Content> {
         let content = self.acquire_at(|| Place::new(attr.id, path.clone()), attr, asked);
         content.place.put(path);
@@ -135,6 +135,9 @@ impl Blocks {
                 table.next_number += 1;
                 let place = table.place(attr.id).cloned().unwrap_or_else(new);
                 let new = Arc::new(Content::new(number, attr.version, attr.size, place));
+                // Who reads it asks once more, when the answer may be old already.
+                new.state.lock().recheck = new.place.knows_better(asked) || new.place.doubts(asked);
+                new.place.is_known(asked);
                 if let Some(old) = table.by_id.insert(attr.id, new.clone()) {
                     self.retire(&mut table, &old);
                 }
@@ -182,8 +185,13 @@ impl Blocks {
     ///
     /// One that names the very version we hold, and is no echo of ours nor of what was just fetched, makes the
     /// content go: writes through a memory map are told when the file is closed, and may leave no other trace.
-    pub(crate) fn noticed(&self, attr: &Attr) {
+    ///
+    /// `clock`: when it came, on the tree's clock.
+    pub(crate) fn noticed(&self, attr: &Attr, clock: u64) {
         let mut table = self.table.lock();
+        if let Some(place) = table.place(attr.id) {
+            place.is_doubted(clock);
+        }
         let Some(content) = table.by_id.get(&attr.id).cloned() else { return };
         let mut state = content.state.lock();
         let same = state.version == attr.version && state.size == attr.size;
@@ -198,7 +206,6 @@ impl Blocks {
             return;
         }
         state.recheck = true;
-        state.doubted = self.tick();
         drop(state);
         if same && !echo {
             table.by_id.remove(&attr.id);
@@ -213,12 +220,11 @@ impl Blocks {
 
     /// Anything may have changed: every open content is asked for again before its next read.
     pub(crate) fn doubt_all(&self) {
-        for content in self.table.lock().by_id.values() {
+        let (table, clock) = (self.table.lock(), self.tick());
+        table.places().for_each(|place| place.is_doubted(clock));
+        for content in table.by_id.values() {
             let mut state = content.state.lock();
-            if state.opens > 0 {
-                state.recheck = true;
-                state.doubted = self.tick();
-            }
+            state.recheck |= state.opens > 0;
             if let Some(own) = &mut state.own {
                 own.doubt();
             }
@@ -235,9 +241,12 @@ impl Blocks {
             Some(own) if own.is_in_doubt() => Verdict::Drop,
             Some(_) | None if same => {
                 // An answer asked for before the doubt arose takes nothing of it back.
-                state.recheck &= asked < state.doubted;
+                state.recheck &= content.place.doubts(asked);
+                content.place.is_known(asked);
                 return true;
             }
+            // It was overtaken by what we have done, or asked for, since.
+            Some(_) | None if content.place.knows_better(asked) => Verdict::Later,
             Some(_) | None => Verdict::Drop,
         };
         self.judge(content, &mut state, attr, verdict)
@@ -248,6 +257,9 @@ impl Blocks {
             Verdict::Keep => {
                 tracing::trace!(number = content.number, "our changes made {:?}", attr.version);
                 (state.version, state.recheck) = (attr.version, false);
+                if let Some(own) = &state.own {
+                    content.place.is_known(own.last());
+                }
                 self.keep_own_blocks(state);
                 self.note_change(content);
                 true

@@ -189,6 +189,11 @@ impl OwnChanges {
         self.doubt = true;
     }
 
+    /// When the last change began or ended, on the clock of the metadata tree.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     pub(crate) fn is_settled(&self) -> bool {
         self.settled
     }

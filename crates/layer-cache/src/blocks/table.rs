@@ -9,6 +9,7 @@ use super::source::Source;
 use crate::origin::Origin;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use volume::{FileId, VPath};
 
@@ -31,6 +32,11 @@ pub(crate) struct Place {
     /// The last known name: for opening at the origin, and for pins.
     path: Mutex<VPath>,
     source: Mutex<Weak<Source>>,
+    /// What is known of the file was asked for then, or came of our own change that ended then; on the clock of the
+    /// metadata tree.
+    known: AtomicU64,
+    /// When a notice of it came, or a change of ours ended, last.
+    doubted: AtomicU64,
 }
 
 impl Table {
@@ -71,7 +77,28 @@ impl Table {
 
 impl Place {
     pub(super) fn new(id: FileId, path: VPath) -> Arc<Place> {
-        Arc::new(Place { id, path: Mutex::new(path), source: Mutex::default() })
+        let (known, doubted) = Default::default();
+        Arc::new(Place { id, path: Mutex::new(path), source: Mutex::default(), known, doubted })
+    }
+
+    /// What the file is was asked for at `clock`, or is our doing of that time.
+    pub(super) fn is_known(&self, clock: u64) {
+        self.known.fetch_max(clock, SeqCst);
+    }
+
+    /// It may have changed at `clock`.
+    pub(super) fn is_doubted(&self, clock: u64) {
+        self.doubted.fetch_max(clock, SeqCst);
+    }
+
+    /// Whether an answer that was asked for at `asked` is older than what is known.
+    pub(super) fn knows_better(&self, asked: u64) -> bool {
+        asked < self.known.load(SeqCst)
+    }
+
+    /// Whether such an answer may be older than a change that was heard of since.
+    pub(super) fn doubts(&self, asked: u64) -> bool {
+        asked < self.doubted.load(SeqCst)
     }
 
     pub(crate) fn path(&self) -> VPath {

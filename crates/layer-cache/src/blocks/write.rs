@@ -293,6 +293,7 @@ impl OwnChange {
     fn end(&mut self, succeeded: bool) {
         self.ended = true;
         let clock = self.blocks.tick();
+        self.content.place.is_doubted(clock);
         let mut state = self.content.state.lock();
         state.writes.retain(|(number, _, _)| *number != self.number);
         if let Some(own) = &mut state.own {

@@ -238,6 +238,11 @@ impl Tree {
         self.known(path).map(|known| &known.attr)
     }
 
+    /// The same, and when it was asked for or told, on this tree's clock.
+    pub(crate) fn peek_when(&self, path: &VPath) -> Option<(Attr, u64)> {
+        self.known(path).map(|known| (known.attr, known.stamp.clock))
+    }
+
     pub(super) fn known(&self, path: &VPath) -> Option<&Known> {
         match path.parent() {
             Some(parent) => self.dirs.peek(&parent)?.names.get(path.name()),

@@ -2,6 +2,7 @@
 
 mod contract;
 mod disk;
+mod late;
 mod meeting;
 mod metadata;
 mod offline;
