@@ -397,9 +397,12 @@ impl File for CachedFile {
 
     async fn close(&self, cx: &Cx, how: Close) -> Result<Attr> {
         let Some(inner) = &self.inner else { return Ok(self.own_view()) };
-        if self.access.contains(Access::WRITE) {
-            self.cache.blocks.expect_echo(&self.content());
+        if !self.access.contains(Access::WRITE) {
+            // What comes of that may be as old as the opening: no news.
+            self.cache.origin.transfer(inner.close(cx, how)).await?;
+            return Ok(self.own_view());
         }
+        self.cache.blocks.expect_echo(&self.content());
         let asked = self.cache.ask();
         let attr = self.cache.origin.transfer(inner.close(cx, how)).await?;
         self.cache.learn_of_open(&self.content(), attr, asked);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use testkit::ease::{cx, p, put, stat};
 use testkit::{MemConfig, Op, Rng};
-use volume::{Close, Create, File, Fresh, OpenHow, SetAttr, Time, Volume};
+use volume::{Access, Close, Create, File, Fresh, OpenHow, SetAttr, Time, Volume};
 
 const FILE_MAX: u64 = 16 * BLOCK as u64;
 
@@ -72,6 +72,22 @@ async fn a_handle_that_wrote_sees_what_another_does_after_others_have_changed_th
     two.set_attr(&cx(), &SetAttr::size(1000)).await.unwrap();
     assert_eq!(size(&*one).await, 1000, "the other's");
     assert_eq!(read(&*one, 0, 5 * BLOCK).await, content(3 * BLOCK, 2)[..1000]);
+}
+
+/// A handle that was made where there may have been no file, and only reads: it is open at the origin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_handle_that_only_read_is_no_news() {
+    let site = patient().await;
+    put(&*site.origin, "f", content(5 * BLOCK, 1)).await;
+    site.heard().await;
+    let how = OpenHow { access: Access::READ, ..OpenHow::create(Create::IfMissing) };
+    let reader = site.cache.open(&cx(), &p("f"), how).await.unwrap().file;
+    let file = writer(&site).await;
+    file.set_attr(&cx(), &SetAttr::size(1000)).await.unwrap();
+    site.heard().await;
+    reader.close(&cx(), Close::Commit).await.unwrap();
+    assert_eq!(stat(&*site.cache, "f").await.size, 1000);
+    assert_eq!(read(&*file, 0, 5 * BLOCK).await.len(), 1000);
 }
 
 /// A client as a kernel is one: it has a file open more than once, reads ahead without waiting and asks for the size after

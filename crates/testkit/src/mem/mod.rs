@@ -171,6 +171,7 @@ impl MemVolume {
             caps: self.config.caps,
             id,
             access: how.access,
+            opened: attr,
         };
         Ok(Opened { file: Arc::new(file), attr, created, first })
     }
