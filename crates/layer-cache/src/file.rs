@@ -82,8 +82,13 @@ impl CachedFile {
         self.content().place.path()
     }
 
+    /// What the handle stands on, or has to stand on since others have asked.
     fn content(&self) -> Arc<Content> {
-        self.now.lock().content.clone()
+        let content = self.now.lock().content.clone();
+        let Some(present) = self.cache.blocks.acquire_successor(&content) else { return content };
+        let old = std::mem::replace(&mut self.now.lock().content, present.clone());
+        self.cache.blocks.release(&old);
+        present
     }
 
     fn denied(&self, op: &'static str) -> Error {
@@ -92,10 +97,7 @@ impl CachedFile {
 
     /// The content and the way to its origin, checked as the promise demands.
     async fn current(&self, cx: &Cx) -> Result<(Arc<Content>, Arc<Source>)> {
-        let (content, checked_ms) = {
-            let now = self.now.lock();
-            (now.content.clone(), now.checked_ms)
-        };
+        let (content, checked_ms) = (self.content(), self.now.lock().checked_ms);
         let doubted = {
             let state = content.state.lock();
             state.retired || state.recheck
@@ -177,21 +179,23 @@ impl CachedFile {
         });
     }
 
-    /// What is known without asking: the origin's last word, with our own writes on top.
+    /// What is known without asking: the origin's last word, with our own changes on top.
     fn own_view(&self) -> Attr {
-        let path = self.path();
-        // What the file carries is set by its name.
+        let (content, path) = (self.content(), self.path());
         let told = self.cache.tree.lock().peek(&path).filter(|known| known.id == self.id).copied();
         let now = self.now.lock();
+        if !(now.wrote && content.is_ours()) {
+            return told.unwrap_or(now.attr);
+        }
+        // What the file carries is set by its name.
         let carries = told.map_or(now.attr.carries, |told| told.carries | now.attr.carries);
-        let size = if now.wrote { now.content.state.lock().size } else { now.attr.size };
-        Attr { size, carries, ..now.attr }
+        Attr { size: content.state.lock().size, carries, ..now.attr }
     }
 
     /// Whether the file is what our own writes have made of it, which the origin need not be asked for.
     fn is_ours(&self) -> bool {
-        let now = self.now.lock();
-        now.wrote && now.content.is_ours()
+        let content = self.content();
+        self.now.lock().wrote && content.is_ours()
     }
 
     async fn read(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
@@ -262,7 +266,7 @@ impl CachedFile {
 
     /// The origin has other content of ours now; what it makes of it is not known yet.
     fn note_own_write(&self, content: &Content) {
-        let (path, size) = (content.place.path(), content.state.lock().size);
+        let path = content.place.path();
         {
             let mut now = self.now.lock();
             now.wrote = true;
@@ -271,6 +275,8 @@ impl CachedFile {
         let now_ms = self.cache.now_ms();
         let mut tree = self.cache.tree.lock();
         if tree.peek(&path).is_some_and(|known| known.id == self.id) {
+            // Looked at here: of two writes that end at once the last to tell must not tell less.
+            let size = content.state.lock().size;
             tree.own_write(&path, size, now_ms);
         }
     }

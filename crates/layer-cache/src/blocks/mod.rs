@@ -154,6 +154,19 @@ impl Blocks {
         content
     }
 
+    /// What has taken the place of a content; one more open of that.
+    pub(crate) fn acquire_successor(&self, content: &Content) -> Option<Arc<Content>> {
+        if !content.state.lock().retired {
+            return None;
+        }
+        // Held, or the successor might go before it is opened.
+        let table = self.table.lock();
+        let present = table.by_id.get(&content.id)?;
+        let mut state = present.state.lock();
+        (state.opens, state.used) = (state.opens + 1, now_seconds());
+        Some(present.clone())
+    }
+
     pub(crate) fn release(&self, content: &Arc<Content>) {
         let mut state = content.state.lock();
         state.opens -= 1;

@@ -1,7 +1,7 @@
 //! How answers, notices and our own changes alter what the tree knows. Pure.
 //!
 //! * **Answers** carry the stamp of their question. One that was overtaken by a change of the same path is
-//!   kept only where nothing is known, and in doubt.
+//!   kept, in doubt, only where the name is known to stand for another file.
 //! * **Notices** are believed, with one exception: for a while after a change of our own, a notice about the same
 //!   path may be the late echo of something we did before it. What it contradicts is put in doubt instead.
 //! * **Our own changes** are applied with the origin's answer to them, which is an answer like any other.
@@ -23,7 +23,10 @@ impl Tree {
     pub(crate) fn learn(&mut self, path: &VPath, attr: Attr, asked: Stamp) {
         let stamp = if self.touches.about(path, asked.clock) { DOUBT } else { asked };
         let known = self.known(path).map(|known| (known.stamp, known.attr));
-        if known.is_some_and(|(old, _)| old.clock > stamp.clock) {
+        // What was done to the file meanwhile is known, if not believed.
+        let known_better =
+            |(old, known): (Stamp, Attr)| old.clock > stamp.clock || (stamp == DOUBT && known.id == attr.id);
+        if known.is_some_and(known_better) {
             return;
         }
         if let Some((_, old)) = known
