@@ -131,6 +131,12 @@ mod tests {
         };
         let (first, third) = tokio::join!(first, second);
         assert!(first.unwrap().is_ok() && third.unwrap().is_ok());
-        assert!(!turns.queue.lock().served);
+        // The thread tells first, and then looks for more.
+        let ended = async {
+            while turns.queue.lock().served {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ended).await.expect("its thread ends");
     }
 }
