@@ -1,8 +1,8 @@
 //! An open file.
 //!
-//! Only a write beyond the end, a new size and a copy touch the books: what the file may become is reserved, then the
-//! origin does it, and what came of it is settled, all under the file's lock. It is done to its end whatever becomes of
-//! the caller. What ends within the size goes straight to the origin, many at a time.
+//! Only a write beyond the end, a new size, a copy and a reservation of room touch the books: what the file may become is
+//! reserved there, then the origin does it, and what came of it is settled, all under the file's lock and though the caller
+//! goes away. What ends within the size goes straight to the origin, many at a time.
 
 use crate::charged::{Charged, Locked};
 use crate::core::{Core, carried, in_time, is_elsewhere, is_open, patient};

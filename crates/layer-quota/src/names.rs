@@ -83,10 +83,9 @@ async fn one(
     };
     let file = core.table.acquire(id).lock(cx, op).await?;
     let names = patiently(cx, op, core.names.clone().read_owned()).await?;
-    let (core, cx, change, path) = (core.clone(), cx.clone(), change.clone(), path.clone());
-    let caller = cx.clone();
-    let work = async move { one_locked(&core, &cx, change, &path, file, names).await };
-    match carried(&caller, op, work).await? {
+    let (core, caller, change, path) = (core.clone(), cx.clone(), change.clone(), path.clone());
+    let work = async move { one_locked(&core, &caller, change, &path, file, names).await };
+    match carried(cx, op, work).await? {
         Turn::Again if expect.is_some() => Err(Error::new(ErrorKind::Stale, op, place)),
         turn => Ok(turn),
     }

@@ -1,8 +1,8 @@
 //! Opening: finds the name, decides, takes its place in the registry, then asks the volume.
 //!
 //! A plain open shares the lock of its name with others of its kind; one that may make the name or empty the
-//! file has it alone. Where links lead elsewhere, the name that they lead to is held. The open stands in the registry before the volume is asked, so of two opens that
-//! exclude each other one is refused whatever the volume's pace.
+//! file has it alone. Where links lead elsewhere, the name that they lead to is held. The open stands in the registry
+//! before the volume is asked, so of two opens that exclude each other one is refused whatever the volume's pace.
 
 use crate::Carry;
 use crate::case;

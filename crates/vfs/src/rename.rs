@@ -1,8 +1,8 @@
 //! Renaming and linking.
 //!
-//! Both names are held alone, with the ways to them, where links lead to, from finding what they stand for until the registry says so too; a
-//! directory is sealed besides, see [`crate::registry`]. Who finds somebody in the way lets go of all that
-//! before he waits, and starts anew. Callers carry these futures to their end.
+//! Both names are held alone, with the ways to them, where links lead to, from finding what they stand for until the
+//! registry says so too; a directory is sealed besides, see [`crate::registry`]. Who finds somebody in the way lets go
+//! of all that before he waits, and starts anew. Callers carry these futures to their end.
 
 use crate::caching::{Contest, LeaseId};
 use crate::case::{self, Case};
