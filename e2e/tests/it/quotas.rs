@@ -86,14 +86,15 @@ fn smbcquotas_sees_and_sets_quotas() -> Proof {
     let limit = format!("UQLIM:{}:{}/{}", Solo::USER, 150 * KIB, 200 * KIB);
     counted.quotas(chief, &["-S", &limit])?;
     has(&counted.counts(100 * KIB)?, &[&(150 * KIB).to_string(), &(200 * KIB).to_string()])?;
-    has(&counted.quotas(chief, &["-F"])?, &["Quotas Enabled: On", "Deny Disk:      On"])?;
+    counted.quotas(chief, &["-S", "FSQLIM:9000000/10000000"])?;
+    let all = ["Default Hard Limit:", "10000000", "Quotas Enabled: On", "Deny Disk:      On"];
+    has(&counted.quotas(chief, &["-F"])?, &all)?;
     has(&counted.server.farshare(&["status"])?, &["quotas      of users, held to limits"])?;
     let who = format!("\\{} ", Solo::USER);
     has(&counted.quotas(chief, &["-L"])?, &[&who, &(100 * KIB).to_string()])?;
     let others = counted.quotas(Solo::USER, &["-L"]);
     ensure(others.is_err(), || format!("others' quotas are told to everybody: {others:?}"))?;
 
-    has(&counted.client().run("du")?, &["blocks"])?;
     counted.put("g", 100 * KIB)?;
     let full = counted.put("h", 1).err().ok_or("beyond the limit")?;
     has(&full, &["NT_STATUS_DISK_FULL"])?;
