@@ -18,7 +18,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use volume::{Attr, Change, Close, Cx, DosAttributes, ErrorKind, FileId, ListHow, Priority, VPath};
 
-/// How long a directory that is to be doomed waits until nobody works below it.
+/// How long a directory that is to be doomed waits until nobody works below it, and until names there have gone that are
+/// to go: who has kept one open for a cache alone closes it just then.
 const SEAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// An open that was closed and is yet to be ended.
@@ -226,20 +227,24 @@ pub(crate) async fn doom(open: &Open, cx: &Cx, how: DeleteHow) -> Result<()> {
 }
 
 /// Holds the directory that is open, which is empty: sealed, but where others work below it without pause. Those may be
-/// many who only look, and what they make saves it.
+/// many who only look, and what they make saves it. One in which there are names that are on their way out is empty soon.
 async fn hold_empty(core: &Arc<Core>, cx: &Cx, key: OpenKey) -> Result<(Option<Sealed>, HeldPlace)> {
     let until = Instant::now() + SEAL_PATIENCE;
     loop {
         let held = core.hold_place(cx, key, false).await?;
         let sealed = Sealed::new(core, &held.entered, &held.path);
-        check_empty(core, cx, &held.path).await?;
-        if sealed.is_some() || Instant::now() >= until {
-            return Ok((sealed, held));
+        let is_going = || core.registry.lock().is_going_below(&held.path);
+        let was_going = is_going();
+        let late = Instant::now() >= until;
+        match check_empty(core, cx, &held.path).await {
+            Err(Error::DirectoryNotEmpty) if !late && (was_going || is_going()) => {}
+            Ok(()) if sealed.is_none() && !late => {}
+            checked => return checked.map(|()| (sealed, held)),
         }
         let dir = held.path.clone();
-        drop(held);
-        if let Ok(nobody) = timeout_at(until, core.nobody_below(cx, &dir)).await {
-            nobody?;
+        drop((sealed, held));
+        if let Ok(nothing) = timeout_at(until, core.nothing_goes_below(cx, &dir)).await {
+            nothing?;
         }
     }
 }

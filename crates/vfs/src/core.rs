@@ -120,6 +120,15 @@ impl Core {
         Ok(self.when(cx, dir, nobody).await?)
     }
 
+    /// The same, and until no name there is to go away any more.
+    pub(crate) async fn nothing_goes_below(&self, cx: &Cx, dir: &VPath) -> Result<()> {
+        let nothing = |registry: &mut Registry| {
+            let works = registry.is_entered_below(dir, None) || registry.is_going_below(dir);
+            (!works).then_some(())
+        };
+        Ok(self.when(cx, dir, nothing).await?)
+    }
+
     /// Whether the object at this path, or a directory above, is on the move just now.
     pub(crate) fn is_sealed(&self, path: &VPath) -> bool {
         self.registry.lock().is_sealed(path)

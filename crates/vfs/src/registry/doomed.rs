@@ -80,6 +80,12 @@ impl Registry {
         })
     }
 
+    /// Whether a name below this directory is to go away, whoever has it open still.
+    pub(crate) fn is_going_below(&self, dir: &VPath) -> bool {
+        let mut slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
+        slots.any(|slot| slot.doomed.iter().any(|doomed| self.case.is_below(&doomed.path, dir)))
+    }
+
     /// Whether anything is to go away under this very name.
     pub(crate) fn is_path_doomed(&self, path: &VPath) -> bool {
         self.places.at(path).any(|file| self.is_doomed(file, path) && !self.streams.is_stream(file))

@@ -2,7 +2,7 @@ use crate::tools::{DELETE, LOOK, READ, WRITE, site, word};
 use bytes::Bytes;
 use testkit::ease::{apply, cx, exists, get, mkdir, p, put};
 use testkit::{FaultVolume, MemVolume, Op};
-use vfs::{Disposition, RenameHow, Share, Vfs, VfsConfig, Want};
+use vfs::{Disposition, Error, RenameHow, Share, Vfs, VfsConfig, Want};
 use volume::{Change, ErrorKind};
 
 #[tokio::test]
@@ -182,6 +182,32 @@ async fn what_is_taken_back_and_stays_is_not_deleted_by_what_its_create_has_said
 }
 
 /// By who looks whether something is there, as scanners and desktops do all the time.
+/// A client that has kept a file open for its cache alone says that it gives that up, and closes it then.
+#[tokio::test]
+async fn a_directory_goes_whose_last_name_is_on_its_way_out() {
+    let mem = MemVolume::new();
+    mkdir(&*mem, "dir").await;
+    put(&*mem, "dir/f", "x").await;
+    let fault = FaultVolume::new(mem);
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    let kept = vfs.open(&cx(), crate::tools::ask("dir/f", READ)).await.unwrap().open;
+    let remover = vfs.open(&cx(), crate::tools::ask("dir/f", DELETE)).await.unwrap().open;
+    remover.set_delete_on_close(&cx(), true).await.unwrap();
+    remover.close(&cx()).await.unwrap();
+    let dir = vfs.open(&cx(), crate::tools::ask("dir", DELETE)).await.unwrap().open;
+    // Whoever has it open still.
+    let refused = dir.set_delete_on_close(&cx(), true).await;
+    assert!(matches!(refused, Err(Error::DirectoryNotEmpty)), "{refused:?}");
+    for op in [Op::Close, Op::Apply] {
+        fault.delay(op, std::time::Duration::from_millis(50));
+    }
+    let closing = tokio::spawn(async move { kept.close(&cx()).await });
+    dir.set_delete_on_close(&cx(), true).await.unwrap();
+    closing.await.unwrap().unwrap();
+    dir.close(&cx()).await.unwrap();
+    assert!(!exists(&*fault, "dir").await);
+}
+
 #[tokio::test]
 async fn an_empty_directory_is_deleted_though_others_look_into_it_without_pause() {
     let mem = MemVolume::new();
