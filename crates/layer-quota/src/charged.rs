@@ -5,8 +5,8 @@
 //! write within the size holds it for reading, and touches no books.
 //!
 //! **What it counts for** is looked for once, by who first holds the lock for writing with a name of the file in hand.
-//! It is not known after `reopen`, nor when the file has moved meanwhile: then the file is left out of the books, which is
-//! a doubt, until a count comes by.
+//! It is not known when the file has moved before that, as it may have before a `reopen`: then the file is left out of the
+//! books, which is a doubt, until a count comes by.
 //!
 //! **The end of a file.** Who takes the last name says so ([`Locked::unlinked`]); what the file counts for goes when the
 //! last holder does. A file system may give its number to another file then: who comes upon one that has a name begins

@@ -15,7 +15,8 @@ use volume::{
 
 const VERSION: u32 = 1;
 
-#[derive(Clone, PartialEq, Debug)]
+/// By default what holds where nothing was ever set.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Limits {
     pub(crate) rules: QuotaRules,
     pub(crate) own: BTreeMap<Bytes, Own>,
@@ -29,25 +30,12 @@ pub(crate) struct Own {
     pub(crate) limit: u64,
 }
 
-impl Default for Limits {
-    /// What holds where nothing was ever set.
-    fn default() -> Limits {
-        let unlimited = UserQuota::UNLIMITED;
-        let rules = QuotaRules { flags: QuotaFlags::TRACK, threshold: unlimited, limit: unlimited };
-        Limits { rules, own: BTreeMap::new() }
-    }
-}
-
 impl Limits {
     /// These with a change; nothing of it where it cannot be.
     pub(crate) fn with(&self, change: &QuotaChange) -> Result<Limits> {
         let mut limits = self.clone();
         match change {
-            QuotaChange::Rules(rules) => {
-                let mut flags = rules.flags & QuotaFlags::SETTABLE;
-                flags.set(QuotaFlags::TRACK, !flags.is_empty());
-                limits.rules = QuotaRules { flags, ..*rules };
-            }
+            QuotaChange::Rules(rules) => limits.rules = rules.as_set(),
             QuotaChange::Users(users) => {
                 check_quota_users("set_quotas", users.iter().map(|user| &user.user))?;
                 for UserQuota { user, threshold, limit, .. } in users {

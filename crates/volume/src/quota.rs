@@ -97,6 +97,23 @@ pub struct QuotaRules {
     pub limit: u64,
 }
 
+impl Default for QuotaRules {
+    /// Where nothing was ever set: it is known who has how much, and nobody has a limit.
+    fn default() -> QuotaRules {
+        let unlimited = UserQuota::UNLIMITED;
+        QuotaRules { flags: QuotaFlags::TRACK, threshold: unlimited, limit: unlimited }
+    }
+}
+
+impl QuotaRules {
+    /// What holds when somebody sets these.
+    pub fn as_set(self) -> QuotaRules {
+        let mut flags = self.flags & QuotaFlags::SETTABLE;
+        flags.set(QuotaFlags::TRACK, !flags.is_empty());
+        QuotaRules { flags, ..self }
+    }
+}
+
 /// A change of quotas.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum QuotaChange {

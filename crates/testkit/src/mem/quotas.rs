@@ -5,21 +5,14 @@ use super::tree::Tree;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use volume::{
-    Named, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, Result, Time, UserQuota,
-    check_quota_users, owner_of,
+    Named, QUOTA_USERS_MAX, QuotaChange, QuotaRules, QuotasOf, Result, Time, UserQuota, check_quota_users,
+    owner_of,
 };
 
+#[derive(Default)]
 pub(super) struct Limits {
     pub(super) rules: QuotaRules,
     own: BTreeMap<Bytes, UserQuota>,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        let unlimited = UserQuota::UNLIMITED;
-        let rules = QuotaRules { flags: QuotaFlags::TRACK, threshold: unlimited, limit: unlimited };
-        Limits { rules, own: BTreeMap::new() }
-    }
 }
 
 impl Limits {
@@ -56,11 +49,7 @@ impl Limits {
 
     pub(super) fn set(&mut self, change: &QuotaChange) -> Result<()> {
         match change {
-            QuotaChange::Rules(rules) => {
-                let mut flags = rules.flags & QuotaFlags::SETTABLE;
-                flags.set(QuotaFlags::TRACK, !flags.is_empty());
-                self.rules = QuotaRules { flags, ..*rules };
-            }
+            QuotaChange::Rules(rules) => self.rules = rules.as_set(),
             QuotaChange::Users(users) => {
                 check_quota_users("set_quotas", users.iter().map(|user| &user.user))?;
                 for user in users {
