@@ -113,20 +113,19 @@ impl Core {
 
     /// Waits until nobody works below a directory. Who waits holds nothing: they may wait for that in their turn.
     pub(crate) async fn nobody_below(&self, cx: &Cx, dir: &VPath) -> Result<()> {
-        let nobody = |registry: &mut Registry| {
-            let works = registry.is_entered_below(dir, None) || registry.is_removing_below(dir);
-            (!works).then_some(())
-        };
-        Ok(self.when(cx, dir, nobody).await?)
+        self.quiet_below(cx, dir, Registry::is_removing_below).await
     }
 
     /// The same, and until no name there is to go away any more.
     pub(crate) async fn nothing_goes_below(&self, cx: &Cx, dir: &VPath) -> Result<()> {
-        let nothing = |registry: &mut Registry| {
-            let works = registry.is_entered_below(dir, None) || registry.is_going_below(dir);
-            (!works).then_some(())
+        self.quiet_below(cx, dir, Registry::is_going_below).await
+    }
+
+    async fn quiet_below(&self, cx: &Cx, dir: &VPath, stirs: fn(&Registry, &VPath) -> bool) -> Result<()> {
+        let quiet = |registry: &mut Registry| {
+            (!registry.is_entered_below(dir, None) && !stirs(registry, dir)).then_some(())
         };
-        Ok(self.when(cx, dir, nothing).await?)
+        Ok(self.when(cx, dir, quiet).await?)
     }
 
     /// Whether the object at this path, or a directory above, is on the move just now.

@@ -1,6 +1,6 @@
 //! Names that are to go away with their last open: marked, spared, and removed.
 
-use super::{Doomed, Record, Registry};
+use super::{Doomed, Record, Registry, Slot};
 use crate::{Error, OpenId, Result};
 use volume::{FileId, VPath};
 
@@ -73,17 +73,18 @@ impl Registry {
 
     /// Whether a name below this directory is being removed just now: it is doomed, and no open of it is left.
     pub(crate) fn is_removing_below(&self, dir: &VPath) -> bool {
-        let mut slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
-        slots.any(|slot| {
-            let mut doomed = slot.doomed.iter().map(|doomed| &doomed.path);
-            doomed.any(|path| self.case.is_below(path, dir) && !slot.has_open_of(path, self.case))
-        })
+        self.doomed_below(dir).any(|(slot, path)| !slot.has_open_of(path, self.case))
     }
 
     /// Whether a name below this directory is to go away, whoever has it open still.
     pub(crate) fn is_going_below(&self, dir: &VPath) -> bool {
-        let mut slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
-        slots.any(|slot| slot.doomed.iter().any(|doomed| self.case.is_below(&doomed.path, dir)))
+        self.doomed_below(dir).next().is_some()
+    }
+
+    fn doomed_below(&self, dir: &VPath) -> impl Iterator<Item = (&Slot, &VPath)> {
+        let slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
+        let doomed = slots.flat_map(|slot| slot.doomed.iter().map(move |doomed| (slot, &doomed.path)));
+        doomed.filter(|(_, path)| self.case.is_below(path, dir))
     }
 
     /// Whether anything is to go away under this very name.
