@@ -31,14 +31,17 @@ detach() {
     timeout 60 umount "$1"
 }
 
-# check NAME COMMAND...: ok when the command succeeds; else the last line it printed is the reason
+# check NAME COMMAND...: ok when the command succeeds; else the last line it printed is the reason, and what the kernel
+# has said meanwhile is told
 check() {
-    local name=$1 said; shift
+    local name=$1 said heard; shift
+    heard=$(dmesg | wc -l)
     if said=$("$@" 2>&1); then
         echo "ok $name"
     else
         said=$(tail -n 1 <<<"$said")
         echo "FAIL $name ${said:-$* failed}"
+        dmesg | tail -n +$((heard + 1)) | tail -n 20
         return 1
     fi
 }

@@ -22,3 +22,4 @@ mod restoring;
 mod simulating;
 mod streams;
 mod tools;
+mod unlisted;
