@@ -1,10 +1,12 @@
 //! Who finds only the names that are listed: what origins know by further names, folded further or short ones, is not there by them.
 
 use crate::tools::{READ, Site, word};
+use bytes::Bytes;
 use std::sync::Arc;
 use testkit::ease::{cx, mkdir, put};
 use testkit::{MemVolume, Op};
-use vfs::{Access, Error, Links, Newborn, NewObject, OpenRequest, Rights, Vfs, VfsConfig};
+use vfs::{Access, Error, Links, NewObject, Newborn, OpenRequest, Rights, Vfs, VfsConfig};
+use volume::Attr;
 
 /// In whose share some names are not.
 #[derive(Debug)]
