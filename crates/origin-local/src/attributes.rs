@@ -9,8 +9,8 @@ use crate::sys;
 use bytes::{Buf, BufMut};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, FileType, Mode, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
-    chmod, fgetxattr, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
+    AtFlags, FileType, Mode, Statx, StatxAttributes, StatxFlags, StatxTimestamp, Timespec, Timestamps,
+    UTIME_OMIT, XattrFlags, chmod, fgetxattr, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
 };
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -179,6 +179,17 @@ pub(crate) fn look(fd: &OwnedFd) -> Result<Statx, Errno> {
 /// Looks at a name in a directory, a symlink as itself.
 pub(crate) fn look_at(dir: &OwnedFd, name: &[u8]) -> Result<Statx, Errno> {
     statx(dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, mask())
+}
+
+/// The same, of what is mounted there only what the kernel remembers without asking it.
+pub(crate) fn recall_at(dir: &OwnedFd, name: &CStr) -> Result<Statx, Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    statx(dir, name, flags, mask())
+}
+
+/// Whether something is mounted over the name that was looked at.
+pub(crate) fn is_mounted(stat: &Statx) -> bool {
+    stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
 }
 
 pub(crate) fn kind(fd: &OwnedFd) -> Result<Kind, Errno> {

@@ -4,8 +4,9 @@
 //! FIFOs are never touched. What `openat` or `setxattr` then do to that very object goes by way of
 //! `/proc/self/fd/N`, which the kernel resolves to the descriptor, not to a name.
 
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::name;
+use crate::watching;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
@@ -19,17 +20,22 @@ const CHUNK_MAX_BYTES: usize = 4000;
 /// Times a resolution is tried again when the kernel saw a rename in the midst of it.
 const RACE_RETRIES: usize = 16;
 
-/// Whether resolving may wait for the disk.
+/// How long resolving may wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Patience {
-    /// Only what is in memory; else `Errno::AGAIN`.
+    /// Only what is in memory and in the root's own mount; else `Errno::AGAIN` or `Errno::XDEV`.
     None,
+    /// As long as the disk takes, but nothing that is mounted below the root is touched: `Errno::XDEV`.
+    Here,
+    /// As long as whatever is mounted there takes, be it for ever.
     Disk,
 }
 
 /// The directory that is served.
 pub(crate) struct Root {
     fd: OwnedFd,
+    /// Its file system answers out of memory or from a disk of this machine. Any other may not answer at all.
+    pub(crate) answers: bool,
 }
 
 /// The directory that holds a name, and the name in it.
@@ -42,7 +48,8 @@ impl Root {
     /// Takes a directory as root; symlinks in `path` itself are followed.
     pub(crate) fn open(path: &Path) -> Outcome<Root> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Root { fd: openat(CWD, path, flags, Mode::empty())? })
+        let fd = openat(CWD, path, flags, Mode::empty())?;
+        Ok(Root { answers: watching::is_of_this_machine(&fd), fd })
     }
 
     pub(crate) fn fd(&self) -> &OwnedFd {
@@ -52,6 +59,23 @@ impl Root {
     /// A handle of whatever is under `path`, a symlink as itself.
     pub(crate) fn handle(&self, path: &VPath, patience: Patience) -> Outcome<OwnedFd> {
         self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW, patience)
+    }
+
+    /// Whether whoever goes to `path` touches what may not answer: a mount below the root, or a root like that. One that
+    /// is there is not touched for the answer.
+    pub(crate) fn leaves(&self, path: &VPath) -> bool {
+        let crosses = || self.handle(path, Patience::Here).err() == Some(Failure::Errno(Errno::XDEV));
+        !self.answers || crosses()
+    }
+
+    /// Whether what is done to a name, of which the directory is found in memory, touches nothing that may not answer.
+    pub(crate) fn keeps_here(&self, path: &VPath) -> bool {
+        let Some(parent) = path.parent() else { return false };
+        let dir = self.resolve(&parent, OFlags::PATH | OFlags::DIRECTORY, Patience::None);
+        let name = name::to_disk(path.name());
+        let (Ok(dir), Ok(name)) = (dir, name) else { return false };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        beneath(&dir, &name, flags, Patience::Here).err() != Some(Errno::XDEV)
     }
 
     /// A directory, opened for listing.
@@ -67,6 +91,9 @@ impl Root {
     }
 
     fn resolve(&self, path: &VPath, flags: OFlags, patience: Patience) -> Outcome<OwnedFd> {
+        if patience == Patience::None && !self.answers {
+            return Err(Errno::AGAIN.into());
+        }
         let bytes = name::to_disk(path.as_str())?;
         let mut rest: &[u8] = if bytes.is_empty() { b"." } else { &bytes };
         let mut above: Option<OwnedFd> = None;
@@ -84,10 +111,11 @@ impl Root {
 fn beneath(dir: &OwnedFd, path: &[u8], flags: OFlags, patience: Patience) -> Result<OwnedFd, Errno> {
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
     resolve.set(ResolveFlags::CACHED, patience == Patience::None);
+    resolve.set(ResolveFlags::NO_XDEV, patience != Patience::Disk);
     let flags = flags | OFlags::CLOEXEC;
     for _ in 0..RACE_RETRIES {
         match openat2(dir, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN) if patience == Patience::Disk => {}
+            Err(Errno::AGAIN) if patience != Patience::None => {}
             Err(Errno::INTR) => {}
             result => return result,
         }

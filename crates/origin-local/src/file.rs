@@ -6,7 +6,9 @@
 
 use crate::attributes::{self, Keeps};
 use crate::changes::{path_now, resize, sync_dir};
+use crate::descriptor::Descriptor;
 use crate::error::{Failure, Outcome};
+use crate::pool::Lies;
 use crate::sys;
 use crate::turns::Turns;
 use crate::volume::Disk;
@@ -36,7 +38,7 @@ const SLACK_MAX_BYTES: usize = 64 * 1024;
 
 pub(crate) struct LocalFile {
     pub(crate) disk: Arc<Disk>,
-    pub(crate) fd: Arc<OwnedFd>,
+    pub(crate) fd: Arc<Descriptor>,
     pub(crate) id: FileId,
     pub(crate) access: Access,
     /// The directory in which this handle made the file, until a `sync` brought its name to the medium.
@@ -55,6 +57,29 @@ impl LocalFile {
         }
     }
 
+    /// Runs `work` on a blocking thread and names its failure.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        cx: &Cx,
+        op: &'static str,
+        work: impl FnOnce() -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.disk.pool.run(cx, op, self.fd.lies(), work).await?.map_err(self.told(op))
+    }
+
+    fn is_here(&self) -> bool {
+        self.fd.lies() == Lies::Here
+    }
+
+    /// How it is now.
+    async fn looked_at(&self, cx: &Cx, op: &'static str) -> Result<Attr> {
+        if self.is_here() {
+            return attributes::attr_of(&self.fd, self.disk.keeps).map_err(self.told(op));
+        }
+        let (fd, keeps) = (self.fd.clone(), self.disk.keeps);
+        self.blocking(cx, op, move || attributes::attr_of(&fd, keeps)).await
+    }
+
     fn not_lost(&self, op: &'static str) -> Result<()> {
         match self.lost.load(Ordering::Acquire) {
             true => {
@@ -69,20 +94,10 @@ impl LocalFile {
         move |failure| failure.told(op, format_args!("file {}", self.id))
     }
 
-    /// How many bytes to make room for.
-    fn room(&self, offset: u64, length: u32) -> Outcome<usize> {
-        let length = u64::from(length);
-        if length <= TRUSTED_LENGTH_BYTES {
-            return Ok(length as usize);
-        }
-        let size = attributes::look(&self.fd)?.stx_size;
-        Ok(length.min(size.saturating_sub(offset).max(TRUSTED_LENGTH_BYTES)) as usize)
-    }
-
     /// Fills `buffer` with what is in memory; true when that was all there is to read.
     fn read_cached(&self, buffer: &mut Vec<u8>, offset: u64) -> Outcome<bool> {
         while buffer.len() < buffer.capacity() {
-            match sys::read_nowait(&*self.fd, buffer, offset + buffer.len() as u64) {
+            match sys::read_nowait(&**self.fd, buffer, offset + buffer.len() as u64) {
                 Ok(0) => return Ok(true),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN | Errno::OPNOTSUPP) => return Ok(false),
@@ -91,6 +106,18 @@ impl LocalFile {
         }
         Ok(true)
     }
+}
+
+/// A buffer for a read, with room for as much as may come.
+fn room(fd: &OwnedFd, offset: u64, length: u32) -> Outcome<Vec<u8>> {
+    let mut length = u64::from(length);
+    if length > TRUSTED_LENGTH_BYTES {
+        let size = attributes::look(fd)?.stx_size;
+        length = length.min(size.saturating_sub(offset).max(TRUSTED_LENGTH_BYTES));
+    }
+    let mut buffer = Vec::new();
+    buffer.reserve_exact(length as usize);
+    Ok(buffer)
 }
 
 fn read_rest(fd: &OwnedFd, buffer: &mut Vec<u8>, offset: u64) -> Outcome<()> {
@@ -145,8 +172,8 @@ impl File for LocalFile {
         self.id
     }
 
-    async fn attr(&self, _cx: &Cx, _fresh: Fresh) -> Result<Attr> {
-        attributes::attr_of(&self.fd, self.disk.keeps).map_err(self.told("attr"))
+    async fn attr(&self, cx: &Cx, _fresh: Fresh) -> Result<Attr> {
+        self.looked_at(cx, "attr").await
     }
 
     async fn set_attr(&self, cx: &Cx, set: &SetAttr) -> Result<Attr> {
@@ -164,7 +191,7 @@ impl File for LocalFile {
             disk.set(&fd, &set)?;
             attributes::attr_of(&fd, disk.keeps)
         };
-        self.disk.pool.run(cx, "set_attr", work).await?.map_err(self.told("set_attr"))
+        self.blocking(cx, "set_attr", work).await
     }
 
     async fn read_at(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
@@ -173,8 +200,15 @@ impl File for LocalFile {
             // Behind the end of any file.
             return Ok(Bytes::new());
         }
-        let mut buffer = Vec::new();
-        buffer.reserve_exact(self.room(offset, length).map_err(self.told("read"))?);
+        if !self.is_here() {
+            let fd = self.fd.clone();
+            let work = move || {
+                let mut buffer = room(&fd, offset, length)?;
+                read_rest(&fd, &mut buffer, offset).map(|()| kept(buffer))
+            };
+            return self.blocking(cx, "read", work).await;
+        }
+        let mut buffer = room(&self.fd, offset, length).map_err(self.told("read"))?;
         if buffer.capacity() <= INLINE_READ_MAX_BYTES
             && self.read_cached(&mut buffer, offset).map_err(self.told("read"))?
         {
@@ -182,22 +216,21 @@ impl File for LocalFile {
         }
         let fd = self.fd.clone();
         let work = move || read_rest(&fd, &mut buffer, offset).map(|()| kept(buffer));
-        self.disk.pool.run(cx, "read", work).await?.map_err(self.told("read"))
+        self.blocking(cx, "read", work).await
     }
 
     async fn pages(&self, cx: &Cx, offset: u64, length: u32) -> Result<Option<Pages>> {
         self.need(Access::READ).map_err(self.told("read"))?;
-        if i64::try_from(offset.saturating_add(length.into())).is_err() {
+        // What is not here goes without: the pages would be asked for when they are sent.
+        if i64::try_from(offset.saturating_add(length.into())).is_err() || !self.is_here() {
             return Ok(None);
         }
         let take = move |fd: &OwnedFd| Ok(Pages::of(fd, offset, length as usize)?);
-        let taken = if sys::is_in_memory(&*self.fd, offset, length.into()) {
-            take(&self.fd)
-        } else {
-            let fd = self.fd.clone();
-            self.disk.pool.run(cx, "read", move || take(&fd)).await?
-        };
-        taken.map_err(self.told("read"))
+        if sys::is_in_memory(&**self.fd, offset, length.into()) {
+            return take(&self.fd).map_err(self.told("read"));
+        }
+        let fd = self.fd.clone();
+        self.blocking(cx, "read", move || take(&fd)).await
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
@@ -206,21 +239,23 @@ impl File for LocalFile {
             return Err(self.told("write")(ErrorKind::FileTooLarge.into()));
         }
         if data.len() <= INLINE_WRITE_MAX_BYTES
+            && self.is_here()
             && let Some(written) = self.disk.brisk.attempt(|| write_rest(&self.fd, &data, offset))
         {
             return written.map_err(self.told("write"));
         }
         let fd = self.fd.clone();
         let write = move |data: &[u8], offset| write_rest(&fd, data, offset);
-        self.turns.take(&self.disk.pool, cx, (offset, data), write).await?.map_err(self.told("write"))
+        let threads = (&self.disk.pool, self.fd.lies());
+        self.turns.take(threads, cx, (offset, data), write).await?.map_err(self.told("write"))
     }
 
     async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
-        self.disk.pool.run(cx, "ranges", self.data_in(offset, length)).await?.map_err(self.told("ranges"))
+        self.blocking(cx, "ranges", self.data_in(offset, length)).await
     }
 
     async fn zero(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
-        self.disk.pool.run(cx, "zero", self.punch(offset, length)).await?.map_err(self.told("zero"))
+        self.blocking(cx, "zero", self.punch(offset, length)).await
     }
 
     async fn copy_from(
@@ -232,12 +267,13 @@ impl File for LocalFile {
         length: u64,
         how: Copying,
     ) -> Result<u64> {
-        let work = self.copy(offset, &**source, source_offset, length, how).map_err(self.told("copy"))?;
-        self.disk.pool.run(cx, "copy", work).await?.map_err(self.told("copy"))
+        let (lies, work) =
+            self.copy(offset, &**source, source_offset, length, how).map_err(self.told("copy"))?;
+        self.disk.pool.run(cx, "copy", lies, work).await?.map_err(self.told("copy"))
     }
 
     async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {
-        self.disk.pool.run(cx, "allocate", self.reserve(size)).await?.map_err(self.told("allocate"))
+        self.blocking(cx, "allocate", self.reserve(size)).await
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
@@ -249,19 +285,22 @@ impl File for LocalFile {
             lost.fetch_or(synced.is_err(), Ordering::AcqRel);
             synced
         };
-        self.disk.pool.run(cx, "sync", work).await?.map_err(self.told("sync"))
+        self.blocking(cx, "sync", work).await
     }
 
-    async fn close(&self, _cx: &Cx, how: Close) -> Result<Attr> {
+    async fn close(&self, cx: &Cx, how: Close) -> Result<Attr> {
         if how == Close::Commit {
             self.not_lost("close")?;
         }
-        attributes::attr_of(&self.fd, self.disk.keeps).map_err(self.told("close"))
+        self.looked_at(cx, "close").await
     }
 
     fn ticket(&self) -> Option<Ticket> {
         let path = path_now(self.disk.root.fd(), &self.fd)?;
-        let stamp = Stamp::of(&self.fd).ok()?;
+        let stamp = match self.fd.stamp() {
+            Some(stamp) => stamp,
+            None => Stamp::of(&self.fd).ok()?,
+        };
         Some(write_ticket(&path, stamp, self.access))
     }
 }
@@ -322,7 +361,7 @@ mod tests {
         // A pipe cannot be synced.
         let file = LocalFile {
             disk: volume.disk.clone(),
-            fd: Arc::new(std::io::pipe().unwrap().1.into()),
+            fd: Descriptor::new(std::io::pipe().unwrap().1.into(), None, &volume.disk),
             id: FileId { hi: 0, lo: 1 },
             access: Access::WRITE,
             made_in: Arc::default(),

@@ -33,6 +33,12 @@
 //! `RWF_NOWAIT`, short writes as long as they are quick. All else goes to a bounded number of blocking threads
 //! ([`BLOCKING_CALLS_MAX`]), the long writes of one open file in their turn. See `examples/measure.rs` for the figures
 //! behind this.
+//!
+//! **What may not answer**, a network share or a FUSE daemon, has to be asked even for what seems to be in memory. So
+//! nothing that lies in what is mounted below the root, whatever it is, or in a root of such a type
+//! (`watching/mounts.rs` knows the others) is touched at once: neither lookups nor reads nor the end of an open file. Calls that go
+//! below the root into what is mounted there have their own part of the threads ([`MOUNTED_CALLS_MAX`]) and wait for them until
+//! their deadline.
 
 mod attributes;
 mod beneath;
@@ -41,6 +47,7 @@ mod carried;
 mod changes;
 mod compression;
 mod config;
+mod descriptor;
 mod error;
 mod file;
 mod listing;
@@ -55,7 +62,7 @@ mod watching;
 pub use carried::NAMED_MAX_BYTES;
 pub use config::LocalConfig;
 pub use listing::PAGE_ENTRIES_MAX;
-pub use pool::BLOCKING_CALLS_MAX;
+pub use pool::{BLOCKING_CALLS_MAX, MOUNTED_CALLS_MAX};
 pub use ranges::COPY_MAX_BYTES;
 pub use volume::LocalVolume;
 pub use watching::{COALESCE_AT_MOST, COALESCE_QUIET, FOUND_MAX};

@@ -6,8 +6,10 @@
 //! none can be made there, it counts as unable. A directory below may be on another file system: then a call says so.
 
 use crate::attributes::{self, BLOCK_BYTES};
+use crate::descriptor::Descriptor;
 use crate::error::{Failure, Outcome};
 use crate::file::LocalFile;
+use crate::pool::Lies;
 use crate::sys;
 use rustix::fd::OwnedFd;
 use rustix::fs::{
@@ -116,9 +118,9 @@ fn retried(call: impl Fn() -> Result<(), Errno>) -> Outcome<()> {
 
 /// Two places, and how much is wanted from the one to the other.
 struct Way {
-    source: Arc<OwnedFd>,
+    source: Arc<Descriptor>,
     from: u64,
-    target: Arc<OwnedFd>,
+    target: Arc<Descriptor>,
     to: u64,
     length: u64,
 }
@@ -134,7 +136,9 @@ impl Way {
             return Err(ErrorKind::FileTooLarge.into());
         }
         let done = match how {
-            Copying::Clone => sys::clone_range(&*self.target, self.to, &*self.source, from).map(|()| length),
+            Copying::Clone => {
+                sys::clone_range(&**self.target, self.to, &**self.source, from).map(|()| length)
+            }
             Copying::Any => self.copy(length.min(COPY_MAX_BYTES)),
         };
         done.map_err(|errno| match errno {
@@ -147,7 +151,7 @@ impl Way {
     fn copy(&self, length: u64) -> Result<u64, Errno> {
         let (mut from, mut to) = (self.from, self.to);
         loop {
-            let (source, target) = (&*self.source, &*self.target);
+            let (source, target) = (&**self.source, &**self.target);
             match copy_file_range(source, Some(&mut from), target, Some(&mut to), length as usize) {
                 Err(Errno::INTR) => {}
                 result => return result.map(|copied| copied as u64),
@@ -195,13 +199,14 @@ impl LocalFile {
         from: u64,
         length: u64,
         how: Copying,
-    ) -> Outcome<impl FnOnce() -> Outcome<u64> + use<>> {
+    ) -> Outcome<(Lies, impl FnOnce() -> Outcome<u64> + use<>)> {
         let source = source.as_own::<LocalFile>().ok_or(ErrorKind::Unsupported)?;
         able(Arc::ptr_eq(&source.disk, &self.disk))?;
         source.need(Access::READ)?;
         self.need(Access::WRITE)?;
         let way = Way { source: source.fd.clone(), from, target: self.fd.clone(), to, length };
-        Ok(move || way.go(how))
+        let lies = if source.fd.lies() == Lies::Beyond { Lies::Beyond } else { self.fd.lies() };
+        Ok((lies, move || way.go(how)))
     }
 }
 

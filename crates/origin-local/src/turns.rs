@@ -5,7 +5,7 @@
 //! thread does what has come until there is nothing more, which saves hand-overs as well.
 
 use crate::error::Outcome;
-use crate::pool::Pool;
+use crate::pool::{Lies, Pool};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ impl Turns {
     /// whose deadline passes, may leave it to be done or not.
     pub(crate) async fn take(
         self: &Arc<Self>,
-        pool: &Pool,
+        (pool, lies): (&Pool, Lies),
         cx: &Cx,
         (offset, data): (u64, Bytes),
         write: impl Fn(&[u8], u64) -> Outcome<()> + Send + 'static,
@@ -50,7 +50,7 @@ impl Turns {
         };
         if begins {
             let turns = self.clone();
-            pool.start(move || turns.serve(write));
+            pool.start(lies, move || turns.serve(write));
         }
         match timeout_at(Instant::from_std(cx.deadline), told).await {
             Ok(Ok(written)) => Ok(written),
@@ -86,7 +86,7 @@ mod tests {
     use volume::Priority;
 
     fn one() -> (Arc<Turns>, Pool, Cx) {
-        (Arc::default(), Pool::new(), Cx::system(Priority::Interactive))
+        (Arc::default(), Pool::new(true), Cx::system(Priority::Interactive))
     }
 
     #[tokio::test]
@@ -99,7 +99,7 @@ mod tests {
                 done.lock().push((data.to_vec(), offset));
                 if offset == 3 { Err(ErrorKind::NoSpace.into()) } else { Ok(()) }
             };
-            turns.take(&pool, &cx, (number.into(), Bytes::from(vec![number])), write)
+            turns.take((&pool, Lies::Here), &cx, (number.into(), Bytes::from(vec![number])), write)
         });
         let results: Vec<_> = all.collect::<FuturesOrdered<_>>().collect().await;
         for (number, result) in results.into_iter().enumerate() {
@@ -119,13 +119,13 @@ mod tests {
             assert_ne!(offset, 1, "nobody waits for it");
             gate.lock().recv().map_err(|_| ErrorKind::Io.into())
         };
-        let first = turns.take(&pool, &cx, (0, Bytes::new()), held);
+        let first = turns.take((&pool, Lies::Here), &cx, (0, Bytes::new()), held);
         let hurried = Cx { deadline: std::time::Instant::now() + Duration::from_millis(20), ..cx.clone() };
         let never = |_: &[u8], _| unreachable!("the first one's thread serves all");
         let second = async {
-            let late = turns.take(&pool, &hurried, (1, Bytes::new()), never).await;
+            let late = turns.take((&pool, Lies::Here), &hurried, (1, Bytes::new()), never).await;
             assert_eq!(late.unwrap_err().kind, ErrorKind::TimedOut);
-            let third = turns.take(&pool, &cx, (2, Bytes::new()), never);
+            let third = turns.take((&pool, Lies::Here), &cx, (2, Bytes::new()), never);
             let release = async { [(); 2].map(|()| go.send(()).unwrap()) };
             tokio::join!(third, release).0
         };

@@ -7,11 +7,12 @@ use crate::carried;
 use crate::changes::{sync_dir, take_back};
 use crate::compression;
 use crate::config::LocalConfig;
+use crate::descriptor::Descriptor;
 use crate::error::{Failure, Outcome};
 use crate::file::{LocalFile, Stamp, read_ticket};
-use crate::listing;
+use crate::listing::{self, ToldOf};
 use crate::name;
-use crate::pool::Pool;
+use crate::pool::{Lies, Pool};
 use crate::ranges::Abilities;
 use crate::watching::Watching;
 use async_trait::async_trait;
@@ -58,6 +59,7 @@ pub(crate) struct Disk {
     pub(crate) setting_extras: ReentrantMutex<()>,
     pub(crate) pool: Pool,
     pub(crate) brisk: Brisk,
+    pub(crate) told_of: ToldOf,
 }
 
 /// A file opened and looked at.
@@ -65,6 +67,18 @@ struct Found {
     fd: OwnedFd,
     attr: Attr,
     created_in: Option<OwnedFd>,
+    /// See [`Descriptor`].
+    beyond: Option<Stamp>,
+}
+
+impl Found {
+    fn lying(self, lies: Lies) -> Outcome<Found> {
+        let beyond = match lies {
+            Lies::Here => None,
+            Lies::Beyond => Some(Stamp::of(&self.fd)?),
+        };
+        Ok(Found { beyond, ..self })
+    }
 }
 
 impl LocalVolume {
@@ -111,14 +125,15 @@ impl LocalVolume {
             io_size: IO_SIZE,
         };
         let disk = Arc::new(Disk {
+            pool: Pool::new(base.answers),
             root: base,
             sole: AtomicBool::new(config.sole),
             config,
             keeps,
             abilities,
             setting_extras: ReentrantMutex::new(()),
-            pool: Pool::new(),
             brisk: Brisk::default(),
+            told_of: ToldOf::default(),
         });
         let watching = Watching::new(disk.clone()).map_err(told)?;
         Ok(Arc::new(LocalVolume { watching, disk, caps }))
@@ -138,10 +153,9 @@ impl LocalVolume {
         cx: &Cx,
         op: &'static str,
         path: &VPath,
-        work: impl FnOnce(&Disk) -> Outcome<T> + Send + 'static,
+        work: impl FnOnce(&Disk, Lies) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
-        let disk = self.disk.clone();
-        let done = self.disk.pool.run(cx, op, move || work(&disk)).await?;
+        let done = self.disk.blocking(cx, op, vec![path.clone()], work).await?;
         done.map_err(|failure| failure.told(op, path))
     }
 
@@ -149,7 +163,7 @@ impl LocalVolume {
         let created = found.created_in.is_some();
         let file = LocalFile {
             disk: self.disk.clone(),
-            fd: Arc::new(found.fd),
+            fd: Descriptor::new(found.fd, found.beyond, &self.disk),
             id: found.attr.id,
             access,
             made_in: Arc::new(Mutex::new(found.created_in)),
@@ -169,6 +183,28 @@ fn flags(access: Access) -> OFlags {
 }
 
 impl Disk {
+    /// Runs `work` on `paths` on a blocking thread: of those for what may not answer, where one of them leads there.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        cx: &Cx,
+        op: &'static str,
+        paths: Vec<VPath>,
+        work: impl FnOnce(&Disk, Lies) -> T + Send + 'static,
+    ) -> Result<T> {
+        let disk = self.clone();
+        let here = move || match paths.iter().any(|path| disk.root.leaves(path)) {
+            true => Err(work),
+            false => Ok(work(&disk, Lies::Here)),
+        };
+        match self.pool.run(cx, op, Lies::Here, here).await? {
+            Ok(done) => Ok(done),
+            Err(work) => {
+                let disk = self.clone();
+                self.pool.run(cx, op, Lies::Beyond, move || work(&disk, Lies::Beyond)).await
+            }
+        }
+    }
+
     pub(crate) fn stat(&self, path: &VPath, patience: Patience) -> Outcome<Attr> {
         attributes::attr_of(&self.root.handle(path, patience)?, self.keeps)
     }
@@ -216,7 +252,7 @@ impl Disk {
             ftruncate(&fd, 0)?;
         }
         let attr = attributes::attr_of(&fd, self.keeps)?;
-        Ok(Found { fd, attr, created_in: None })
+        Ok(Found { fd, attr, created_in: None, beyond: None })
     }
 
     fn create(&self, path: &VPath, how: &OpenHow) -> Outcome<Found> {
@@ -225,7 +261,7 @@ impl Disk {
         let mode = Mode::from_bits_truncate(how.mode & attributes::PERMISSIONS);
         let fd = openat(&place.dir, &*place.name, flags, mode)?;
         let attr = self.endow(&fd, &place, how.dos).inspect_err(|_| take_back(&place, &fd))?;
-        Ok(Found { fd, attr, created_in: Some(place.dir) })
+        Ok(Found { fd, attr, created_in: Some(place.dir), beyond: None })
     }
 
     /// All that a new file has beside its name.
@@ -258,37 +294,37 @@ impl Disk {
         }
     }
 
-    /// Whether a change touches a few blocks in memory, as a short write does: a directory comes or goes, a small file
-    /// goes. A large one takes as long as it is large.
-    fn is_brief(&self, change: &Change) -> bool {
+    /// The name that a change is about which touches a few blocks in memory, as a short write does: a directory comes or
+    /// goes, a small file goes. A large one takes as long as it is large.
+    fn brief<'a>(&self, change: &'a Change) -> Option<&'a VPath> {
         if self.config.sync_changes {
-            return false;
+            return None;
         }
         match change {
-            Change::MakeDir { .. } | Change::Remove { dir: true, .. } => true,
+            Change::MakeDir { path, .. } | Change::Remove { path, dir: true, .. } => Some(path),
             Change::Remove { path, dir: false, .. } => {
                 let stat = self.root.handle(path, Patience::None).and_then(|handle| {
                     let stat = attributes::look(&handle)?;
                     Ok(stat)
                 });
-                stat.is_ok_and(|stat| stat.stx_size <= BRIEF_REMOVE_MAX_BYTES)
+                stat.is_ok_and(|stat| stat.stx_size <= BRIEF_REMOVE_MAX_BYTES).then_some(path)
             }
             Change::Rename { .. }
             | Change::Link { .. }
             | Change::Symlink { .. }
             | Change::SetAttr { .. }
-            | Change::SetNamed { .. } => false,
+            | Change::SetNamed { .. } => None,
         }
     }
 
-    /// Does `work` on the spot, or not at all; neither where it sets `extras` and would wait for somebody else who does,
-    /// however slow the disk is for that one.
-    fn on_the_spot<T>(&self, extras: bool, work: impl FnOnce(&Disk) -> T) -> Option<T> {
+    /// Does `work` on a name on the spot, or not at all; neither where it sets `extras` and would wait for somebody else who
+    /// does, however slow the disk is for that one, nor where something is mounted on the way.
+    fn on_the_spot<T>(&self, path: &VPath, extras: bool, work: impl FnOnce(&Disk) -> T) -> Option<T> {
         let _one_at_a_time = match extras && self.keeps.extras {
             true => Some(self.setting_extras.try_lock()?),
             false => None,
         };
-        self.brisk.attempt(|| work(self))
+        self.brisk.attempt(|| self.root.keeps_here(path).then(|| work(self))).flatten()
     }
 
     fn read_link(&self, path: &VPath) -> Outcome<String> {
@@ -315,7 +351,7 @@ impl Disk {
 
 /// Whether a lookup without waiting found that it would have to.
 fn must_wait<T>(outcome: &Outcome<T>) -> bool {
-    matches!(outcome, Err(Failure::Errno(Errno::AGAIN)))
+    matches!(outcome, Err(Failure::Errno(Errno::AGAIN | Errno::XDEV)))
 }
 
 #[async_trait]
@@ -330,12 +366,13 @@ impl Volume for LocalVolume {
             return cached.map_err(|failure| failure.told("stat", path));
         }
         let name = path.clone();
-        self.blocking(cx, "stat", path, move |disk| disk.stat(&name, Patience::Disk)).await
+        self.blocking(cx, "stat", path, move |disk, _| disk.stat(&name, Patience::Disk)).await
     }
 
     async fn list(&self, cx: &Cx, dir: &VPath, how: ListHow) -> Result<Listing> {
         let name = dir.clone();
-        let work = move |disk: &Disk| listing::page(&disk.root.dir(&name)?, how.cursor.as_ref(), disk.keeps);
+        let work =
+            move |disk: &Disk, lies| listing::page(disk, &disk.root.dir(&name)?, how.cursor.as_ref(), lies);
         self.blocking(cx, "list", dir, work).await
     }
 
@@ -360,13 +397,13 @@ impl Volume for LocalVolume {
             && !how.truncate
             && !self.disk.config.sync_changes
             && let Some(found) =
-                self.disk.on_the_spot(!how.dos.is_empty(), |disk| disk.open(path, &how, Patience::Disk))
+                self.disk.on_the_spot(path, !how.dos.is_empty(), |disk| disk.open(path, &how, Patience::Disk))
         {
             let found = found.map_err(|failure| failure.told("open", path))?;
             return Ok(self.opened(found, access));
         }
         let name = path.clone();
-        let work = move |disk: &Disk| disk.open(&name, &how, Patience::Disk);
+        let work = move |disk: &Disk, lies| disk.open(&name, &how, Patience::Disk)?.lying(lies);
         Ok(self.opened(self.blocking(cx, "open", path, work).await?, access))
     }
 
@@ -378,23 +415,24 @@ impl Volume for LocalVolume {
             return Err(Error::new(ErrorKind::ReadOnly, "reopen", path));
         }
         let name = path.clone();
-        let work = move |disk: &Disk| disk.reopen(&name, stamp, access);
+        let work = move |disk: &Disk, lies| disk.reopen(&name, stamp, access)?.lying(lies);
         Ok(self.opened(self.blocking(cx, "reopen", &path, work).await?, access))
     }
 
     async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
         let op = change.name();
-        let brief = if self.disk.is_brief(change) {
-            let extras = matches!(change, Change::MakeDir { dos, .. } if !dos.is_empty());
-            self.disk.on_the_spot(extras, |disk| disk.apply(change))
-        } else {
-            None
+        let brief = match self.disk.brief(change) {
+            Some(path) => {
+                let extras = matches!(change, Change::MakeDir { dos, .. } if !dos.is_empty());
+                self.disk.on_the_spot(path, extras, |disk| disk.apply(change))
+            }
+            None => None,
         };
         let done = match brief {
             Some(done) => done,
             None => {
-                let (disk, what) = (self.disk.clone(), change.clone());
-                self.disk.pool.run(cx, op, move || disk.apply(&what)).await?
+                let (what, paths) = (change.clone(), change.paths().cloned().collect());
+                self.disk.blocking(cx, op, paths, move |disk, _| disk.apply(&what)).await?
             }
         };
         let told = |failure: Failure| {
@@ -406,7 +444,7 @@ impl Volume for LocalVolume {
 
     async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
         let name = path.clone();
-        self.blocking(cx, "read_link", path, move |disk| disk.read_link(&name)).await
+        self.blocking(cx, "read_link", path, move |disk, _| disk.read_link(&name)).await
     }
 
     async fn named(
@@ -417,22 +455,22 @@ impl Volume for LocalVolume {
         name: &Named,
     ) -> Result<Option<Bytes>> {
         let (place, name) = (path.clone(), name.clone());
-        self.blocking(cx, "named", path, move |disk| disk.carried(&place, expect, &name)).await
+        self.blocking(cx, "named", path, move |disk, _| disk.carried(&place, expect, &name)).await
     }
 
     async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
         let place = path.clone();
-        self.blocking(cx, "list_named", path, move |disk| disk.list_carried(&place, expect)).await
+        self.blocking(cx, "list_named", path, move |disk, _| disk.list_carried(&place, expect)).await
     }
 
     async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {
         let place = path.clone();
-        self.blocking(cx, "sync_dir", path, move |disk| disk.sync_dir(&place, expect)).await
+        self.blocking(cx, "sync_dir", path, move |disk, _| disk.sync_dir(&place, expect)).await
     }
 
     async fn space(&self, cx: &Cx, path: &VPath) -> Result<Space> {
         let name = path.clone();
-        self.blocking(cx, "space", path, move |disk| disk.space(&name)).await
+        self.blocking(cx, "space", path, move |disk, _| disk.space(&name)).await
     }
 
     async fn quota_rules(&self, _cx: &Cx) -> Result<QuotaRules> {
@@ -468,7 +506,7 @@ mod tests {
             let volume = LocalVolume::open(dir.path(), config).unwrap();
             let path = VPath::parse(name).unwrap();
             let change = Change::Remove { path, dir: false, expect: None };
-            assert_eq!(volume.disk.is_brief(&change), expect, "{name}");
+            assert_eq!(volume.disk.brief(&change).is_some(), expect, "{name}");
         };
         check(LocalConfig::default(), "small", true);
         check(LocalConfig::default(), "large", false);

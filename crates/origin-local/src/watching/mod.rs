@@ -26,6 +26,8 @@ mod subscribers;
 mod thread;
 mod walk;
 
+pub(crate) use mounted::is_of_this_machine;
+
 use crate::error::{Failure, Outcome};
 use crate::volume::Disk;
 use std::sync::Arc;

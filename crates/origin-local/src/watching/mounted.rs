@@ -11,7 +11,7 @@ use crate::attributes;
 use crate::beneath::{Patience, link_of};
 use crate::error::Outcome;
 use crate::name;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -55,6 +55,22 @@ impl Table {
     }
 }
 
+fn mounts_at(root: &OwnedFd, table: &[u8]) -> Outcome<Mounts> {
+    let stat = statx(root, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    if !StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID) {
+        // Before Linux 5.8.
+        return Err(ErrorKind::Unsupported.into());
+    }
+    Ok(Mounts::of(table, stat.stx_mnt_id, link_of(root)?.as_bytes()))
+}
+
+/// Whether the file system that a directory is in is one of this machine's memory or disks; false where that cannot be
+/// found out.
+pub(crate) fn is_of_this_machine(root: &OwnedFd) -> bool {
+    let mounts = Table::open().and_then(|mut table| mounts_at(root, &table.read(Instant::now())?));
+    mounts.is_ok_and(|mounts| mounts.deaf_root.is_none())
+}
+
 fn errno(failure: io::Error) -> Errno {
     Errno::from_io_error(&failure).unwrap_or(Errno::IO)
 }
@@ -89,14 +105,7 @@ impl Watcher {
     }
 
     fn mounts_now(&mut self, now: Instant) -> Outcome<Mounts> {
-        let table = self.table.read(now)?;
-        let root = self.disk.root.fd();
-        let stat = statx(root, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
-        if !StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID) {
-            // Before Linux 5.8.
-            return Err(ErrorKind::Unsupported.into());
-        }
-        let mut mounts = Mounts::of(&table, stat.stx_mnt_id, link_of(root)?.as_bytes());
+        let mut mounts = mounts_at(self.disk.root.fd(), &self.table.read(now)?)?;
         // Of a file it is its own directory's watch that tells. What is heard lies in what is watched: the way there answers.
         let is_file = |path: &VPath| {
             let kind =

@@ -1,5 +1,5 @@
 use crate::mounting::Mount;
-use crate::{fresh, fresh_with};
+use crate::{as_nobody, fresh, fresh_with};
 use bytes::Bytes;
 use origin_local::{LocalConfig, LocalVolume};
 use parking_lot::Mutex;
@@ -232,4 +232,20 @@ async fn what_cannot_be_finished_when_it_is_made_does_not_stay() {
     let change = Change::MakeDir { path: p("d"), mode: 0o700, dos };
     fails(volume.apply(&cx(), &change).await, ErrorKind::NoSpace);
     assert_eq!(std::fs::read_dir(mount.at()).unwrap().count(), 0);
+}
+
+/// A directory that may be read and not passed.
+#[test]
+fn entries_that_cannot_be_looked_at_are_left_out() {
+    as_nobody(|| async {
+        let (dir, volume) = fresh();
+        let closed = dir.path().join("d");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::write(closed.join("f"), "").unwrap();
+        assert_eq!(ease::names(&*volume, "d").await, ["f"]);
+        let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&closed, mode(0o400)).unwrap();
+        assert_eq!(ease::names(&*volume, "d").await, [""; 0]);
+        std::fs::set_permissions(&closed, mode(0o700)).unwrap();
+    });
 }

@@ -1,18 +1,19 @@
 //! What is mounted below the root while it is watched: only what is noticed is promised.
 
-use crate::fresh;
 use crate::mounting::{Mount, Served, run};
 use crate::watch::{chmod, promises, summary, told, watching, write};
-use origin_local::{LocalConfig, LocalVolume};
+use crate::{as_nobody, fresh};
+use origin_local::{LocalConfig, LocalVolume, MOUNTED_CALLS_MAX};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use testkit::ease;
-use volume::{Freshness, Volume, Watch};
+use volume::{Cx, ErrorKind, Freshness, Volume, Watch};
 
 /// A volume with a directory `d` in it that is watched, and a file `d/f` and a directory `e`.
 async fn site() -> (TempDir, Arc<LocalVolume>, PathBuf, Watch) {
@@ -199,4 +200,74 @@ async fn what_nobody_can_write_to_takes_nothing_away_and_is_told() {
     let lines = summary(&told(&mut watch).await);
     assert!(lines[0] == "d unknown" && !watch.freshness.has_changed().unwrap(), "{lines:?}");
     assert!(tells(&mut watch, &at.join("f")).await);
+}
+
+/// Ends the silence of a file system that somebody waits for, when a test takes too long, which fails then.
+fn watchdog(at: &Path) -> mpsc::Sender<()> {
+    let (done, is_done) = mpsc::channel();
+    let at = at.to_owned();
+    std::thread::spawn(move || {
+        if is_done.recv_timeout(Duration::from_secs(30)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            run(Command::new("umount").args(["-i", "-c", "-f"]).arg(at)).unwrap_or_default();
+        }
+    });
+    done
+}
+
+/// As a network share whose server goes away.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn who_asks_what_does_not_answer_takes_nothing_from_who_asks_for_something_else() {
+    let (dir, volume) = fresh();
+    let at = dir.path().join("d");
+    std::fs::create_dir(&at).unwrap();
+    write(&dir.path().join("f"), "beside");
+    let mut served = match Served::at(&at) {
+        Ok(served) => served,
+        Err(why) => return eprintln!("skipped: no FUSE here: {why}"),
+    };
+    assert!(ease::stat(&*volume, "d/x").await.is_dir(), "while it answers");
+    served.falls_silent();
+    let done = watchdog(&at);
+    let hang = |path: &'static str| {
+        let volume = volume.clone();
+        tokio::spawn(async move { volume.stat(&ease::cx(), &ease::p(path)).await.map(drop) })
+    };
+    let hanging: Vec<_> = (0..2 * MOUNTED_CALLS_MAX).map(|number| hang(["d", "d/x"][number % 2])).collect();
+    tokio::task::yield_now().await;
+    let soon = Cx { deadline: Instant::now() + Duration::from_millis(50), ..ease::cx() };
+    let late = volume.stat(&soon, &ease::p("d")).await;
+    assert_eq!(late.unwrap_err().kind, ErrorKind::TimedOut);
+    assert_eq!(ease::get(&*volume, "f").await, b"beside");
+    ease::put(&*volume, "g", "new").await;
+    // What is beside it is listed, and it itself as the kernel remembers it.
+    assert_eq!(ease::names(&*volume, "").await, ["d", "f", "g"]);
+    assert!(hanging.iter().all(|call| !call.is_finished()));
+    done.send(()).unwrap();
+    drop(served);
+    // With an error, or with what lay under it.
+    for call in hanging {
+        call.await.unwrap().unwrap_or_default();
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_entry_that_cannot_be_looked_at_hides_none_of_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), open).unwrap();
+    let at = dir.path().join("d");
+    std::fs::create_dir(&at).unwrap();
+    write(&dir.path().join("f"), "beside");
+    // Of the user who mounted it alone.
+    let _served = match Served::at(&at) {
+        Ok(served) => served,
+        Err(why) => return eprintln!("skipped: no FUSE here: {why}"),
+    };
+    let root = dir.path().to_owned();
+    as_nobody(|| async move {
+        let volume = LocalVolume::open(&root, LocalConfig::default()).unwrap();
+        assert_eq!(ease::names(&*volume, "").await, ["f"]);
+    });
 }
