@@ -15,12 +15,18 @@ use crate::persistent::OpenRecords;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::status::failed;
-use smb_wire::NtStatus;
 use smb_wire::lock::{LockElement, LockFlags, LockRequest, LockResponse};
 use smb_wire::negotiate::Dialect;
+use smb_wire::{AccessMask, NtStatus};
 use std::sync::Arc;
 use store::StoreError;
 use vfs::{Carry, Open, Range};
+
+/// What lets an open lock, as `NtLockFile` has it: one of those that read or write content.
+const LOCKING: AccessMask = AccessMask::READ_DATA
+    .union(AccessMask::WRITE_DATA)
+    .union(AccessMask::APPEND_DATA)
+    .union(AccessMask::EXECUTE);
 
 pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     let decoded = LockRequest::decode(&request.message).map_err(|error| error.status())?;
@@ -32,6 +38,10 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     let file = open.file()?;
     if file.vfs.is_dir() {
         return Err(NtStatus::INVALID_PARAMETER);
+    }
+    if locks {
+        // Who only looks at a file keeps nobody from its content. Giving back what was locked is never refused.
+        open.needs_any(LOCKING)?;
     }
     let name = name(request.dialect(), file, &decoded);
     let records = request.connection.server.config.records.as_ref().filter(|_| file.is_persistent());

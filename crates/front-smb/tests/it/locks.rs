@@ -9,7 +9,7 @@ use smb_wire::create::context::CreateContext;
 use smb_wire::create::{CreateRequest, OplockLevel};
 use smb_wire::lock::{LockElement, LockFlags, LockRequest};
 use smb_wire::negotiate::Dialect;
-use smb_wire::{Command, FileId, NtStatus, Request};
+use smb_wire::{AccessMask, Command, FileId, NtStatus, Request};
 use std::path::Path;
 use std::time::Duration;
 use store::rusqlite::Connection;
@@ -51,6 +51,35 @@ async fn a_lock_sent_again_is_done_once() {
     assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS);
     assert_eq!(bob.status(&lock(id, 1)).await, NtStatus::SUCCESS, "sent again");
     assert_eq!(bob.status(&lock(id, 2)).await, NtStatus::LOCK_NOT_GRANTED, "another");
+}
+
+#[tokio::test]
+async fn who_only_looks_at_a_file_locks_nothing_and_who_uses_its_content_does() {
+    let site = Site::new().await;
+    let mut bob = site.log_in(&BOB).await;
+    let file = bob.file("file", b"content").await;
+    let all = |id, flags| requests::lock(id, 0, u64::MAX, flags | LockFlags::FAIL_IMMEDIATELY);
+    let looks = AccessMask::READ_ATTRIBUTES | AccessMask::WRITE_ATTRIBUTES | AccessMask::READ_CONTROL;
+    for (access, locks) in [
+        (looks, false),
+        (looks | AccessMask::DELETE, false),
+        (AccessMask::READ_DATA, true),
+        (AccessMask::WRITE_DATA, true),
+        (AccessMask::APPEND_DATA, true),
+        (AccessMask::EXECUTE, true),
+    ] {
+        let create = CreateRequest { desired_access: access, ..requests::create("file") };
+        let id = bob.open(&Request::Create(create)).await;
+        let expect = if locks { NtStatus::SUCCESS } else { NtStatus::ACCESS_DENIED };
+        for kind in [LockFlags::SHARED, LockFlags::EXCLUSIVE] {
+            assert_eq!(bob.status(&all(id, kind)).await, expect, "{access:?} {kind:?}");
+            let unlock = requests::lock(id, 0, u64::MAX, LockFlags::UNLOCK);
+            let expect = if locks { NtStatus::SUCCESS } else { NtStatus::RANGE_NOT_LOCKED };
+            assert_eq!(bob.status(&unlock).await, expect, "{access:?} {kind:?}");
+        }
+        assert_eq!(bob.status(&requests::write(file, 0, b"goes on")).await, NtStatus::SUCCESS);
+        assert_eq!(bob.status(&requests::close(id)).await, NtStatus::SUCCESS);
+    }
 }
 
 /// By 2.1 names count where there is something to come back to.
