@@ -158,6 +158,7 @@ impl FileOpen {
     }
 
     pub(crate) fn show(&self, mut attr: Attr) -> Attr {
+        attr.mtime = self.vfs.write_time().unwrap_or(attr.mtime);
         attr.allocated = attr.allocated.max(self.allocation.load(Ordering::Relaxed));
         self.change_times.show(attr)
     }

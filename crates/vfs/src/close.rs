@@ -12,6 +12,7 @@ use crate::landing::Landings;
 use crate::notify::{Filter, Watcher};
 use crate::open::{Open, OpenKey};
 use crate::registry::{Node, Removal};
+use crate::write_time::Keeping;
 use crate::{DeleteHow, Error, Result, streams};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(crate) struct Ended {
     /// Of a stream: the open of what carries it, which ends after it.
     pub base: Option<Arc<Open>>,
     pub landings: Arc<Landings>,
+    pub keeping: Arc<Keeping>,
 }
 
 pub(crate) async fn end(mut ended: Ended, cx: Cx) -> Result<Option<Attr>> {
@@ -49,7 +51,8 @@ pub(crate) async fn end(mut ended: Ended, cx: Cx) -> Result<Option<Attr>> {
 }
 
 async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
-    let Ended { core, node, key, account, file, watcher, written, writes, base: _, landings } = ended;
+    let Ended { core, node, key, account, file, watcher, written, writes, base: _, landings, keeping } =
+        ended;
     if let Some(watcher) = &watcher {
         core.hub.remove(watcher);
     }
@@ -59,13 +62,14 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
     let closed = match file {
         Some(file) => {
             let changing = core.changing(&[&path]);
+            let dated = settle_write_time(&keeping, cx, &path, &*file).await.then_some(key.id);
             let closed = file.close(cx, Close::Commit).await;
             // Of a stream each change was told as it was made.
             let is_stream = core.registry.lock().streams.is_stream(key.file);
             let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
             match &closed {
-                Ok(attr) if written && !is_stream => {
-                    core.modified(changing.began, &path, attr, what, None, parent_lease);
+                Ok(attr) if (written || dated.is_some()) && !is_stream => {
+                    core.modified(changing.began, &path, attr, what, dated, parent_lease);
                 }
                 Ok(attr) if writes && !is_stream => core.closed_unwritten(&node, changing.began, &path, attr),
                 // What came of it nobody knows, its client neither.
@@ -76,6 +80,7 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
         }
         None => Ok(None),
     };
+    keeping.leave();
     let (remove, doomed, others_told) = core.decide(|registry, told| {
         let record = registry.record(key.file, key.id);
         let dooms = record.is_some_and(|record| record.delete_on_close);
@@ -104,6 +109,18 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
                 tracing::warn!(open = key.id.0, %error, "removing a name, after closing failed");
             }
             Err(error.into())
+        }
+    }
+}
+
+/// The time of the last write is to be as it was kept. Whether it had to be set.
+async fn settle_write_time(keeping: &Keeping, cx: &Cx, path: &VPath, file: &dyn volume::File) -> bool {
+    match keeping.settle(cx, file).await {
+        Ok(set) => set.is_some(),
+        // What was written is there all the same.
+        Err(error) => {
+            tracing::warn!(%path, %error, "a write time cannot be set to what it was to stay");
+            false
         }
     }
 }

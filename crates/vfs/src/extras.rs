@@ -108,7 +108,7 @@ impl Open {
         if range.check().is_err() {
             return Err(Error::InvalidArgument("a change beyond 2^64"));
         }
-        let (held, holes) = (self.changing_content(range)?, self.core.caps.holes);
+        let (held, holes) = (self.changing_content(&cx, range).await?, self.core.caps.holes);
         Carry::new(async move {
             let _held = held;
             match holes && able(file.zero(&cx, offset, length).await)?.is_some() {
@@ -160,7 +160,7 @@ impl Open {
             Copying::Any => (from, to),
         };
         source.node.locks.check_io(source.key.id, from, false)?;
-        let (held, cx) = (self.changing_content(to)?, cx.clone());
+        let (held, cx) = (self.changing_content(cx, to).await?, cx.clone());
         Carry::new(async move {
             let _held = held;
             copy.run(&cx, how).await
@@ -173,6 +173,7 @@ impl Open {
     pub async fn reserve(&self, cx: &Cx, size: u64) -> Result<Attr> {
         self.check(Access::WRITE_DATA)?;
         let (file, cx) = (self.content()?.clone(), cx.clone());
+        self.before_writing(&cx).await?;
         let (core, key, landing) = (self.core.clone(), self.key, self.landing(false)?);
         Carry::new(async move {
             let _landing = landing;

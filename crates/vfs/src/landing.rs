@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::open::OpenKey;
 use crate::own_writes::{OwnWrite, look_if_kept_back};
 use crate::registry::Node;
+use crate::write_time::Keeping;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -43,6 +44,7 @@ pub(crate) struct Landing {
     /// Where content changes.
     writing: Option<OwnWrite>,
     counted: Arc<Landings>,
+    keeping: Arc<Keeping>,
 }
 
 impl Landing {
@@ -54,13 +56,15 @@ impl Landing {
         key: OpenKey,
         writing: Option<OwnWrite>,
         landings: &Arc<Landings>,
+        keeping: &Arc<Keeping>,
     ) -> Landing {
         landings.count.fetch_add(1, Ordering::SeqCst);
         let (core, node) = (core.clone(), node.clone());
         if writing.is_some() {
             core.content_changes(&node, key.file, key.id);
+            keeping.writes();
         }
-        Landing { core, node, key, writing, counted: landings.clone() }
+        Landing { core, node, key, writing, counted: landings.clone(), keeping: keeping.clone() }
     }
 
     /// What the volume has answered to it.
@@ -75,6 +79,7 @@ impl Drop for Landing {
     fn drop(&mut self) {
         if let Some(writing) = self.writing.take() {
             drop(writing);
+            self.keeping.writes();
             self.core.content_changes(&self.node, self.key.file, self.key.id);
             look_if_kept_back(&self.core, &self.node);
         }

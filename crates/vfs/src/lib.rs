@@ -25,6 +25,7 @@
 //! | `extras` | what an open carries besides its content; holes, copies, reserved room |
 //! | `links` | reading and making symbolic links |
 //! | `streams` | named streams: opening, renaming, removing; their content |
+//! | `write_time` | times of the last write that opens keep as they are |
 //! | `landing`, `own_writes` | changes of an open that are on their way to the volume, and the look after them |
 //! | `watch` | what the origin tells by itself |
 //!
@@ -96,6 +97,7 @@ mod share;
 mod streams;
 mod vfs;
 mod watch;
+mod write_time;
 
 pub use caching::{AckRefused, Answering, BREAK_TIMEOUT, Break, BreakListener, Caching, Granted, LeaseId};
 pub use contend::Breaking;

@@ -24,6 +24,7 @@ use crate::place::Place;
 use crate::range_lock::Range;
 use crate::registry::Node;
 use crate::streams::{self, StreamPart};
+use crate::write_time::Keeping;
 use crate::{Access, Error, OpenId, OpenRequest, Owner, Result, Rights};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -31,7 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OwnedMutexGuard;
-use volume::{Attr, Cx, ErrorKind, File, FileId, Fresh, Kind, Pages, SetAttr, SyncKind, Ticket, VPath};
+use volume::{Attr, Cx, ErrorKind, File, FileId, Fresh, Kind, Pages, SetAttr, SyncKind, Ticket, Time, VPath};
 
 /// An open file or directory. Dropping it without [`Open::close`] closes it in the background, and an error of
 /// that is only logged.
@@ -52,6 +53,7 @@ pub struct Open {
     /// Whether something was written that watchers were not told of.
     written: AtomicBool,
     landings: Arc<Landings>,
+    keeping: Arc<Keeping>,
     watcher: Mutex<Option<Arc<Watcher>>>,
 }
 
@@ -89,6 +91,7 @@ impl Open {
             closed: AtomicBool::new(false),
             written: AtomicBool::new(false),
             landings: Arc::default(),
+            keeping: Keeping::new(&place.node),
             watcher: Mutex::new(None),
         }
     }
@@ -137,7 +140,8 @@ impl Open {
 
     /// Sets attributes; returns them as they are then. A size needs `WRITE_DATA`; the right to the others is
     /// the front end's to check. The time of birth is left out where the volume keeps no attributes to note it
-    /// in: clients set all four times at once, and three of them can be set.
+    /// in: clients set all four times at once, and three of them can be set. Who sets the time of the last write keeps it
+    /// ([`Open::keep_write_time`]).
     pub async fn set_attr(&self, cx: &Cx, set: &SetAttr) -> Result<Attr> {
         let set = &SetAttr { btime: set.btime.filter(|_| self.core.caps.dos_attributes), ..*set };
         self.check(if set.size.is_some() { Access::WRITE_DATA } else { Access::empty() })?;
@@ -146,6 +150,9 @@ impl Open {
         }
         if self.core.caps.read_only {
             return Err(Error::ReadOnly);
+        }
+        if set.size.is_some() {
+            self.before_writing(cx).await?;
         }
         let mut landing = self.landing(set.size.is_some())?;
         if let Some(part) = &self.stream {
@@ -158,16 +165,34 @@ impl Open {
         }
         let looks = set.mtime.is_some() && self.may_have_missed_others();
         let (core, node, cx, key) = (self.core.clone(), self.node.clone(), cx.clone(), self.key);
-        let (file, set) = (self.file.clone(), *set);
+        let (file, set, keeping) = (self.file.clone(), *set, self.keeping.clone());
         Carry::new(async move {
             if looks {
                 attributes::look_before_dating(&core, &cx, &node, key, file.as_ref()).await?;
             }
-            let attr = attributes::set(core, cx, key, file, set).await?;
+            let kept = set.mtime.map(|_| keeping.set(true));
+            let outcome = attributes::set(core, cx, key, file, set).await;
+            if let (Err(_), Some(before)) = (&outcome, kept) {
+                keeping.set(before);
+            }
+            let attr = outcome?;
+            set.mtime.into_iter().for_each(|time| keeping.has_set(time));
             landing.has_led_to(&attr);
             Ok(attr)
         })
         .await
+    }
+
+    /// From now on what this open writes does not move the time of the last write, or does.
+    pub fn keep_write_time(&self, keep: bool) {
+        if self.stream.is_none() {
+            self.keeping.set(keep);
+        }
+    }
+
+    /// The time of the last write as it is to be shown, where what is kept of it is not yet at the volume.
+    pub fn write_time(&self) -> Option<Time> {
+        self.carrier().node.write_time.kept()
     }
 
     /// Something of the attributes is shown differently from now on, though the volume keeps it as it was: who
@@ -241,7 +266,7 @@ impl Open {
         if data.is_empty() {
             return Ok(());
         }
-        let changing = self.changing_content(range)?;
+        let changing = self.changing_content(&cx, range).await?;
         Carry::new(async move {
             let _held = (changing, appending);
             Ok(file.write_at(&cx, offset, data).await?)
@@ -249,8 +274,17 @@ impl Open {
         .await
     }
 
+    /// Before the volume moves the time of the last write.
+    pub(crate) async fn before_writing(&self, cx: &Cx) -> Result<()> {
+        match &self.file {
+            Some(file) => self.keeping.before_writing(cx, &**file).await,
+            None => Ok(()),
+        }
+    }
+
     /// Begins a change of content; what it answers is held until the volume has made it.
-    pub(crate) fn changing_content(&self, range: Range) -> Result<Landing> {
+    pub(crate) async fn changing_content(&self, cx: &Cx, range: Range) -> Result<Landing> {
+        self.before_writing(cx).await?;
         self.node.locks.check_io(self.key.id, range, true)?;
         self.written.store(true, Ordering::Release);
         self.node.written.store(true, Ordering::Release);
@@ -269,7 +303,8 @@ impl Open {
     /// the end of the open either waits for it or keeps it from beginning.
     pub(crate) fn landing(&self, content: bool) -> Result<Landing> {
         let writing = content.then(|| OwnWrite::begin(&self.node, self.file.as_ref()));
-        let landing = Landing::begin(&self.core, &self.node, self.key, writing, &self.landings);
+        let landing =
+            Landing::begin(&self.core, &self.node, self.key, writing, &self.landings, &self.keeping);
         self.check(Access::empty())?;
         Ok(landing)
     }
@@ -317,6 +352,7 @@ impl Open {
     pub async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
         self.check(Access::empty())?;
         if let Some(file) = &self.file {
+            self.settle_write_time(cx).await;
             return Ok(file.sync(cx, kind).await?);
         }
         if !self.is_dir() {
@@ -328,6 +364,17 @@ impl Open {
             Err(Error::Volume(error)) if error.kind == ErrorKind::Unsupported => Ok(()),
             synced => synced,
         }
+    }
+
+    /// The time of the last write is to be as it was kept, as [`close`] has it too.
+    async fn settle_write_time(&self, cx: &Cx) {
+        let Some(time) = self.keeping.is_due() else { return };
+        let keeps = self.keeping.keeps();
+        let set = SetAttr { mtime: Some(time), ..SetAttr::default() };
+        if let Err(error) = self.set_attr(cx, &set).await {
+            tracing::warn!(open = self.key.id.0, %error, "a write time cannot be set to what it was to stay");
+        }
+        self.keeping.set(keeps);
     }
 
     /// Ends the open: releases its locks and share mode, removes the name if that was asked for. Returns
@@ -367,6 +414,7 @@ impl Open {
             writes: self.access.intersects(Access::WRITING),
             base: self.stream.as_ref().map(|part| part.base.clone()),
             landings: self.landings.clone(),
+            keeping: self.keeping.clone(),
         })
     }
 

@@ -86,6 +86,7 @@ impl Place {
     /// The file was emptied for this open: who has found it by another name meanwhile, and may have read what was
     /// there, is told.
     pub(crate) fn has_emptied(&self) {
+        self.node.write_time.moves();
         self.core.decide(|registry, told| registry.contend_emptied(self.file, self.id, told));
     }
 

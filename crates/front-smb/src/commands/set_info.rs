@@ -14,6 +14,7 @@ use smb_wire::fscc::file_system::FileSystemClass;
 use smb_wire::fscc::set::{DispositionFlags, RenameFlags, RenameInformation, SetFileInformation};
 use smb_wire::query_info::{InfoType, SecurityInformation};
 use smb_wire::set_info::{SetInfoRequest, SetInfoResponse};
+use smb_wire::time::FileTime;
 use smb_wire::{AccessMask, Command, NtStatus};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -137,6 +138,11 @@ async fn set_file(
             let set = file_info::set_basic(&basic, vfs.is_dir())?;
             if set != SetAttr::default() {
                 vfs.set_attr(cx, &set).await.map_err(failed)?;
+            }
+            match basic.last_write_time {
+                FileTime::FREEZE => vfs.keep_write_time(true),
+                FileTime::THAW => vfs.keep_write_time(false),
+                _ => {}
             }
             if let Some(change) = file_info::given(basic.change_time) {
                 let attr = vfs.attr(cx).await.map_err(failed)?;

@@ -4,6 +4,7 @@ use crate::caching::{Caching, CachingTable, Granted, Holder, LeaseId};
 use crate::case::Case;
 use crate::content::Content;
 use crate::lock_wait::RangeLocks;
+use crate::write_time::WriteTime;
 use crate::{Access, OpenId, OpenRequest, Owner, Share};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) struct Node {
     /// Whether somebody keeps writes back.
     pub kept_back: AtomicBool,
     pub content: Mutex<Content>,
+    pub write_time: WriteTime,
     /// Whether something was written through an open that is there or was.
     pub written: AtomicBool,
     /// Told whenever a holder of a caching right has answered a break or is gone.
@@ -39,6 +41,7 @@ impl Node {
             readers: AtomicUsize::new(0),
             kept_back: AtomicBool::new(false),
             content: Mutex::default(),
+            write_time: WriteTime::default(),
             written: AtomicBool::new(false),
             settled: Notify::new(),
         }

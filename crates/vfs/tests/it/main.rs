@@ -2,6 +2,7 @@
 
 mod caching;
 mod crossing;
+mod dating;
 mod deleting;
 mod extras;
 mod judging;
