@@ -54,6 +54,7 @@ mod listing;
 mod name;
 mod pool;
 mod ranges;
+mod spot;
 mod sys;
 mod turns;
 mod volume;

@@ -14,6 +14,7 @@ use crate::listing::{self, ToldOf};
 use crate::name;
 use crate::pool::{Lies, Pool};
 use crate::ranges::Abilities;
+use crate::spot::must_wait;
 use crate::watching::Watching;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,8 +35,6 @@ use volume::{
 const IO_SIZE: u32 = 8 << 20;
 /// Times an open is tried again when the name comes and goes meanwhile.
 const OPEN_RETRIES: usize = 16;
-/// Longest file that is removed on the spot, bytes: its blocks and pages are given back in about 0.1 ms.
-const BRIEF_REMOVE_MAX_BYTES: u64 = 1 << 20;
 /// File systems in which names differ not by case alone: vfat and exfat, by the magic that `statfs` tells.
 const CASELESS: [u64; 2] = [0x4d44, 0x2011_bab0];
 
@@ -183,28 +182,6 @@ fn flags(access: Access) -> OFlags {
 }
 
 impl Disk {
-    /// Runs `work` on `paths` on a blocking thread: of those for what may not answer, where one of them leads there.
-    async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        cx: &Cx,
-        op: &'static str,
-        paths: Vec<VPath>,
-        work: impl FnOnce(&Disk, Lies) -> T + Send + 'static,
-    ) -> Result<T> {
-        let disk = self.clone();
-        let here = move || match paths.iter().any(|path| disk.root.leaves(path)) {
-            true => Err(work),
-            false => Ok(work(&disk, Lies::Here)),
-        };
-        match self.pool.run(cx, op, Lies::Here, here).await? {
-            Ok(done) => Ok(done),
-            Err(work) => {
-                let disk = self.clone();
-                self.pool.run(cx, op, Lies::Beyond, move || work(&disk, Lies::Beyond)).await
-            }
-        }
-    }
-
     pub(crate) fn stat(&self, path: &VPath, patience: Patience) -> Outcome<Attr> {
         attributes::attr_of(&self.root.handle(path, patience)?, self.keeps)
     }
@@ -294,39 +271,6 @@ impl Disk {
         }
     }
 
-    /// The name that a change is about which touches a few blocks in memory, as a short write does: a directory comes or
-    /// goes, a small file goes. A large one takes as long as it is large.
-    fn brief<'a>(&self, change: &'a Change) -> Option<&'a VPath> {
-        if self.config.sync_changes {
-            return None;
-        }
-        match change {
-            Change::MakeDir { path, .. } | Change::Remove { path, dir: true, .. } => Some(path),
-            Change::Remove { path, dir: false, .. } => {
-                let stat = self.root.handle(path, Patience::None).and_then(|handle| {
-                    let stat = attributes::look(&handle)?;
-                    Ok(stat)
-                });
-                stat.is_ok_and(|stat| stat.stx_size <= BRIEF_REMOVE_MAX_BYTES).then_some(path)
-            }
-            Change::Rename { .. }
-            | Change::Link { .. }
-            | Change::Symlink { .. }
-            | Change::SetAttr { .. }
-            | Change::SetNamed { .. } => None,
-        }
-    }
-
-    /// Does `work` on a name on the spot, or not at all; neither where it sets `extras` and would wait for somebody else who
-    /// does, however slow the disk is for that one, nor where something is mounted on the way.
-    fn on_the_spot<T>(&self, path: &VPath, extras: bool, work: impl FnOnce(&Disk) -> T) -> Option<T> {
-        let _one_at_a_time = match extras && self.keeps.extras {
-            true => Some(self.setting_extras.try_lock()?),
-            false => None,
-        };
-        self.brisk.attempt(|| self.root.keeps_here(path).then(|| work(self))).flatten()
-    }
-
     fn read_link(&self, path: &VPath) -> Outcome<String> {
         let handle = self.root.handle(path, Patience::Disk)?;
         match attributes::kind(&handle)? {
@@ -347,11 +291,6 @@ impl Disk {
             unit: u32::try_from(stat.f_frsize).unwrap_or(u32::MAX),
         })
     }
-}
-
-/// Whether a lookup without waiting found that it would have to.
-fn must_wait<T>(outcome: &Outcome<T>) -> bool {
-    matches!(outcome, Err(Failure::Errno(Errno::AGAIN | Errno::XDEV)))
 }
 
 #[async_trait]
@@ -487,30 +426,5 @@ impl Volume for LocalVolume {
 
     async fn watch(&self, _cx: &Cx) -> Result<Watch> {
         self.watching.subscribe().map_err(|failure| failure.told("watch", "this volume"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_large_is_not_removed_on_the_spot() {
-        let dir = tempfile::tempdir().unwrap();
-        let sized = |name: &str, size: u64| {
-            std::fs::File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
-        };
-        sized("small", BRIEF_REMOVE_MAX_BYTES);
-        sized("large", BRIEF_REMOVE_MAX_BYTES + 1);
-        let check = |config: LocalConfig, name: &str, expect: bool| {
-            let volume = LocalVolume::open(dir.path(), config).unwrap();
-            let path = VPath::parse(name).unwrap();
-            let change = Change::Remove { path, dir: false, expect: None };
-            assert_eq!(volume.disk.brief(&change).is_some(), expect, "{name}");
-        };
-        check(LocalConfig::default(), "small", true);
-        check(LocalConfig::default(), "large", false);
-        check(LocalConfig::default(), "missing", false);
-        check(LocalConfig { sync_changes: true, ..LocalConfig::default() }, "small", false);
     }
 }
