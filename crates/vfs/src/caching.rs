@@ -33,14 +33,17 @@
 mod away;
 mod contest;
 mod grant;
+mod tally;
 
 use crate::OpenId;
 pub use away::Answering;
 pub(crate) use contest::Contest;
 use grant::Grant;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tally::Tally;
 use tokio::time::Instant;
 
 /// How long a holder may take to acknowledge before its right is gone without (MS-SMB2 3.3.2.1).
@@ -78,7 +81,7 @@ impl Caching {
 }
 
 /// A client's name for a lease. No two files of a volume have one with the same name at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LeaseId {
     /// Which client, over all its connections (ClientGuid).
     pub client: u128,
@@ -115,7 +118,7 @@ pub enum AckRefused {
 }
 
 /// Who holds a right.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) enum Holder {
     /// An oplock.
     Open(OpenId),
@@ -172,10 +175,15 @@ impl Told {
     }
 }
 
-/// The rights held on one file.
+/// The rights held on one file. There may be as many as opens of it, and all is done under the registry's mutex: what concerns
+/// one holder looks at no other, and what is asked of all together is counted along.
 #[derive(Default)]
 pub(crate) struct CachingTable {
-    grants: Vec<Grant>,
+    grants: BTreeMap<Holder, Grant>,
+    tally: Tally,
+    /// Grants looked at to change them.
+    #[cfg(test)]
+    pub(crate) steps: usize,
 }
 
 impl CachingTable {
@@ -185,12 +193,15 @@ impl CachingTable {
 
     /// How many hold what a change concerns, and keep no writes back.
     pub(crate) fn readers(&self) -> usize {
-        let concerned = |held: Caching| !held.is_empty() && !held.contains(Caching::WRITE);
-        self.grants.iter().filter(|grant| concerned(grant.held)).count()
+        self.tally.held.readers
     }
 
     pub(crate) fn keeps_writes_back(&self) -> bool {
-        self.grants.iter().any(|grant| grant.held.contains(Caching::WRITE))
+        self.tally.held.writers > 0
+    }
+
+    pub(crate) fn keeps_handles(&self) -> bool {
+        self.tally.held.handles > 0
     }
 
     pub(crate) fn held(&self, holder: Holder) -> Caching {
@@ -206,11 +217,58 @@ impl CachingTable {
     }
 
     fn find(&self, holder: Holder) -> Option<&Grant> {
-        self.grants.iter().find(|grant| grant.holder == holder)
+        self.grants.get(&holder)
     }
 
-    fn find_mut(&mut self, holder: Holder) -> Option<&mut Grant> {
-        self.grants.iter_mut().find(|grant| grant.holder == holder)
+    fn add(&mut self, grant: Grant) {
+        if grant.is_kept() {
+            self.tally.add(grant.counted());
+            self.grants.insert(grant.holder, grant);
+        }
+    }
+
+    /// Changes what a holder has, if it has anything. Like this or by [`CachingTable::change_all`] every grant is changed: it is
+    /// counted as it is then, and forgotten when nothing is left of it.
+    fn change<T>(&mut self, holder: Holder, change: impl FnOnce(&mut Grant) -> T) -> Option<T> {
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
+        let grant = self.grants.get_mut(&holder)?;
+        let before = grant.counted();
+        let outcome = change(grant);
+        let (after, is_kept) = (grant.counted(), grant.is_kept());
+        if before != after || !is_kept {
+            self.tally.remove(before);
+            match is_kept {
+                true => self.tally.add(after),
+                false => drop(self.grants.remove(&holder)),
+            }
+        }
+        Some(outcome)
+    }
+
+    fn change_all(&mut self, mut change: impl FnMut(&mut Grant)) {
+        #[cfg(test)]
+        {
+            self.steps += self.grants.len();
+        }
+        self.tally = Tally::default();
+        self.grants.retain(|_, grant| {
+            change(grant);
+            let is_kept = grant.is_kept();
+            if is_kept {
+                self.tally.add(grant.counted());
+            }
+            is_kept
+        });
+    }
+
+    /// Whoever had to answer until now has lost all.
+    fn expire(&mut self, now: Instant) {
+        while let Some(holder) = self.tally.late(now) {
+            self.change(holder, |grant| grant.expire(now));
+        }
     }
 
     /// Gives a new open as much as can be of what it wishes.
@@ -220,29 +278,21 @@ impl CachingTable {
     /// oplock (MS-FSA 2.1.5.18).
     pub(crate) fn grant(&mut self, wish: Wish, beside: Beside, now: Instant) -> Granted {
         let can_be = self.can_be(wish, beside);
-        if let Some(grant) = self.find_mut(wish.holder) {
-            return grant.share(wish.wanted, can_be, now);
-        }
-        if can_be.is_empty() && !wish.holder.is_lease() {
-            return Granted::default();
+        if let Some(granted) = self.change(wish.holder, |grant| grant.share(wish.wanted, can_be, now)) {
+            return granted;
         }
         let grant = Grant::new(wish, can_be);
         let granted = grant.granted();
-        self.grants.push(grant);
+        self.add(grant);
         granted
     }
 
     fn can_be(&self, Wish { holder, wanted, .. }: Wish, beside: Beside) -> Caching {
-        let mut others = self.grants.iter().filter(|grant| grant.holder != holder);
-        let (mut alone, mut handles, mut oplocks) = (!beside.others, false, false);
-        if others.clone().any(|grant| grant.held.contains(Caching::WRITE)) {
+        let others = self.tally.held.without(self.find(holder).map(Grant::counted));
+        if others.writers > 0 {
             return Caching::empty();
         }
-        others.by_ref().for_each(|grant| {
-            alone = false;
-            oplocks |= !grant.holder.is_lease();
-            handles |= grant.holder.is_lease() && grant.held.contains(Caching::HANDLE);
-        });
+        let alone = !beside.others && others.all == 0;
         let mut can_be = match holder {
             Holder::Open(_) => wanted.as_oplock(),
             Holder::Lease(_) => wanted.as_lease(),
@@ -254,24 +304,42 @@ impl CachingTable {
             can_be = Caching::empty();
         }
         match holder {
-            Holder::Open(_) if handles => Caching::empty(),
+            Holder::Open(_) if others.leased_handles > 0 => Caching::empty(),
             Holder::Open(_) => can_be.as_oplock(),
-            Holder::Lease(_) if oplocks => can_be - Caching::HANDLE,
+            Holder::Lease(_) if others.oplocks > 0 => can_be - Caching::HANDLE,
             Holder::Lease(_) => can_be,
         }
     }
 
+    /// Breaks what of these grants stands against `contest`. Until when to wait, if for anybody.
+    fn contend_those(
+        &mut self,
+        which: impl Fn(&Grant) -> bool,
+        contest: Contest,
+        now: Instant,
+        told: &mut Vec<Told>,
+    ) -> Option<Instant> {
+        self.expire(now);
+        let mut wait = None;
+        if self.tally.held.any(contest.concerns()) {
+            self.change_all(|grant| {
+                if which(grant) {
+                    wait = wait.max(grant.contend(contest, now, told));
+                }
+            });
+        }
+        wait
+    }
+
     /// Somebody may have changed it at the origin while `writers` may have written: what they keep stays, they have most
     /// likely heard of their own.
-    pub(crate) fn doubt(&mut self, writers: &[Holder], now: Instant, told: &mut Vec<Told>) {
-        for grant in &mut self.grants {
-            let keeps = grant.holder.is_lease() || grant.held.contains(Caching::WRITE);
-            if !(keeps && writers.contains(&grant.holder)) {
-                // Nobody waits: it has happened.
-                let _until = grant.contend(Contest::Foreign, now, told);
-            }
-        }
-        self.forget_empty();
+    pub(crate) fn doubt(&mut self, writers: &HashSet<Holder>, now: Instant, told: &mut Vec<Told>) {
+        let keeps = |grant: &Grant| {
+            (grant.holder.is_lease() || grant.held.contains(Caching::WRITE))
+                && writers.contains(&grant.holder)
+        };
+        // Nobody waits: it has happened.
+        let _until = self.contend_those(|grant| !keeps(grant), Contest::Foreign, now, told);
     }
 
     /// Breaks what stands against `contest`. One's own lease does not, nor does an open's own right to keep writes;
@@ -283,16 +351,10 @@ impl CachingTable {
         now: Instant,
         told: &mut Vec<Told>,
     ) -> Option<Instant> {
-        let mut wait = None;
-        for grant in &mut self.grants {
-            let own = by == Some(grant.holder);
-            if own && (grant.holder.is_lease() || grant.held.contains(Caching::WRITE)) {
-                continue;
-            }
-            wait = wait.max(grant.contend(contest, now, told));
-        }
-        self.forget_empty();
-        wait
+        let is_spared = |grant: &Grant| {
+            by == Some(grant.holder) && (grant.holder.is_lease() || grant.held.contains(Caching::WRITE))
+        };
+        self.contend_those(|grant| !is_spared(grant), contest, now, told)
     }
 
     /// The same, but for the lease `by`.
@@ -303,16 +365,9 @@ impl CachingTable {
         now: Instant,
         told: &mut Vec<Told>,
     ) {
-        for grant in &mut self.grants {
-            match grant.holder {
-                Holder::Lease(lease) if by == Some(lease) => {}
-                _ => {
-                    // Nobody waits for who caches a listing.
-                    let _until = grant.contend(contest, now, told);
-                }
-            }
-        }
-        self.forget_empty();
+        let by = by.map(Holder::Lease);
+        // Nobody waits for who caches a listing.
+        let _until = self.contend_those(|grant| by != Some(grant.holder), contest, now, told);
     }
 
     /// The same for one holder.
@@ -323,34 +378,35 @@ impl CachingTable {
         now: Instant,
         told: &mut Vec<Told>,
     ) -> Option<Instant> {
-        let wait = self.find_mut(holder)?.contend(contest, now, told);
-        self.forget_empty();
-        wait
+        self.change(holder, |grant| grant.contend(contest, now, told))?
     }
 
     /// Until when somebody is being waited for.
     pub(crate) fn breaking_until(&mut self, now: Instant) -> Option<Instant> {
-        self.grants.iter_mut().for_each(|grant| grant.expire(now));
-        self.forget_empty();
-        self.grants.iter().filter_map(|grant| grant.breaking.map(|breaking| breaking.until)).max()
+        self.expire(now);
+        self.waits_until()
+    }
+
+    /// The same, those who are late by now among them.
+    pub(crate) fn waits_until(&self) -> Option<Instant> {
+        self.tally.last()
     }
 
     /// Tells a break that is not answered once more.
     pub(crate) fn break_again(&mut self, holder: Holder, told: &mut Vec<Told>) {
-        if let Some(grant) = self.find_mut(holder)
-            && let Some(breaking) = grant.breaking
-        {
-            grant.tell(breaking.to, true, told);
-        }
+        self.change(holder, |grant| {
+            if let Some(breaking) = grant.breaking {
+                grant.tell(breaking.to, true, told);
+            }
+        });
     }
 
     /// From now on the holder can be told of breaks.
     pub(crate) fn listen(&mut self, holder: Holder, listener: BreakListener, told: &mut Vec<Told>) {
-        if let Some(grant) = self.find_mut(holder) {
+        self.change(holder, |grant| {
             grant.listener = Some(listener);
             grant.tell_untold(told);
-        }
-        self.forget_empty();
+        });
     }
 
     /// The holder gives back all but `keeps`. Answers what it keeps.
@@ -361,44 +417,30 @@ impl CachingTable {
         now: Instant,
         told: &mut Vec<Told>,
     ) -> Result<Caching, AckRefused> {
-        let outcome = match self.find_mut(holder) {
-            None if holder.is_lease() => Err(AckRefused::Closed),
-            None => Err(AckRefused::TooMuch),
-            Some(grant) => {
-                grant.expire(now);
-                grant.acknowledge(keeps, now, told)
-            }
-        };
-        self.forget_empty();
-        outcome
+        let outcome = self.change(holder, |grant| {
+            grant.expire(now);
+            grant.acknowledge(keeps, now, told)
+        });
+        let of_nothing = if holder.is_lease() { AckRefused::Closed } else { AckRefused::TooMuch };
+        outcome.unwrap_or(Err(of_nothing))
     }
 
     /// An open of the holder is gone.
     pub(crate) fn release(&mut self, holder: Holder) {
-        if let Some(grant) = self.find_mut(holder) {
-            grant.opens -= 1;
-        }
-        self.grants.retain(|grant| grant.opens > 0);
+        self.change(holder, |grant| grant.opens -= 1);
     }
 
     /// The holder cannot be told any more: it has lost all.
     pub(crate) fn give_up(&mut self, holder: Holder) {
-        if let Some(grant) = self.find_mut(holder) {
+        self.change(holder, |grant| {
             (grant.held, grant.breaking, grant.untold) = (Caching::empty(), None, None);
-        }
-        self.forget_empty();
-    }
-
-    /// An oplock without rights stays only while its break is yet to be told.
-    fn forget_empty(&mut self) {
-        self.grants
-            .retain(|grant| grant.holder.is_lease() || !grant.held.is_empty() || grant.untold.is_some());
+        });
     }
 }
 
 impl fmt::Debug for CachingTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let grants = self.grants.iter().map(|grant| (grant.holder, grant.held, grant.breaking));
+        let grants = self.grants.values().map(|grant| (grant.holder, grant.held, grant.breaking));
         f.debug_list().entries(grants).finish()
     }
 }

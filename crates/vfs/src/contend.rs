@@ -6,6 +6,7 @@ use crate::caching::{AckRefused, BreakListener, Caching, Contest, Granted, Holde
 use crate::core::Core;
 use crate::registry::{Ask, Coming, Node, Record, Registry, Slot};
 use crate::{Access, Error, OpenId, Result, share};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -115,12 +116,13 @@ impl Registry {
         let own = new.holder();
         // Beside what was cached before the process ended it was then.
         let comes_back = ask.coming == Coming::Returns;
-        for record in &slot.records {
-            if excludes(record) {
-                refused = true;
-                if record.holder() != own && !(comes_back && slot.caching.is_former(record.holder())) {
-                    wait = wait.max(slot.caching.contend_with(record.holder(), Contest::Handle, now, told));
-                }
+        for record in slot.records.iter().filter(|record| excludes(record)) {
+            refused = true;
+            if !slot.caching.keeps_handles() {
+                break;
+            }
+            if record.holder() != own && !(comes_back && slot.caching.is_former(record.holder())) {
+                wait = wait.max(slot.caching.contend_with(record.holder(), Contest::Handle, now, told));
             }
         }
         let empties = ask.coming == Coming::Empties;
@@ -170,7 +172,7 @@ impl Registry {
     pub(crate) fn doubt(&mut self, file: FileId, told: &mut Vec<Told>) {
         let Some(slot) = self.slots.get_mut(&file) else { return };
         let writing = slot.records.iter().filter(|record| record.access.intersects(Access::WRITING));
-        let writers: Vec<Holder> = writing.map(Record::holder).collect();
+        let writers: HashSet<Holder> = writing.map(Record::holder).collect();
         slot.caching.doubt(&writers, Instant::now(), told);
         slot.note_caching();
     }
@@ -293,7 +295,7 @@ impl Registry {
         let holder = self.record(file, open).map(Record::holder)?;
         let slot = self.slots.get_mut(&file)?;
         let granted = slot.caching.take_up(holder, Instant::now());
-        slot.settled();
+        slot.note_caching();
         Some((granted, holder))
     }
 
@@ -333,7 +335,7 @@ impl Registry {
     ) -> Result<Caching, AckRefused> {
         let slot = self.slots.get_mut(&file).ok_or(AckRefused::Closed)?;
         let outcome = slot.caching.acknowledge(holder, keeps, Instant::now(), told);
-        slot.settled();
+        slot.note_caching();
         outcome
     }
 
@@ -367,7 +369,7 @@ impl Registry {
         let file = self.leases.file(lease);
         if let Some(slot) = file.and_then(|file| self.slots.get_mut(&file)) {
             slot.caching.give_up(Holder::Lease(lease));
-            slot.settled();
+            slot.note_caching();
         }
     }
 
@@ -376,7 +378,7 @@ impl Registry {
         let Some(holder) = self.record(file, open).map(Record::holder) else { return };
         if let Some(slot) = self.slots.get_mut(&file) {
             slot.caching.give_up(holder);
-            slot.settled();
+            slot.note_caching();
         }
     }
 }
@@ -405,20 +407,23 @@ impl Slot {
                 (None, Against::Nobody) => against = Against::Stands,
                 (None, _) => {}
             }
+            if !self.caching.keeps_handles() {
+                break;
+            }
         }
         self.note_caching();
         against
     }
 
     /// For the reading and writing that looks at the node alone.
-    pub(crate) fn note_caching(&self) {
+    pub(crate) fn note_caching(&mut self) {
         self.node.readers.store(self.caching.readers(), Ordering::Release);
         self.node.kept_back.store(self.caching.keeps_writes_back(), Ordering::Release);
-    }
-
-    pub(crate) fn settled(&self) {
-        self.note_caching();
-        self.node.settled.notify_waiters();
+        let waits_until = self.caching.waits_until();
+        // Not with each answer: very many may wait for very many.
+        if waits_until < std::mem::replace(&mut self.waits_until, waits_until) {
+            self.node.settled.notify_waiters();
+        }
     }
 }
 

@@ -97,6 +97,7 @@ impl Registry {
             node: Arc::new(Node::new(locks_limit)),
             records: Vec::new(),
             caching: CachingTable::default(),
+            waits_until: None,
             doomed: Vec::new(),
             opened: 0,
         });
@@ -137,7 +138,7 @@ impl Registry {
         }
         self.accounts.remove(record.account.as_ref());
         slot.caching.release(record.holder());
-        slot.settled();
+        slot.note_caching();
         self.leases.left(&record, &slot.caching);
         self.places.leave(&record.path, file);
         if record.delete_on_close && !slot.is_doomed(&record.path, case) {

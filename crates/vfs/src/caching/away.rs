@@ -53,16 +53,15 @@ impl CachingTable {
     /// others leave room for that.
     pub(crate) fn come_back(&mut self, wish: Wish, beside: Beside) -> Granted {
         let can_be = self.can_be(wish, beside);
-        match self.find_mut(wish.holder) {
-            Some(grant) => {
-                grant.opens += 1;
-                if grant.former && grant.breaking.is_none() {
-                    grant.held |= can_be;
-                }
+        let further = self.change(wish.holder, |grant| {
+            grant.opens += 1;
+            if grant.former && grant.breaking.is_none() {
+                grant.held |= can_be;
             }
-            None => self.grants.push(Grant::former(wish, can_be)),
+        });
+        if further.is_none() {
+            self.add(Grant::former(wish, can_be));
         }
-        self.forget_empty();
         self.granted(wish.holder)
     }
 
@@ -79,10 +78,7 @@ impl CachingTable {
         now: Instant,
         told: &mut Vec<Told>,
     ) -> Option<Instant> {
-        let newer = self.grants.iter_mut().filter(|grant| !grant.former && grant.holder != own);
-        let wait = newer.filter_map(|grant| grant.contend(contest, now, told)).max();
-        self.forget_empty();
-        wait
+        self.contend_those(|grant| !grant.former && grant.holder != own, contest, now, told)
     }
 
     /// The client of an open is back: what it has, as it is to be told. What it is asked back of that, and what comes to
@@ -92,19 +88,16 @@ impl CachingTable {
             grant.returning += 1;
             grant.take_up(now)
         };
-        let granted = self.find_mut(holder).map(take_up);
-        self.forget_empty();
-        granted.unwrap_or_default()
+        self.change(holder, take_up).unwrap_or_default()
     }
 
     /// The client has been told of the open that it took up, or will not be.
     pub(crate) fn returned(&mut self, holder: Holder, told: &mut Vec<Told>) {
-        if let Some(grant) = self.find_mut(holder) {
+        self.change(holder, |grant| {
             // It may be another one, when the first has ended meanwhile.
             grant.returning = grant.returning.saturating_sub(1);
             grant.tell_untold(told);
-        }
-        self.forget_empty();
+        });
     }
 }
 

@@ -34,6 +34,15 @@ impl Contest {
         }
     }
 
+    /// The rights of which one at least is held by whoever it stands against.
+    pub(super) fn concerns(self) -> Caching {
+        match self {
+            Contest::Open { .. } => Caching::WRITE,
+            Contest::Handle => Caching::HANDLE,
+            Contest::Empty | Contest::Change | Contest::Foreign => Caching::all(),
+        }
+    }
+
     /// The rights that are waited for: the others are only told.
     pub(super) fn waits_for(self) -> Caching {
         match self {

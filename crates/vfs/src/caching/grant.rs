@@ -1,6 +1,7 @@
 //! What one holder has of a file: it grows, is asked back in steps, and runs out. How the holders of a file stand against each
 //! other says [`super::CachingTable`].
 
+use super::tally::Counted;
 use super::{AckRefused, BREAK_TIMEOUT, Break, BreakListener, Caching, Contest, Granted, Holder, Told, Wish};
 use tokio::time::Instant;
 
@@ -53,6 +54,17 @@ impl Grant {
             untold: None,
             former: false,
         }
+    }
+
+    /// Whether anything is left of it. A lease stays as long as its opens; an oplock without rights only while its break is yet
+    /// to be told.
+    pub(super) fn is_kept(&self) -> bool {
+        self.opens > 0 && (self.holder.is_lease() || !self.held.is_empty() || self.untold.is_some())
+    }
+
+    pub(super) fn counted(&self) -> Counted {
+        let until = self.breaking.map(|breaking| breaking.until);
+        Counted { holder: self.holder, held: self.held, until }
     }
 
     pub(super) fn granted(&self) -> Granted {
@@ -144,6 +156,7 @@ impl Grant {
         self.break_to(left, now, told);
         self.breaking.filter(|_| waits).map(|breaking| breaking.until)
     }
+
     pub(super) fn acknowledge(
         &mut self,
         keeps: Caching,

@@ -92,7 +92,7 @@ fn what_breaks_to_what() {
 fn in_doubt_those_keep_theirs_who_may_have_written_and_no_others() {
     for (has, writes, left) in [(RWH, true, RWH), (R, true, NONE), (RWH, false, NONE), (R, false, NONE)] {
         let (mut table, heard) = held(has);
-        let (writers, mut told) = (if writes { vec![A] } else { Vec::new() }, Vec::new());
+        let (writers, mut told) = (writes.then_some(A).into_iter().collect(), Vec::new());
         table.doubt(&writers, Instant::now(), &mut told);
         tell(told);
         let expect = (left != has).then_some(broken(has, left, has != R));
@@ -280,4 +280,61 @@ fn a_client_that_comes_back_late_has_all_its_time_to_give_back() {
     // Coming once more it has what is left of that.
     assert_eq!(table.take_up(LEASE, first).caching, RWH);
     assert_eq!(table.breaking_until(first), Some(late + BREAK_TIMEOUT));
+}
+
+#[test]
+fn who_has_nothing_that_a_contest_concerns_is_left_alone() {
+    for contest in [
+        Contest::Open { looks: true },
+        OPEN,
+        Contest::Empty,
+        Contest::Handle,
+        Contest::Change,
+        Contest::Foreign,
+    ] {
+        for (holder, bits) in [A, LEASE].into_iter().flat_map(|holder| (0..8).map(move |bits| (holder, bits)))
+        {
+            let held = Caching::from_bits_truncate(bits);
+            let is_concerned = held.intersects(contest.concerns());
+            assert!(
+                is_concerned || contest.leaves(holder, held) == held,
+                "{contest:?}, {holder:?}, {held:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_counted_along_is_what_is_there() {
+    let holders: Vec<Holder> = (0..3)
+        .flat_map(|n| [Holder::Open(OpenId(n)), Holder::Lease(LeaseId { client: 1, key: n.into() })])
+        .collect();
+    for seed in 0..300 {
+        let (mut rng, mut table, mut now) =
+            (testkit::Rng::new(seed), CachingTable::default(), Instant::now());
+        for _ in 0..60 {
+            let (holder, other) = (*rng.pick(&holders), *rng.pick(&holders));
+            let rights = Caching::from_bits_truncate(rng.below(8) as u8);
+            let contest =
+                *rng.pick(&[OPEN, Contest::Empty, Contest::Handle, Contest::Change, Contest::Foreign]);
+            let (beside, told) = (Beside::default(), &mut Vec::new());
+            now += Duration::from_secs(rng.below(20));
+            match rng.below(11) {
+                0..=2 => drop(grant(&mut table, holder, rights, beside)),
+                3 => drop(table.come_back(Wish { holder, wanted: rights, epoch: None }, beside)),
+                4 => drop(table.contend(Some(other), contest, now, told)),
+                5 => drop(table.contend_with(other, contest, now, told)),
+                6 => drop(table.acknowledge(other, rights, now, told)),
+                7 => drop(table.breaking_until(now)),
+                8 => drop(table.take_up(holder, now)),
+                9 => table.returned(holder, told),
+                _ if table.find(holder).is_some() => table.release(holder),
+                _ => table.give_up(other),
+            }
+            let mut counted = Tally::default();
+            table.grants.values().for_each(|grant| counted.add(grant.counted()));
+            assert_eq!(table.tally, counted, "seed {seed}");
+            assert!(table.grants.iter().all(|(holder, grant)| *holder == grant.holder && grant.is_kept()));
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Node {
     pub write_time: WriteTime,
     /// Whether something was written through an open that is there or was.
     pub written: AtomicBool,
-    /// Told whenever a holder of a caching right has answered a break or is gone.
+    /// Told whenever holders of caching rights have answered or are gone, so that others need not wait so long any more.
     pub settled: Notify,
 }
 
@@ -96,6 +96,8 @@ pub(crate) struct Slot {
     pub node: Arc<Node>,
     pub records: Vec<Record>,
     pub caching: CachingTable,
+    /// Until when somebody is being waited for, as far as was noted.
+    pub waits_until: Option<tokio::time::Instant>,
     /// Names that go away with their last open.
     pub(super) doomed: Vec<Doomed>,
     /// Opens that were there since it was first opened, those that are closed too.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::caching::Caching;
 use crate::{Owner, Share};
+use std::future::Future;
 
 const FILE: FileId = FileId { hi: 0, lo: 7 };
 
@@ -194,4 +195,68 @@ fn that_something_was_replaced_costs_little_beside_much_that_is_cached() {
         assert_eq!(registry.granted(id(at), OpenId(at)).caching.is_empty(), at % 2 == 1, "{at}");
     }
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+fn leased(id: u64, share: Share) -> Record {
+    let lease = Some(LeaseId { client: 1, key: id.into() });
+    Record { lease, ..record(id, "a", Access::READ_DATA, share, false) }
+}
+
+/// A file with so many opens that do not share deleting, each of a lease of its own.
+fn registry_of_leases(opens: u64, caching: Caching) -> Registry {
+    let mut registry = registry(opens as usize);
+    let ask = Ask { needs: Access::READ_DATA, coming: Coming::Opens, caching, epoch: None };
+    for id in 0..opens {
+        let open = leased(id, Share::READ | Share::WRITE);
+        registry.admit(FILE, true, open, ask, &mut Vec::new()).unwrap();
+    }
+    registry
+}
+
+/// What each does to one that is there: deletes it, or needs it alone.
+fn stand_against(registry: &mut Registry, id: u64) -> [Result<bool>; 2] {
+    let ask = Ask { needs: Access::DELETE, coming: Coming::Opens, caching: Caching::empty(), epoch: None };
+    let open = record(id, "a", Access::DELETE, Share::all(), false);
+    let admitted = registry.admit(FILE, true, open, ask, &mut Vec::new());
+    let alone = registry.contend_dir(&path("a"), Access::DELETE, Share::empty(), &mut Vec::new());
+    [admitted.map(|admitted| matches!(admitted, Admission::Wait(..))), alone.map(|waits| waits.is_some())]
+}
+
+#[test]
+fn what_stands_against_an_open_is_found_by_looking_at_each_other_once() {
+    const OPENS: u64 = 500;
+    let handles = Caching::READ | Caching::HANDLE;
+    for (caching, waits, most) in [(Caching::READ, false, 1), (handles, true, 2 * OPENS as usize)] {
+        let mut registry = registry_of_leases(OPENS, caching);
+        for again in 0..3 {
+            let before = registry.slots[&FILE].caching.steps;
+            let got = stand_against(&mut registry, OPENS + again);
+            for got in got {
+                match got {
+                    Ok(got) => assert!(got && waits, "{caching:?}"),
+                    Err(error) => assert!(matches!(error, Error::SharingViolation) && !waits, "{error}"),
+                }
+            }
+            let steps = registry.slots[&FILE].caching.steps - before;
+            assert!(steps <= most, "{steps} steps, {caching:?}");
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_many_is_woken_when_there_is_less_to_wait_for() {
+    let mut registry = registry_of_leases(3, Caching::READ | Caching::HANDLE);
+    let node = registry.node(FILE).unwrap();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(stand_against(&mut registry, 3).into_iter().all(|waits| waits.unwrap()));
+    let mut settled = std::pin::pin!(node.settled.notified());
+    settled.as_mut().enable();
+    for key in [2, 0] {
+        let lease = LeaseId { client: 1, key };
+        registry.acknowledge_lease(lease, Caching::READ, &mut Vec::new()).unwrap();
+        assert!(settled.as_mut().poll(&mut cx).is_pending());
+    }
+    registry.leave(FILE, OpenId(1));
+    assert!(settled.as_mut().poll(&mut cx).is_ready());
+    assert_eq!(registry.breaking_until(FILE, Instant::now()), None);
 }
