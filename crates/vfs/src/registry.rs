@@ -48,6 +48,7 @@ pub(crate) struct Registry {
     entries: Entries,
     accounts: Accounts,
     locks_limit: usize,
+    opens_of_file_limit: usize,
 }
 
 impl Registry {
@@ -63,6 +64,7 @@ impl Registry {
             entries: Entries::default(),
             accounts: Accounts::new(limits),
             locks_limit: limits.locks_per_file,
+            opens_of_file_limit: limits.opens_of_file_per_account,
         }
     }
 
@@ -80,6 +82,9 @@ impl Registry {
         if let Some(slot) = self.slots.get_mut(&file) {
             if slot.is_doomed(&record.path, case) && ask.coming != Coming::Returns {
                 return Err(Error::DeletePending);
+            }
+            if ask.coming != Coming::Returns && !slot.has_room_for(&record, self.opens_of_file_limit) {
+                return Err(Error::LimitReached("opens of one file by one account"));
             }
             if Registry::contend_open(slot, &record, ask, told)? {
                 return Ok(Admission::Wait(file, slot.node.clone()));

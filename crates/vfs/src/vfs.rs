@@ -23,6 +23,8 @@ pub struct Limits {
     pub opens: usize,
     /// Those of one account ([`OpenRequest::account`]): others always find room.
     pub opens_per_account: usize,
+    /// Those of one account of one file: each further open of it is judged beside them.
+    pub opens_of_file_per_account: usize,
     /// Byte-range locks on all files together, held and waiting.
     pub locks: usize,
     /// Those of one account.
@@ -48,6 +50,7 @@ impl Default for Limits {
         Limits {
             opens: 262_144,
             opens_per_account: 131_072,
+            opens_of_file_per_account: 16_384,
             locks: 1 << 20,
             locks_per_account: 1 << 17,
             locks_per_file: 16_384,

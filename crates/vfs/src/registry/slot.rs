@@ -105,6 +105,13 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Whether the account of a further open has less than so many opens here.
+    pub(super) fn has_room_for(&self, further: &Record, limit: usize) -> bool {
+        let Some(account) = &further.account else { return true };
+        let of_account = |record: &&Record| record.account.as_ref() == Some(account);
+        self.records.len() < limit || self.records.iter().filter(of_account).count() < limit
+    }
+
     /// Whether an open of this name is left.
     pub(super) fn has_open_of(&self, path: &VPath, case: Case) -> bool {
         self.records.iter().any(|record| case.same(&record.path, path))

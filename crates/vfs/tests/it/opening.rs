@@ -166,6 +166,28 @@ async fn no_account_takes_all_opens_of_a_volume() {
 }
 
 #[tokio::test]
+async fn no_account_has_so_many_opens_of_one_file_that_judging_others_takes_long() {
+    let limits = Limits { opens_of_file_per_account: 2, ..Limits::default() };
+    let mem = MemVolume::new();
+    let vfs = Vfs::new(mem.clone(), VfsConfig { limits, ..VfsConfig::default() });
+    let site = Site { vfs, mem };
+    let open = async |name: &str, account: Option<&str>| {
+        let of = |r: &mut OpenRequest| {
+            (r.disposition, r.account) = (Disposition::OpenIf, account.map(Arc::from));
+        };
+        site.try_open(name, READ, of).await
+    };
+    let one = Some("one");
+    let first = open("a", one).await.unwrap().open;
+    let _second = open("a", one).await.unwrap();
+    assert_eq!(word(open("A", one).await), "LimitReached(\"opens of one file by one account\")");
+    let _others = (open("a", Some("two")).await.unwrap(), open("a", None).await.unwrap());
+    let _another = open("b", one).await.unwrap();
+    first.close(&cx()).await.unwrap();
+    let _again = open("a", one).await.unwrap();
+}
+
+#[tokio::test]
 async fn limits_are_answers() {
     let limits = Limits { opens: 2, locks_per_file: 1, ..Limits::default() };
     let vfs = Vfs::new(MemVolume::new(), VfsConfig { limits, ..VfsConfig::default() });
