@@ -12,6 +12,7 @@ use crate::index::DirIndexes;
 use crate::name_lock::{NameGuard, NameLocks};
 use crate::notify::{Filter, Hub, NotifyAction};
 use crate::open::OpenKey;
+use crate::reading::Readings;
 use crate::registry::Registry;
 use crate::vfs::VfsConfig;
 use crate::{Error, OpenId, Result};
@@ -40,6 +41,7 @@ pub(crate) struct Core {
     pub settled: Notify,
     pub names: Arc<NameLocks>,
     pub indexes: Mutex<DirIndexes>,
+    pub readings: Readings,
     pub descriptors: Mutex<Descriptors>,
     pub echoes: Mutex<Echoes>,
     pub hub: Hub,
@@ -61,6 +63,7 @@ impl Core {
             settled: Notify::new(),
             names: Arc::default(),
             indexes: Mutex::new(DirIndexes::new(limits.index_names, case)),
+            readings: Readings::new(limits, case),
             descriptors: Mutex::new(Descriptors::new(case)),
             echoes: Mutex::new(Echoes::new(case)),
             hub: Hub::new(case),
@@ -339,7 +342,7 @@ pub(crate) fn name_filter(dir: bool) -> Filter {
 }
 
 /// Waits no longer than the caller does.
-async fn in_time<T>(cx: &Cx, path: &VPath, waiting: impl Future<Output = T>) -> volume::Result<T> {
+pub(crate) async fn in_time<T>(cx: &Cx, path: &VPath, waiting: impl Future<Output = T>) -> volume::Result<T> {
     tokio::time::timeout_at(cx.deadline.into(), waiting)
         .await
         .map_err(|_| volume::Error::new(ErrorKind::TimedOut, "wait for", path))

@@ -3,17 +3,18 @@
 //!
 //! Plain state, `now` is an argument. An index is complete or absent. Own changes keep it right; what others
 //! change is told by the volume's notices; how long it is believed besides, says the caller. The indexes used
-//! least go first when all together hold more names than the limit.
+//! least go first when all together hold more names than the limit; a directory that has more alone gets none.
 
 use crate::case::Case;
 use crate::names;
 use lru::LruCache;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use volume::VPath;
 
-/// Changes remembered for listings that are under way; one that took longer than this many is not kept.
+/// Changes remembered for listings that are under way. An index is not kept when so many were made in its directory while it
+/// was read.
 const REMEMBERED_CHANGES: usize = 1024;
 
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub(crate) struct DirIndexes {
     dirs: LruCache<VPath, DirIndex>,
     cost: usize,
     limit: usize,
+    /// What changed in directories since their reading began, by their place; `None` when that was too much.
+    reading: HashMap<VPath, Option<Vec<Change>>>,
+    /// What changed in all directories.
     changes: VecDeque<(VPath, Change)>,
     /// Changes ever made.
     clock: u64,
@@ -38,48 +42,54 @@ struct DirIndex {
 enum Change {
     Added(Arc<str>),
     Removed(Arc<str>),
-    Unknown,
 }
 
-/// The complete names of one directory. Several under one fold differ by case.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    by_fold: HashMap<Box<str>, Vec<Arc<str>>>,
-    count: usize,
-}
+/// Names of one directory, beside their folds. Several under one fold differ by case.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(BTreeSet<(Box<str>, Arc<str>)>);
 
 impl Names {
     pub(crate) fn add(&mut self, name: Arc<str>) {
-        let twins = self.by_fold.entry(names::fold(&name).into()).or_default();
-        if !twins.contains(&name) {
-            twins.push(name);
-            twins.sort_unstable();
-            self.count += 1;
-        }
+        self.0.insert((names::fold(&name).into(), name));
     }
 
     fn remove(&mut self, name: &str) {
-        let fold = names::fold(name);
-        if let Some(twins) = self.by_fold.get_mut(&*fold) {
-            let before = twins.len();
-            twins.retain(|twin| **twin != *name);
-            self.count -= before - twins.len();
-            if twins.is_empty() {
-                self.by_fold.remove(&*fold);
-            }
+        self.0.remove(&(names::fold(name).into(), name.into()));
+    }
+
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::Added(name) => self.add(name.clone()),
+            Change::Removed(name) => self.remove(name),
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The stored spelling: the very same if there is, else the first in order.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<str>> {
-        let twins = self.by_fold.get(&*names::fold(name))?;
-        twins.iter().find(|twin| ***twin == *name).or(twins.first()).cloned()
+        let same = (names::fold(name).into(), name.into());
+        if let Some((_, same)) = self.0.get(&same) {
+            return Some(same.clone());
+        }
+        let (fold, first) = self.0.range((same.0.clone(), "".into())..).next()?;
+        (*fold == same.0).then(|| first.clone())
+    }
+
+    /// The stored spelling of each of these names.
+    pub(crate) fn find_all(&self, sought: &Names) -> Names {
+        let mut found = Names::default();
+        sought.0.iter().filter_map(|(_, name)| self.find(name)).for_each(|name| found.add(name));
+        found
     }
 }
 
 impl DirIndexes {
     pub(crate) fn new(limit: usize, case: Case) -> DirIndexes {
-        DirIndexes { case, dirs: LruCache::unbounded(), cost: 0, limit, changes: VecDeque::new(), clock: 0 }
+        let (reading, changes) = (HashMap::new(), VecDeque::new());
+        DirIndexes { case, dirs: LruCache::unbounded(), cost: 0, limit, reading, changes, clock: 0 }
     }
 
     /// What is known of a name: `None` nothing, `Some(None)` it is in no spelling there.
@@ -104,7 +114,7 @@ impl DirIndexes {
         self.dirs.peek(dir).map(|index| index.read_at)
     }
 
-    /// Says when a listing began; to be handed to [`DirIndexes::put`] or [`DirIndexes::gone_since`].
+    /// Says when a listing began; to be handed to [`DirIndexes::gone_since`].
     pub(crate) fn begin(&self) -> u64 {
         self.clock
     }
@@ -124,28 +134,32 @@ impl DirIndexes {
             match change {
                 Change::Added(name) => drop(gone.remove(name)),
                 Change::Removed(name) => drop(gone.insert(name.clone())),
-                Change::Unknown => {}
             }
         }
         gone
     }
 
-    /// Keeps a complete listing, with what changed since it began.
-    pub(crate) fn put(&mut self, dir: &VPath, mut names: Names, began: u64, now: Instant) {
+    /// The names of a directory are about to be read, by one at a time: until [`DirIndexes::end_reading`].
+    pub(crate) fn begin_reading(&mut self, dir: &VPath) {
+        self.reading.insert(self.case.place(dir).into_owned(), Some(Vec::new()));
+    }
+
+    pub(crate) fn end_reading(&mut self, dir: &VPath) {
+        self.reading.remove(&*self.case.place(dir));
+    }
+
+    /// Keeps the complete names of a directory, with what changed since their reading began.
+    pub(crate) fn put(&mut self, dir: &VPath, mut names: Names, now: Instant) {
         let dir = &*self.case.place(dir);
-        let Some(changes) = self.since(began) else { return };
-        for (changed, change) in changes {
-            match change {
-                Change::Unknown if dir.is_within(changed) => return,
-                Change::Added(name) if changed == dir => names.add(name.clone()),
-                Change::Removed(name) if changed == dir => names.remove(name),
-                Change::Unknown | Change::Added(_) | Change::Removed(_) => {}
-            }
-        }
+        let Some(Some(changes)) = self.reading.remove(dir) else { return };
+        changes.iter().for_each(|change| names.change(change));
         self.drop_dir(dir);
-        self.cost += cost(&names);
-        self.dirs.put(dir.clone(), DirIndex { names, read_at: now });
-        self.shrink();
+        // It would push out all others, and then itself.
+        if cost(&names) <= self.limit {
+            self.cost += cost(&names);
+            self.dirs.put(dir.clone(), DirIndex { names, read_at: now });
+            self.shrink();
+        }
     }
 
     pub(crate) fn added(&mut self, path: &VPath) {
@@ -159,7 +173,8 @@ impl DirIndexes {
     /// Nothing is known any more of this directory and what lies below.
     pub(crate) fn forget_below(&mut self, path: &VPath) {
         let path = &*self.case.place(path);
-        self.remember(path.clone(), Change::Unknown);
+        let reading = self.reading.iter_mut().filter(|(dir, _)| dir.is_within(path));
+        reading.for_each(|(_, changes)| *changes = None);
         let gone: Vec<VPath> =
             self.dirs.iter().map(|(dir, _)| dir).filter(|d| d.is_within(path)).cloned().collect();
         gone.iter().for_each(|dir| self.drop_dir(dir));
@@ -176,12 +191,16 @@ impl DirIndexes {
         let change = change(path.name());
         if let Some(index) = self.dirs.peek_mut(&dir) {
             let before = cost(&index.names);
-            match &change {
-                Change::Added(name) => index.names.add(name.clone()),
-                Change::Removed(name) => index.names.remove(name),
-                Change::Unknown => {}
+            index.names.change(&change);
+            let after = cost(&index.names);
+            self.cost = self.cost - before + after;
+            if after > self.limit {
+                self.drop_dir(&dir);
             }
-            self.cost = self.cost - before + cost(&index.names);
+        }
+        if let Some(missed) = self.reading.get_mut(&dir) {
+            missed.take_if(|missed| missed.len() >= REMEMBERED_CHANGES);
+            missed.iter_mut().for_each(|missed| missed.push(change.clone()));
         }
         self.remember(dir, change);
         self.shrink();
@@ -211,7 +230,7 @@ impl DirIndexes {
 
 /// An empty directory costs as much as one with one name.
 fn cost(names: &Names) -> usize {
-    names.count.max(1)
+    names.len().max(1)
 }
 
 #[cfg(test)]
@@ -234,6 +253,11 @@ mod tests {
         indexes.find(&path(dir), name, Instant::now(), LONG).map(|found| found.map(|name| name.to_string()))
     }
 
+    fn put(indexes: &mut DirIndexes, dir: &str, list: &[&str], now: Instant) {
+        indexes.begin_reading(&path(dir));
+        indexes.put(&path(dir), names(list), now);
+    }
+
     #[test]
     fn the_same_spelling_wins_among_twins() {
         let names = names(&["readme", "README", "Other"]);
@@ -247,7 +271,7 @@ mod tests {
     fn own_changes_keep_an_index_right() {
         let mut indexes = DirIndexes::new(100, Case::Told);
         assert_eq!(find(&mut indexes, "d", "A"), None);
-        indexes.put(&path("d"), names(&["a"]), indexes.begin(), Instant::now());
+        put(&mut indexes, "d", &["a"], Instant::now());
         indexes.added(&path("d/New"));
         indexes.removed(&path("d/a"));
         assert_eq!(find(&mut indexes, "d", "NEW"), Some(Some("New".into())));
@@ -259,16 +283,39 @@ mod tests {
     #[test]
     fn what_changes_during_a_listing_is_not_lost() {
         let mut indexes = DirIndexes::new(100, Case::Told);
-        let began = indexes.begin();
+        indexes.begin_reading(&path("d"));
         indexes.added(&path("d/late"));
         indexes.removed(&path("d/gone"));
-        indexes.put(&path("d"), names(&["gone"]), began, Instant::now());
+        indexes.put(&path("d"), names(&["gone"]), Instant::now());
         assert_eq!(find(&mut indexes, "d", "LATE"), Some(Some("late".into())));
         assert_eq!(find(&mut indexes, "d", "gone"), Some(None));
-        let began = indexes.begin();
+        indexes.begin_reading(&path("d/e"));
         indexes.forget_below(&path("d"));
-        indexes.put(&path("d/e"), names(&["x"]), began, Instant::now());
+        indexes.put(&path("d/e"), names(&["x"]), Instant::now());
         assert_eq!(find(&mut indexes, "d/e", "x"), None);
+    }
+
+    #[test]
+    fn a_listing_is_kept_however_much_changes_elsewhere_and_not_when_very_much_does_there() {
+        for (changed, is_kept) in [("e", true), ("d", false)] {
+            let mut indexes = DirIndexes::new(2 * REMEMBERED_CHANGES, Case::Told);
+            indexes.begin_reading(&path("d"));
+            (0..=REMEMBERED_CHANGES).for_each(|n| indexes.added(&path(&format!("{changed}/{n}"))));
+            indexes.put(&path("d"), names(&["x"]), Instant::now());
+            assert_eq!(find(&mut indexes, "d", "X").is_some(), is_kept, "{changed}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_more_names_than_the_limit_pushes_out_no_other() {
+        let mut indexes = DirIndexes::new(3, Case::Told);
+        put(&mut indexes, "e", &["x", "y"], Instant::now());
+        put(&mut indexes, "d", &["a", "b", "c", "d"], Instant::now());
+        assert_eq!(find(&mut indexes, "d", "a"), None);
+        put(&mut indexes, "d", &["a"], Instant::now());
+        ["b", "c", "d"].iter().for_each(|name| indexes.added(&path(&format!("d/{name}"))));
+        assert_eq!(find(&mut indexes, "d", "a"), None);
+        assert!(indexes.reading.is_empty());
     }
 
     #[test]
@@ -291,11 +338,11 @@ mod tests {
     fn an_index_is_believed_for_so_long_and_kept_while_there_is_room() {
         let mut indexes = DirIndexes::new(3, Case::Told);
         let now = Instant::now();
-        indexes.put(&path("d"), names(&["a", "b"]), 0, now);
+        put(&mut indexes, "d", &["a", "b"], now);
         assert!(indexes.find(&path("d"), "a", now + LONG, LONG).is_some());
         assert!(indexes.find(&path("d"), "a", now + LONG * 2, LONG).is_none());
-        indexes.put(&path("d"), names(&["a", "b"]), 0, now);
-        indexes.put(&path("e"), names(&["x", "y"]), 0, now);
+        put(&mut indexes, "d", &["a", "b"], now);
+        put(&mut indexes, "e", &["x", "y"], now);
         assert_eq!(find(&mut indexes, "d", "a"), None);
         assert_eq!(find(&mut indexes, "e", "x"), Some(Some("x".into())));
         assert_eq!(indexes.cost, 2);

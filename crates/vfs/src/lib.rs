@@ -16,7 +16,7 @@
 //! | `index`, `echo` | names of directories; which notices are news (plain state) |
 //! | `content` | which notices of content are news (plain state); foreign changes that one of ours has met before they were told |
 //! | `notify` | what each watcher is told |
-//! | `resolve` | from a client's spelling to the origin's name |
+//! | `resolve`, `reading` | from a client's spelling to the origin's name; reading a directory for that, one for all who ask |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
 //! | `place` | what an open takes in the registry before the volume is asked, and gives back where it fails |
 //! | `restore` | opens that come back after the process ended |
@@ -33,8 +33,8 @@
 //!
 //! Async, held while the volume works, in this order: the entry to a path (`Core::enter`); the lock of a name, or of two
 //! in the order of their keys (`NameLocks`); what an object carries, or the end of a file (`Node::carrying`,
-//! `Node::appending`); the content of a stream (`StreamFile`). Nobody waits for an earlier kind while holding a later one,
-//! but for one thing: whoever enters a path waits while a directory above it is sealed (`Sealed`), since it moves or is to
+//! `Node::appending`); the content of a stream (`StreamFile`); the reading of a directory's names (`Readings`). Nobody
+//! waits for an earlier kind while holding a later one, but for one thing: whoever enters a path waits while a directory above it is sealed (`Sealed`), since it moves or is to
 //! stay empty, whatever he holds. Therefore who has sealed one waits for the volume alone, and he does so only while
 //! nobody else works below. Who finds somebody there lets go of all that he holds, waits (`Core::nobody_below`) and
 //! starts anew (one who is to move it lets nobody begin to open anything below meanwhile: `Clearing`); the same where a
@@ -87,6 +87,7 @@ mod open;
 mod own_writes;
 mod place;
 mod range_lock;
+mod reading;
 mod registry;
 mod rename;
 mod request;

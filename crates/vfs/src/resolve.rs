@@ -11,12 +11,11 @@
 //! judge: to look at a listing for each name that is not ASCII would be too much.
 
 use crate::core::Core;
-use crate::index::Names;
 use crate::vfs::SYMLINKS_MAX;
 use crate::{Error, Result, Rights, Stop, names};
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{Attr, Cx, Entry, ErrorKind, Kind, ListHow, VPath};
+use volume::{Attr, Cx, Entry, ErrorKind, Kind, VPath};
 
 /// Most times a path is looked at anew because a link or another spelling was found on the way.
 const STEPS_MAX: usize = 4 * SYMLINKS_MAX;
@@ -238,46 +237,24 @@ impl Core {
         }
         match self.known(dir, name, how) {
             Some(known) => Ok(known),
-            None => self.read_spelling(cx, dir, name).await,
+            None => self.read_spelling(cx, dir, name, || self.known(dir, name, how)).await,
         }
     }
 
     /// The stored spelling of a name that is there.
     async fn spelling(&self, cx: &Cx, dir: &VPath, name: &str) -> Result<Option<Arc<str>>> {
-        let known = self.indexes.lock().find(dir, name, Instant::now(), self.trust());
-        match known.flatten() {
-            Some(known) => Ok(Some(known)),
-            // An index that does not have it is out of date.
-            None => self.read_spelling(cx, dir, name).await,
+        let trust = self.trust();
+        // An index that does not have it is out of date.
+        let known = || self.indexes.lock().find(dir, name, Instant::now(), trust).flatten().map(Some);
+        match known() {
+            Some(known) => Ok(known),
+            None => self.read_spelling(cx, dir, name, known).await,
         }
-    }
-
-    /// The same, by the directory as it is now.
-    async fn read_spelling(&self, cx: &Cx, dir: &VPath, name: &str) -> Result<Option<Arc<str>>> {
-        let began = self.indexes.lock().begin();
-        let names = self.read_names(cx, dir).await?;
-        // The very name has come to be meanwhile: that is for the next look at it.
-        let found = names.find(name);
-        self.indexes.lock().put(dir, names, began, Instant::now());
-        Ok(found)
     }
 
     /// Whether a name may be stored in another spelling than it is asked for.
     fn may_differ(&self, name: &str, how: Lookup<'_>) -> bool {
         !how.case_sensitive && (self.caps.case_sensitive || names::is_mapped(name))
-    }
-
-    async fn read_names(&self, cx: &Cx, dir: &VPath) -> Result<Names> {
-        let mut names = Names::default();
-        let mut how = ListHow { cursor: None, ahead: 0 };
-        loop {
-            let page = self.volume.list(cx, dir, how.clone()).await?;
-            page.entries.into_iter().for_each(|entry| names.add(entry.name));
-            match page.next {
-                Some(next) => how.cursor = Some(next),
-                None => return Ok(names),
-            }
-        }
     }
 
     /// What a link in a directory leads to; `None` when it is none, or leads nowhere.

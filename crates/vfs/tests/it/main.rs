@@ -17,6 +17,7 @@ mod naming;
 mod notifying;
 mod opening;
 mod racing;
+mod reading;
 mod renaming;
 mod replacing;
 mod restoring;
