@@ -263,7 +263,8 @@ impl Registry {
     /// this name does not lead to any more.
     pub(crate) fn contend_replaced(&mut self, path: &VPath, by: FileId, told: &mut Vec<Told>) {
         let is_of_it = |file: FileId| file == by || self.streams.base_of(file) == Some(by);
-        let replaced: Vec<FileId> = self.places.at(path).filter(|file| !is_of_it(*file)).collect();
+        let is_replaced = |file: &FileId| !is_of_it(*file) && self.is_open_at(*file, path);
+        let replaced: Vec<FileId> = self.places.at(path).filter(is_replaced).collect();
         for file in replaced {
             // Nobody waits: it has happened.
             drop(self.contend(file, None, Contest::Foreign, told));

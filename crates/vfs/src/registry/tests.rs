@@ -3,7 +3,6 @@
 use super::*;
 use crate::caching::Caching;
 use crate::{Owner, Share};
-use std::future::Future;
 
 const FILE: FileId = FileId { hi: 0, lo: 7 };
 
@@ -174,6 +173,23 @@ fn what_stands_at_a_path_and_below_it_is_found_and_nothing_beside_it() {
     assert_eq!(places.at(&path("dir")).count(), 2, "it stands there once more");
     places.leave(&path("dir"), id(2));
     assert_eq!(places.at(&path("dir")).collect::<Vec<_>>(), [id(10)]);
+}
+
+#[test]
+fn what_has_a_name_of_other_case_is_replaced_where_names_do_not_tell_them_apart() {
+    for (case, replaced, left) in [
+        (Case::Told, "A", Caching::READ),
+        (Case::Told, "a", Caching::empty()),
+        (Case::Folded, "A", Caching::empty()),
+    ] {
+        let mut registry = Registry::new(&Limits::default(), case);
+        let ask =
+            Ask { needs: Access::READ_DATA, coming: Coming::Opens, caching: Caching::READ, epoch: None };
+        let open = record(1, "a", Access::READ_DATA, Share::all(), false);
+        registry.admit(FILE, false, open, ask, &mut Vec::new()).unwrap();
+        registry.contend_replaced(&path(replaced), FileId { hi: 0, lo: 8 }, &mut Vec::new());
+        assert_eq!(registry.granted(FILE, OpenId(1)).caching, left, "{case:?}, {replaced}");
+    }
 }
 
 /// A walk over all that is cached for each of these takes many seconds.
