@@ -258,7 +258,7 @@ impl Way {
             tracing::warn!(peer = %connection.peer, why, "telling of a break");
         }
         let notice = pushed.ok()?;
-        connection.delivery.sent(Instant::now());
+        connection.delivery.sent(Instant::now(), what.acknowledge);
         Some((connection.id, notice))
     }
 

@@ -2,9 +2,11 @@
 //! open how a server knows that; here it is by what the transport has acknowledged.
 //!
 //! Bytes that are not there after [`limits::BREAK_DELIVERY`] make the connection stuck: what was told on it is told on
-//! another channel, and others are preferred until the client is heard of. One that acknowledges nothing more for
-//! [`limits::BREAK_PATIENCE`] leads to nobody, and ends: who waits for the answer to a break need not wait longer for
-//! a client that is away than for one whose connection was seen to die.
+//! another channel, and others are preferred until the client is heard of. Where one of them is to be answered, and the
+//! client acknowledges nothing more for [`limits::BREAK_PATIENCE`], the connection leads to nobody, and ends: who waits for
+//! the answer need not wait longer for a client that is away than for one whose connection was seen to die, and an
+//! outage that is over sooner costs nobody anything. What nobody waits for ends no connection: that is left to the
+//! transport ([`limits::SEND_PATIENCE`]).
 //!
 //! A transport that cannot tell (QUIC) leaves it open for ever: nothing counts as arrived, so that a break may be told twice
 //! and none is lost; and nothing says that the client is away, but the end of the connection.
@@ -28,6 +30,8 @@ pub(crate) struct Delivery {
 
 struct Watch {
     look_at: Instant,
+    /// One of them is to be answered.
+    is_awaited: bool,
     acknowledged_bytes: u64,
     /// When that grew; acknowledgements come by the machine's clock, which may stand still for the runtime's.
     since: MachineInstant,
@@ -43,13 +47,16 @@ pub(crate) enum Found {
 }
 
 impl Delivery {
-    /// A break was sent: it is looked after from now on.
-    pub(crate) fn sent(&self, now: Instant) {
-        self.watch.lock().get_or_insert(Watch {
+    /// A break was sent: it is looked after from now on. `is_awaited`: it is to be answered.
+    pub(crate) fn sent(&self, now: Instant, is_awaited: bool) {
+        let mut watch = self.watch.lock();
+        let watch = watch.get_or_insert(Watch {
             look_at: now + limits::BREAK_DELIVERY,
+            is_awaited,
             acknowledged_bytes: 0,
             since: MachineInstant::now(),
         });
+        watch.is_awaited |= is_awaited;
     }
 
     /// When to look.
@@ -105,7 +112,8 @@ impl Delivery {
         }
         told.look_at += limits::BREAK_DELIVERY;
         self.stuck.store(true, Ordering::Relaxed);
-        if now >= told.since + limits::BREAK_PATIENCE { Found::Away } else { Found::Stuck }
+        let is_silent = now >= told.since + limits::BREAK_PATIENCE;
+        if told.is_awaited && is_silent { Found::Away } else { Found::Stuck }
     }
 
     fn is_well(&self, watch: &mut Option<Watch>) {
@@ -122,11 +130,12 @@ mod tests {
     /// Looks whenever it is time, at what the transport has acknowledged then; what was found, and after how long.
     fn looks(
         delivery: &Delivery,
+        is_awaited: bool,
         acknowledged_bytes: impl Fn(Duration) -> Option<u64>,
         end_bytes: u64,
     ) -> (Found, Duration) {
         let (begin, machine_begin) = (Instant::now(), MachineInstant::now());
-        delivery.sent(begin);
+        delivery.sent(begin, is_awaited);
         let mut found = Found::Stuck;
         let mut after = Duration::ZERO;
         while found == Found::Stuck && after < Duration::from_secs(60) {
@@ -142,33 +151,42 @@ mod tests {
     fn a_break_that_arrives_is_forgotten() {
         let delivery = Delivery::default();
         // What else is on its way does not matter.
-        assert_eq!(looks(&delivery, |_| Some(100), 100), (Found::Arrived, limits::BREAK_DELIVERY));
+        assert_eq!(looks(&delivery, true, |_| Some(100), 100), (Found::Arrived, limits::BREAK_DELIVERY));
         assert_eq!(delivery.look_at(), None);
     }
 
     #[test]
     fn a_client_that_takes_nothing_more_is_away() {
-        let (found, after) = looks(&Delivery::default(), |_| Some(100), 172);
+        let (found, after) = looks(&Delivery::default(), true, |_| Some(100), 172);
         assert_eq!(found, Found::Away);
-        let latest = limits::BREAK_PATIENCE + limits::BREAK_DELIVERY * 2;
-        assert!(after >= limits::BREAK_PATIENCE && after <= latest, "after {after:?}");
+        let outage = Duration::from_secs(30);
+        assert!(after > outage, "after {after:?}");
+        assert!(after < vfs::BREAK_TIMEOUT, "who waits finds its opens ended: after {after:?}");
+    }
+
+    #[test]
+    fn nobody_is_away_for_what_is_not_to_be_answered() {
+        assert_eq!(looks(&Delivery::default(), false, |_| Some(100), 172).0, Found::Stuck);
+        let delivery = Delivery::default();
+        delivery.sent(Instant::now(), true);
+        assert_eq!(looks(&delivery, false, |_| Some(100), 172).0, Found::Away, "the other one is");
     }
 
     #[test]
     fn a_client_that_takes_slowly_is_not_away() {
         let slowly = |after: Duration| Some(after.as_secs());
-        assert_eq!(looks(&Delivery::default(), slowly, 1000).0, Found::Stuck);
+        assert_eq!(looks(&Delivery::default(), true, slowly, 1000).0, Found::Stuck);
     }
 
     #[test]
     fn where_nobody_can_tell_nothing_has_arrived_and_nobody_is_away() {
-        assert_eq!(looks(&Delivery::default(), |_| None, 100).0, Found::Stuck);
+        assert_eq!(looks(&Delivery::default(), true, |_| None, 100).0, Found::Stuck);
     }
 
     #[test]
     fn who_is_heard_of_is_not_stuck() {
         let delivery = Delivery::default();
-        delivery.sent(Instant::now());
+        delivery.sent(Instant::now(), true);
         assert_eq!(delivery.look(Some(100), (1, 172), MachineInstant::now()), Found::Stuck);
         delivery.heard();
         assert!(
@@ -182,7 +200,7 @@ mod tests {
     fn nothing_arrives_where_a_test_wants_it() {
         let delivery = Delivery::default();
         delivery.let_nothing_arrive();
-        assert_eq!(looks(&delivery, |after| Some(after.as_secs()), 0).0, Found::Away);
+        assert_eq!(looks(&delivery, true, |after| Some(after.as_secs()), 0).0, Found::Away);
         delivery.heard();
         assert!(delivery.is_stuck());
     }

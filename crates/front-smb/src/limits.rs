@@ -71,8 +71,10 @@ pub const RESTORE_PAUSE: Duration = Duration::from_secs(1);
 /// A break that has not reached its client after this time is told on another channel: TCP has sent it three times
 /// again by then, after 0.2 s, 0.6 s and 1.4 s.
 pub const BREAK_DELIVERY: Duration = Duration::from_millis(1500);
-/// A connection ends on which a break waits and the client has acknowledged nothing for this time.
-pub const BREAK_PATIENCE: Duration = Duration::from_secs(10);
+/// A connection ends on which a break is on its way that somebody waits for, and whose client has acknowledged nothing for
+/// this time: two looks before who waits gives up.
+pub const BREAK_PATIENCE: Duration =
+    vfs::BREAK_TIMEOUT.saturating_sub(BREAK_DELIVERY).saturating_sub(BREAK_DELIVERY);
 /// A break that waited for its client to come back is told this much after the answer that gives the open back.
 pub const BREAK_AFTER_TAKE_UP: Duration = Duration::from_millis(100);
 /// A break of a directory's lease is told no earlier than this after the answer that gives the lease.
