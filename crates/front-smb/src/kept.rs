@@ -14,12 +14,16 @@
 //! it is back. What its client was never told of is not kept, unless it is persistent: that one can be asked for by the
 //! name which its CREATE had, the others by an id that nobody knows.
 //!
+//! What its requests have begun goes on meanwhile (`tenure`). Its client has the open again when that has ended, and not
+//! before: a change of then would land on what it does since.
+//!
 //! Each user has room of his own: who loses his connections takes none of the others'.
 
 use crate::limits;
 use crate::open::{self, FileOpen, Kind, Open};
 use crate::server::State;
 use crate::session::Tree;
+use crate::tenure::Former;
 use futures_util::StreamExt;
 use parking_lot::{Mutex, MutexGuard};
 use smb_core::names::folded_user;
@@ -54,6 +58,8 @@ pub(crate) struct KeptOpen {
     pub(crate) granted: AccessMask,
     pub(crate) user: Arc<str>,
     pub(crate) share: String,
+    /// What its requests have begun before, which may still be under way.
+    pub(crate) former: Former,
 }
 
 /// One stay of an open.
@@ -147,14 +153,19 @@ impl Kept {
         Arc::new(Kept { table: Mutex::default(), state })
     }
 
-    /// Takes what is durable of a session that has ended; gives the rest back, to be closed.
-    pub(crate) fn keep(&self, opens: Vec<Arc<Open>>, user: &Arc<str>, trees: &[Arc<Tree>]) -> Vec<Arc<Open>> {
-        let gone = |open: &Arc<Open>| {
+    /// Takes what is durable of a session that has ended; gives that back, and then the rest, which is to be closed.
+    pub(crate) fn keep(
+        &self,
+        opens: Vec<Arc<Open>>,
+        user: &Arc<str>,
+        trees: &[Arc<Tree>],
+    ) -> (Vec<Arc<Open>>, Vec<Arc<Open>>) {
+        let is_kept = |open: &Arc<Open>| {
             let tree = trees.iter().find(|tree| tree.id == open.tree_id);
             let share = tree.and_then(|tree| tree.share());
-            !share.is_some_and(|share| self.keep_one(open, user, &share.name))
+            share.is_some_and(|share| self.keep_one(open, user, &share.name))
         };
-        opens.into_iter().filter(gone).collect()
+        opens.into_iter().partition(is_kept)
     }
 
     fn keep_one(&self, open: &Arc<Open>, user: &Arc<str>, share: &str) -> bool {
@@ -172,6 +183,7 @@ impl Kept {
             granted: open.granted,
             user: Arc::clone(user),
             share: share.to_owned(),
+            former: Former::default(),
         };
         let stays = kept.stays() || (may_be && !locks);
         let lost = !durability.persistent && kept.is_untold(granted.caching);
@@ -179,7 +191,8 @@ impl Kept {
         if !stays || lost || is_late || file.vfs.is_closed() || !table.has_room(user) {
             return false;
         }
-        self.enter(table, open.id.persistent, kept);
+        let former = open.tenure.end();
+        self.enter(table, open.id.persistent, KeptOpen { former, ..kept });
         true
     }
 
@@ -221,7 +234,7 @@ impl Kept {
         table.remove(id)
     }
 
-    /// An open that a client wants back, if `check` agrees; it stays where it is.
+    /// An open that a client wants back, if `check` agrees, and what was begun through it before; it stays where it is.
     ///
     /// # Errors
     /// As with [`Kept::take`].
@@ -229,11 +242,11 @@ impl Kept {
         &self,
         id: u64,
         check: impl FnOnce(&KeptOpen) -> Result<(), NtStatus>,
-    ) -> Result<Arc<FileOpen>, NtStatus> {
+    ) -> Result<(Arc<FileOpen>, Former), NtStatus> {
         let table = self.table.lock();
         let kept = table.there(id)?;
         check(kept)?;
-        Ok(Arc::clone(&kept.file))
+        Ok((Arc::clone(&kept.file), kept.former.clone()))
     }
 
     /// Gives an open to a client that came back: `enter` puts it into its session, and fails where it cannot; then
@@ -326,6 +339,7 @@ mod tests {
     use crate::config::Share;
     use crate::order::ChannelOrder;
     use crate::session::Target;
+    use crate::tenure::Tenure;
     use smb_wire::FileId;
     use smb_wire::create::CreateAction;
     use std::sync::atomic::AtomicBool;
@@ -372,14 +386,14 @@ mod tests {
                 granted: AccessMask::empty(),
                 kind: Kind::File(Arc::new(file)),
                 order: Mutex::new(ChannelOrder::new(0)),
+                tenure: Tenure::default(),
                 unused: AtomicBool::new(false),
             })
         }
 
         /// How many of these are kept.
         fn keep(&self, kept: &Kept, user: &str, opens: Vec<Arc<Open>>) -> usize {
-            let all = opens.len();
-            all - kept.keep(opens, &user.into(), std::slice::from_ref(&self.tree)).len()
+            kept.keep(opens, &user.into(), std::slice::from_ref(&self.tree)).0.len()
         }
     }
 

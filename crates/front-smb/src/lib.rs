@@ -65,6 +65,7 @@ mod session;
 mod snapshots;
 mod status;
 mod tally;
+mod tenure;
 mod tickets;
 mod transport;
 mod turns;

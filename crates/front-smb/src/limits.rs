@@ -156,6 +156,8 @@ pub const GUESS_SPACING: Duration = Duration::from_millis(500);
 pub const CLOSES_AT_ONCE: usize = 64;
 /// How long a client that comes back for an open waits for the end of the connection that it had it on.
 pub const RETURN_PATIENCE: Duration = Duration::from_secs(1);
+/// How long LOGOFF, and a client that comes back for an open, wait for what the former session has begun there.
+pub const LANDING_PATIENCE: Duration = REQUEST_PATIENCE;
 /// How long stopping takes at most before what is left is closed by force.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(13);
 /// How long a stopping server waits for requests under way.

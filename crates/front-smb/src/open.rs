@@ -11,6 +11,7 @@ use crate::persistent;
 use crate::pipe::Pipe;
 use crate::request::Request;
 use crate::server::State;
+use crate::tenure::{Former, Tenure};
 use futures_util::StreamExt;
 use smb_core::wildcard::Pattern;
 use smb_wire::create::{CreateAction, CreateOptions, LeaseKey};
@@ -36,6 +37,7 @@ pub(crate) struct Open {
     pub(crate) granted: AccessMask,
     pub(crate) kind: Kind,
     pub(crate) order: parking_lot::Mutex<ChannelOrder>,
+    pub(crate) tenure: Tenure,
     /// No request has named it yet, other than as the one of its chain: a CREATE that is sent again means this one.
     pub(crate) unused: AtomicBool,
 }
@@ -153,6 +155,18 @@ impl FileOpen {
         }
     }
 
+    /// Returns when nothing that was begun through it in a former session is under way any more.
+    pub(crate) async fn landed(&self, former: &Former) {
+        former.done().await;
+        // What they have left on its way.
+        self.vfs.landed().await;
+    }
+
+    /// Whether nothing is.
+    pub(crate) fn has_landed(&self, former: &Former) -> bool {
+        former.is_done() && self.vfs.has_landed()
+    }
+
     pub(crate) fn has_change_time(&self) -> bool {
         self.change_time.lock().is_some()
     }
@@ -197,7 +211,8 @@ impl Open {
     /// One that a request makes.
     pub(crate) fn new(request: &Request, tree_id: u32, id: FileId, granted: AccessMask, kind: Kind) -> Open {
         let order = parking_lot::Mutex::new(ChannelOrder::new(request.header.channel_sequence()));
-        Open { id, tree_id, granted, kind, order, unused: AtomicBool::new(true) }
+        let (tenure, unused) = (Tenure::default(), AtomicBool::new(true));
+        Open { id, tree_id, granted, kind, order, tenure, unused }
     }
 
     /// One that no request has made.
@@ -211,7 +226,15 @@ impl Open {
             granted: AccessMask::empty(),
             kind: Kind::Quota(Default::default()),
             order,
+            tenure: Tenure::default(),
             unused,
+        }
+    }
+
+    /// The session that it was in is over: returns when nothing that was begun there is under way any more.
+    pub(crate) async fn landed(&self) {
+        if let Kind::File(file) = &self.kind {
+            file.landed(&self.tenure.former()).await;
         }
     }
 

@@ -9,6 +9,7 @@ use crate::order::{Counted, Overtaken};
 use crate::reply::Answer;
 use crate::rooms::{Room, Taken};
 use crate::session::{Channel, Coming, Session, Tree};
+use crate::tenure::Doing;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smb_wire::error_response::ErrorResponse;
@@ -53,6 +54,8 @@ pub(crate) struct Request {
     explanation: OnceLock<ErrorResponse>,
     /// Counted among the requests of its open.
     under_way: OnceLock<UnderWay>,
+    /// Counted among those that may change something.
+    doing: OnceLock<Doing>,
     /// Room for the open that it will make.
     coming: Mutex<Option<Coming>>,
 }
@@ -90,6 +93,7 @@ impl Request {
             wants_room: AtomicBool::new(false),
             explanation: OnceLock::new(),
             under_way: OnceLock::new(),
+            doing: OnceLock::new(),
             coming: Mutex::default(),
         }
     }
@@ -136,7 +140,24 @@ impl Request {
             return Err(NtStatus::FILE_CLOSED);
         }
         self.count(&open)?;
+        self.begin_changing(&open)?;
         Ok(open)
+    }
+
+    /// Counts it among what the open is not handed on beside, where it may change something.
+    fn begin_changing(&self, open: &Open) -> Result<(), NtStatus> {
+        let may_change =
+            matches!(self.header.command, Command::Write | Command::SetInfo | Command::Ioctl | Command::Lock);
+        if may_change && self.doing.get().is_none() {
+            // Nothing was there: looked at before.
+            let _first = self.doing.set(open.tenure.begin().ok_or(NtStatus::FILE_CLOSED)?);
+        }
+        Ok(())
+    }
+
+    /// For what goes on to its end though the request may not: the open is not handed on before.
+    pub(crate) fn doing(&self) -> Option<Doing> {
+        self.doing.get().cloned()
     }
 
     /// Takes its place among the requests of the open, unless a later one has overtaken it (MS-SMB2 3.3.5.2.10).

@@ -195,7 +195,8 @@ impl Server {
         let left = self.state.all_sessions();
         self.state.restorations.stop();
         // What is persistent is kept for a moment, and left to the next start.
-        let opens = left.iter().flat_map(|session| self.state.dismiss(session, Ending::Lost)).collect();
+        let opens =
+            left.iter().flat_map(|session| self.state.dismiss(session, Ending::Lost).closing).collect();
         let kept = self.state.kept.close_all();
         let ended = async {
             open::close_all(&self.state, opens).await;

@@ -23,12 +23,16 @@ pub(crate) struct Landings {
 }
 
 impl Landings {
-    /// Returns when none is on its way. Meant for an open that is closed, and begins none any more.
+    pub(crate) fn has_landed(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
+    /// Returns when none is on its way. Meant for an open that begins none any more.
     pub(crate) async fn all_landed(&self) {
         loop {
             let mut landed = std::pin::pin!(self.landed.notified());
             landed.as_mut().enable();
-            if self.count.load(Ordering::SeqCst) == 0 {
+            if self.has_landed() {
                 return;
             }
             landed.await;

@@ -377,6 +377,17 @@ impl Open {
         self.keeping.set(keeps);
     }
 
+    /// Returns when none of its changes is on its way to the volume any more. For one through which nobody begins any: what
+    /// somebody has begun who is gone is over then.
+    pub async fn landed(&self) {
+        self.landings.all_landed().await;
+    }
+
+    /// Whether none is.
+    pub fn has_landed(&self) -> bool {
+        self.landings.has_landed()
+    }
+
     /// Ends the open: releases its locks and share mode, removes the name if that was asked for. Returns
     /// the last attributes of a file that had content open and is still there. Once begun it runs to its
     /// end, also when the future is dropped.

@@ -9,7 +9,7 @@
 
 use crate::limits;
 use crate::lock_replays::{Begun, LockName};
-use crate::open::FileOpen;
+use crate::open::{FileOpen, Open as SmbOpen};
 use crate::pace::Pace;
 use crate::persistent::OpenRecords;
 use crate::reply::Answer;
@@ -48,14 +48,19 @@ pub(super) async fn lock(request: &Request) -> Result<Answer, NtStatus> {
     let row = records.map(|records| Row { records: records.clone(), id: open.id.persistent });
     let several = decoded.locks.len() > 1;
     if let Some(under_way) = UnderWay::begin(file, name, row.as_ref(), several).await {
+        // It may have waited for its like.
+        if open.tenure.is_over() {
+            return Err(NtStatus::RANGE_NOT_LOCKED);
+        }
         let locked = match locks {
-            true => Some(lock_all(request, &file.vfs, &decoded.locks).await?),
+            true => Some(lock_all(request, &open, &file.vfs, &decoded.locks).await?),
             false => None,
         };
         // From here on it goes to its end, whoever waits.
         request.commit();
-        let file = Arc::clone(file);
+        let (file, doing) = (Arc::clone(file), request.doing());
         Carry::new(async move {
+            let _doing = doing;
             let (locked, outcome) = match locked {
                 Some(locked) => (locked, Ok(())),
                 None => (Vec::new(), unlock_all(&file.vfs, &decoded.locks).await),
@@ -202,6 +207,7 @@ async fn unlock_all(file: &Open, elements: &[LockElement]) -> Result<(), NtStatu
 
 async fn lock_all(
     request: &Request,
+    open: &SmbOpen,
     file: &Open,
     elements: &[LockElement],
 ) -> Result<Vec<TakenLock>, NtStatus> {
@@ -209,7 +215,12 @@ async fn lock_all(
     let mut pace = Pace::new();
     for element in elements {
         go_on(request, &mut pace).await;
-        lock_one(file, element, elements.len()).await?;
+        tokio::select! {
+            biased;
+            // It goes on without its session, and with it whoever waits through it for a lock (MS-SMB2 3.3.5.14.2).
+            () = open.tenure.over() => return Err(NtStatus::RANGE_NOT_LOCKED),
+            locked = lock_one(file, element, elements.len()) => locked?,
+        }
         taken.locks.push((range(element), element.flags.contains(LockFlags::EXCLUSIVE)));
     }
     Ok(taken.keep())

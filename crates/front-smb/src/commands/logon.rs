@@ -427,7 +427,7 @@ async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, sess
 pub(super) async fn logoff(request: &Request) -> Result<Answer, NtStatus> {
     LogoffRequest::decode(&request.message).map_err(|error| error.status())?;
     // As with Windows and Samba its durable opens stay: the user may log in again for them.
-    request.connection.server.end_session(request.session()?, Ending::Lost).await;
+    request.connection.server.log_off(request.session()?).await;
     Ok(Answer::ok(|body| LogoffResponse.encode(body)))
 }
 

@@ -33,7 +33,15 @@ pub(super) async fn notify(request: &Request) -> Result<Answer, NtStatus> {
     let share = request.disk()?;
     let links = directory::links(request, file)?;
     let entries = loop {
-        let batch = match file.vfs.notify(filter, decoded.watch_tree).await {
+        let next = async {
+            tokio::select! {
+                biased;
+                // Changes from here on are for who takes it up.
+                () = open.tenure.over() => Err(vfs::Error::Closed),
+                batch = file.vfs.notify(filter, decoded.watch_tree) => batch,
+            }
+        };
+        let batch = match next.await {
             Ok(batch) => batch,
             Err(vfs::Error::Closed) => {
                 return Ok(Answer::with(NtStatus::NOTIFY_CLEANUP, |body| empty().encode(body)));

@@ -19,7 +19,7 @@ use smb_wire::{AccessMask, Command, NtStatus};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vfs::{Carry, DeleteHow, Filter, ReadonlyTarget, RenameHow};
-use volume::{Cx, SetAttr, VPath};
+use volume::{SetAttr, VPath};
 
 /// Longest file, bytes.
 const SIZE_MAX: u64 = i64::MAX as u64;
@@ -80,12 +80,24 @@ pub(crate) fn is_rename(request: &Request) -> bool {
 async fn rename(request: &Request, file: &FileOpen, how: &RenameInformation) -> Result<(), NtStatus> {
     let (to, how) = (target(request, file, how)?, rename_how(file, how.flags));
     let (server, vfs, cx) = (Arc::clone(&request.connection.server), Arc::clone(&file.vfs), request.cx());
+    let doing = request.doing();
     Carry::new(async move {
+        let _doing = doing;
         let renamed = vfs.rename(&cx, &to, how).await.map_err(failed)?;
         if let Err(error) = persistent::renamed(&server, &vfs, renamed).await {
             tracing::error!(%error, "a rename cannot be written down for persistent opens");
         }
         Ok(())
+    })
+    .await
+}
+
+async fn link(request: &Request, file: &FileOpen, to: VPath, flags: RenameFlags) -> Result<(), NtStatus> {
+    let (vfs, cx, doing) = (Arc::clone(&file.vfs), request.cx(), request.doing());
+    let how = rename_how(file, flags);
+    Carry::new(async move {
+        let _doing = doing;
+        vfs.link(&cx, &to, how).await.map_err(failed)
     })
     .await
 }
@@ -113,8 +125,9 @@ async fn set_deletion(
     if how.on_close {
         return Ok(());
     }
-    let server = Arc::clone(&request.connection.server);
+    let (server, doing) = (Arc::clone(&request.connection.server), request.doing());
     Carry::new(async move {
+        let _doing = doing;
         let Err(error) = persistent::deleted(&server, &vfs).await else { return Ok(()) };
         tracing::error!(%error, "a deletion cannot be written down for persistent opens");
         // What it was it may be again, whatever mark there is.
@@ -155,7 +168,7 @@ async fn set_file(
             check_somebody(request)?;
             open.needs_any(AccessMask::DELETE)?;
             if vfs.stream().is_some() || (!file.posix && how.name.starts_with(':')) {
-                return rename_stream(cx, vfs, &how).await;
+                return rename_stream(request, vfs, &how).await;
             }
             rename(request, file, &how).await?;
         }
@@ -163,7 +176,7 @@ async fn set_file(
             check_device(file)?;
             check_somebody(request)?;
             let to = target(request, file, &how)?;
-            vfs.link(cx, &to, rename_how(file, how.flags)).await.map_err(failed)?;
+            link(request, file, to, how.flags).await?;
         }
         SetFileInformation::Disposition { delete } => {
             let flags = if delete { DispositionFlags::DELETE } else { DispositionFlags::empty() };
@@ -214,7 +227,11 @@ fn check_size(vfs: &vfs::Open, bytes: u64) -> Result<(), NtStatus> {
 }
 
 /// A stream gets another name, never another place (MS-FSA 2.1.5.15.11.1).
-async fn rename_stream(cx: &Cx, vfs: &vfs::Open, how: &RenameInformation) -> Result<(), NtStatus> {
+async fn rename_stream(
+    request: &Request,
+    vfs: &Arc<vfs::Open>,
+    how: &RenameInformation,
+) -> Result<(), NtStatus> {
     // As Windows does: a path would open the file that the stream is of.
     let to = how.name.strip_prefix(':').ok_or(NtStatus::SHARING_VIOLATION)?;
     let to = match Part::parse(to).map_err(|_| NtStatus::INVALID_PARAMETER)? {
@@ -222,7 +239,12 @@ async fn rename_stream(cx: &Cx, vfs: &vfs::Open, how: &RenameInformation) -> Res
         Part::Content | Part::Index => return Err(NtStatus::INVALID_PARAMETER),
     };
     let replace = how.flags.contains(RenameFlags::REPLACE_IF_EXISTS);
-    vfs.rename_stream(cx, &to, replace).await.map_err(failed)
+    let (vfs, cx, doing) = (Arc::clone(vfs), request.cx(), request.doing());
+    Carry::new(async move {
+        let _doing = doing;
+        vfs.rename_stream(&cx, &to, replace).await.map_err(failed)
+    })
+    .await
 }
 
 /// POSIX clients know no READONLY that keeps a name.

@@ -21,6 +21,7 @@ use crate::lock_replays::LockReplays;
 use crate::open::{FileOpen, SharedLease};
 use crate::rights::Caller;
 use crate::server::State;
+use crate::tenure::Former;
 use futures_util::StreamExt;
 use smb_core::names::folded_user;
 use smb_wire::create::LeaseKey;
@@ -160,6 +161,7 @@ async fn restore_one(
         granted: record.granted,
         user: record.user.into(),
         share: share.name.clone(),
+        former: Former::default(),
     };
     state.kept.put(record.id, kept);
     Ok(())

@@ -2,12 +2,21 @@
 
 use super::{Ending, State};
 use crate::connection::Connection;
+use crate::limits;
 use crate::open::{self, FileOpen, Open};
 use crate::session::Session;
 use smb_wire::NtStatus;
 use smb_wire::ids::Guid;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use tokio::time::timeout;
+
+/// The opens of a session that has ended.
+pub(super) struct Dismissed {
+    pub(super) kept: Vec<Arc<Open>>,
+    /// To be closed.
+    pub(super) closing: Vec<Arc<Open>>,
+}
 
 /// All sessions.
 #[derive(Default)]
@@ -71,25 +80,39 @@ impl State {
         Ok(())
     }
 
-    /// Ends a session: nothing succeeds in it any more, its opens are closed or kept.
+    /// Ends a session: no request begins in it any more, its opens are closed or kept. What was begun through those that are
+    /// kept may still be under way: who takes one up waits for that.
     pub(crate) async fn end_session(self: &Arc<Self>, session: &Session, how: Ending) {
-        open::close_all(self, self.dismiss(session, how)).await;
+        open::close_all(self, self.dismiss(session, how).closing).await;
     }
 
-    /// The same, but for closing: gives back what is to be closed.
-    pub(super) fn dismiss(&self, session: &Session, how: Ending) -> Vec<Arc<Open>> {
+    /// The same for one that its client ends: what was begun in it has landed then, unless that takes too long.
+    pub(crate) async fn log_off(self: &Arc<Self>, session: &Session) {
+        let Dismissed { kept, closing } = self.dismiss(session, Ending::Lost);
+        open::close_all(self, closing).await;
+        let landed = async {
+            for open in &kept {
+                open.landed().await;
+            }
+        };
+        let _landed = timeout(limits::LANDING_PATIENCE, landed).await;
+    }
+
+    /// The same, but for closing.
+    pub(super) fn dismiss(&self, session: &Session, how: Ending) -> Dismissed {
         let trees = session.all_trees();
-        let mut opens = session.end();
-        if how == Ending::Lost {
-            opens = self.kept.keep(opens, &session.user, &trees);
-        }
+        let opens = session.end();
+        let (kept, closing) = match how {
+            Ending::Lost => self.kept.keep(opens, &session.user, &trees),
+            Ending::Over => (Vec::new(), opens),
+        };
         // Not before: a client that is back already finds its opens here or there.
         let was_there = self.sessions.write().remove(session);
         if was_there {
             self.crowd.leave(session);
             self.returns.ended(session.terms.client);
         }
-        opens
+        Dismissed { kept, closing }
     }
 
     /// Whether another session of this one's client has an open with this persistent half of its id, or may have it:

@@ -88,7 +88,7 @@ fn list(attributes: &[(&'static str, &'static str)]) -> Vec<u8> {
     bytes
 }
 
-fn renaming(name: &str, replace: bool) -> Vec<u8> {
+pub fn renaming(name: &str, replace: bool) -> Vec<u8> {
     let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut data = vec![u8::from(replace), 0, 0, 0, 0, 0, 0, 0];
     data.extend(0u64.to_le_bytes());

@@ -29,7 +29,7 @@ pub fn durable(name: &str, flags: DurableFlags) -> CreateRequest {
     durable_as(name, GUID, flags)
 }
 
-fn durable_as(name: &str, create_guid: Guid, flags: DurableFlags) -> CreateRequest {
+pub fn durable_as(name: &str, create_guid: Guid, flags: DurableFlags) -> CreateRequest {
     CreateRequest {
         oplock_level: OplockLevel::BATCH,
         share_access: ShareAccess::empty(),

@@ -12,6 +12,7 @@ mod hostile;
 mod interfaces;
 mod keeping;
 mod kerberos;
+mod landing;
 mod leases;
 mod listing;
 mod locks;

@@ -19,6 +19,7 @@ use smb_wire::negotiate::{Capabilities, Dialect};
 use smb_wire::{AccessMask, FileId, NtStatus};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 use vfs::OpenRequest;
 use volume::Attr;
 
@@ -258,7 +259,8 @@ fn is_at(file: &FileOpen, share: &Share, decoded: &CreateRequest) -> Result<bool
 }
 
 /// Enters an open that was kept into this session, under a new volatile id, if `check` agrees. What its client is to
-/// hear of it is asked before: an open that was taken up and cannot be told is lost to its client.
+/// hear of it is asked before: an open that was taken up and cannot be told is lost to its client. And what was begun through
+/// it before has ended by then, or the client is to come again later (MS-SMB2 3.3.5.2.10 has it so for its channels).
 async fn take_up(
     request: &Request,
     tree: &Arc<Tree>,
@@ -266,11 +268,21 @@ async fn take_up(
     check: impl Fn(&KeptOpen) -> Result<(), NtStatus>,
 ) -> Result<(Arc<Open>, Attr), NtStatus> {
     let server = &request.connection.server;
-    let file = server.kept.find(id, &check)?;
+    let (file, former) = server.kept.find(id, &check)?;
+    if !file.has_landed(&former) {
+        let landed = timeout(limits::LANDING_PATIENCE, file.landed(&former));
+        request.hold_back(landed).await.map_err(|_| NtStatus::FILE_NOT_AVAILABLE)?;
+        // Its time may be up.
+        server.kept.find(id, &check)?;
+    }
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
     let new_id = FileId { persistent: id, volatile: server.next_open_id() };
     let open = server.kept.take(id, |kept| {
         check(kept)?;
+        // It may have been in another session meanwhile.
+        if !kept.file.has_landed(&kept.former) {
+            return Err(NtStatus::FILE_NOT_AVAILABLE);
+        }
         enter_as(request, tree, new_id, kept.granted, Kind::File(Arc::clone(&kept.file)))
     })?;
     let durability = *file.durability.lock();

@@ -107,11 +107,17 @@ async fn copy_all(
 ) -> (NtStatus, CopyChunkResponse) {
     let mut done = CopyChunkResponse { chunks_written: 0, chunk_bytes_written: 0, total_bytes_written: 0 };
     for run in chunks.chunk_by(|one, next| may_join(source, target, one, next)) {
-        if run.len() > 1 && copy_range(cx, source, target, &joined(run)).await.is_ok() {
+        if run.len() > 1
+            && !target.tenure.is_over()
+            && copy_range(cx, source, target, &joined(run)).await.is_ok()
+        {
             note(&mut done, run);
             continue;
         }
         for chunk in run {
+            if target.tenure.is_over() {
+                return (NtStatus::FILE_CLOSED, done);
+            }
             if let Err(status) = copy_range(cx, source, target, &Stretch::of(chunk)).await {
                 return (status, done);
             }

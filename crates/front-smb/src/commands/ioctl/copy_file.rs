@@ -34,7 +34,7 @@ async fn copy_all(request: &Request, source: &Open, target: &Open, copied: &mut 
     target.needs_all(AccessMask::WRITE_DATA)?;
     let (from, to) = (source.file()?, target.file()?);
     let onto_itself = from.vfs.file_id() == to.vfs.file_id();
-    let outcome = content(request, from, to, copied).await;
+    let outcome = content(request, from, target, copied).await;
     if outcome.is_ok() || (*copied > 0 && !onto_itself) {
         let cut = cut(request, to, *copied).await;
         outcome.and(cut)?;
@@ -57,13 +57,14 @@ async fn copy_all(request: &Request, source: &Open, target: &Open, copied: &mut 
 async fn content(
     request: &Request,
     from: &FileOpen,
-    to: &FileOpen,
+    target: &Open,
     copied: &mut u64,
 ) -> Result<(), NtStatus> {
+    let to = target.file()?;
     let size = from.vfs.attr(&request.cx()).await.map_err(failed)?.size;
     io::check_range(0, size)?;
     while *copied < size {
-        go_on(request)?;
+        go_on(request, target)?;
         let (cx, at, length) = (request.cx(), *copied, limits::COPY_PIECE_BYTES.min(size - *copied));
         match to.vfs.copy_from(&cx, &from.vfs, at, at, length, Copying::Any).await.map_err(failed)? {
             // It has become shorter meanwhile.
@@ -83,8 +84,8 @@ async fn cut(request: &Request, to: &FileOpen, size: u64) -> Result<(), NtStatus
     Ok(())
 }
 
-fn go_on(request: &Request) -> Result<(), NtStatus> {
-    if request.is_end_wanted() { Err(NtStatus::CANCELLED) } else { Ok(()) }
+fn go_on(request: &Request, target: &Open) -> Result<(), NtStatus> {
+    if request.is_end_wanted() || target.tenure.is_over() { Err(NtStatus::CANCELLED) } else { Ok(()) }
 }
 
 /// Streams and extended attributes. Who may not read or write the latter is refused where there are some.
@@ -96,7 +97,7 @@ async fn carried(request: &Request, source: &Open, target: &Open) -> Result<(), 
             source.needs_all(AccessMask::READ_EA)?;
             target.needs_all(AccessMask::WRITE_EA)?;
         }
-        go_on(request)?;
+        go_on(request, target)?;
         let cx: Cx = request.cx();
         // One that is gone meanwhile is not missed.
         if let Some(value) = from.named(&cx, &entry.name).await.map_err(failed)? {
