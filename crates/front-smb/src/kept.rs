@@ -17,7 +17,9 @@
 //! What its requests have begun goes on meanwhile (`tenure`). Its client has the open again when that has ended, and not
 //! before: a change of then would land on what it does since.
 //!
-//! Each user has room of his own: who loses his connections takes none of the others'.
+//! Each user has room of his own ([`room`]).
+
+pub(crate) mod room;
 
 use crate::limits;
 use crate::open::{self, FileOpen, Kind, Open};
@@ -26,7 +28,7 @@ use crate::session::Tree;
 use crate::tenure::Former;
 use futures_util::StreamExt;
 use parking_lot::{Mutex, MutexGuard};
-use smb_core::names::folded_user;
+use room::{Room, Rooms};
 use smb_wire::ids::Guid;
 use smb_wire::{AccessMask, NtStatus};
 use std::collections::{BTreeSet, HashMap};
@@ -67,6 +69,8 @@ struct Stay {
     open: KeptOpen,
     /// Tells it from a later one.
     number: u64,
+    /// That of a persistent one is the open's, wherever that is.
+    _room: Option<Room>,
     /// Goes when the stay is over, whichever way: nobody waits for its time any more.
     _wait: oneshot::Sender<()>,
 }
@@ -74,6 +78,7 @@ struct Stay {
 /// All opens that are kept.
 pub(crate) struct Kept {
     table: Mutex<Table>,
+    rooms: Rooms,
     state: Weak<State>,
 }
 
@@ -83,8 +88,6 @@ struct Table {
     stays: HashMap<u64, Stay>,
     /// Those of the second form: by client, its name for them, id.
     named: BTreeSet<(u128, Guid, u64)>,
-    /// How many a user has, by folded name.
-    of_users: HashMap<String, usize>,
     last_stay: u64,
     /// The server ends: nothing comes in any more.
     closed: bool,
@@ -92,12 +95,11 @@ struct Table {
 
 impl Table {
     /// Keeps an open. Answers the number of its stay, and what tells of the end of that.
-    fn insert(&mut self, id: u64, open: KeptOpen) -> (u64, oneshot::Receiver<()>) {
+    fn insert(&mut self, id: u64, open: KeptOpen, room: Option<Room>) -> (u64, oneshot::Receiver<()>) {
         self.last_stay += 1;
         let (wait, over) = oneshot::channel();
         self.named.extend(open.name(id));
-        *self.of_users.entry(folded_user(&open.user)).or_default() += 1;
-        self.stays.insert(id, Stay { open, number: self.last_stay, _wait: wait });
+        self.stays.insert(id, Stay { open, number: self.last_stay, _room: room, _wait: wait });
         (self.last_stay, over)
     }
 
@@ -106,18 +108,7 @@ impl Table {
         if let Some(name) = open.name(id) {
             self.named.remove(&name);
         }
-        let user = folded_user(&open.user);
-        if let Some(count) = self.of_users.get_mut(&user) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_users.remove(&user);
-            }
-        }
         Some(open)
-    }
-
-    fn has_room(&self, user: &str) -> bool {
-        self.of_users.get(&folded_user(user)).is_none_or(|count| *count < limits::KEPT_OPENS_PER_USER_MAX)
     }
 
     fn there(&self, id: u64) -> Result<&KeptOpen, NtStatus> {
@@ -150,7 +141,7 @@ pub(crate) fn may_be_durable(caching: Caching) -> bool {
 
 impl Kept {
     pub(crate) fn new(state: Weak<State>) -> Arc<Kept> {
-        Arc::new(Kept { table: Mutex::default(), state })
+        Arc::new(Kept { table: Mutex::default(), rooms: Rooms::default(), state })
     }
 
     /// Takes what is durable of a session that has ended; gives that back, and then the rest, which is to be closed.
@@ -188,21 +179,32 @@ impl Kept {
         let stays = kept.stays() || (may_be && !locks);
         let lost = !durability.persistent && kept.is_untold(granted.caching);
         let is_late = table.closed && !durability.persistent;
-        if !stays || lost || is_late || file.vfs.is_closed() || !table.has_room(user) {
+        if !stays || lost || is_late || file.vfs.is_closed() {
+            return false;
+        }
+        // One that is persistent has had room since it was promised to be.
+        let room = if durability.persistent { None } else { self.rooms.take(user) };
+        if room.is_none() && !durability.persistent {
             return false;
         }
         let former = open.tenure.end();
-        self.enter(table, open.id.persistent, KeptOpen { former, ..kept });
+        self.enter(table, open.id.persistent, KeptOpen { former, ..kept }, room);
         true
+    }
+
+    /// Room for an open that is to be persistent; `None`: its user has as many as he may.
+    pub(crate) fn take_room(&self, user: &str) -> Option<Room> {
+        self.rooms.take(user)
     }
 
     /// Keeps an open that came back after a start.
     pub(crate) fn put(&self, id: u64, kept: KeptOpen) {
-        self.enter(self.table.lock(), id, kept);
+        *kept.file.room.lock() = self.rooms.take_anyhow(&kept.user);
+        self.enter(self.table.lock(), id, kept, None);
     }
 
     /// Where the server ends a persistent one is left to the next start.
-    fn enter(&self, mut table: MutexGuard<'_, Table>, id: u64, kept: KeptOpen) {
+    fn enter(&self, mut table: MutexGuard<'_, Table>, id: u64, kept: KeptOpen, room: Option<Room>) {
         if table.closed {
             drop(table);
             open::spare_name(&kept.file);
@@ -210,7 +212,7 @@ impl Kept {
             return;
         }
         let time = kept.durability.timeout;
-        let (stay, over) = table.insert(id, kept);
+        let (stay, over) = table.insert(id, kept, room);
         drop(table);
         self.end_in_time(id, stay, over, time);
     }
@@ -452,15 +454,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_user_takes_the_room_of_another() {
+    async fn what_is_persistent_is_kept_however_many_there_are() {
         let (opens, kept) = (Opens::new().await, Kept::new(Weak::new()));
         let most = limits::KEPT_OPENS_PER_USER_MAX;
-        let many = (0..most as u64 + 2).map(|id| opens.one(id, ALICES, [1; 16])).collect();
+        let resilient = |id| {
+            let one = opens.one(id, ALICES, [1; 16]);
+            let mut durability = one.file().unwrap().durability.lock();
+            *durability = durability.map(|was| Durability { persistent: false, resilient: true, ..was });
+            drop(durability);
+            one
+        };
+        let many = (0..most as u64 + 2).map(resilient).collect();
         assert_eq!(opens.keep(&kept, "alice", many), most);
+        assert!(kept.take_room("alice").is_none(), "nothing more is promised");
         assert_eq!(opens.keep(&kept, "bob", vec![opens.one(u64::MAX, BOBS, [2; 16])]), 1);
-        assert_eq!(opens.keep(&kept, "Alice", vec![opens.one(u64::MAX - 1, ALICES, [3; 16])]), 0);
+        assert_eq!(opens.keep(&kept, "Alice", vec![resilient(u64::MAX - 1)]), 0);
+        assert_eq!(opens.keep(&kept, "Alice", vec![opens.one(u64::MAX - 2, ALICES, [3; 16])]), 1);
         assert!(kept.take_out(0));
-        assert_eq!(opens.keep(&kept, "Alice", vec![opens.one(u64::MAX - 1, ALICES, [3; 16])]), 1);
+        assert_eq!(opens.keep(&kept, "Alice", vec![resilient(u64::MAX - 1)]), 1);
     }
 
     #[tokio::test]
@@ -476,6 +487,6 @@ mod tests {
         }
         assert!(!kept.has_named(ALICES, other) && !kept.has_named(BOBS, name));
         let table = kept.table.lock();
-        assert!(table.named.is_empty() && table.of_users.is_empty());
+        assert!(table.named.is_empty());
     }
 }

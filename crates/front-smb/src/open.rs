@@ -3,6 +3,7 @@
 use crate::breaks::Way;
 use crate::change_times::ChangeTimes;
 use crate::kept::Durability;
+use crate::kept::room::Room;
 use crate::leases::{self, Lease};
 use crate::limits;
 use crate::lock_replays::LockReplays;
@@ -66,6 +67,8 @@ pub(crate) struct FileOpen {
     pub(crate) way: parking_lot::Mutex<Option<Arc<Way>>>,
     /// Whether and how long it outlives its client's connections.
     pub(crate) durability: parking_lot::Mutex<Option<Durability>>,
+    /// Where it is persistent: it is kept whatever else is.
+    pub(crate) room: parking_lot::Mutex<Option<Room>>,
     /// CurrentByteOffset of FilePositionInformation: behind the last byte read, or what the client has set.
     pub(crate) position: AtomicU64,
     /// How many extended attributes a walk through them has told.
@@ -108,6 +111,7 @@ impl FileOpen {
             in_snapshot: false,
             way: parking_lot::Mutex::default(),
             durability: parking_lot::Mutex::default(),
+            room: parking_lot::Mutex::default(),
             position: AtomicU64::new(0),
             next_ea: AtomicUsize::new(0),
             notify_room: OnceLock::new(),

@@ -106,18 +106,28 @@ pub(super) async fn grant(
     // What is written down does not say how the client spells names, nor that it only reads, nor whose a lease is that
     // somebody else has under the same name.
     let is_clients = file.lease().is_none_or(|lease| lease.is_clients());
-    if wants_persistent && !file.posix && !file.in_snapshot && is_clients {
+    if wants_persistent && !file.posix && !file.in_snapshot && is_clients && take_room(request, file) {
         let persistent = Durability { persistent: true, ..durability };
         // So that the record goes with the open, should the client be gone before it is written.
         *file.durability.lock() = Some(persistent);
         if write_down(request, share, asked, open, persistent).await {
             return Some(context(persistent));
         }
+        *file.room.lock() = None;
     }
     let may_be = !file.vfs.is_dir() && may_be_durable(file.vfs.caching());
     let granted = may_be.then_some(durability);
     *file.durability.lock() = granted;
     granted.map(context)
+}
+
+/// Room for a persistent open: what is promised must be kept. Otherwise it is only durable.
+fn take_room(request: &Request, file: &FileOpen) -> bool {
+    let user = request.session().ok().map(|session| &session.user);
+    let room = user.and_then(|user| request.connection.server.kept.take_room(user));
+    let is_there = room.is_some();
+    *file.room.lock() = room;
+    is_there
 }
 
 /// The context that says how an open is durable.
