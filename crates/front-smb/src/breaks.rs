@@ -326,6 +326,10 @@ fn route(connection: &Arc<Connection>, holder: &Holder) -> Option<Route> {
 
 /// A connection is gone or stuck: breaks that went by it are told to the client on another, once for each lease.
 pub(crate) fn tell_again(lost: &Connection) {
+    // Whoever has heard a ClientGuid may come and go under it: what its client has open is not looked through for that.
+    if !lost.delivery.was_used() {
+        return;
+    }
     let others = lost.client().map(|client| client.connections()).unwrap_or_default();
     let (mut seen, mut leases) = (HashSet::new(), HashSet::new());
     let sessions = others.iter().filter(|other| other.id != lost.id).flat_map(|other| other.sessions());

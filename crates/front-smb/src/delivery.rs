@@ -22,6 +22,8 @@ pub(crate) struct Delivery {
     /// As long as there is a break to look after.
     watch: Mutex<Option<Watch>>,
     stuck: AtomicBool,
+    /// A break was sent here, some time.
+    was_used: AtomicBool,
     /// Notices up to this one have arrived.
     arrived: AtomicU64,
     /// Nothing counts as acknowledged any more, for tests of what follows from that.
@@ -49,6 +51,7 @@ pub(crate) enum Found {
 impl Delivery {
     /// A break was sent: it is looked after from now on. `is_awaited`: it is to be answered.
     pub(crate) fn sent(&self, now: Instant, is_awaited: bool) {
+        self.was_used.store(true, Ordering::Relaxed);
         let mut watch = self.watch.lock();
         let watch = watch.get_or_insert(Watch {
             look_at: now + limits::BREAK_DELIVERY,
@@ -57,6 +60,11 @@ impl Delivery {
             since: MachineInstant::now(),
         });
         watch.is_awaited |= is_awaited;
+    }
+
+    /// Whether a break was ever sent here.
+    pub(crate) fn was_used(&self) -> bool {
+        self.was_used.load(Ordering::Relaxed)
     }
 
     /// When to look.
@@ -150,9 +158,11 @@ mod tests {
     #[test]
     fn a_break_that_arrives_is_forgotten() {
         let delivery = Delivery::default();
+        assert!(!delivery.was_used());
         // What else is on its way does not matter.
         assert_eq!(looks(&delivery, true, |_| Some(100), 100), (Found::Arrived, limits::BREAK_DELIVERY));
         assert_eq!(delivery.look_at(), None);
+        assert!(delivery.was_used());
     }
 
     #[test]
