@@ -13,7 +13,7 @@ use smb_core::compression::{CompressionAgreement, compress, compress_behind};
 use smb_core::sealing::{SealError, Sealer};
 use smb_core::signing::Signer;
 use smb_wire::frame::{FRAME_HEADER_LEN, Frame};
-use smb_wire::{Flags, HEADER_LEN, Header, NtStatus};
+use smb_wire::{HEADER_LEN, Header, NtStatus};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use volume::Pages;
@@ -101,9 +101,6 @@ pub(crate) fn frame(
         let length = HEADER_LEN + reply.answer.body.len() + reply.answer.payload_len();
         let padded = length.next_multiple_of(padding);
         reply.header.next_command = if index == last { 0 } else { padded as u32 };
-        if index > 0 {
-            reply.header.flags |= Flags::RELATED;
-        }
         let ends = index == last && padded == length;
         let as_it_is = ends && sealing.is_none() && reply.signer.is_none() && compress.is_none();
         pages = pages_of(&mut reply.answer, as_it_is)?;
@@ -224,7 +221,6 @@ mod tests {
         assert_eq!(message.len(), 72 + 80 + 72);
         let parts: Vec<_> = smb_wire::split_compound(message).map(Result::unwrap).collect();
         assert_eq!(parts.iter().map(|(header, _)| header.message_id).collect::<Vec<_>>(), [1, 2, 3]);
-        assert!(!parts[0].0.flags.contains(Flags::RELATED) && parts[1].0.flags.contains(Flags::RELATED));
     }
 
     #[test]

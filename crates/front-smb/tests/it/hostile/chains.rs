@@ -5,7 +5,7 @@ use crate::site::{ALICE, BOB, Site, User};
 use front_smb::limits;
 use smb_raw::{Fault, Guard, Message, Reply, chain, requests};
 use smb_wire::create::{CreateDisposition, CreateRequest};
-use smb_wire::{FileId, NtStatus, Request};
+use smb_wire::{FileId, Flags, NtStatus, Request};
 
 impl User {
     /// A message of this user, numbered.
@@ -88,6 +88,22 @@ async fn a_related_request_needs_one_before_it() {
         user.message(&requests::close(FileId::RELATED)).related(),
     ];
     assert_eq!(user.statuses(&chain).await, [NtStatus::OBJECT_NAME_NOT_FOUND; 3]);
+}
+
+/// MS-SMB2 3.3.4.1.3: of answers that go out together those to related requests say so, and no others.
+#[tokio::test]
+async fn an_answer_is_related_where_its_request_is() {
+    let site = Site::new().await;
+    let mut user = site.log_in(&ALICE).await;
+    let file = user.file("file", b"content").await;
+    for related in [false, true] {
+        let first = user.message(&requests::read(file, 0, 7));
+        let second = user.message(&requests::read(file, 0, 7));
+        let second = if related { second.related() } else { second };
+        let replies = user.chain(&[first, second]).await;
+        let says_so = replies.iter().map(|reply| reply.header.flags.contains(Flags::RELATED));
+        assert_eq!(says_so.collect::<Vec<_>>(), [false, related]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
