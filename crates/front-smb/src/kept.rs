@@ -296,6 +296,11 @@ impl Kept {
         stays
     }
 
+    /// Whether the one of this id is kept.
+    pub(crate) fn is_there(&self, id: u64) -> bool {
+        self.table.lock().there(id).is_ok()
+    }
+
     /// Whether such an open is kept.
     pub(crate) fn has(&self, is_meant: impl Fn(&Arc<FileOpen>) -> bool) -> bool {
         self.table.lock().stays.values().any(|stay| is_meant(&stay.open.file))

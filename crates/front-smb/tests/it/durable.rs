@@ -336,6 +336,29 @@ async fn an_orderly_stop_leaves_persistent_opens_and_their_names() {
     assert!(!dir.path().join("file").exists(), "it was to go with the open");
 }
 
+/// MS-SMB2 3.3.5.9.12.
+#[tokio::test]
+async fn a_persistent_open_is_taken_up_as_such_and_by_its_name_too() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = available(dir.path(), state.path()).await;
+    let mut alice = log_in_for_good(&site).await;
+    let id = create(&mut alice, durable("file", DurableFlags::PERSISTENT)).await.unwrap().file_id;
+    drop(alice);
+    kept(&site, 1).await;
+    let mut alice = log_in_for_good(&site).await;
+    let unknown = FileId { persistent: u64::MAX - 1, volatile: 0 };
+    for (id, guid, flags) in [
+        (id, GUID, DurableFlags::empty()),
+        (unknown, GUID, DurableFlags::empty()),
+        (unknown, *b"another name....", DurableFlags::PERSISTENT),
+    ] {
+        let refused = create(&mut alice, reconnect(id, guid, flags)).await;
+        assert_eq!(refused.unwrap_err(), NtStatus::OBJECT_NAME_NOT_FOUND);
+    }
+    let back = create(&mut alice, reconnect(unknown, GUID, DurableFlags::PERSISTENT)).await.unwrap();
+    assert_eq!(back.file_id.persistent, id.persistent);
+}
+
 #[tokio::test]
 async fn an_application_that_moves_ends_what_it_has_open_though_its_first_client_is_away() {
     let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

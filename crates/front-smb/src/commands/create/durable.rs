@@ -53,6 +53,8 @@ impl Wants {
 pub(super) struct Wanted {
     id: FileId,
     create_guid: Option<Guid>,
+    /// It was persistent.
+    persistent: bool,
 }
 
 /// Reads the contexts; two of different forms contradict each other, and the second form came with 3.0.
@@ -61,7 +63,9 @@ pub(super) fn wants(decoded: &CreateRequest, dialect: Dialect) -> Result<Wants, 
     for context in &decoded.contexts {
         let this = match context {
             CreateContext::DurableRequest => Wants::Durable,
-            CreateContext::DurableReconnect(id) => Wants::Reconnect(Wanted { id: *id, create_guid: None }),
+            CreateContext::DurableReconnect(id) => {
+                Wants::Reconnect(Wanted { id: *id, create_guid: None, persistent: false })
+            }
             CreateContext::DurableRequestV2 { timeout_ms, create_guid, flags }
                 if dialect >= Dialect::SMB_3_0 =>
             {
@@ -71,8 +75,12 @@ pub(super) fn wants(decoded: &CreateRequest, dialect: Dialect) -> Result<Wants, 
                 let persistent = flags.contains(DurableFlags::PERSISTENT);
                 Wants::DurableV2 { timeout, create_guid: *create_guid, persistent }
             }
-            CreateContext::DurableReconnectV2 { file_id, create_guid, .. } if dialect >= Dialect::SMB_3_0 => {
-                Wants::Reconnect(Wanted { id: *file_id, create_guid: Some(*create_guid) })
+            CreateContext::DurableReconnectV2 { file_id, create_guid, flags }
+                if dialect >= Dialect::SMB_3_0 =>
+            {
+                let (id, create_guid) = (*file_id, Some(*create_guid));
+                let persistent = flags.contains(DurableFlags::PERSISTENT);
+                Wants::Reconnect(Wanted { id, create_guid, persistent })
             }
             _ => continue,
         };
@@ -191,6 +199,7 @@ pub(super) async fn reconnect(
     // A client that comes back may be quicker than the news that its former connection is gone.
     let session = request.session()?;
     server.returns.until_left(session.terms.client, id, || server.is_open_elsewhere(session, id)).await;
+    let id = if server.kept.is_there(id) { id } else { named(request, share, wanted).unwrap_or(id) };
     let lease = lease::key_of_reconnect(request, decoded);
     let check = |kept: &KeptOpen| {
         // An open of the first form has no name: zeros.
@@ -198,10 +207,22 @@ pub(super) async fn reconnect(
         if named != kept.durability.create_guid.filter(|_| wanted.create_guid.is_some()) {
             return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
         }
+        if wanted.create_guid.is_some() && kept.durability.persistent && !wanted.persistent {
+            return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
+        }
         may_take(request, share, decoded, kept, lease)
     };
     let (open, attr) = take_up(request, tree, id, check).await?;
     tell(request, &open, &attr, CreateAction::Opened, Vec::new())
+}
+
+/// A persistent open is found by its name too, where nothing has the id (MS-SMB2 3.3.5.9.12): the persistent half of its own.
+fn named(request: &Request, share: &Share, wanted: Wanted) -> Option<u64> {
+    let server = &request.connection.server;
+    let agreed = request.connection.negotiated.get()?.capabilities.contains(Capabilities::PERSISTENT_HANDLES);
+    let (client, create_guid) = (request.connection.client()?.id(), wanted.create_guid?);
+    let may_be = wanted.persistent && agreed && server.is_available(share);
+    may_be.then(|| server.kept.persistent_named(client, create_guid)).flatten()
 }
 
 /// Takes up a persistent open whose CREATE is sent again on a new session (MS-SMB2 3.3.5.9.10); `None` when there is
