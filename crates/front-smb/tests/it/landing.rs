@@ -6,7 +6,6 @@ use crate::durable::{GUID, MACHINE, create, durable, durable_as, kept, reconnect
 use crate::leases::{RWH, key, leased, log_in_as};
 use crate::persistent::begin;
 use crate::site::{ALICE, Site, User};
-use front_smb::limits;
 use smb_raw::{Guard, Message, offer, requests};
 use smb_wire::create::CreateResponse;
 use smb_wire::create::context::{CreateContext, DurableFlags};
@@ -18,7 +17,6 @@ use smb_wire::negotiate::Dialect;
 use smb_wire::query_info::InfoType;
 use smb_wire::{FileId, NtStatus, Request};
 use std::sync::Arc;
-use std::time::Duration;
 use testkit::{FaultVolume, MemVolume, Op};
 
 impl User {
@@ -100,29 +98,6 @@ async fn who_gives_up_waiting_for_an_open_may_come_again() {
     drop(alice);
     gate.release();
     let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
-    assert_eq!(alice.status(&back).await, NtStatus::SUCCESS);
-}
-
-/// It is told so, and comes again.
-#[tokio::test]
-async fn an_open_through_which_something_takes_too_long_is_given_back_later() {
-    let (site, volume) = site().await;
-    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
-    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
-    let gate = volume.gate(Op::Write);
-    begin(&mut alice, &requests::write(id, 0, b"old")).await;
-    gate.arrived(1).await;
-    drop(alice);
-    kept(&site, 1).await;
-    let back = Request::Create(reconnect(id, GUID, DurableFlags::empty()));
-    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
-    let waits = begin(&mut alice, &back).await;
-    assert_eq!(alice.first_answer(waits).await, NtStatus::PENDING);
-    tokio::time::pause();
-    tokio::time::advance(limits::LANDING_PATIENCE + Duration::from_millis(10)).await;
-    tokio::time::resume();
-    assert_eq!(alice.ends(waits).await, NtStatus::FILE_NOT_AVAILABLE);
-    gate.release();
     assert_eq!(alice.status(&back).await, NtStatus::SUCCESS);
 }
 
