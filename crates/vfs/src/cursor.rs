@@ -266,8 +266,8 @@ impl DirCursor {
         Ok(())
     }
 
-    /// From the beginning again, for what bears this name alone, as it is spelled or else in another case; `None`: for
-    /// all. The directory is not walked through for one name, however large it is.
+    /// From the beginning again, for what bears this name alone, as it is spelled or else in another case, where that does
+    /// not count for the open; `None`: for all. The directory is not walked through for one name, however large it is.
     pub fn only(&mut self, name: Option<&str>) {
         self.only = name.map(Box::from);
         self.restart();
@@ -376,7 +376,8 @@ impl DirCursor {
             ".." => self.ready.push_back(Ready::dots("..", self.above(cx, &dir).await?)),
             name => {
                 let rights = self.open.rights().map(|rights| &**rights);
-                if let Some(entry) = self.open.core.find_in(cx, &dir, name, rights).await? {
+                let case = self.open.case_sensitive;
+                if let Some(entry) = self.open.core.find_in(cx, &dir, name, case, rights).await? {
                     let ready = self.looked_at(cx, entry).await?;
                     self.ready.push_back(ready);
                 }

@@ -49,6 +49,8 @@ pub struct Open {
     pub(crate) stream: Option<StreamPart>,
     /// By what it was judged: what it does to names is judged too.
     rights: Option<Arc<dyn Rights>>,
+    /// To its client `A` and `a` are two names, see [`OpenRequest::case_sensitive`]: in renaming, linking and listing too.
+    pub(crate) case_sensitive: bool,
     closed: AtomicBool,
     /// Whether something was written that watchers were not told of.
     written: AtomicBool,
@@ -88,6 +90,7 @@ impl Open {
             file,
             stream: None,
             rights: request.rights.clone().map(Rights::after_opening),
+            case_sensitive: request.case_sensitive,
             closed: AtomicBool::new(false),
             written: AtomicBool::new(false),
             landings: Arc::default(),

@@ -23,6 +23,8 @@ use volume::{Applied, Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named
 pub(crate) struct Mover {
     pub key: OpenKey,
     pub rights: Option<Arc<dyn Rights>>,
+    /// See [`crate::OpenRequest::case_sensitive`]: to a name of other case nothing gives way.
+    pub case_sensitive: bool,
 }
 
 /// What a rename has done, in the origin's spelling; the same twice where the object had its new name.
@@ -259,7 +261,8 @@ impl Ways {
     /// The same, and what is at the new name; where links lead elsewhere, what they lead to is held.
     async fn find(core: &Arc<Core>, cx: &Cx, who: &Mover, to: &VPath) -> Result<(Ways, Resolved)> {
         let rights = who.rights.as_deref();
-        let the_name_itself = Lookup { case_sensitive: false, follow: false, stop: false, rights };
+        let case_sensitive = who.case_sensitive;
+        let the_name_itself = Lookup { case_sensitive, follow: false, stop: false, rights };
         let mut at = to.clone();
         for _ in 0..OPEN_TRIES {
             let ways = Ways::hold(core, cx, who.key, &at).await?;
@@ -299,7 +302,8 @@ impl Target {
         if path.parent().is_some_and(|dir| core.registry.lock().is_path_doomed(&dir)) {
             return Err(Error::DeletePending);
         }
-        let same_name = attr.is_some_and(|attr| attr.id == key.file) && case::same(&path, &ways.from);
+        let case = Case::of(who.case_sensitive && core.caps.case_sensitive);
+        let same_name = attr.is_some_and(|attr| attr.id == key.file) && case.same(&path, &ways.from);
         let (to, existing) = match (attr, path.parent()) {
             // Only the case changes: the spelling is the new one.
             (Some(_), Some(parent)) if same_name => {

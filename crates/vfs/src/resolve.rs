@@ -13,6 +13,7 @@
 use crate::core::Core;
 use crate::vfs::SYMLINKS_MAX;
 use crate::{Error, Result, Rights, Stop, names};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use volume::{Attr, Cx, Entry, ErrorKind, Kind, VPath};
@@ -104,18 +105,21 @@ impl Core {
         Err(Error::Volume(volume::Error::new(ErrorKind::Busy, "look up", path)))
     }
 
-    /// One name of a directory that is there, whatever case it is asked for in: in the origin's spelling, with what
-    /// bears it. A link is not followed. `None`: it is in no spelling there.
+    /// One name of a directory that is there, whatever case it is asked for in, where that does not count: in the origin's
+    /// spelling, with what bears it. A link is not followed. `None`: it is in no spelling there.
     pub(crate) async fn find_in(
         &self,
         cx: &Cx,
         dir: &VPath,
         name: &str,
+        case_sensitive: bool,
         rights: Option<&dyn Rights>,
     ) -> Result<Option<Entry>> {
-        let how = Lookup { case_sensitive: false, follow: false, stop: false, rights };
+        let how = Lookup { case_sensitive, follow: false, stop: false, rights };
+        // Who tells cases apart spells names as they are stored.
+        let name = if case_sensitive { Cow::Borrowed(name) } else { names::stored(name) };
         // A name that no path can hold is nowhere.
-        let Ok(path) = dir.join(&names::stored(name)) else { return Ok(None) };
+        let Ok(path) = dir.join(&name) else { return Ok(None) };
         let (path, attr) = match self.resolve(cx, &path, how).await.and_then(Resolved::found) {
             // A link has come to be in the directory's place, and leads elsewhere.
             Ok((path, _)) if path.parent().as_ref() != Some(dir) => return Ok(None),

@@ -1,10 +1,12 @@
 //! The SMB3 POSIX extensions.
 
+use crate::readonly::name;
 use crate::site::{ALICE, Site, User};
 use bytes::Bytes;
 use smb_raw::{offer, requests};
 use smb_wire::create::context::CreateContext;
 use smb_wire::create::{CreateDisposition, CreateRequest, CreateResponse, CreateResponseContext};
+use smb_wire::fscc::file::FileClass;
 use smb_wire::fscc::posix::{POSIX_LEVEL, PosixInformation, PosixMode};
 use smb_wire::negotiate::context::POSIX_VERSION;
 use smb_wire::negotiate::{Dialect, NegotiateContext, NegotiateRequest};
@@ -95,5 +97,26 @@ async fn who_has_not_asked_for_them_does_not_have_them() {
         assert_eq!(status, NtStatus::INVALID_INFO_CLASS);
         let upper = CreateRequest { create_disposition: CreateDisposition::Open, ..posix("PLAIN", 0) };
         opened(&mut user, upper).await;
+    }
+}
+
+/// Linux says always that the target may be replaced: it has looked, and found none of that case.
+#[tokio::test]
+async fn a_rename_or_link_meets_names_of_its_own_case_alone() {
+    const REPLACE: u32 = 1;
+    let site = Site::new().await;
+    let mut user = posix_user(&site).await;
+    let (kept, _) = opened(&mut user, posix("name", 0o644)).await;
+    user.call(&requests::write(kept, 0, b"kept")).await.unwrap();
+    let (other, _) = opened(&mut user, posix("other", 0o644)).await;
+    user.call(&requests::write(other, 0, b"other")).await.unwrap();
+    let rename = name(FileClass::RENAME, other, REPLACE, "NAME");
+    assert_eq!(user.status(&rename).await, NtStatus::SUCCESS);
+    let link = name(FileClass::LINK, kept, 0, "Name");
+    assert_eq!(user.status(&link).await, NtStatus::SUCCESS);
+    for (name, content) in [("name", "kept"), ("NAME", "other"), ("Name", "kept")] {
+        let there = CreateRequest { create_disposition: CreateDisposition::Open, ..posix(name, 0) };
+        let (there, _) = opened(&mut user, there).await;
+        assert_eq!(user.content(there).await, content.as_bytes(), "{name}");
     }
 }

@@ -19,7 +19,7 @@ const ON_CLOSE: u32 = 0x08;
 const DELETE_READONLY: u32 = 0x11;
 
 /// FileRenameInformationEx and FileLinkInformationEx (MS-FSCC 2.4.43, 2.4.28).
-fn name(class: FileClass, file: FileId, flags: u32, to: &str) -> Request {
+pub fn name(class: FileClass, file: FileId, flags: u32, to: &str) -> Request {
     let name: Vec<u8> = to.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let head = [&flags.to_le_bytes()[..], &[0; 12], &(name.len() as u32).to_le_bytes()].concat();
     requests::set_info(file, InfoType::FILE, class.0, &[head, name].concat())

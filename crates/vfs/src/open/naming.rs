@@ -107,7 +107,7 @@ impl Open {
     }
 
     fn mover(&self) -> Mover {
-        Mover { key: self.key, rights: self.rights.clone() }
+        Mover { key: self.key, rights: self.rights.clone(), case_sensitive: self.case_sensitive }
     }
 
     /// A stream has no name in a directory.

@@ -77,6 +77,18 @@ async fn one_name_is_found_in_any_case_and_the_directory_is_not_walked_through()
     assert_eq!(rest(&mut cursor).await.len(), 8);
 }
 
+/// As POSIX clients do, who spell names as they are stored.
+#[tokio::test]
+async fn one_name_is_found_in_its_own_case_by_who_tells_them_apart() {
+    let site = with_files(["Name", "a:b", "x", "X"]).await;
+    let open = site.try_open("dir", READ, |ask| ask.case_sensitive = true).await.unwrap().open;
+    let mut cursor = open.list(Links::Shown).unwrap();
+    for (asked, names) in [("NAME", vec![]), ("Name", vec!["Name"]), ("X", vec!["X"]), ("a:b", vec!["a:b"])] {
+        cursor.only(Some(asked));
+        assert_eq!(rest(&mut cursor).await, names, "{asked}");
+    }
+}
+
 #[tokio::test]
 async fn one_name_is_told_as_an_origin_without_case_has_it() {
     let mut config = MemConfig::default();

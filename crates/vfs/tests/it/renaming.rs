@@ -1,7 +1,8 @@
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
+use std::sync::Arc;
 use testkit::ease::{cx, exists, get, mkdir, names, p, put};
-use vfs::{Access, ReadonlyTarget, RenameHow, Share};
+use vfs::{Access, Open, ReadonlyTarget, RenameHow, Share};
 use volume::{DosAttributes, SetAttr};
 
 const REPLACE: RenameHow = RenameHow { replace: true, posix: false, readonly: ReadonlyTarget::Stays };
@@ -125,4 +126,38 @@ async fn links_are_further_names() {
     assert_eq!(get(&*site.mem, "taken").await, b"x");
     assert_eq!(site.open("DIR/second", READ).await.file_id(), file.file_id());
     assert_eq!(word(site.open("dir", READ).await.link(&cx(), &p("d2"), KEEP).await), "IsADirectory");
+}
+
+async fn told_apart(site: &Site, path: &str) -> Arc<Open> {
+    site.try_open(path, DELETE, |ask| ask.case_sensitive = true).await.unwrap().open
+}
+
+/// POSIX clients have both, where case tells them apart.
+#[tokio::test]
+async fn nothing_gives_way_to_a_name_of_other_case_for_who_tells_them_apart() {
+    let site = site();
+    mkdir(&*site.mem, "Dir").await;
+    for name in ["name", "other", "third"] {
+        put(&*site.mem, name, name).await;
+    }
+    let other = told_apart(&site, "other").await;
+    other.rename(&cx(), &p("NAME"), REPLACE).await.unwrap();
+    assert_eq!(get(&*site.mem, "name").await, b"name");
+    assert_eq!(get(&*site.mem, "NAME").await, b"other");
+    assert_eq!(word(other.rename(&cx(), &p("dir/x"), REPLACE).await), "PathNotFound");
+    // Its own name in another case, beside which another file has that.
+    other.rename(&cx(), &p("name"), REPLACE).await.unwrap();
+    assert_eq!(names(&*site.mem, "").await, ["Dir", "name", "third"]);
+    assert_eq!(get(&*site.mem, "name").await, b"other");
+    other.rename(&cx(), &p("nAME"), KEEP).await.unwrap();
+    assert_eq!(names(&*site.mem, "").await, ["Dir", "nAME", "third"]);
+
+    let third = told_apart(&site, "third").await;
+    third.link(&cx(), &p("Name"), KEEP).await.unwrap();
+    assert_eq!(word(third.link(&cx(), &p("Name"), KEEP).await), "Exists");
+    third.link(&cx(), &p("NAME"), REPLACE).await.unwrap();
+    assert_eq!(names(&*site.mem, "").await, ["Dir", "NAME", "Name", "nAME", "third"]);
+    assert_eq!(get(&*site.mem, "nAME").await, b"other");
+    // Others find the first that has the name in any case.
+    assert_eq!(rename(&site, "third", "NAMe", KEEP).await, "Exists");
 }
