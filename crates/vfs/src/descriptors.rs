@@ -266,11 +266,15 @@ impl Core {
     }
 }
 
-/// What is to become of a descriptor, and the permission bits that go with it: others are taken away.
+/// What is to become of a descriptor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewDescriptor {
-    pub value: Bytes,
+    /// `None`: the object keeps what it has, which may be none.
+    pub value: Option<Bytes>,
+    /// Permission bits that go with it: others are taken away.
     pub mode: u32,
+    /// Set along with it. Permission bits among these are given too, whatever goes with the descriptor.
+    pub set: SetAttr,
 }
 
 impl Open {
@@ -337,35 +341,47 @@ impl Setting {
         let new = change(&attr, descriptor)?;
         let changing = core.changing(&[path]);
         // First: what the descriptor takes from somebody is not left to local users of the origin meanwhile.
-        self.narrow(&attr, path, new.mode).await?;
-        let (name, value) = (Named::Descriptor, Some(new.value));
-        let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(key.file) };
-        let outcome = core.volume.apply(cx, &set).await;
-        // Whatever the outcome: an answer that was lost may be one of success.
-        core.descriptors.lock().set(key.file, path);
-        let attr = match outcome.map_err(Error::from)?.attr {
-            Some(attr) => attr,
-            None => core.volume.stat(cx, path).await.map_err(Error::from)?,
+        let set = SetAttr { mode: new.set.mode.or_else(|| narrowed(&attr, new.mode)), ..new.set };
+        let attr = self.set(attr, path, &set).await?;
+        let attr = match new.value {
+            Some(value) => self.store(path, value).await?,
+            None => attr,
         };
         core.modified(changing.began, path, &attr, Filter::SECURITY, None, *parent_lease);
         Ok(attr)
     }
 
-    /// Takes away the permission bits that do not go with the descriptor.
-    async fn narrow(&self, attr: &Attr, path: &VPath, mode: u32) -> Result<()> {
-        if attr.mode & mode == attr.mode {
-            return Ok(());
+    async fn store(&self, path: &VPath, value: Bytes) -> Result<Attr> {
+        let (core, cx, key) = (&self.core, &self.cx, self.key);
+        let (name, value) = (Named::Descriptor, Some(value));
+        let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(key.file) };
+        let outcome = core.volume.apply(cx, &set).await;
+        // Whatever the outcome: an answer that was lost may be one of success.
+        core.descriptors.lock().set(key.file, path);
+        match outcome?.attr {
+            Some(attr) => Ok(attr),
+            None => Ok(core.volume.stat(cx, path).await?),
         }
-        let set = SetAttr { mode: Some(attr.mode & mode), ..SetAttr::default() };
-        match &self.file {
-            Some(file) => drop(file.set_attr(&self.cx, &set).await?),
-            None => {
-                let change = Change::SetAttr { path: path.clone(), set, expect: Some(self.key.file) };
-                self.core.volume.apply(&self.cx, &change).await?;
-            }
-        }
-        Ok(())
     }
+
+    async fn set(&self, attr: Attr, path: &VPath, set: &SetAttr) -> Result<Attr> {
+        if set.is_empty() {
+            return Ok(attr);
+        }
+        if let Some(file) = &self.file {
+            return Ok(file.set_attr(&self.cx, set).await?);
+        }
+        let change = Change::SetAttr { path: path.clone(), set: *set, expect: Some(self.key.file) };
+        match self.core.volume.apply(&self.cx, &change).await?.attr {
+            Some(attr) => Ok(attr),
+            None => Ok(self.core.volume.stat(&self.cx, path).await?),
+        }
+    }
+}
+
+/// The permission bits without those that do not go with the descriptor, where there are such.
+fn narrowed(attr: &Attr, mode: u32) -> Option<u32> {
+    (attr.mode & mode != attr.mode).then_some(attr.mode & mode)
 }
 
 impl Core {

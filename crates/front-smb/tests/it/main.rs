@@ -23,6 +23,7 @@ mod pages;
 mod persistent;
 mod pipes;
 mod posix;
+mod posix_security;
 mod quic;
 mod quota;
 mod races;

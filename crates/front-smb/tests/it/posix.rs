@@ -40,7 +40,7 @@ pub async fn opened(user: &mut User, request: CreateRequest) -> (FileId, Option<
     (response.file_id, mode)
 }
 
-async fn information(user: &mut User, file: FileId) -> PosixInformation {
+pub async fn information(user: &mut User, file: FileId) -> PosixInformation {
     let reply = user.call(&requests::query_info(file, InfoType::FILE, POSIX_LEVEL)).await.unwrap();
     assert_eq!(reply.status(), NtStatus::SUCCESS);
     PosixInformation::decode(&QueryInfoResponse::decode(&reply.message).unwrap().data).unwrap().0

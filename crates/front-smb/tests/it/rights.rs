@@ -83,7 +83,7 @@ impl User {
         self.status(&Request::SetInfo(set)).await
     }
 
-    async fn reads_security(
+    pub async fn reads_security(
         &mut self,
         id: FileId,
         parts: SecurityInformation,
@@ -107,7 +107,7 @@ impl User {
     }
 
     /// Who this user is.
-    async fn sid(&mut self) -> Sid {
+    pub async fn sid(&mut self) -> Sid {
         let root = self.open(&requests::directory("")).await;
         self.owner_of(root).await
     }

@@ -4,11 +4,14 @@
 //! entries for owner, group and everyone, each group of three bits deciding alone, as in POSIX, by denials
 //! before the entries that would give more. A file whose descriptor was set gets the mode that comes nearest
 //! ([`mode`]), so that other front ends and local users see something sensible.
+//!
+//! Linux clients set mode, owner and group as SIDs that NFS servers on Windows have for them ([`sent_mode`],
+//! [`sent_user`], [`sent_group`]).
 
 use super::{Privileges, Token, check::maximal_access};
 use smb_wire::{
     AccessMask, Sid,
-    security_descriptor::{Ace, AceType, Acl, Control, SecurityDescriptor},
+    security_descriptor::{Ace, AceFlags, AceType, Acl, Control, SecurityDescriptor},
 };
 
 const STICKY: u32 = 0o1000;
@@ -71,6 +74,43 @@ pub fn descriptor(owner: Sid, group: Sid, mode: u32, is_dir: bool) -> SecurityDe
         group: Some(group),
         sacl: None,
         dacl: Some(Acl::new(aces)),
+    }
+}
+
+/// A list after `chmod`: the entries of the new mode, and what `list` has passed on it passes on.
+pub fn changed_list(list: Option<&Acl>, fitting: Option<Acl>) -> Option<Acl> {
+    let inherit = AceFlags::OBJECT_INHERIT | AceFlags::CONTAINER_INHERIT;
+    let passed_on = list.into_iter().flat_map(|list| &list.aces).filter(|ace| ace.flags.intersects(inherit));
+    let passed_on = passed_on.map(|ace| Ace { flags: ace.flags | AceFlags::INHERIT_ONLY, ..ace.clone() });
+    fitting.map(|fitting| Acl::new(fitting.aces.into_iter().chain(passed_on).collect()))
+}
+
+/// Below S-1-5-88.
+const NFS_USER: u32 = 1;
+const NFS_GROUP: u32 = 2;
+const NFS_MODE: u32 = 3;
+
+/// The mode that a client means by a list with an entry for S-1-5-88-3-MODE that allows: what Linux sends for `chmod`
+/// has this one, which allows nothing.
+pub fn sent_mode(list: &Acl) -> Option<u32> {
+    let allows = list.aces.iter().filter(|ace| ace.ace_type == AceType::ACCESS_ALLOWED);
+    allows.into_iter().find_map(|ace| sent_number(ace.sid()?, NFS_MODE))
+}
+
+/// The user id that a client means by S-1-5-88-1-UID.
+pub fn sent_user(owner: &Sid) -> Option<u32> {
+    sent_number(owner, NFS_USER)
+}
+
+/// The group id that a client means by S-1-5-88-2-GID.
+pub fn sent_group(group: &Sid) -> Option<u32> {
+    sent_number(group, NFS_GROUP)
+}
+
+fn sent_number(sid: &Sid, of: u32) -> Option<u32> {
+    match (sid.authority(), sid.sub_authorities()) {
+        (5, [88, kind, number]) if *kind == of => Some(*number),
+        _ => None,
     }
 }
 

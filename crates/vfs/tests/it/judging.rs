@@ -205,7 +205,9 @@ async fn what_has_no_descriptor_is_judged_by_its_directories() {
     assert_eq!(site.judged("a/b/c/file", WRITE).await, "Ok");
     let open = site.try_open("a", Access::WRITE_DAC | LOOK, judged).await.unwrap().open;
     let value = descriptor(Access::all(), Some(READ));
-    let change = move |_: &Attr, _| Ok::<_, Error>(NewDescriptor { value, mode: 0o755 });
+    let change = move |_: &Attr, _| {
+        Ok::<_, Error>(NewDescriptor { value: Some(value), mode: 0o755, set: SetAttr::default() })
+    };
     open.change_descriptor(&cx(), change).await.unwrap();
     assert_eq!(site.judged("a/b/c/file", WRITE).await, "AccessDenied", "our own change is known at once");
     assert_eq!(site.judged("a/b/c/file", READ).await, "Ok");
@@ -394,7 +396,7 @@ async fn setting_a_descriptor_takes_permission_bits_along_and_loses_no_change() 
             let change = move |_: &Attr, old: Option<Bytes>| {
                 let old = old.map_or(Access::empty(), |old| word_at(&old, 0).unwrap());
                 let value = descriptor(old | Access::from_bits_retain(1 << bit), None);
-                Ok::<_, Error>(NewDescriptor { value, mode: 0o7700 })
+                Ok::<_, Error>(NewDescriptor { value: Some(value), mode: 0o7700, set: SetAttr::default() })
             };
             open.change_descriptor(&context, change).await.unwrap();
         })
