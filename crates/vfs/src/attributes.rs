@@ -52,7 +52,7 @@ pub(crate) async fn where_it_stands<T, E: From<volume::Error>, F: Future<Output 
 
 pub(crate) fn is_missing(error: &Error) -> bool {
     match error {
-        Error::NotFound | Error::NotADirectory => true,
+        Error::NotFound | Error::NotADirectory | Error::DeletePending => true,
         Error::Volume(error) => error.kind == ErrorKind::Stale,
         _ => false,
     }
@@ -74,7 +74,8 @@ pub(crate) async fn look_before_dating(
     key: OpenKey,
     file: Option<&Arc<dyn volume::File>>,
 ) -> Result<()> {
-    let (path, asked) = (core.path_of(key.file, key.id)?, Instant::now());
+    let (place, asked) = (core.place_if_named(key)?, Instant::now());
+    let Some((path, _)) = place else { return Ok(()) };
     let attr = match file {
         Some(file) => file.attr(cx, Fresh::Now).await?,
         None => of_name(core, cx, key).await?,
@@ -98,7 +99,11 @@ pub(crate) async fn set(
         }
         None => Some(core.hold_place(&cx, key, false).await?),
     };
-    let (path, parent_lease) = core.place_of(key.file, key.id)?;
+    let (path, parent_lease) = match (core.place_if_named(key)?, &file) {
+        (Some(place), _) => place,
+        (None, Some(file)) => return Ok(file.set_attr(&cx, &set).await?),
+        (None, None) => return Err(Error::DeletePending),
+    };
     let changing = core.changing(&[&path]);
     let attr = match file {
         Some(file) => file.set_attr(&cx, &set).await?,

@@ -2,6 +2,9 @@
 //!
 //! [`end`] is the one way out of the registry. The order matters: what the open still has on its way to the volume
 //! lands first (`landing`), then locks go (others may go on), then the volume's file (so that the next opener finds what was written), then the share mode, then the name.
+//!
+//! Who unlinks as POSIX has it takes the name along though there are other opens: a [`volume::File`] lives through that.
+//! They stand nowhere from then on, and nothing that is done by a name is done through them: another file may have it.
 
 use crate::Carry;
 use crate::accounts::Account;
@@ -58,38 +61,28 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
     }
     landings.all_landed().await;
     node.locks.release(&account, key.id);
-    let (path, parent_lease) = core.place_of(key.file, key.id)?;
-    let closed = match file {
-        Some(file) => {
-            let changing = core.changing(&[&path]);
-            let dated = settle_write_time(&keeping, cx, &path, &*file).await.then_some(key.id);
-            let closed = file.close(cx, Close::Commit).await;
-            // Of a stream each change was told as it was made.
-            let is_stream = core.registry.lock().streams.is_stream(key.file);
-            let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
-            match &closed {
-                Ok(attr) if (written || dated.is_some()) && !is_stream => {
-                    core.modified(changing.began, &path, attr, what, dated, parent_lease);
-                }
-                Ok(attr) if writes && !is_stream => core.closed_unwritten(&node, changing.began, &path, attr),
-                // What came of it nobody knows, its client neither.
-                Err(_) if written && !is_stream => core.shown_differently(&path, what, None),
-                Ok(_) | Err(_) => {}
-            }
-            closed.map(Some)
+    let place = core.place_if_named(key)?;
+    let closed = match (file, place) {
+        (Some(file), Some(place)) => {
+            close_file(&core, cx, (key, &node, &keeping), &*file, place, (written, writes)).await.map(Some)
         }
-        None => Ok(None),
+        (Some(file), None) => {
+            settle_write_time(&keeping, cx, key, &*file).await;
+            file.close(cx, Close::Commit).await.map(Some)
+        }
+        (None, _) => Ok(None),
     };
     keeping.leave();
     let (remove, doomed, others_told) = core.decide(|registry, told| {
         let record = registry.record(key.file, key.id);
         let dooms = record.is_some_and(|record| record.delete_on_close);
-        let path = record.map_or(path, |record| record.path.clone());
+        let path = record.filter(|record| !record.unnamed).map(|record| record.path.clone());
         if dooms {
             registry.contend_doom(key.file, key.id, told);
         }
         let others_told = !told.is_empty();
-        (registry.leave(key.file, key.id), registry.is_doomed(key.file, &path).then_some(path), others_told)
+        let removal = registry.leave(key.file, key.id);
+        (removal, path.filter(|path| registry.is_doomed(key.file, path)), others_told)
     });
     if others_told {
         // Who was told hears of it before who closes hears that it is done.
@@ -114,15 +107,44 @@ async fn end_one(ended: Ended, cx: &Cx) -> Result<Option<Attr>> {
 }
 
 /// The time of the last write is to be as it was kept. Whether it had to be set.
-async fn settle_write_time(keeping: &Keeping, cx: &Cx, path: &VPath, file: &dyn volume::File) -> bool {
+async fn settle_write_time(keeping: &Keeping, cx: &Cx, key: OpenKey, file: &dyn volume::File) -> bool {
     match keeping.settle(cx, file).await {
         Ok(set) => set.is_some(),
         // What was written is there all the same.
         Err(error) => {
-            tracing::warn!(%path, %error, "a write time cannot be set to what it was to stay");
+            tracing::warn!(open = key.id.0, %error, "a write time cannot be set to what it was to stay");
             false
         }
     }
+}
+
+/// Closes the volume's file of an open, and tells of what was written.
+async fn close_file(
+    core: &Arc<Core>,
+    cx: &Cx,
+    (key, node, keeping): (OpenKey, &Node, &Keeping),
+    file: &dyn volume::File,
+    (path, parent_lease): (VPath, Option<LeaseId>),
+    (written, writes): (bool, bool),
+) -> volume::Result<Attr> {
+    let changing = core.changing(&[&path]);
+    let dated = settle_write_time(keeping, cx, key, file).await.then_some(key.id);
+    let closed = file.close(cx, Close::Commit).await;
+    // Of a stream each change was told as it was made.
+    if core.registry.lock().streams.is_stream(key.file) {
+        return closed;
+    }
+    let what = Filter::SIZE | Filter::LAST_WRITE | Filter::ATTRIBUTES;
+    match &closed {
+        Ok(attr) if written || dated.is_some() => {
+            core.modified(changing.began, &path, attr, what, dated, parent_lease);
+        }
+        Ok(attr) if writes => core.closed_unwritten(node, changing.began, &path, attr),
+        // What came of it nobody knows, its client neither.
+        Err(_) if written => core.shown_differently(&path, what, None),
+        Ok(_) | Err(_) => {}
+    }
+    closed
 }
 
 /// Ends an open that was dropped.
@@ -192,6 +214,7 @@ async fn try_remove(
     let change = Change::Remove { path: path.clone(), dir: attr.is_dir(), expect: Some(file) };
     match core.volume.apply(cx, &change).await {
         Ok(_) => {
+            core.registry.lock().lost_name(file, path);
             core.gone(path, attr.is_dir(), parent_lease);
             Ok(true)
         }
@@ -212,7 +235,7 @@ async fn check_removable(open: &Open, cx: &Cx, how: DeleteHow) -> Result<()> {
     if open.core.caps.read_only {
         return Err(Error::ReadOnly);
     }
-    let path = open.path()?;
+    let path = open.named_path()?;
     if path.is_root() && open.stream.is_none() {
         return Err(Error::CannotDelete);
     }
@@ -232,12 +255,12 @@ pub(crate) async fn doom(open: &Open, cx: &Cx, how: DeleteHow) -> Result<()> {
             false => None,
         };
         if how.on_close {
-            core.registry.lock().set_on_close(key.file, key.id, true);
+            core.registry.lock().set_on_close(key.file, key.id, true, how.posix);
             return Ok(());
         }
         // Who only keeps it open for a cache may close it first (MS-FSA 2.1.5.15.3).
         let waits = core.decide(|r, told| r.contend(key.file, Some(key.id), Contest::Handle, told));
-        let Some(node) = waits else { return open.doom() };
+        let Some(node) = waits else { return open.doom(how) };
         drop(held);
         Breaking::new(core, node, key.file).settled(cx).await?;
     }

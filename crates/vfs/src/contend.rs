@@ -233,7 +233,8 @@ impl Registry {
         let (mut stands, mut oldest) = (false, None);
         for file in self.places.below(dir) {
             let Some(slot) = self.slots.get(&file) else { continue };
-            for record in slot.records.iter().filter(|record| self.case.is_below(&record.path, dir)) {
+            let is_below = |record: &&Record| !record.unnamed && self.case.is_below(&record.path, dir);
+            for record in slot.records.iter().filter(is_below) {
                 match is_kept(slot, record) {
                     true => oldest = oldest.into_iter().chain([(record.id, file)]).min(),
                     false if record.for_stream => {}

@@ -198,7 +198,7 @@ impl Core {
         Changing { core: self.clone(), paths, began: Instant::now() }
     }
 
-    /// Where an open stands now.
+    /// Where an open stands now; `DeletePending` for one that has no name any more.
     pub(crate) fn path_of(&self, file: FileId, open: OpenId) -> Result<VPath> {
         self.place_of(file, open).map(|(path, _)| path)
     }
@@ -207,7 +207,19 @@ impl Core {
     pub(crate) fn place_of(&self, file: FileId, open: OpenId) -> Result<(VPath, Option<LeaseId>)> {
         let registry = self.registry.lock();
         let record = registry.record(file, open).ok_or(Error::Closed)?;
-        Ok((record.path.clone(), record.parent_lease))
+        if record.unnamed {
+            Err(Error::DeletePending)
+        } else {
+            Ok((record.path.clone(), record.parent_lease))
+        }
+    }
+
+    /// The same; `None` for one that has no name any more: what is done through it is no news of any.
+    pub(crate) fn place_if_named(&self, key: OpenKey) -> Result<Option<(VPath, Option<LeaseId>)>> {
+        match self.place_of(key.file, key.id) {
+            Err(Error::DeletePending) => Ok(None),
+            place => place.map(Some),
+        }
     }
 
     /// The listing of the directory of `path` changes: who caches it is told, but for the lease `by`.

@@ -163,7 +163,7 @@ impl DirCursor {
 
     /// Where the directory is. An answer that is under way when the open is closed goes on.
     fn dir(&self) -> Result<VPath> {
-        match (self.open.path(), &self.was_at) {
+        match (self.open.named_path(), &self.was_at) {
             (Err(Error::Closed), Some(path)) => Ok(path.clone()),
             (path, _) => path,
         }

@@ -177,7 +177,9 @@ impl Open {
         let (core, key, landing) = (self.core.clone(), self.key, self.landing(false)?);
         Carry::new(async move {
             let _landing = landing;
-            let (path, parent_lease) = core.place_of(key.file, key.id)?;
+            let Some((path, parent_lease)) = core.place_if_named(key)? else {
+                return Ok(file.allocate(&cx, size).await?);
+            };
             let changing = core.changing(&[&path]);
             let attr = file.allocate(&cx, size).await?;
             core.modified(changing.began, &path, &attr, Filter::SIZE, Some(key.id), parent_lease);

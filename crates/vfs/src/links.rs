@@ -72,7 +72,7 @@ impl Open {
         if self.core.caps.read_only {
             return Err(Error::ReadOnly);
         }
-        check_gives_way(&self.path()?, &self.attr(cx).await?, &by)?;
+        check_gives_way(&self.named_path()?, &self.attr(cx).await?, &by)?;
         let landing = self.landing(false)?;
         let record = self.core.registry.lock().record(self.key.file, self.key.id).cloned();
         let record = record.ok_or(Error::Closed)?;
@@ -81,7 +81,9 @@ impl Open {
             rights: self.rights().cloned(),
             account: record.account.clone(),
             delete_on_close: record.delete_on_close,
-            ..OpenRequest::new(self.path()?, self.access(), self.owner())
+            posix_deletion: record.unlinks,
+            case_sensitive: self.case_sensitive,
+            ..OpenRequest::new(self.named_path()?, self.access(), self.owner())
         };
         let work = replace(self.core.clone(), cx.clone(), self.key, again, by);
         Carry::new(async move {

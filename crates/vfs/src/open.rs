@@ -125,9 +125,15 @@ impl Open {
         self.key.is_dir()
     }
 
-    /// Where the object is now, in the origin's spelling; follows renames through this `Vfs`. `Closed` when
-    /// it is.
+    /// Where the object is now, in the origin's spelling; follows renames through this `Vfs`. Where it was last, when its
+    /// name has gone before it ([`crate::DeleteHow::posix`]). `Closed` when it is.
     pub fn path(&self) -> Result<VPath> {
+        let registry = self.core.registry.lock();
+        Ok(registry.record(self.key.file, self.key.id).ok_or(Error::Closed)?.path.clone())
+    }
+
+    /// The same, for doing something by the name; `DeletePending` when that has gone.
+    pub(crate) fn named_path(&self) -> Result<VPath> {
         self.core.path_of(self.key.file, self.key.id)
     }
 
@@ -201,8 +207,9 @@ impl Open {
     /// Something of the attributes is shown differently from now on, though the volume keeps it as it was: who
     /// watches or caches the listing is told.
     pub fn shown_differently(&self, what: Filter) -> Result<()> {
-        let (path, parent_lease) = self.core.place_of(self.key.file, self.key.id)?;
-        self.core.shown_differently(&path, what, parent_lease);
+        if let Some((path, parent_lease)) = self.core.place_if_named(self.key)? {
+            self.core.shown_differently(&path, what, parent_lease);
+        }
         Ok(())
     }
 

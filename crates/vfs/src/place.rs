@@ -48,6 +48,8 @@ impl Place {
             share: request.share,
             path: path.clone(),
             delete_on_close: request.delete_on_close,
+            unlinks: request.delete_on_close && request.posix_deletion && request.stream.is_none(),
+            unnamed: false,
             lease: request.lease.map(|lease| lease.id),
             parent_lease: request.parent_lease,
             for_stream: request.stream.is_some(),

@@ -145,14 +145,19 @@ impl Registry {
         slot.caching.release(record.holder());
         slot.note_caching();
         self.leases.left(&record, &slot.caching);
-        self.places.leave(&record.path, file);
+        if !record.unnamed {
+            self.places.leave(&record.path, file);
+        }
         if record.delete_on_close && !slot.is_doomed(&record.path, case) {
             slot.doomed.push(Doomed::by(&record));
             self.places.enter(&record.path, file);
         }
-        let last = !slot.has_open_of(&record.path, case);
-        let doomed = slot.doomed.iter().find(|doomed| case.same(&doomed.path, &record.path));
-        if let Some(doomed) = doomed.filter(|_| last) {
+        // A stream would not go on without what carries it.
+        let unlinks = record.unlinks && !slot.has_stream_open_of(&record.path, case);
+        let goes = unlinks || !slot.has_open_of(&record.path, case);
+        let doomed = slot.doomed.iter_mut().find(|doomed| case.same(&doomed.path, &record.path));
+        if let Some(doomed) = doomed.filter(|_| goes) {
+            doomed.going = true;
             // Only where who doomed it and who leaves last speak for the same client does that one know of it.
             let parent_lease = doomed.parent_lease.filter(|lease| record.parent_lease == Some(*lease));
             return Some(Removal { doomed_by: doomed.by, parent_lease });
@@ -220,7 +225,7 @@ impl Registry {
                 access: record.access,
                 share: record.share,
                 caching: slot.caching.held(record.holder()),
-                delete_pending: slot.is_doomed(&record.path, self.case),
+                delete_pending: record.unnamed || slot.is_doomed(&record.path, self.case),
             })
             .collect()
     }

@@ -147,6 +147,8 @@ pub struct OpenRequest {
     /// The name goes away when this open is closed and no other is left (FILE_DELETE_ON_CLOSE). Needs
     /// [`Access::DELETE`].
     pub delete_on_close: bool,
+    /// That name does not wait for other opens, see [`DeleteHow::posix`].
+    pub posix_deletion: bool,
     /// A READONLY file is deleted on close too: POSIX clients know no such mark. Without it that is `CannotDelete`.
     pub ignore_readonly: bool,
     /// `A` and `a` are two names, for POSIX clients; has effect only where the origin tells them apart.
@@ -197,6 +199,7 @@ impl OpenRequest {
             disposition: Disposition::Open,
             want: Want::Any,
             delete_on_close: false,
+            posix_deletion: false,
             ignore_readonly: false,
             case_sensitive: false,
             open_link: false,
@@ -274,4 +277,7 @@ pub struct DeleteHow {
     /// When this very open ends, as if it had been made with [`OpenRequest::delete_on_close`]: until then others may open
     /// it (FILE_DISPOSITION_ON_CLOSE).
     pub on_close: bool,
+    /// As POSIX has it (FILE_DISPOSITION_POSIX_SEMANTICS): the name goes when this very open ends, whoever has the file open
+    /// besides, and goes on with it. Without it the last open takes the name along.
+    pub posix: bool,
 }

@@ -11,7 +11,7 @@ use crate::core::Core;
 
 use crate::place::{Place, Taken};
 use crate::registry::Coming;
-use crate::{Action, Error, Open, OpenRequest, Range, Result};
+use crate::{Action, DeleteHow, Error, Open, OpenRequest, Range, Result};
 use std::sync::Arc;
 use std::time::Instant;
 use volume::{Cx, ErrorKind, FileId, Ticket};
@@ -57,7 +57,7 @@ pub(crate) async fn restore(core: &Arc<Core>, cx: &Cx, former: &Former) -> Resul
         return Err(error);
     }
     if former.delete_pending {
-        open.doom()?;
+        open.doom(DeleteHow::default())?;
     }
     Ok(open)
 }

@@ -73,6 +73,7 @@ fn base_request(request: &OpenRequest) -> OpenRequest {
         disposition: if request.disposition.creates() { Disposition::OpenIf } else { Disposition::Open },
         want: Want::Any,
         delete_on_close: false,
+        posix_deletion: false,
         allocation: None,
         first: None,
         maximum: false,

@@ -140,7 +140,7 @@ async fn open_file(
     wanted.account.clone_from(&request.session()?.account);
     lease::put(request, lease.as_ref(), decoded, &share.vfs, &mut wanted)?;
     if let Some(mode) = posix {
-        (wanted.case_sensitive, wanted.ignore_readonly) = (true, true);
+        (wanted.case_sensitive, wanted.ignore_readonly, wanted.posix_deletion) = (true, true, true);
         wanted.mode = mode;
     }
     wanted.maximum = maximum;

@@ -102,8 +102,8 @@ async fn link(request: &Request, file: &FileOpen, to: VPath, flags: RenameFlags)
     .await
 }
 
-/// The name is to go away with its last open, or not any more. Once that is so it is written down or taken back, though
-/// the client may not wait so long.
+/// The name is to go away with its last open, or with this one, or not any more. Once that is so it is written down or taken
+/// back, though the client may not wait so long.
 async fn set_deletion(
     request: &Request,
     open: &Open,
@@ -116,6 +116,7 @@ async fn set_deletion(
     let how = DeleteHow {
         ignore_readonly: file.posix || flags.contains(DispositionFlags::IGNORE_READONLY_ATTRIBUTE),
         on_close: flags.contains(DispositionFlags::ON_CLOSE),
+        posix: file.posix || flags.contains(DispositionFlags::POSIX_SEMANTICS),
     };
     // As with Windows it is the flag of its CREATE that is set and taken back; and what that has said is written down.
     if how.on_close && (file.is_persistent() || !file.mode().contains(CreateOptions::DELETE_ON_CLOSE)) {

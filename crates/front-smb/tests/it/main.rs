@@ -24,6 +24,7 @@ mod persistent;
 mod pipes;
 mod posix;
 mod posix_security;
+mod posix_unlinking;
 mod quic;
 mod quota;
 mod races;

@@ -26,13 +26,13 @@ pub fn name(class: FileClass, file: FileId, flags: u32, to: &str) -> Request {
 }
 
 /// FileDispositionInformationEx (MS-FSCC 2.4.12).
-async fn dispose(user: &mut User, file: FileId, flags: u32) -> NtStatus {
+pub async fn dispose(user: &mut User, file: FileId, flags: u32) -> NtStatus {
     user.status(&requests::set_info(file, InfoType::FILE, FileClass::DISPOSITION_EX.0, &flags.to_le_bytes()))
         .await
 }
 
 /// Opens what is there, to delete it perhaps.
-fn existing(name: &str) -> Request {
+pub fn existing(name: &str) -> Request {
     let desired_access = AccessMask::DELETE | AccessMask::READ_ATTRIBUTES;
     let create_disposition = CreateDisposition::Open;
     Request::Create(CreateRequest { desired_access, create_disposition, ..requests::create(name) })

@@ -54,27 +54,37 @@ impl Open {
     pub async fn set_deletion(&self, cx: &Cx, on: bool, how: DeleteHow) -> Result<()> {
         self.check(Access::DELETE)?;
         let OpenKey { file, id, .. } = self.key;
+        // A stream has no name that others could have.
+        let how = DeleteHow { posix: how.posix && self.stream.is_none(), ..how };
         match (on, how.on_close) {
             (true, _) => close::doom(self, cx, how).await,
             (false, true) => {
-                self.core.registry.lock().set_on_close(file, id, false);
+                self.core.registry.lock().set_on_close(file, id, false, false);
                 Ok(())
             }
-            (false, false) => self.core.registry.lock().set_doomed(file, id, false),
+            (false, false) => {
+                let mut registry = self.core.registry.lock();
+                registry.set_unlinks(file, id, false);
+                registry.set_doomed(file, id, false)
+            }
         }
     }
 
-    /// The name goes away with its last open; whether it may was asked before.
-    pub(crate) fn doom(&self) -> Result<()> {
-        self.core.registry.lock().set_doomed(self.key.file, self.key.id, true)
+    /// The name goes away with its last open, or with this one; whether it may was asked before.
+    pub(crate) fn doom(&self, how: DeleteHow) -> Result<()> {
+        let OpenKey { file, id, .. } = self.key;
+        let mut registry = self.core.registry.lock();
+        registry.set_unlinks(file, id, how.posix);
+        registry.set_doomed(file, id, true)
     }
 
-    /// Whether the name goes away with its last open. Not yet so for one opened with `delete_on_close`:
-    /// that is decided when it is closed.
+    /// Whether the name goes away with its last open, or has gone before it. Not yet so for one opened with
+    /// `delete_on_close`: that is decided when it is closed.
     pub fn delete_pending(&self) -> bool {
         let OpenKey { file, id, .. } = self.key;
         let registry = self.core.registry.lock();
-        registry.record(file, id).is_some_and(|record| registry.is_doomed(file, &record.path))
+        let record = registry.record(file, id);
+        record.is_some_and(|record| record.unnamed || registry.is_doomed(file, &record.path))
     }
 
     /// Waits for changes in this directory. The first call sets what is watched and collects from then on;
@@ -97,7 +107,7 @@ impl Open {
             return Ok(watcher.clone());
         }
         let (hub, limit) = (&self.core.hub, self.core.config.limits.notify_events);
-        let new = hub.add_where_it_stands(|| self.path(), (filter, recursive), limit, &self.account)?;
+        let new = hub.add_where_it_stands(|| self.named_path(), (filter, recursive), limit, &self.account)?;
         // Who dooms the directory from here on finds the watcher; who has done so before does not look again.
         if self.delete_pending() {
             hub.remove(&new);

@@ -18,7 +18,7 @@ impl Open {
     ) -> Result<Option<bool>> {
         let Some(rights) = self.rights().map(|rights| &**rights) else { return Ok(Some(true)) };
         let core = &self.core;
-        let mut dir = self.path()?;
+        let mut dir = self.named_path()?;
         for part in name.split('/') {
             let path = dir.join(part)?;
             let Some(attr) = core.look(cx, &path).await? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Names that are to go away with their last open: marked, spared, and removed.
+//! Names that are to go away with their last open, or with that of who unlinks them: marked, spared, and removed.
 
 use super::{Doomed, Record, Registry, Slot};
 use crate::{Error, OpenId, Result};
@@ -6,7 +6,8 @@ use volume::{FileId, VPath};
 
 impl Doomed {
     pub(super) fn by(record: &Record) -> Doomed {
-        Doomed { by: record.id, path: record.path.clone(), parent_lease: record.parent_lease }
+        let (path, parent_lease) = (record.path.clone(), record.parent_lease);
+        Doomed { by: record.id, path, parent_lease, going: false }
     }
 }
 
@@ -30,24 +31,48 @@ impl Registry {
         }
     }
 
-    /// Gives an open that did not happen its old flag back: a withdrawn open dooms nothing.
-    pub(crate) fn spare(&mut self, file: FileId, open: OpenId) {
-        self.set_on_close(file, open, false);
+    /// A name was removed at the volume though there are opens of it: they have none any more.
+    pub(crate) fn lost_name(&mut self, file: FileId, path: &VPath) {
+        let Some(slot) = self.slots.get_mut(&file) else { return };
+        for record in slot.records.iter_mut().filter(|record| record.stands_at(path, self.case)) {
+            (record.unnamed, record.delete_on_close, record.unlinks) = (true, false, false);
+            self.places.leave(&record.path, file);
+        }
     }
 
-    /// Whether the end of an open dooms its name.
-    pub(crate) fn set_on_close(&mut self, file: FileId, open: OpenId, on: bool) {
-        let at = self.stands_at.get(&open).copied();
-        let slot = self.slots.get_mut(&file);
-        if let Some(record) = slot.zip(at).and_then(|(slot, at)| slot.records.get_mut(at)) {
-            record.delete_on_close = on;
+    /// Gives an open that did not happen its old flag back: a withdrawn open dooms nothing.
+    pub(crate) fn spare(&mut self, file: FileId, open: OpenId) {
+        self.set_on_close(file, open, false, false);
+    }
+
+    /// Whether the end of an open dooms its name, and as POSIX has it.
+    pub(crate) fn set_on_close(&mut self, file: FileId, open: OpenId, on: bool, posix: bool) {
+        if let Some(record) = self.record_mut(file, open) {
+            (record.delete_on_close, record.unlinks) = (on, on && posix);
         }
+    }
+
+    /// The end of an open takes its name along if that is doomed then, or not any more.
+    pub(crate) fn set_unlinks(&mut self, file: FileId, open: OpenId, on: bool) {
+        if let Some(record) = self.record_mut(file, open) {
+            record.unlinks = on;
+        }
+    }
+
+    fn record_mut(&mut self, file: FileId, open: OpenId) -> Option<&mut Record> {
+        let slot = self.slots.get_mut(&file)?;
+        slot.records
+            .get_mut(*self.stands_at.get(&open)?)
+            .filter(|record| record.id == open && !record.unnamed)
     }
 
     /// Marks the name of an open to go away with its last open, or takes that back.
     pub(crate) fn set_doomed(&mut self, file: FileId, open: OpenId, on: bool) -> Result<()> {
-        let doomed = Doomed::by(self.record(file, open).ok_or(Error::Closed)?);
-        let case = self.case;
+        let record = self.record(file, open).ok_or(Error::Closed)?;
+        if record.unnamed {
+            return Ok(());
+        }
+        let (doomed, case) = (Doomed::by(record), self.case);
         self.spare_names(file, |other| case.same(&other.path, &doomed.path));
         if on && let Some(slot) = self.slots.get_mut(&file) {
             self.places.enter(&doomed.path, file);
@@ -71,9 +96,10 @@ impl Registry {
         self.slots.get(&file).is_some_and(|slot| slot.is_doomed(path, self.case))
     }
 
-    /// Whether a name below this directory is being removed just now: it is doomed, and no open of it is left.
+    /// Whether a name below this directory is being removed just now: it is doomed, and no open keeps it.
     pub(crate) fn is_removing_below(&self, dir: &VPath) -> bool {
-        self.doomed_below(dir).any(|(slot, path)| !slot.has_open_of(path, self.case))
+        self.doomed_below(dir)
+            .any(|(slot, doomed)| doomed.going || !slot.has_open_of(&doomed.path, self.case))
     }
 
     /// Whether a name below this directory is to go away, whoever has it open still.
@@ -81,10 +107,10 @@ impl Registry {
         self.doomed_below(dir).next().is_some()
     }
 
-    fn doomed_below(&self, dir: &VPath) -> impl Iterator<Item = (&Slot, &VPath)> {
+    fn doomed_below(&self, dir: &VPath) -> impl Iterator<Item = (&Slot, &Doomed)> {
         let slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
-        let doomed = slots.flat_map(|slot| slot.doomed.iter().map(move |doomed| (slot, &doomed.path)));
-        doomed.filter(|(_, path)| self.case.is_below(path, dir))
+        let doomed = slots.flat_map(|slot| slot.doomed.iter().map(move |doomed| (slot, doomed)));
+        doomed.filter(|(_, doomed)| self.case.is_below(&doomed.path, dir))
     }
 
     /// Whether anything is to go away under this very name.

@@ -72,7 +72,7 @@ impl Registry {
 
     /// Whether something below this directory is open.
     pub(crate) fn has_open_below(&self, dir: &VPath) -> bool {
-        let is_below = |record: &Record| self.case.is_below(&record.path, dir);
+        let is_below = |record: &Record| !record.unnamed && self.case.is_below(&record.path, dir);
         let slots = self.places.below(dir).filter_map(|file| self.slots.get(&file));
         slots.flat_map(|slot| &slot.records).any(is_below)
     }
@@ -86,7 +86,8 @@ impl Registry {
         };
         for file in follow {
             let Some(slot) = self.slots.get_mut(&file) else { continue };
-            let opens = slot.records.iter_mut().map(|record| &mut record.path);
+            let named = slot.records.iter_mut().filter(|record| !record.unnamed);
+            let opens = named.map(|record| &mut record.path);
             let doomed = slot.doomed.iter_mut().map(|doomed| &mut doomed.path);
             for path in opens.chain(doomed) {
                 if let Some(to) = self.case.rebase(path, from, to) {

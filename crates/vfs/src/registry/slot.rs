@@ -59,6 +59,10 @@ pub(crate) struct Record {
     pub share: Share,
     pub path: VPath,
     pub delete_on_close: bool,
+    /// Its end takes a name that is doomed along, whatever other opens there are ([`crate::DeleteHow::posix`]).
+    pub unlinks: bool,
+    /// Its name was taken from it so. `path` is where it was; another file may be there by now.
+    pub unnamed: bool,
     /// The lease that it shares.
     pub lease: Option<LeaseId>,
     /// The lease that its client has on the directory: what the open does is no news to that one.
@@ -72,6 +76,10 @@ impl Record {
     pub(crate) fn holder(&self) -> Holder {
         self.lease.map_or(Holder::Open(self.id), Holder::Lease)
     }
+
+    pub(super) fn stands_at(&self, path: &VPath, case: Case) -> bool {
+        !self.unnamed && case.same(&self.path, path)
+    }
 }
 
 /// A name that goes away with its last open.
@@ -82,6 +90,8 @@ pub(super) struct Doomed {
     pub path: VPath,
     /// Of that open, see [`Record::parent_lease`].
     pub parent_lease: Option<LeaseId>,
+    /// It is being removed just now.
+    pub going: bool,
 }
 
 /// A name to be removed at the volume now: where it stands then ([`Registry::doomed_at`](super::Registry::doomed_at)).
@@ -114,7 +124,12 @@ impl Slot {
 
     /// Whether an open of this name is left.
     pub(super) fn has_open_of(&self, path: &VPath, case: Case) -> bool {
-        self.records.iter().any(|record| case.same(&record.path, path))
+        self.records.iter().any(|record| record.stands_at(path, case))
+    }
+
+    /// Whether a stream of what has this name is open.
+    pub(super) fn has_stream_open_of(&self, path: &VPath, case: Case) -> bool {
+        self.records.iter().any(|record| record.for_stream && record.stands_at(path, case))
     }
 
     /// Whether this name goes away with its last open.

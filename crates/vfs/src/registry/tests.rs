@@ -18,8 +18,21 @@ fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool
     let owner = Owner(1);
     let (lease, parent_lease) = (None, None);
     let (id, path) = (OpenId(id), path(at));
-    let (account, for_stream) = (None, false);
-    Record { id, owner, account, access, share, path, delete_on_close, lease, parent_lease, for_stream }
+    let (account, for_stream, unlinks, unnamed) = (None, false, false, false);
+    Record {
+        id,
+        owner,
+        account,
+        access,
+        share,
+        path,
+        delete_on_close,
+        unlinks,
+        unnamed,
+        lease,
+        parent_lease,
+        for_stream,
+    }
 }
 
 fn admit(registry: &mut Registry, id: u64, at: &str, delete_on_close: bool) -> Result<()> {

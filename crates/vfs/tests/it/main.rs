@@ -24,4 +24,5 @@ mod restoring;
 mod simulating;
 mod streams;
 mod tools;
+mod unlinking;
 mod unlisted;
