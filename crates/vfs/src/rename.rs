@@ -16,7 +16,7 @@ use crate::{Access, Error, OpenId, ReadonlyTarget, RenameHow, Result, Rights, Sh
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{Applied, Attr, Carries, Change, Cx, DosAttributes, ErrorKind, Named, VPath};
+use volume::{Applied, Attr, Carries, Change, Cx, DosAttributes, ErrorKind, FileId, Named, VPath};
 
 /// Who renames or links.
 #[derive(Clone)]
@@ -102,18 +102,43 @@ async fn try_rename(
     if sealed.is_none() {
         return Ok(Tried::Below(from.clone()));
     }
+    if let Some(dir) = existing.filter(Attr::is_dir) {
+        remove_dir(core, cx, to, dir.id, target.ways.parent_lease).await?;
+    }
+    let replaced = existing.filter(|there| !there.is_dir());
     let changing = core.changing(&[from, to]);
     let change = Change::Rename {
         from: from.clone(),
         to: to.clone(),
-        replace: existing.is_some(),
+        replace: replaced.is_some(),
         expect: Some(key.file),
     };
     // Whoever may delete it may change what it is judged by.
     let applied = who.arrive(core, cx, (from, to), Access::empty(), &change).await?;
-    core.registry.lock().moved((!key.is_dir()).then_some(key.file), from, to);
+    let mut registry = core.registry.lock();
+    if let Some(there) = replaced.filter(|there| there.id != key.file) {
+        registry.lost_name(there.id, to);
+    }
+    registry.moved((!key.is_dir()).then_some(key.file), from, to);
+    drop(registry);
     core.renamed(changing.began, (from, to), applied.attr.as_ref(), key.is_dir(), target.ways.parent_lease);
     renamed()
+}
+
+/// Removes the empty directory that gives way to another: not every volume does that in one step with the rename.
+async fn remove_dir(
+    core: &Arc<Core>,
+    cx: &Cx,
+    path: &VPath,
+    dir: FileId,
+    parent_lease: Option<LeaseId>,
+) -> Result<()> {
+    let _changing = core.changing(&[path]);
+    core.volume.apply(cx, &Change::Remove { path: path.clone(), dir: true, expect: Some(dir) }).await?;
+    core.registry.lock().lost_name(dir, path);
+    core.hub.delete_pending(path);
+    core.gone(path, true, parent_lease);
+    Ok(())
 }
 
 pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: RenameHow) -> Result<()> {
@@ -318,7 +343,7 @@ impl Target {
                     // Who takes no notice of the mark must be allowed to take it away.
                     core.judge_itself(cx, rights, &path, &attr, Access::WRITE_ATTRIBUTES).await?;
                 }
-                if let Some(breaking) = check_gives_way(core, &attr, how)? {
+                if let Some(breaking) = check_gives_way(core, key, &attr, how)? {
                     return Ok(Found::Wait(breaking));
                 }
                 (path, Some(attr))
@@ -333,7 +358,7 @@ impl Target {
 }
 
 /// Whether what is there may be replaced (MS-FSA 2.1.5.15.11); a cache that keeps it open is asked to close first.
-fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Option<Breaking>> {
+fn check_gives_way(core: &Arc<Core>, key: OpenKey, attr: &Attr, how: RenameHow) -> Result<Option<Breaking>> {
     if !how.replace {
         return Err(Error::Exists);
     }
@@ -347,7 +372,8 @@ fn check_gives_way(core: &Arc<Core>, attr: &Attr, how: RenameHow) -> Result<Opti
     }
     let is_open = core.registry.lock().is_open(attr.id);
     let stays = how.readonly == ReadonlyTarget::Stays && attr.dos.contains(DosAttributes::READONLY);
-    if attr.is_dir() || stays || (is_open && !how.posix) {
+    let is_no_file = attr.is_dir() && !(how.posix && key.is_dir());
+    if is_no_file || stays || (is_open && !how.posix) {
         return Err(Error::AccessDenied);
     }
     Ok(None)
@@ -362,7 +388,8 @@ fn check_movable(core: &Core, key: OpenKey, target: &Target) -> Result<()> {
     if key.is_dir() && Case::of(core.caps.case_sensitive).is_below(to, from) {
         return Err(Error::InvalidArgument("a directory is not moved below itself"));
     }
-    if (key.is_dir() && existing.is_some()) || core.registry.lock().is_doomed(key.file, from) {
+    let is_over_file = key.is_dir() && existing.is_some_and(|there| !there.is_dir());
+    if is_over_file || core.registry.lock().is_doomed(key.file, from) {
         return Err(Error::AccessDenied);
     }
     Ok(())

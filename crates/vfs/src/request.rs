@@ -251,8 +251,8 @@ pub struct Opened {
 pub struct RenameHow {
     /// An existing target file gives way.
     pub replace: bool,
-    /// As POSIX has it (FILE_RENAME_POSIX_SEMANTICS): an open target gives way too, and a directory moves
-    /// with the opens below it. Without it both are `AccessDenied`.
+    /// As POSIX has it (FILE_RENAME_POSIX_SEMANTICS): an open target gives way too, an empty directory to a directory, and
+    /// a directory moves with the opens below it. Without it these are `AccessDenied`.
     pub posix: bool,
     pub readonly: ReadonlyTarget,
 }

@@ -248,11 +248,11 @@ async fn rename_stream(
     .await
 }
 
-/// POSIX clients know no READONLY that keeps a name.
+/// POSIX clients mean what rename(2) does, without saying so, and know no READONLY that keeps a name.
 fn rename_how(file: &FileOpen, flags: RenameFlags) -> RenameHow {
     RenameHow {
         replace: flags.contains(RenameFlags::REPLACE_IF_EXISTS),
-        posix: flags.contains(RenameFlags::POSIX_SEMANTICS),
+        posix: file.posix || flags.contains(RenameFlags::POSIX_SEMANTICS),
         readonly: match flags.contains(RenameFlags::IGNORE_READONLY_ATTRIBUTE) {
             _ if file.posix => ReadonlyTarget::Unknown,
             true => ReadonlyTarget::Waived,

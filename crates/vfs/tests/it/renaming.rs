@@ -161,3 +161,26 @@ async fn nothing_gives_way_to_a_name_of_other_case_for_who_tells_them_apart() {
     // Others find the first that has the name in any case.
     assert_eq!(rename(&site, "third", "NAMe", KEEP).await, "Exists");
 }
+
+#[tokio::test]
+async fn an_empty_directory_gives_way_to_a_directory_as_posix_has_it() {
+    let site = site();
+    for dir in ["dir", "empty", "full"] {
+        mkdir(&*site.mem, dir).await;
+    }
+    put(&*site.mem, "dir/file", "x").await;
+    put(&*site.mem, "full/file", "y").await;
+    put(&*site.mem, "file", "z").await;
+    let looking = site.open("empty", READ).await;
+    assert_eq!(rename(&site, "dir", "empty", REPLACE).await, "AccessDenied");
+    for (to, answer) in [("full", "DirectoryNotEmpty"), ("file", "AccessDenied"), ("empty", "Ok")] {
+        assert_eq!(rename(&site, "dir", to, POSIX).await, answer, "{to}");
+    }
+    assert_eq!(rename(&site, "file", "full", POSIX).await, "AccessDenied");
+    assert_eq!(names(&*site.mem, "").await, ["empty", "file", "full"]);
+    assert_eq!(get(&*site.mem, "empty/file").await, b"x");
+    assert!(looking.delete_pending());
+    assert_eq!(word(looking.attr(&cx()).await), "DeletePending");
+    looking.close(&cx()).await.unwrap();
+    assert_eq!(get(&*site.mem, "empty/file").await, b"x");
+}
