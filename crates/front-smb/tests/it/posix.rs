@@ -1,7 +1,7 @@
 //! The SMB3 POSIX extensions.
 
 use crate::readonly::name;
-use crate::site::{ALICE, Site, User};
+use crate::site::{ALICE, BOB, Site, User};
 use bytes::Bytes;
 use smb_raw::{offer, requests};
 use smb_wire::create::context::CreateContext;
@@ -13,6 +13,8 @@ use smb_wire::negotiate::{Dialect, NegotiateContext, NegotiateRequest};
 use smb_wire::query_directory::QueryDirectoryResponse;
 use smb_wire::query_info::{InfoType, QueryInfoResponse};
 use smb_wire::{FileId, NtStatus, Request};
+
+const OPEN: CreateDisposition = CreateDisposition::Open;
 
 fn offering(version: [u8; 16]) -> NegotiateRequest {
     let mut offer = offer(&[Dialect::SMB_3_1_1]);
@@ -95,7 +97,7 @@ async fn who_has_not_asked_for_them_does_not_have_them() {
         assert_eq!(mode, None);
         let status = user.status(&requests::query_info(file, InfoType::FILE, POSIX_LEVEL)).await;
         assert_eq!(status, NtStatus::INVALID_INFO_CLASS);
-        let upper = CreateRequest { create_disposition: CreateDisposition::Open, ..posix("PLAIN", 0) };
+        let upper = CreateRequest { create_disposition: OPEN, ..posix("PLAIN", 0) };
         opened(&mut user, upper).await;
     }
 }
@@ -115,8 +117,37 @@ async fn a_rename_or_link_meets_names_of_its_own_case_alone() {
     let link = name(FileClass::LINK, kept, 0, "Name");
     assert_eq!(user.status(&link).await, NtStatus::SUCCESS);
     for (name, content) in [("name", "kept"), ("NAME", "other"), ("Name", "kept")] {
-        let there = CreateRequest { create_disposition: CreateDisposition::Open, ..posix(name, 0) };
+        let there = CreateRequest { create_disposition: OPEN, ..posix(name, 0) };
         let (there, _) = opened(&mut user, there).await;
         assert_eq!(user.content(there).await, content.as_bytes(), "{name}");
     }
+}
+
+/// Linux does not say that it means that.
+#[tokio::test]
+async fn a_posix_open_renames_over_what_is_open_and_a_directory_over_an_empty_one() {
+    const REPLACE: u32 = 1;
+    let site = Site::new().await;
+    let mut bob = site.log_in(&BOB).await;
+    for dir in ["full", "empty"] {
+        bob.open(&requests::directory(dir)).await;
+    }
+    let (old, below) = (bob.file("old", b"old").await, bob.file(r"full\file", b"below").await);
+    let mut user = posix_user(&site).await;
+    let (new, _) = opened(&mut user, posix("new", 0o644)).await;
+    let over = name(FileClass::RENAME, new, REPLACE, "old");
+    assert_eq!(user.status(&over).await, NtStatus::SUCCESS);
+    assert_eq!(bob.content(old).await, b"old");
+    let (full, _) = opened(&mut user, CreateRequest { create_disposition: OPEN, ..posix("full", 0) }).await;
+    for (to, status) in [("old", NtStatus::ACCESS_DENIED), ("empty", NtStatus::SUCCESS)] {
+        let rename = name(FileClass::RENAME, full, REPLACE, to);
+        assert_eq!(user.status(&rename).await, status, "{to}");
+    }
+    assert_eq!(bob.content(below).await, b"below");
+    let moved = bob.open(&requests::open(r"empty\file")).await;
+    assert_eq!(bob.content(moved).await, b"below");
+    // Who has no extensions says so, or is refused.
+    let again = bob.file("again", b"").await;
+    let over = name(FileClass::RENAME, again, REPLACE, "old");
+    assert_eq!(bob.status(&over).await, NtStatus::ACCESS_DENIED);
 }
