@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// Largest READ, WRITE and other payload, bytes.
 pub const PAYLOAD_MAX_BYTES: u32 = 8 * 1024 * 1024;
-/// The same for dialect 2.0.2, which knows no multi-credit requests, bytes.
-pub const PAYLOAD_MAX_SMB202_BYTES: u32 = 64 * 1024;
 /// Shorter READs are copied into the socket: handing over pages would save little, bytes.
 pub const PAGES_MIN_BYTES: u32 = 32 * 1024;
 /// What a message may hold besides its largest payload, bytes.

@@ -12,8 +12,6 @@
 pub const MAX_WINDOW: u32 = 8192;
 /// Bytes of payload that one credit pays for (MS-SMB2 3.1.5.2).
 pub const BYTES_PER_CREDIT: u32 = 65536;
-/// Requests of one connection that may wait with an interim response sent (what Windows grants).
-pub const MAX_ASYNC_PENDING: u32 = 511;
 
 const WORDS: usize = MAX_WINDOW as usize / 64;
 

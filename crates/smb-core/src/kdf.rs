@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::algorithm::{Cipher, is_smb3};
 use crate::preauth::PreauthHash;
 
-/// Length in bytes of signing and application keys.
+/// Length in bytes of signing keys.
 pub const KEY_LEN: usize = 16;
 
 /// The keys of one session, or of one channel of it. Wiped from memory when dropped.
@@ -20,8 +20,6 @@ pub const KEY_LEN: usize = 16;
 pub struct SessionKeys {
     /// Signs and verifies messages. Each channel has its own.
     pub signing: Zeroizing<[u8; KEY_LEN]>,
-    /// What named-pipe applications get as session key (MS-SMB2 3.3.5.5.3, `Session.ApplicationKey`).
-    pub application: Zeroizing<[u8; KEY_LEN]>,
     /// Opens requests; `None` where the connection has no cipher. Of the first channel only.
     pub client_to_server: Option<Zeroizing<Vec<u8>>>,
     /// Seals responses; `None` where the connection has no cipher. Of the first channel only.
@@ -41,12 +39,7 @@ pub fn derive(
 ) -> SessionKeys {
     let base = truncated(session_key);
     if !is_smb3(dialect) {
-        return SessionKeys {
-            signing: base.clone(),
-            application: base,
-            client_to_server: None,
-            server_to_client: None,
-        };
+        return SessionKeys { signing: base, client_to_server: None, server_to_client: None };
     }
     let purposes = if dialect == Dialect::SMB_3_1_1 { Purposes::smb311(preauth) } else { Purposes::SMB300 };
     let seal = |cipher: Cipher, purpose: &Purpose<'_>| {
@@ -57,7 +50,6 @@ pub fn derive(
     };
     SessionKeys {
         signing: key_of(&base, &purposes.signing),
-        application: key_of(&base, &purposes.application),
         client_to_server: cipher.map(|cipher| seal(cipher, &purposes.client_to_server)),
         server_to_client: cipher.map(|cipher| seal(cipher, &purposes.server_to_client)),
     }
@@ -71,7 +63,6 @@ struct Purpose<'a> {
 
 struct Purposes<'a> {
     signing: Purpose<'a>,
-    application: Purpose<'a>,
     client_to_server: Purpose<'a>,
     server_to_client: Purpose<'a>,
 }
@@ -79,7 +70,6 @@ struct Purposes<'a> {
 impl Purposes<'static> {
     const SMB300: Self = Self {
         signing: Purpose { label: b"SMB2AESCMAC\0", context: b"SmbSign\0" },
-        application: Purpose { label: b"SMB2APP\0", context: b"SmbRpc\0" },
         client_to_server: Purpose { label: b"SMB2AESCCM\0", context: b"ServerIn \0" },
         server_to_client: Purpose { label: b"SMB2AESCCM\0", context: b"ServerOut\0" },
     };
@@ -90,7 +80,6 @@ impl<'a> Purposes<'a> {
         let purpose = |label| Purpose { label, context: preauth.value() };
         Self {
             signing: purpose(b"SMBSigningKey\0"),
-            application: purpose(b"SMBAppKey\0"),
             client_to_server: purpose(b"SMBC2SCipherKey\0"),
             server_to_client: purpose(b"SMBS2CCipherKey\0"),
         }

@@ -3,7 +3,8 @@
 //! It is one task. It reads frames, lets each run as a future of its own, and writes what they answer: requests of one
 //! connection overlap (a slow read does not hold up an echo) without a hop between threads. Each future is polled first in
 //! the order in which its request came, and the steps that must happen in order (credits, log-in, cancel) come before its
-//! first wait.
+//! first wait. A compressed message waits once before them, for room to be restored in: what its client sent after it may be
+//! taken first, as the credits allow for requests that it has not heard of yet.
 
 use super::{Connection, Disconnect, Work};
 use crate::dispatch;

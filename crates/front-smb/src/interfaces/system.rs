@@ -1,7 +1,7 @@
 //! What the system says of its network interfaces: `getifaddrs`, `/proc/net/if_inet6` and `/sys/class/net`.
 //!
 //! `/sys` may show another network namespace than the one that this process lives in; what does not fit the
-//! interface's number there is not believed. The only unsafe code of this crate is here.
+//! interface's number there is not believed.
 
 use super::offer::{Facts, Link};
 use std::collections::BTreeMap;

@@ -37,7 +37,7 @@ const FAMILY_IPV4: u16 = 0x0002;
 const FAMILY_IPV6: u16 = 0x0017;
 
 /// Appends the output buffer: as many whole interfaces as fit into `max_length` bytes. Gives false when
-/// some did not fit (`BUFFER_OVERFLOW`).
+/// some did not fit (`BUFFER_TOO_SMALL`).
 pub fn encode_network_interfaces(
     interfaces: &[NetworkInterface],
     max_length: usize,
