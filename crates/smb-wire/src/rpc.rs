@@ -1,11 +1,13 @@
 //! The RPC services that clients ask on `IPC$` to browse a server, `srvsvc` (MS-SRVS) and `wkssvc` (MS-WKST), and to
-//! show names for SIDs, `lsarpc` (MS-LSAT, MS-LSAD) and `samr` (MS-SAMR), over DCE/RPC (C706, MS-RPCE).
+//! show names for SIDs, `lsarpc` (MS-LSAT, MS-LSAD, MS-DSSP) and `samr` (MS-SAMR), over DCE/RPC (C706, MS-RPCE).
 //!
-//! A [`Conversation`] goes from one PDU to those of its answer. Nothing is remembered between calls: the pipe says
-//! the interface, and a context handle says by itself what it is of. Within a call the fragments are kept until it is
-//! whole (`fragments`). A bind with authentication is refused; the SMB session has authenticated the user already.
+//! A [`Conversation`] goes from one PDU to those of its answer. Nothing is remembered between calls but which contexts
+//! were bound to the second interface of a pipe: otherwise the pipe says the interface, and a context handle says by
+//! itself what it is of. Within a call the fragments are kept until it is whole (`fragments`). A bind with
+//! authentication is refused; the SMB session has authenticated the user already.
 
 pub mod accounts;
+pub mod dssetup;
 mod fragments;
 mod handle;
 pub mod lsarpc;
@@ -19,7 +21,7 @@ pub use accounts::{Account, AccountFacts, Accounts};
 
 use fragments::Fragments;
 use ndr::{NdrReader, NdrWriter};
-use pdu::{Bind, Fault, PacketHeader, PacketType, Request};
+use pdu::{Bind, Fault, PacketHeader, PacketType, PresentationContext, Request};
 use std::sync::Arc;
 
 /// A service, by the name of its pipe.
@@ -60,6 +62,14 @@ impl Service {
             Self::Wkssvc => wkssvc::INTERFACE,
             Self::Lsarpc => lsarpc::INTERFACE,
             Self::Samr => samr::INTERFACE,
+        }
+    }
+
+    /// Another interface on the same pipe.
+    fn second_interface(self) -> Option<pdu::Syntax> {
+        match self {
+            Self::Lsarpc => Some(dssetup::INTERFACE),
+            Self::Srvsvc | Self::Wkssvc | Self::Samr => None,
         }
     }
 }
@@ -121,17 +131,22 @@ pub const MAX_FRAGMENT_LEN: usize = 4280;
 /// holds.
 pub const MAX_REQUEST_LEN: usize = 256 * 1024;
 
+/// Most contexts of one pipe that are bound to its second interface: a client needs one.
+pub const MAX_SECOND_CONTEXTS: usize = 16;
+
 /// One client's calls over one pipe.
 #[derive(Debug)]
 pub struct Conversation {
     service: Service,
+    /// The client's numbers for the second interface; all others are of the first.
+    second: Vec<u16>,
     fragments: Fragments,
 }
 
 impl Conversation {
     /// With the service that is behind the pipe.
     pub fn new(service: Service) -> Self {
-        Self { service, fragments: Fragments::default() }
+        Self { service, second: Vec::new(), fragments: Fragments::default() }
     }
 
     /// Answers one PDU that was written to the pipe; `facts` are asked for where a call is whole. The answer may be
@@ -141,7 +156,7 @@ impl Conversation {
             return vec![Fault::PROTOCOL_ERROR.encode(0, 0)];
         };
         match header.packet_type {
-            PacketType::BIND | PacketType::ALTER_CONTEXT => vec![answer_bind(self.service, &header, body)],
+            PacketType::BIND | PacketType::ALTER_CONTEXT => vec![self.answer_bind(&header, body)],
             PacketType::REQUEST => self.answer_request(&header, body, facts),
             PacketType::ORPHANED => {
                 self.fragments.give_up(header.call_id);
@@ -173,36 +188,59 @@ impl Conversation {
         };
         match self.fragments.join(header, &request) {
             Ok(None) => Vec::new(),
-            Ok(Some(stub)) => match call(self.service, request.opnum, &stub, &facts()) {
+            Ok(Some(stub)) => match self.call(&request, &stub, &facts()) {
                 Ok(result) => pdu::encode_response(header.call_id, request.context_id, &result),
                 Err(fault) => vec![fault.encode(header.call_id, request.context_id)],
             },
             Err(fault) => vec![fault.encode(header.call_id, request.context_id)],
         }
     }
-}
 
-fn answer_bind(service: Service, header: &PacketHeader, body: &[u8]) -> Vec<u8> {
-    if header.auth_length != 0 {
-        return pdu::encode_bind_nak(header.call_id, pdu::REJECT_AUTHENTICATION_TYPE);
+    fn answer_bind(&mut self, header: &PacketHeader, body: &[u8]) -> Vec<u8> {
+        if header.auth_length != 0 {
+            return pdu::encode_bind_nak(header.call_id, pdu::REJECT_AUTHENTICATION_TYPE);
+        }
+        match Bind::decode(body) {
+            Ok(bind) => bind.encode_ack(header, self.service.pipe(), |context| self.accept(context)),
+            Err(_) => pdu::encode_bind_nak(header.call_id, pdu::REJECT_UNSPECIFIED),
+        }
     }
-    match Bind::decode(body) {
-        Ok(bind) => bind.encode_ack(header, &service.interface(), service.pipe()),
-        Err(_) => pdu::encode_bind_nak(header.call_id, pdu::REJECT_UNSPECIFIED),
-    }
-}
 
-/// Calls an operation with these arguments; gives its result.
-fn call(service: Service, opnum: u16, stub: &[u8], facts: &ServerFacts) -> Result<Vec<u8>, Fault> {
-    let mut arguments = NdrReader::new(stub);
-    let mut result = NdrWriter::new();
-    match service {
-        Service::Srvsvc => srvsvc::call(opnum, &mut arguments, facts, &mut result),
-        Service::Wkssvc => wkssvc::call(opnum, &mut arguments, facts, &mut result),
-        Service::Lsarpc => lsarpc::call(opnum, &mut arguments, facts, &mut result),
-        Service::Samr => samr::call(opnum, &mut arguments, facts, &mut result),
-    }?;
-    Ok(result.finish())
+    /// Binds a context to an interface; the reason where it cannot be.
+    fn accept(&mut self, context: &PresentationContext) -> Result<(), u16> {
+        let is_second = self.service.second_interface() == Some(context.interface);
+        if !is_second && context.interface != self.service.interface() {
+            return Err(pdu::REASON_INTERFACE);
+        }
+        if !context.transfer_syntaxes.contains(&pdu::NDR) {
+            return Err(pdu::REASON_TRANSFER_SYNTAX);
+        }
+        self.second.retain(|known| *known != context.context_id);
+        if is_second {
+            if self.second.len() >= MAX_SECOND_CONTEXTS {
+                return Err(pdu::REASON_LIMIT);
+            }
+            self.second.push(context.context_id);
+        }
+        Ok(())
+    }
+
+    /// Calls an operation with these arguments; gives its result.
+    fn call(&self, request: &Request<'_>, stub: &[u8], facts: &ServerFacts) -> Result<Vec<u8>, Fault> {
+        let mut arguments = NdrReader::new(stub);
+        let mut result = NdrWriter::new();
+        let opnum = request.opnum;
+        match self.service {
+            _ if self.second.contains(&request.context_id) => {
+                dssetup::call(opnum, &mut arguments, facts, &mut result)
+            }
+            Service::Srvsvc => srvsvc::call(opnum, &mut arguments, facts, &mut result),
+            Service::Wkssvc => wkssvc::call(opnum, &mut arguments, facts, &mut result),
+            Service::Lsarpc => lsarpc::call(opnum, &mut arguments, facts, &mut result),
+            Service::Samr => samr::call(opnum, &mut arguments, facts, &mut result),
+        }?;
+        Ok(result.finish())
+    }
 }
 
 #[cfg(test)]

@@ -63,15 +63,18 @@ fn clients_find_accounts_by_name_and_by_number() -> Proof {
     )?;
     has(
         &depot.asks(&format!(
-            "enumdomusers; enumalsgroups domain; queryuseraliases domain {user}; getusername"
+            "enumdomusers; enumalsgroups domain; queryuseraliases domain {user}; getusername; querydispinfo; \
+             querydispinfo2; querydispinfo3"
         ))?,
         &[
             &format!("user:[{USER}] rid:[0x3e8]"),
             "group:[staff]",
             "group rid:[0x",
             &format!("Account Name: {USER}, Authority Name: DEPOT"),
+            &format!("acb: 0x00000010 Account: {USER}\tName: {USER}"),
         ],
     )?;
+    has(&depot.asks("dsroledominfo")?, &["Machine Role = [2]", "Directory Service not running"])?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/lookup_sids.py");
     let mut command = depot.server.lan.client().command("python3");
     command.arg(script).args([&depot.address, USER]).env("SMB_PASSWORD", PASSWORD);

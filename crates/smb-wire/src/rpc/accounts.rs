@@ -69,7 +69,8 @@ pub struct Account {
 
 /// The group "None", which every user of a machine has for its primary one.
 pub(super) const RID_NONE: u32 = 513;
-const NONE: &str = "None";
+/// Its name.
+pub(super) const NONE: &str = "None";
 /// The account of guests, which every machine has. It is no user's: nobody logs in by its password.
 pub const RID_GUEST: u32 = 501;
 /// Its name.

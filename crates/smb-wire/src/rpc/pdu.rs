@@ -160,8 +160,12 @@ pub struct Bind {
 
 const ACCEPTANCE: u16 = 0;
 const PROVIDER_REJECTION: u16 = 2;
-const REASON_INTERFACE: u16 = 1;
-const REASON_TRANSFER_SYNTAX: u16 = 2;
+/// Why an interface is rejected: it is not here.
+pub const REASON_INTERFACE: u16 = 1;
+/// The client speaks no [`NDR`].
+pub const REASON_TRANSFER_SYNTAX: u16 = 2;
+/// There are too many.
+pub const REASON_LIMIT: u16 = 3;
 
 /// Any group will do, as long as it is not 0: associations share nothing here.
 const ASSOCIATION_GROUP: u32 = 0x0000_53F0;
@@ -184,8 +188,13 @@ impl Bind {
         Ok(Self { max_transmit, max_receive, association_group, contexts })
     }
 
-    /// The bind_ack (or alter_context_resp): `interface` over NDR is accepted, all else rejected.
-    pub fn encode_ack(&self, header: &PacketHeader, interface: &Syntax, pipe: &str) -> Vec<u8> {
+    /// The bind_ack (or alter_context_resp): what `accept` takes is accepted over NDR, all else rejected for its reason.
+    pub fn encode_ack(
+        &self,
+        header: &PacketHeader,
+        pipe: &str,
+        mut accept: impl FnMut(&PresentationContext) -> Result<(), u16>,
+    ) -> Vec<u8> {
         let is_alter = header.packet_type == PacketType::ALTER_CONTEXT;
         let packet_type = if is_alter { PacketType::ALTER_CONTEXT_RESPONSE } else { PacketType::BIND_ACK };
         let mut out = Vec::new();
@@ -204,16 +213,13 @@ impl Bind {
         out.u8(self.contexts.len() as u8);
         out.zeros(3);
         for context in &self.contexts {
-            let (result, reason, syntax) = if context.interface != *interface {
-                (PROVIDER_REJECTION, REASON_INTERFACE, None)
-            } else if !context.transfer_syntaxes.contains(&NDR) {
-                (PROVIDER_REJECTION, REASON_TRANSFER_SYNTAX, None)
-            } else {
-                (ACCEPTANCE, 0, Some(NDR))
+            let (result, reason, syntax) = match accept(context) {
+                Ok(()) => (ACCEPTANCE, 0, NDR),
+                Err(reason) => (PROVIDER_REJECTION, reason, Syntax { uuid: [0; 16], version: 0 }),
             };
             out.u16(result);
             out.u16(reason);
-            syntax.unwrap_or(Syntax { uuid: [0; 16], version: 0 }).encode(&mut out);
+            syntax.encode(&mut out);
         }
         end(start, &mut out);
         out

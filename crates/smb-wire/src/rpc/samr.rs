@@ -1,6 +1,8 @@
 //! Operations of `samr` (MS-SAMR 3.1.5): the machine's users, and which groups they are in. Read-only: what changes
 //! accounts is `nca_s_op_rng_error`.
 
+mod display;
+
 use super::{
     Account, AccountFacts, ServerFacts,
     accounts::{BUILTIN, Entry, NameUse, RID_NONE, builtin_groups, builtin_sid, mapped},
@@ -30,6 +32,9 @@ const LOOKUP_IDS: u16 = 18;
 const OPEN_USER: u16 = 34;
 const QUERY_INFORMATION_USER: u16 = 36;
 const GET_GROUPS_FOR_USER: u16 = 39;
+const QUERY_DISPLAY: u16 = 40;
+const QUERY_DISPLAY_2: u16 = 48;
+const QUERY_DISPLAY_3: u16 = 51;
 const QUERY_INFORMATION_USER_2: u16 = 47;
 const CONNECT_2: u16 = 57;
 const CONNECT_4: u16 = 62;
@@ -77,6 +82,7 @@ pub(super) fn call<'a>(
         OPEN_USER => open_user(arguments, facts, result)?,
         QUERY_INFORMATION_USER | QUERY_INFORMATION_USER_2 => query_user(arguments, facts, result)?,
         GET_GROUPS_FOR_USER => get_groups_for_user(arguments, facts, result)?,
+        QUERY_DISPLAY | QUERY_DISPLAY_2 | QUERY_DISPLAY_3 => display::query(arguments, facts, result)?,
         _ => return Err(Fault::NO_SUCH_OPERATION),
     }
     Ok(())

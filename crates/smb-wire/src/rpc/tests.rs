@@ -131,6 +131,40 @@ fn bind_accepts_the_pipe_s_interface_alone() {
 }
 
 #[test]
+fn lsarpc_says_what_the_machine_is_to_a_domain_over_a_second_interface() {
+    let mut talk = Conversation::new(Service::Lsarpc);
+    let facts = facts();
+    let mut ask = |pdu: &[u8]| talk.answer(pdu, || facts.clone()).concat();
+    assert_eq!(bind_result(&ask(&bind(&dssetup::INTERFACE, &pdu::NDR))), (0, 0));
+    let asked = |level: u16| request(0, &level.to_le_bytes());
+    let told = ask(&asked(1));
+    assert_eq!(told[2], PacketType::RESPONSE.0);
+    let mut reader = Reader::new(&told[24..], "result");
+    let mut words = |count: usize| (0..count).map(|_| reader.u32().unwrap()).collect::<Vec<_>>();
+    // The pointer and the level; a standalone server without flags; its name, no DNS names, no GUID.
+    assert_eq!(words(4)[1..], [1, 2, 0]);
+    assert_ne!(words(1), [0]);
+    assert_eq!(words(6), [0; 6]);
+    assert_eq!(words(3), [10, 0, 10]);
+    assert_eq!(
+        reader.take(20).unwrap(),
+        "WORKGROUP\0".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()
+    );
+    assert_eq!(reader.u32().unwrap(), 0);
+    for (level, length, status) in [(2, 20, 0), (3, 16, 0), (4, 8, 87), (0, 8, 87)] {
+        let told = ask(&asked(level));
+        assert_eq!((told.len() - 24, last_u32(&told)), (length, status), "level {level}");
+    }
+    let other = ask(&request(1, &[]));
+    assert_eq!((other[2], &other[24..28]), (PacketType::FAULT.0, &0x1C01_0002u32.to_le_bytes()[..]));
+    // The same number for the first interface is the first interface's from then on.
+    assert_eq!(bind_result(&ask(&bind(&lsarpc::INTERFACE, &pdu::NDR))), (0, 0));
+    assert_eq!(ask(&asked(1))[2], PacketType::FAULT.0);
+    let elsewhere = answer(Service::Samr, &bind(&dssetup::INTERFACE, &pdu::NDR), &facts);
+    assert_eq!(bind_result(&elsewhere), (2, 1));
+}
+
+#[test]
 fn unknown_operations_and_bad_arguments_are_faults() {
     let fault = |answer: Vec<u8>| (answer[2], u32::from_le_bytes(answer[24..28].try_into().unwrap()));
     let unknown = answer(Service::Srvsvc, &request(99, &[]), &facts());
@@ -447,6 +481,31 @@ fn users_and_their_groups() {
     let ids = call(18, Arguments::handle(domain).words(&[2, 1000, 0, 2, 1000, 7]));
     assert_eq!(status_of(&ids), NtStatus::SOME_NOT_MAPPED);
     assert_eq!(status_of(&call(13, Arguments::handle(domain).words(&[0, 0x10, 0xFFFF]))), NtStatus::SUCCESS);
+    let shown = |opnum: u16, words: [u32; 4]| {
+        let stub = call(opnum, Arguments::handle(domain).words(&words));
+        let words: Vec<_> = stub.chunks_exact(4).map(last_u32).collect();
+        (words, status_of(&stub))
+    };
+    for opnum in [40, 48, 51] {
+        let (users, status) = shown(opnum, [1, 0, 100, 0xFFFF]);
+        assert_eq!(
+            (&users[2..4], &users[5..9], status),
+            (&[1, 1][..], &[1, 1, 1000, 0x10][..], NtStatus::SUCCESS)
+        );
+        assert!(users[0] == users[1] && users[0] > 0);
+        let (groups, status) = shown(opnum, [3, 0, 100, 0xFFFF]);
+        assert_eq!(
+            (&groups[2..4], &groups[5..9], status),
+            (&[3, 1][..], &[1, 1, 513, 7][..], NtStatus::SUCCESS)
+        );
+    }
+    // None that are wanted, none behind the last, no machines; one whatever the buffer; and what is not told.
+    assert_eq!(shown(40, [1, 0, 0, 0xFFFF]).0[1..5], [0, 1, 0, 0]);
+    assert_eq!(shown(40, [1, 0, 0, 0xFFFF]).1, NtStatus::MORE_ENTRIES);
+    assert_eq!(shown(40, [1, 1, 100, 0xFFFF]).1, NtStatus::SUCCESS);
+    assert_eq!(shown(40, [1, 0, 100, 0]).0[3], 1);
+    assert_eq!(shown(40, [2, 0, 100, 0xFFFF]).0[3], 0);
+    assert_eq!(shown(40, [4, 0, 100, 0xFFFF]).1, NtStatus::INVALID_INFO_CLASS);
 
     let user = call(34, Arguments::handle(domain).words(&[0x11B, 1000]));
     assert_eq!(status_of(&user), NtStatus::SUCCESS);
