@@ -68,14 +68,15 @@ impl Accounts {
     /// Who a user is to security descriptors; `None` when there is no such user (any more), and no ticket either.
     pub(crate) fn token(&self, user: &str, ticket: Option<&Ticket>) -> Option<Token> {
         let token = identity::token(&self.domain, self.users.number(user), ticket)?;
+        let principal = ticket.map(|ticket| ticket.principal.to_string());
         let groups = Arc::clone(&self.state.lock().members);
         let joined: Vec<u32> = groups
             .iter()
-            .filter(|(_, members)| members.has(user, &token))
+            .filter(|(_, members)| members.has(user, principal.as_deref(), &token))
             .map(|(number, _)| *number)
             .collect();
         let token = identity::in_groups(token, &self.domain, joined);
-        Some(match self.administrators.has(user, &token) {
+        Some(match self.administrators.has(user, principal.as_deref(), &token) {
             true => identity::administrator(token),
             false => token,
         })

@@ -262,7 +262,7 @@ impl Share {
         if self.read_only || self.vfs.caps().read_only { READ_ONLY_ACCESS } else { AccessMask::FILE_ALL }
     }
 
-    pub(crate) fn admits(&self, user: &str, token: &Token) -> bool {
-        self.users.is_empty() || self.users.has(user, token)
+    pub(crate) fn admits(&self, user: &str, principal: Option<&str>, token: &Token) -> bool {
+        self.users.is_empty() || self.users.has(user, principal, token)
     }
 }

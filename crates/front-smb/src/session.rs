@@ -64,8 +64,8 @@ pub(crate) struct Session {
     pub(crate) account: Option<Arc<str>>,
     /// Who that is to security descriptors.
     pub(crate) token: Arc<Token>,
-    /// It was a ticket that said so.
-    pub(crate) by_ticket: bool,
+    /// It was a ticket that said so, for this name with its realm.
+    pub(crate) principal: Option<Arc<str>>,
     /// Made by a log-in that proved nothing, an anonymous one or a guest's: its keys are no secret, or none.
     pub(crate) nobodys: bool,
     /// It is nobody's, but a guest's; where he comes from.
@@ -126,7 +126,7 @@ pub(crate) struct NewSession {
     pub(crate) id: u64,
     pub(crate) user: Arc<str>,
     pub(crate) token: Token,
-    pub(crate) by_ticket: bool,
+    pub(crate) principal: Option<Arc<str>>,
     pub(crate) nobodys: bool,
     pub(crate) guest_from: Option<IpAddr>,
     pub(crate) terms: Terms,
@@ -170,7 +170,7 @@ impl Session {
             account: account_of(&new.user, new.nobodys && new.guest_from.is_none()),
             user: new.user,
             token: Arc::new(new.token),
-            by_ticket: new.by_ticket,
+            principal: new.principal,
             nobodys: new.nobodys,
             guest_from: new.guest_from,
             left_by_user: AtomicBool::new(false),
@@ -216,7 +216,7 @@ impl Session {
     pub(crate) fn may_connect_to(&self, share: &Share) -> bool {
         let is_admitted = match self.is_guest() {
             true => share.guests,
-            false => !self.is_anonymous() && share.admits(&self.user, &self.token),
+            false => !self.is_anonymous() && share.admits(&self.user, self.principal.as_deref(), &self.token),
         };
         // Without a cipher nothing could be asked for there (MS-SMB2 3.3.5.7).
         is_admitted && (!share.encrypt || self.sealing.is_some())
@@ -426,7 +426,7 @@ mod tests {
             user: "alice".into(),
             account: None,
             token: Arc::new(Token::authenticated(Sid::everyone(), Vec::new(), Privileges::empty())),
-            by_ticket: false,
+            principal: None,
             nobodys: false,
             guest_from: None,
             left_by_user: AtomicBool::new(false),

@@ -50,29 +50,6 @@ pub(super) fn ntlm(
     }
 }
 
-/// Settles Kerberos, and what people are called then.
-pub(super) fn log_in(
-    source: &Source<'_>,
-    smb: &mut SmbSettings,
-    kerberos: Option<raw::Kerberos>,
-) -> Result<(), ConfigError> {
-    smb.kerberos = kerberos.map(|kerberos| settle(source, kerberos)).transpose()?;
-    if let Some(kerberos) = &smb.kerberos {
-        let users = smb.shares.iter_mut().map(|share| &mut share.users);
-        let members = smb.groups.iter_mut().map(|group| &mut group.members);
-        for people in users.chain(members).chain([&mut smb.administrators]) {
-            name_plainly(&kerberos.realms, people);
-        }
-    }
-    Ok(())
-}
-
-/// Users of the own realm by their names alone, too: so they are known here unless they have SIDs.
-fn name_plainly(realms: &Realms, people: &mut Vec<String>) {
-    let plain: Vec<String> = people.iter().filter_map(|name| realms.plain(name)).map(str::to_owned).collect();
-    people.extend(plain);
-}
-
 /// Whether nobody may log in, where that is of any effect.
 pub(super) fn anonymous(
     source: &Source<'_>,
@@ -90,7 +67,7 @@ pub(super) fn anonymous(
     source.wrong(wanted.span(), why)
 }
 
-fn settle(source: &Source<'_>, raw: raw::Kerberos) -> Result<KerberosSettings, ConfigError> {
+pub(super) fn settle(source: &Source<'_>, raw: raw::Kerberos) -> Result<KerberosSettings, ConfigError> {
     for realm in [&raw.realm].into_iter().chain(&raw.trust) {
         let text = realm.get_ref();
         let breaks = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '@' | '/' | '\\');

@@ -276,7 +276,7 @@ fn settle_smb(
     smb.protocol_tests = raw.protocol_tests;
     smb.ntlm = kerberos::ntlm(source, raw.kerberos.as_ref(), raw.ntlm)?;
     smb.shares = share::settle(source, volumes, groups, &smb, raw.share)?;
-    kerberos::log_in(source, &mut smb, raw.kerberos)?;
+    smb.kerberos = raw.kerberos.map(|kerberos| kerberos::settle(source, kerberos)).transpose()?;
     smb.anonymous = kerberos::anonymous(source, &smb, raw.anonymous)?;
     Ok(smb)
 }

@@ -390,7 +390,7 @@ fn kerberos_needs_a_keytab_that_only_the_owner_reads() {
     let people = "users = [\"alice@HOME.TEST\", \"bob@FAR.TEST\", \"S-1-5-21-1-2-3-1105\"]";
     let good = format!("{}\n{people}", section("good", "trust = [\"FAR.TEST\"]"));
     let smb = parse(&ENTRYPOINT.replacen(shares, &good, 1)).unwrap().smb.unwrap();
-    assert_eq!(smb.shares[0].users, ["alice@HOME.TEST", "bob@FAR.TEST", "S-1-5-21-1-2-3-1105", "alice"]);
+    assert_eq!(smb.shares[0].users, ["alice@HOME.TEST", "bob@FAR.TEST", "S-1-5-21-1-2-3-1105"]);
     let kerberos = smb.kerberos.unwrap();
     assert_eq!((kerberos.realms.trusted.len(), kerberos.load().unwrap().entries().len()), (1, 1));
     assert!(kerberos.realms.needs_pac && !kerberos.realms.local_names);

@@ -392,7 +392,7 @@ fn new_session(
         id,
         user: Arc::from(user),
         token,
-        by_ticket: established.ticket.is_some(),
+        principal: established.ticket.as_ref().map(|ticket| ticket.principal.to_string().into()),
         nobodys,
         guest_from: guest.then(|| connection.peer.ip()),
         terms: Terms {

@@ -101,7 +101,7 @@ impl Record {
             action: file.action,
             durability,
             dir: file.vfs.is_dir(),
-            token: session.by_ticket.then(|| Token::clone(&session.token)),
+            token: session.principal.is_some().then(|| Token::clone(&session.token)),
             former: Former {
                 request,
                 file: file.vfs.file_id(),

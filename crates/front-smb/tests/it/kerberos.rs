@@ -83,7 +83,7 @@ async fn log_in_by(
     Ok((client, session))
 }
 
-async fn tree(client: &mut Client<TcpStream>, session: &Session) -> NtStatus {
+pub async fn tree(client: &mut Client<TcpStream>, session: &Session) -> NtStatus {
     client.call(session, 0, &requests::tree_connect("share")).await.unwrap().status()
 }
 

@@ -116,11 +116,6 @@ impl Realms {
             None
         }
     }
-
-    /// Of somebody written down as `alice@EXAMPLE.COM` the name without the realm, where it is the own one.
-    pub fn plain<'n>(&self, written: &'n str) -> Option<&'n str> {
-        written.rsplit_once('@').filter(|(_, realm)| *realm == self.own).map(|(name, _)| name)
-    }
 }
 
 #[cfg(test)]
@@ -139,8 +134,6 @@ mod tests {
         assert_eq!(user(&["host", "web"], "HOME.TEST").as_deref(), Some("host/web"));
         assert_eq!(user(&["alice"], "FAR.TEST").as_deref(), Some("alice@FAR.TEST"));
         assert_eq!(user(&["alice"], "home.test"), None, "another realm");
-        assert_eq!(realms.plain("alice@HOME.TEST"), Some("alice"));
-        assert_eq!((realms.plain("alice@FAR.TEST"), realms.plain("alice")), (None, None));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Users of a Windows domain in access lists: who they are, and who they are not.
 
 use super::*;
-use crate::kerberos::{domain_site, domain_ticket, log_in};
-use front_smb::Group;
+use crate::kerberos::{domain_site, domain_ticket, log_in, tree};
+use front_smb::{Group, Share};
+use smb_raw::offer;
+use smb_wire::negotiate::Dialect;
 
 /// `alice` of the domain, who is user 1104 there.
 async fn enter(site: &Site) -> User {
@@ -41,6 +43,30 @@ async fn a_user_of_a_domain_is_no_user_of_this_server() {
         assert_eq!(domains.opens("group's", READ).await, expect);
         assert_eq!(domains.opens("domain's", READ).await, OK);
         assert_eq!(domains.opens("domain's", AccessMask::WRITE_OWNER).await, expect, "an administrator's");
+    }
+}
+
+/// Who is written down with her realm is who comes with its ticket. The `alice` of this server's passwords is another.
+#[tokio::test]
+async fn who_is_meant_by_a_name_with_its_realm_comes_by_ticket() {
+    for local_names in [false, true] {
+        let name = "Alice@HOME.TEST";
+        let known = |config: &mut front_smb::ServerConfig| config.administrators = People::new([name]);
+        let site = domain_site(local_names, known, |_| {}).await;
+        let mut local = site.log_in(&ALICE).await;
+        local.open(&requests::open("file")).await;
+        let is_refused = NtStatus::PRIVILEGE_NOT_HELD;
+        assert_eq!(local.opens("file", AccessMask::ACCESS_SYSTEM_SECURITY).await, is_refused);
+        let mut domains = enter(&site).await;
+        assert_eq!(domains.opens("file", AccessMask::ACCESS_SYSTEM_SECURITY).await, OK, "an administrator's");
+
+        let only = |share: &mut Share| share.users = People::new([name]);
+        let site = domain_site(local_names, |_| {}, only).await;
+        let (mut client, session) = log_in(&site, &domain_ticket("alice")).await.unwrap();
+        assert_eq!(tree(&mut client, &session).await, OK);
+        let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+        let session = client.log_in(&ALICE).await.unwrap();
+        assert_eq!(tree(&mut client, &session).await, DENIED);
     }
 }
 
