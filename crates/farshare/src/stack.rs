@@ -196,6 +196,8 @@ pub fn smb_config(
             Encryption::Desired => front_smb::Encryption::Desired,
             Encryption::Required => front_smb::Encryption::Required,
         },
+        signing_algorithms: settings.signing_algorithms.clone(),
+        ciphers: settings.ciphers.clone(),
         multichannel: settings.multichannel,
         compression: settings.compression,
         protocol_tests: settings.protocol_tests,

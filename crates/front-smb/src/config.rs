@@ -11,6 +11,7 @@ use crate::tickets::KerberosConfig;
 use crate::transport::quic::Certificate;
 use crate::veto::Veto;
 use smb_core::access::Token;
+use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::ntlm::NtHash;
 use smb_core::spnego::Offer;
 use smb_wire::negotiate::Dialect;
@@ -103,6 +104,11 @@ pub struct ServerConfig {
     pub max_dialect: Dialect,
     pub signing: Signing,
     pub encryption: Encryption,
+    /// For 3.1.1, preferred ones first. Clients that have none of them, and those of other dialects, sign as their
+    /// dialect does by itself.
+    pub signing_algorithms: Vec<SigningAlgorithm>,
+    /// Preferred ones first; 3.0 and 3.0.2 have AES-128-CCM alone.
+    pub ciphers: Vec<Cipher>,
     /// Whether one session may have several connections.
     pub multichannel: bool,
     /// The interfaces told to clients for these; `None`: all that lead to other machines.
@@ -160,6 +166,8 @@ impl ServerConfig {
             max_dialect: Dialect::SMB_3_1_1,
             signing: Signing::Required,
             encryption: Encryption::Accepted,
+            signing_algorithms: SigningAlgorithm::PREFERENCE.to_vec(),
+            ciphers: Cipher::PREFERENCE.to_vec(),
             multichannel: true,
             interfaces: None,
             compression: false,

@@ -16,6 +16,7 @@ use crate::session::Channel;
 use crate::waiting::{self, CancelledBy};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
+use smb_core::algorithm::SigningAlgorithm;
 use smb_wire::frame::{FRAME_HEADER_LEN, Protocol};
 use smb_wire::negotiate::Dialect;
 use smb_wire::transform::{TRANSFORM_HEADER_LEN, TransformHeader};
@@ -291,10 +292,11 @@ impl Exchange<'_> {
     }
 
     /// Somebody who knows the session's key, but not this channel's, is refused with a signature that he can
-    /// check.
+    /// check; not by AES-GMAC, for the session's own connection may have answered this very request, with this id.
     fn refuse_signature(&mut self, request: &Request, channel: &Channel) -> Refused {
         let session = &channel.session;
-        let sign = session.signer.verify(&request.message);
+        let sign =
+            session.terms.signing != SigningAlgorithm::AesGmac && session.signer.verify(&request.message);
         if sign {
             let signer = Arc::clone(&session.signer);
             self.signs = Some(Channel { session: Arc::clone(session), signer });

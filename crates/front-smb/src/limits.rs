@@ -25,6 +25,8 @@ pub const SESSIONS_PER_USER_MAX: usize = CONNECTIONS_MAX / 2;
 pub const ANONYMOUS_CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 /// Connections of one session (MS-SMB2 3.3.5.5.2 suggests 32).
 pub const CHANNELS_PER_SESSION_MAX: usize = 32;
+/// Legs of bindings to one session that are remembered, where it signs by AES-GMAC: about as many bindings as it ever has.
+pub const BINDING_LEGS_PER_SESSION_MAX: usize = 4096;
 /// Addresses that clients are told of for them.
 pub const INTERFACES_MAX: usize = 128;
 /// How old what is told of interfaces may be.

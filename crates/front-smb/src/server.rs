@@ -273,11 +273,12 @@ impl State {
                 Encryption::Accepted | Encryption::Desired => EncryptionPolicy::Desired,
                 Encryption::Required => EncryptionPolicy::Required,
             },
+            ciphers: config.ciphers.clone(),
+            signing_algorithms: config.signing_algorithms.clone(),
             capabilities,
             compression: if config.compression { Compression::PREFERENCE.to_vec() } else { Vec::new() },
             max_transfer_bytes: limits::PAYLOAD_MAX_BYTES,
             posix_extensions: true,
-            ..Policy::default()
         };
         State {
             accounts: Accounts::new(&config),

@@ -11,6 +11,7 @@
 //!
 //! Lock order: a session's tables are locked one at a time and never across an await.
 
+mod bindings;
 mod opens;
 
 use crate::commands::file_info;
@@ -19,6 +20,7 @@ use crate::handles::Handles;
 use crate::limits;
 use crate::open::Open;
 use crate::server::Share;
+pub(crate) use bindings::Bindings;
 use opens::Opens;
 use parking_lot::{Mutex, RwLock};
 use smb_core::access::Token;
@@ -79,6 +81,7 @@ pub(crate) struct Session {
     pub(crate) encrypt: AtomicBool,
     /// Signs for the session itself: a request that binds a channel carries this signature.
     pub(crate) signer: Arc<Signer>,
+    pub(crate) bindings: Bindings,
     pub(crate) sealing: Option<Sealing>,
     /// [`AppleServerCapabilities`] that its client was told of: from then on it counts on them.
     apple: AtomicU64,
@@ -133,6 +136,7 @@ pub(crate) struct NewSession {
     pub(crate) signing_required: bool,
     pub(crate) encrypt: bool,
     pub(crate) signer: Arc<Signer>,
+    pub(crate) bindings: Bindings,
     pub(crate) sealing: Option<Sealing>,
     pub(crate) connection: Arc<Connection>,
     /// When the user has to prove himself again.
@@ -178,6 +182,7 @@ impl Session {
             signing_required: new.signing_required,
             encrypt: AtomicBool::new(new.encrypt),
             signer: new.signer,
+            bindings: new.bindings,
             sealing: new.sealing,
             apple: AtomicU64::new(0),
             trees: RwLock::default(),
@@ -434,6 +439,7 @@ mod tests {
             signing_required: true,
             encrypt: AtomicBool::new(false),
             signer: Arc::new(Signer::new(signing, &[0; 16], Role::Server)),
+            bindings: Bindings::new(signing, &[0; 16], 1, FileTime(0)).unwrap(),
             sealing: None,
             trees: RwLock::default(),
             opens: RwLock::default(),

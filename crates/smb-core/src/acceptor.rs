@@ -194,13 +194,21 @@ enum Signer {
 pub struct Acceptor {
     names: TargetNames,
     challenge: [u8; 8],
+    /// The time that the challenge says; `None`: when it is made.
+    dated: Option<FileTime>,
     state: State,
 }
 
 impl Acceptor {
     /// A log-in that has not begun. `challenge` is fresh random bytes, never used again.
     pub fn new(names: TargetNames, challenge: [u8; 8]) -> Self {
-        Self { names, challenge, state: State::Fresh }
+        Self { names, challenge, dated: None, state: State::Fresh }
+    }
+
+    /// One whose challenge is used again and says this time: the same first token gets the same answer. The caller sees
+    /// to it that nobody's answer to a challenge counts twice.
+    pub fn with_known_challenge(names: TargetNames, challenge: [u8; 8], dated: FileTime) -> Self {
+        Self { dated: Some(dated), ..Self::new(names, challenge) }
     }
 
     /// Takes the client's next token.
@@ -302,7 +310,8 @@ impl Acceptor {
         now: FileTime,
     ) -> Result<Step, Refusal> {
         let (exchange, challenge) =
-            Exchange::begin(message, &self.names, self.challenge, now).map_err(Reason::Ntlm)?;
+            Exchange::begin(message, &self.names, self.challenge, self.dated.unwrap_or(now))
+                .map_err(Reason::Ntlm)?;
         let token = match framing {
             Framing::Raw => challenge,
             Framing::Spnego(_) => spnego::response(NegState::AcceptIncomplete, names, Some(&challenge), None),

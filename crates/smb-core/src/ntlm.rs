@@ -13,8 +13,8 @@
 //!   the challenge; a user never is, right or wrong.
 //! * An unknown user costs the same work as a wrong password and gets the same answer.
 //!
-//! The client's timestamp is not compared with our clock: each challenge is fresh, so an old response cannot be
-//! replayed, and clients with a wrong clock may log in.
+//! The client's timestamp is not compared with our clock: each challenge is fresh, or whoever uses it again remembers the
+//! responses, so an old one cannot be replayed, and clients with a wrong clock may log in.
 
 mod av_pairs;
 mod exchange;

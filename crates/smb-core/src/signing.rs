@@ -7,8 +7,15 @@
 //! CANCEL. The role makes the two directions differ; [`Signer::verify`] therefore refuses a message that claims
 //! to come from its own side, so a reflected response never passes as a request.
 //!
-//! That nonce is unique only if each message id is answered with one signed message. An interim response
-//! (`STATUS_PENDING`) has the id of the final one, so it must go out unsigned.
+//! That nonce is unique only if one key signs one message of each id. An interim response (`STATUS_PENDING`) has the
+//! id of the final one, so it must go out unsigned. Two messages of one nonce tell whoever sees them the key of the
+//! hash, and with it he forges signatures of other messages of a nonce that was used.
+//!
+//! The key of a session signs on its own connection, and answers to the legs of bindings on others, whose ids begin
+//! anew on each. [`Signer::foreign`] is for these: by AES-GMAC it lets out one answer to each request, or the same one
+//! again, and leaves any other unsigned. What a client signs it cannot help: one that binds two connections uses ids of
+//! its legs twice itself, for the protocol wants it so. Two requests of one id have told all already that two answers
+//! could tell.
 //!
 //! GMAC is AES-GCM over additional data only (`gcm`).
 
@@ -18,6 +25,11 @@ use smb_wire::header::{Command, Flags, HEADER_LEN};
 
 use crate::algorithm::SigningAlgorithm;
 use crate::kdf::KEY_LEN;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Most requests whose answers are remembered which the key of a session signs on other connections, by AES-GMAC.
+pub const MAX_FOREIGN_ANSWERS: usize = 4096;
 
 /// Where the header's signature field lies.
 const SIGNATURE: std::ops::Range<usize> = 48..64;
@@ -53,6 +65,41 @@ impl std::error::Error for SignError {}
 pub struct Signer {
     key: Key,
     role: Role,
+    /// Set where it must see to it that no nonce is used for two messages.
+    foreign: Option<Foreign>,
+}
+
+/// Signatures of answers, by the message id and the signature of the request.
+#[derive(Default)]
+pub struct ForeignAnswers(Mutex<HashMap<(u64, Signature), Signature>>);
+
+/// What stands in a header's signature field.
+pub type Signature = [u8; 16];
+
+/// For an answer on another connection than the key's own.
+pub struct Foreign {
+    /// The id of the answer that ended the session's log-in: the first with the key on its own connection, to a request
+    /// without a signature. Later requests there are the client's, who signs them.
+    pub own_id: u64,
+    /// The signature of the request.
+    pub request: Signature,
+    /// What the key has signed on other connections.
+    pub answers: Arc<ForeignAnswers>,
+}
+
+impl Foreign {
+    /// Whether this signature may be seen. Two answers with one id have different ones.
+    fn may_give(&self, id: u64, signature: Signature) -> bool {
+        let Ok(mut answers) = self.answers.0.lock() else { return false };
+        if let Some(earlier) = answers.get(&(id, self.request)) {
+            return *earlier == signature;
+        }
+        let fits = id != self.own_id && answers.len() < MAX_FOREIGN_ANSWERS;
+        if fits {
+            answers.insert((id, self.request), signature);
+        }
+        fits
+    }
 }
 
 enum Key {
@@ -71,10 +118,18 @@ impl Signer {
             }
             SigningAlgorithm::AesGmac => Key::Gmac(Gcm::new(key).expect("a 16-byte key fits AES-128")),
         };
-        Self { key, role }
+        Self { key, role, foreign: None }
     }
 
-    /// Signs one message in place: sets `SMB2_FLAGS_SIGNED` and fills the signature field.
+    /// The same key for an answer on a connection that is not its own. By AES-GMAC one request gets no two answers
+    /// signed.
+    pub fn foreign(algorithm: SigningAlgorithm, key: &[u8; KEY_LEN], role: Role, foreign: Foreign) -> Self {
+        let foreign = (algorithm == SigningAlgorithm::AesGmac).then_some(foreign);
+        Self { foreign, ..Self::new(algorithm, key, role) }
+    }
+
+    /// Signs one message in place: sets `SMB2_FLAGS_SIGNED` and fills the signature field. Where that would use a nonce
+    /// for a second message it is left unsigned.
     ///
     /// `header` begins with the 64-byte SMB2 header and may go on with more of the message; `parts` are the
     /// rest of it, padding inside a compound included.
@@ -85,7 +140,12 @@ impl Signer {
         header[FLAGS] |= FLAG_SIGNED;
         header[SIGNATURE].fill(0);
         let signature = self.signature(header, parts)?;
-        header[SIGNATURE].copy_from_slice(&signature);
+        let foreign = self.foreign.as_ref();
+        if foreign.is_none_or(|foreign| foreign.may_give(message_id(header), signature)) {
+            header[SIGNATURE].copy_from_slice(&signature);
+        } else {
+            header[FLAGS] &= !FLAG_SIGNED;
+        }
         Ok(())
     }
 
@@ -134,6 +194,10 @@ impl Signer {
         }
         Ok(signature)
     }
+}
+
+fn message_id(header: &[u8]) -> u64 {
+    header[MESSAGE_ID].iter().rev().fold(0, |id, byte| id << 8 | u64::from(*byte))
 }
 
 /// Message id, role bit, CANCEL bit (MS-SMB2 3.1.4.1).

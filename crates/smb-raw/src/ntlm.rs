@@ -4,6 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md4::{Digest, Md4};
 use md5::Md5;
 use rc4::{Rc4, StreamCipher};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub const UNICODE: u32 = 0x1;
 pub const OEM: u32 = 0x2;
@@ -19,7 +20,8 @@ pub const USUAL: u32 =
 
 /// The session key that a client chooses unless told otherwise.
 pub const SESSION_KEY: [u8; 16] = [0x55; 16];
-const CLIENT_CHALLENGE: [u8; 8] = [0xaa; 8];
+/// The next challenge of a client: none comes twice, as if they were drawn.
+static NEXT_CHALLENGE: AtomicU64 = AtomicU64::new(0xaaaa_aaaa_aaaa_0000);
 /// The LM response beside an NTLMv2 one.
 pub const NO_LM_RESPONSE: [u8; 24] = [0; 24];
 
@@ -131,7 +133,7 @@ impl Client {
         }
         let mut blob = vec![1, 1, 0, 0, 0, 0, 0, 0];
         blob.extend([0x11; 8]);
-        blob.extend(CLIENT_CHALLENGE);
+        blob.extend(NEXT_CHALLENGE.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         blob.extend([0; 4]);
         blob.extend(pairs);
         blob.extend([0; 4]);

@@ -4,6 +4,7 @@
 //! no secrets, only the files in which those lie, so they can be compared (reload) and printed.
 
 mod account;
+mod algorithm;
 mod alone;
 mod error;
 mod interface;
@@ -25,6 +26,7 @@ pub use secret::{SecretFile, read_private, read_secret};
 pub use value::{Dial, NodeName, Size};
 
 use serde::Deserialize;
+use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -122,6 +124,10 @@ pub struct SmbSettings {
     pub server_name: String,
     pub signing: Signing,
     pub encryption: Encryption,
+    /// For 3.1.1, preferred ones first.
+    pub signing_algorithms: Vec<SigningAlgorithm>,
+    /// For 3.1.1, preferred ones first; 3.0 and 3.0.2 have AES-128-CCM, if it is among them.
+    pub ciphers: Vec<Cipher>,
     pub min_dialect: Dialect,
     pub max_dialect: Dialect,
     /// Whether one session may have several connections.
@@ -322,6 +328,8 @@ impl SmbSettings {
             server_name: "FARSHARE".into(),
             signing: Signing::Required,
             encryption: Encryption::Accepted,
+            signing_algorithms: SigningAlgorithm::PREFERENCE.to_vec(),
+            ciphers: Cipher::PREFERENCE.to_vec(),
             min_dialect: Dialect::Smb202,
             max_dialect: Dialect::Smb311,
             multichannel: true,

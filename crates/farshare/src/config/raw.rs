@@ -1,6 +1,7 @@
 //! The configuration as it stands in the file: what may be written, with the places for complaints. What it means
 //! together is settled in `settle.rs`.
 
+use super::algorithm::{CipherName, SigningName};
 use super::interface::Interface;
 use super::origin::Origin;
 use super::secret::SecretFile;
@@ -90,6 +91,8 @@ pub struct Smb {
     pub server_name: Option<Spanned<String>>,
     pub signing: Option<super::Signing>,
     pub encryption: Option<super::Encryption>,
+    pub signing_algorithms: Option<Spanned<Vec<SigningName>>>,
+    pub ciphers: Option<Spanned<Vec<CipherName>>>,
     pub min_dialect: Option<super::Dialect>,
     pub max_dialect: Option<Spanned<super::Dialect>>,
     pub multichannel: Option<bool>,

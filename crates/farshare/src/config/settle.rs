@@ -1,5 +1,6 @@
 //! From what is written to what it means: defaults, relative paths, and whatever one key demands of another.
 
+use super::algorithm;
 use super::alone;
 use super::interface::Interface;
 use super::kerberos;
@@ -247,6 +248,11 @@ fn settle_smb(
     }
     smb.signing = raw.signing.unwrap_or(smb.signing);
     smb.encryption = raw.encryption.unwrap_or(smb.encryption);
+    let instead = "take \"aes-cmac\"";
+    smb.signing_algorithms =
+        algorithm::settle(source, raw.signing_algorithms, smb.signing_algorithms, instead)?;
+    let instead = "take \"aes-128-gcm\"; encryption = \"accepted\" leaves it to clients";
+    smb.ciphers = algorithm::settle(source, raw.ciphers, smb.ciphers, instead)?;
     smb.min_dialect = raw.min_dialect.unwrap_or(smb.min_dialect);
     if let Some(max) = raw.max_dialect {
         if *max.get_ref() < smb.min_dialect {

@@ -162,6 +162,25 @@ fn what_one_key_demands_of_another() {
 }
 
 #[test]
+fn signing_algorithms_and_ciphers_in_their_order() {
+    use smb_core::algorithm::{Cipher, SigningAlgorithm};
+    let listen = "listen = \"0.0.0.0:445\"";
+    let with = |what: &str| format!("{listen}\n{what}");
+    let all = parse(ENTRYPOINT).unwrap().smb.unwrap();
+    assert_eq!(all.signing_algorithms, SigningAlgorithm::PREFERENCE);
+    assert_eq!(all.ciphers, Cipher::PREFERENCE);
+    let some = with("signing_algorithms = [\"aes-cmac\"]\nciphers = [\"aes-256-gcm\", \"aes-128-ccm\"]");
+    let some = parse(&ENTRYPOINT.replacen(listen, &some, 1)).unwrap().smb.unwrap();
+    assert_eq!(some.signing_algorithms, [SigningAlgorithm::AesCmac]);
+    assert_eq!(some.ciphers, [Cipher::Aes256Gcm, Cipher::Aes128Ccm]);
+    check(listen, &with("signing_algorithms = []"), 13, "leave it out for all of them, or take \"aes-cmac\"");
+    check(listen, &with("ciphers = []"), 13, "leave it out for all of them, or take \"aes-128-gcm\"");
+    let known = "expected one of `aes-gmac`, `aes-cmac`, `hmac-sha256`";
+    check(listen, &with("signing_algorithms = [\"gmac\"]"), 13, known);
+    check(listen, &with("ciphers = [\"aes-128-gcm\", \"rc4\"]"), 13, "expected one of `aes-128-gcm`");
+}
+
+#[test]
 fn who_users_are_to_descriptors() {
     let listen = "listen = \"0.0.0.0:445\"";
     let with = |what: &str| format!("{listen}\n{what}");

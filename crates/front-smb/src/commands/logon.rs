@@ -17,7 +17,7 @@ use crate::negotiate;
 use crate::reply::Answer;
 use crate::request::Request;
 use crate::server::{Ending, State};
-use crate::session::{Channel, NewSession, Sealing, Session, Terms};
+use crate::session::{Bindings, Channel, NewSession, Sealing, Session, Terms};
 use crate::turns::Turn;
 use bytes::Bytes;
 use smb_core::acceptor::{Acceptor, Established, Judges, Lookup, Refusal, Step};
@@ -79,7 +79,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
     drop(turn);
     match step {
         Step::Continue(token) => {
-            let sign_with = logon.signs_interim();
+            let sign_with = logon.signs_interim(request);
             connection.logons.keep(id, logon);
             let mut answer = answer(id, NtStatus::MORE_PROCESSING_REQUIRED, SessionFlags::empty(), token);
             answer.channel = sign_with;
@@ -87,7 +87,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
         }
         Step::Refused(refusal) => {
             let status = refused(connection, &logon, refusal).await;
-            Ok(Ok(Answer { channel: logon.signs_interim(), ..Answer::error(status) }))
+            Ok(Ok(Answer { channel: logon.signs_interim(request), ..Answer::error(status) }))
         }
         Step::Done(mut established) => {
             if established.guest {
@@ -98,7 +98,7 @@ pub(super) async fn session_setup(request: &Request) -> Result<Result<Answer, Nt
             if by_password {
                 wait_out_earlier_failures(connection, &established.identity).await;
             }
-            let known = logon.signs_interim();
+            let known = logon.signs_interim(request);
             let outcome = establish(request, &decoded, agreement, id, logon, established).await;
             Ok(Ok(outcome.unwrap_or_else(|status| Answer { channel: known, ..Answer::error(status) })))
         }
@@ -151,9 +151,9 @@ fn resume_or_begin(
     let connection = &request.connection;
     let id = request.header.session_id;
     if let Some(logon) = connection.logons.resume(id) {
-        return Ok(match logon.is_signed(request) {
-            true => Ok((id, logon)),
-            false => Err(Box::new(Answer::error(NtStatus::ACCESS_DENIED))),
+        return Ok(match logon.may_go_on(request) {
+            Ok(()) => Ok((id, logon)),
+            Err(status) => Err(Box::new(Answer::error(status))),
         });
     }
     let purpose = if decoded.flags.contains(SessionSetupFlags::BINDING) {
@@ -172,17 +172,15 @@ fn resume_or_begin(
     if !connection.logons.have_room(connection.live_sessions(), connection.was_known()) {
         return Ok(Err(Box::new(Answer::error(NtStatus::INSUFFICIENT_RESOURCES))));
     }
-    let mut challenge = [0; 8];
-    getrandom::fill(&mut challenge)?;
-    let name = &connection.server.config.server_name;
-    let names = TargetNames::standalone(name);
+    let acceptor = purpose.acceptor(TargetNames::standalone(&connection.server.config.server_name))?;
     let preauth = *connection.preauth.lock();
     let id = if id == 0 { connection.server.new_session_id()? } else { id };
-    Ok(Ok((id, Logon { acceptor: Acceptor::new(names, challenge), preauth, purpose, begun: Instant::now() })))
+    Ok(Ok((id, Logon { acceptor, preauth, purpose, begun: Instant::now() })))
 }
 
 /// Whether a connection may become a channel of the session that the request names (MS-SMB2 3.3.5.5, step 4).
-/// What is refused to somebody who has proved to know the session's key is answered with a signature of it.
+/// What is refused to somebody who has proved to know the session's key is answered with a signature of it, as far as
+/// [`Bindings`] allows.
 fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Box<Answer>> {
     let refuse = |status| Box::new(Answer::error(status));
     let session = request.connection.server.session(request.header.session_id);
@@ -193,7 +191,7 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
     let signed = request.header.flags.contains(Flags::SIGNED);
     let proved = signed && session.signer.verify(&request.message);
     let refuse = |status| {
-        let channel = Channel { session: Arc::clone(&session), signer: Arc::clone(&session.signer) };
+        let channel = binding_to(&session, request);
         Box::new(Answer { channel: proved.then_some(channel), ..Answer::error(status) })
     };
     if agreement.dialect < Dialect::SMB_3_0 || !agreement.capabilities.contains(Capabilities::MULTI_CHANNEL) {
@@ -220,8 +218,13 @@ fn may_bind(request: &Request, agreement: &Agreement) -> Result<Arc<Session>, Bo
     Ok(session)
 }
 
-/// AES-GMAC does not go with another algorithm in one session: its nonces are message ids, and those of the
-/// connections must stay apart. The codes are those of Windows.
+/// A session as a connection sees it that is not bound to it yet, for the answer to this leg.
+fn binding_to(session: &Arc<Session>, leg: &Request) -> Channel {
+    Channel { session: Arc::clone(session), signer: session.bindings.signer(&leg.message) }
+}
+
+/// AES-GMAC does not go with another algorithm in one session: one key would be used for both, and with AES-GMAC it
+/// must not sign by a nonce twice. The codes are those of Windows.
 fn unlike_signing(session: SigningAlgorithm, connection: SigningAlgorithm) -> Option<NtStatus> {
     match (session, connection) {
         (SigningAlgorithm::AesGmac, SigningAlgorithm::AesGmac) => None,
@@ -265,26 +268,42 @@ async fn sleep(wait: Duration) {
     }
 }
 
+impl Purpose {
+    /// Judges its tokens.
+    fn acceptor(&self, names: TargetNames) -> Result<Acceptor, getrandom::Error> {
+        if let Purpose::Bind(session) = self
+            && let Some(acceptor) = session.bindings.acceptor(&names)
+        {
+            return Ok(acceptor);
+        }
+        let mut challenge = [0; 8];
+        getrandom::fill(&mut challenge)?;
+        Ok(Acceptor::new(names, challenge))
+    }
+}
+
 impl Logon {
-    /// Whether this leg proves to come from the session's client: every leg of a binding is signed with the key
-    /// of the session that it binds to.
-    fn is_signed(&self, request: &Request) -> bool {
+    /// Whether this leg proves to come from the session's client, and now: every leg of a binding is signed with the
+    /// key of the session that it binds to, and none but the first counts twice.
+    fn may_go_on(&self, request: &Request) -> Result<(), NtStatus> {
         match &self.purpose {
-            Purpose::New | Purpose::Again(_) => true,
+            Purpose::New | Purpose::Again(_) => Ok(()),
             Purpose::Bind(session) => {
-                request.header.flags.contains(Flags::SIGNED) && session.signer.verify(&request.message)
+                let signed = request.header.flags.contains(Flags::SIGNED);
+                if !signed || !session.signer.verify(&request.message) {
+                    return Err(NtStatus::ACCESS_DENIED);
+                }
+                session.bindings.take_leg(&request.message)
             }
         }
     }
 
     /// Who signs the answers before the last: of a binding the session that is bound to.
-    fn signs_interim(&self) -> Option<Channel> {
+    fn signs_interim(&self, leg: &Request) -> Option<Channel> {
         match &self.purpose {
             Purpose::New => None,
             Purpose::Again(channel) => Some(channel.clone()),
-            Purpose::Bind(session) => {
-                Some(Channel { session: Arc::clone(session), signer: Arc::clone(&session.signer) })
-            }
+            Purpose::Bind(session) => Some(binding_to(session, leg)),
         }
     }
 }
@@ -388,6 +407,9 @@ fn new_session(
     let asked = SecurityMode::from_bits_retain(u16::from(decoded.security_mode));
     let must_sign = agreement.signing_required || asked.contains(SecurityMode::SIGNING_REQUIRED);
     let encrypt = config.encryption != Encryption::Accepted && sealing.is_some();
+    // From this answer on the connection signs by itself.
+    let bindings = Bindings::new(agreement.signing, &keys.signing, request.header.message_id, now())
+        .map_err(|_| NtStatus::INSUFFICIENT_RESOURCES)?;
     Ok(Session::new(NewSession {
         id,
         user: Arc::from(user),
@@ -405,6 +427,7 @@ fn new_session(
         signing_required: must_sign && !nobodys,
         encrypt: encrypt && !nobodys,
         signer: Arc::clone(signer),
+        bindings,
         sealing,
         connection: Arc::clone(connection),
         expires: established.ticket.as_ref().map(|ticket| ticket.ends),

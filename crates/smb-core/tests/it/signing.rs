@@ -1,10 +1,11 @@
 //! Signatures against what an independent implementation (pyca/cryptography) computes, and what must fail.
 
 use smb_core::algorithm::SigningAlgorithm::{self, AesCmac, AesGmac, HmacSha256};
-use smb_core::signing::{Role, SignError, Signer};
+use smb_core::signing::{Foreign, ForeignAnswers, MAX_FOREIGN_ANSWERS, Role, SignError, Signer};
 use smb_wire::header::{Command, Flags, Header};
 
 use crate::vector_file::hex;
+use std::sync::Arc;
 
 const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 const BODY_LEN: u8 = 100;
@@ -85,4 +86,32 @@ fn short_messages_are_refused() {
     assert_eq!(signer.sign(&mut [0; 63], &[&[0; 100]]), Err(SignError));
     assert!(!signer.verify(&[0; 63]));
     assert!(!signer.verify(&[]));
+}
+
+/// Two answers under one nonce of AES-GMAC would give the key away.
+#[test]
+fn on_other_connections_no_request_gets_two_answers_signed() {
+    const OWN: u64 = 2;
+    let answers = Arc::new(ForeignAnswers::default());
+    let sign = |algorithm, request: u8, id: u64, body: u8| {
+        let foreign = Foreign { own_id: OWN, request: [request; 16], answers: Arc::clone(&answers) };
+        let signer = Signer::foreign(algorithm, &KEY, Role::Server, foreign);
+        let mut message = message(Command::SessionSetup, Flags::RESPONSE);
+        message[24..32].copy_from_slice(&id.to_le_bytes());
+        message[64] = body;
+        signer.sign(&mut message, &[]).unwrap();
+        let signed = message[16] & Flags::SIGNED.bits() as u8 != 0;
+        assert_eq!(signed, message[48..64] != [0; 16]);
+        signed
+    };
+    let gmac = |request, id, body| sign(AesGmac, request, id, body);
+    assert!(gmac(1, 1, 1) && gmac(1, 1, 1), "the same again says nothing new");
+    assert!(!gmac(1, 1, 2) && gmac(1, 1, 1));
+    assert!(gmac(1, 3, 2) && gmac(2, 1, 2), "another nonce; one that the client has used twice");
+    assert!(!gmac(3, OWN, 1), "the session's own connection has signed with it");
+    let more = (4..).take(MAX_FOREIGN_ANSWERS).filter(|id| gmac(1, *id, 1)).count();
+    assert_eq!(more, MAX_FOREIGN_ANSWERS - 3);
+    for algorithm in [AesCmac, HmacSha256] {
+        assert!(sign(algorithm, 1, 1, 1) && sign(algorithm, 1, 1, 2) && sign(algorithm, 1, OWN, 1));
+    }
 }

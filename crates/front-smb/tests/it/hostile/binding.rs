@@ -4,11 +4,13 @@
 use crate::site::{ALICE, BOB, Site, User, user};
 use smb_core::algorithm::SigningAlgorithm;
 use smb_core::signing::{Role, Signer};
-use smb_raw::{Fault, Logon, Proof, Session, offer, requests};
+use smb_raw::{Client, Fault, Guard, Logon, Message, Proof, Reply, Session, offer, requests};
 use smb_wire::lock::LockFlags;
 use smb_wire::negotiate::{Dialect, NegotiateContext, NegotiateRequest, cipher, signing};
-use smb_wire::{FileId, NtStatus};
+use smb_wire::session_setup::{SessionSetupRequest, SessionSetupResponse};
+use smb_wire::{FileId, Flags, NtStatus, Request};
 use std::sync::Arc;
+use tokio::net::TcpStream;
 
 const SIGNATURES: [u16; 2] = [signing::AES_CMAC, signing::AES_GMAC];
 
@@ -266,4 +268,72 @@ async fn prove_again(user: &mut User, mut logon: Logon<'_>) -> NtStatus {
         Err(Fault::Refused(status)) => status,
         Err(fault) => panic!("{fault:?}"),
     }
+}
+
+/// By AES-GMAC two signed answers of one message id would give the session's key to whoever sees them. He need not
+/// know it: a leg that he saw is as good from a connection of his own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leg_of_a_binding_sent_again_gets_no_other_signature() {
+    let site = Site::new().await;
+    let mut victim = Victim::new(&site, signing::AES_GMAC).await;
+    let target = victim.user.session.clone();
+    let offered = || signing_with(signing::AES_GMAC);
+    let logon = Logon::binding(&ALICE, &target);
+    let first = leg(&logon, 1, &logon.negotiate);
+    let mut client = site.greet(offered()).await;
+    let challenge = send(&mut client, &first, 1).await;
+    assert_eq!(challenge.status(), NtStatus::MORE_PROCESSING_REQUIRED);
+    assert!(is_signed(&challenge) && checks(&challenge, &target));
+
+    // The same leg on other connections: the same answer, or one that says nothing.
+    let again = send(&mut site.greet(offered()).await, &first, 1).await;
+    assert_eq!(again.message, challenge.message);
+    let other = NegotiateRequest { client_guid: [3; 16], ..offered() };
+    let refused = send(&mut site.greet(other).await, &first, 1).await;
+    assert_eq!((refused.status(), is_signed(&refused)), (NtStatus::USER_SESSION_DELETED, false));
+
+    // The second leg counts once, wherever it comes first.
+    let token = SessionSetupResponse::decode(&challenge.message).unwrap().security_buffer;
+    let proof = ALICE.authenticate(&logon.negotiate, &token);
+    let second = leg(&logon, 2, &proof.message);
+    assert_eq!(send(&mut client, &second, 2).await.status(), NtStatus::SUCCESS);
+    let mut thief = site.greet(offered()).await;
+    assert_eq!(send(&mut thief, &first, 1).await.message, challenge.message);
+    let refused = send(&mut thief, &second, 2).await;
+    assert_eq!((refused.status(), is_signed(&refused)), (NtStatus::ACCESS_DENIED, false));
+    // One that fails has an id that the session's own connection has signed with.
+    let guess = user("alice", "wrong");
+    let mut guesser = site.greet(offered()).await;
+    send(&mut guesser, &first, 1).await;
+    let wrong = guess.authenticate(&logon.negotiate, &token);
+    let refused = send(&mut guesser, &leg(&logon, 2, &wrong.message), 2).await;
+    assert_eq!((refused.status(), is_signed(&refused)), (NtStatus::LOGON_FAILURE, false));
+    victim.is_unharmed().await;
+}
+
+/// A leg of a log-in as it goes over the wire.
+fn leg(logon: &Logon<'_>, message_id: u64, token: &[u8]) -> Vec<u8> {
+    let request = SessionSetupRequest {
+        flags: logon.flags,
+        security_mode: logon.security_mode,
+        capabilities: 0,
+        previous_session_id: 0,
+        security_buffer: token.to_vec().into(),
+    };
+    let message = Message::of(&Request::SessionSetup(request)).session(logon.id).id(message_id);
+    smb_raw::chain(&[message], Guard::Sign(logon.signs.as_deref().unwrap()))
+}
+
+async fn send(client: &mut Client<TcpStream>, message: &[u8], id: u64) -> Reply {
+    client.send_frame(message).await.unwrap();
+    client.reply_to(id).await.unwrap()
+}
+
+fn is_signed(reply: &Reply) -> bool {
+    reply.header.flags.contains(Flags::SIGNED)
+}
+
+/// Whether this is the session's own signature.
+fn checks(reply: &Reply, session: &Session) -> bool {
+    session.main.verify(&reply.message)
 }

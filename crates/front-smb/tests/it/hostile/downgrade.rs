@@ -7,6 +7,7 @@
 use crate::hostile::middle::{Edit, Way, stand_before};
 use crate::site::{ALICE, Site, User, connect};
 use front_smb::Encryption;
+use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_raw::{Fault, Guard, Logon, Message, Proof, offer, requests};
 use smb_wire::ioctl::negotiate_info::{ValidateNegotiateRequest, ValidateNegotiateResponse};
 use smb_wire::ioctl::{Fsctl, IoctlResponse};
@@ -311,4 +312,35 @@ async fn a_refused_negotiation_does_not_count() {
     client.preauth = smb_core::preauth::PreauthHash::new();
     client.negotiate(offer(&[Dialect::SMB_3_1_1])).await.unwrap();
     client.log_in(&ALICE).await.unwrap();
+}
+
+/// The operator's lists, in the operator's order, whatever the client likes best.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_and_encryption_are_of_the_configured_algorithms() {
+    use SigningAlgorithm::{AesCmac, AesGmac, HmacSha256};
+    let (signs, ciphers) = (SigningAlgorithm::PREFERENCE, Cipher::PREFERENCE);
+    let mut offered = offer(&[Dialect::SMB_3_1_1]);
+    offered.contexts[1] = NegotiateContext::Encryption { ciphers: ciphers.map(Cipher::wire).to_vec() };
+    let algorithms = signs.map(SigningAlgorithm::wire).to_vec();
+    offered.contexts[2] = NegotiateContext::Signing { algorithms };
+    let check =
+        async |signs: &[SigningAlgorithm], ciphers: &[Cipher], expected: (SigningAlgorithm, Cipher)| {
+            let site = Site::with(|config| {
+                config.signing_algorithms = signs.to_vec();
+                config.ciphers = ciphers.to_vec();
+            });
+            let site = site.await;
+            let mut user = site.log_in_by(&ALICE, offered.clone()).await;
+            let agreed = user.client.agreed.unwrap();
+            assert_eq!((agreed.signing, agreed.cipher), (expected.0, Some(expected.1)));
+            user.is_well().await;
+        };
+    check(&signs, &ciphers, (AesGmac, Cipher::Aes128Gcm)).await;
+    check(&[AesCmac, AesGmac], &[Cipher::Aes256Gcm], (AesCmac, Cipher::Aes256Gcm)).await;
+    check(&[HmacSha256], &[Cipher::Aes256Ccm, Cipher::Aes128Gcm], (HmacSha256, Cipher::Aes256Ccm)).await;
+    // 3.0.2 has one cipher and one way to sign.
+    let site = Site::with(|config| config.ciphers = vec![Cipher::Aes128Gcm]).await;
+    let user = site.log_in_by(&ALICE, offer(&[Dialect::SMB_3_0_2])).await;
+    let agreed = user.client.agreed.unwrap();
+    assert_eq!((agreed.signing, agreed.cipher), (AesCmac, None));
 }
