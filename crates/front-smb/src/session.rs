@@ -23,6 +23,7 @@ use crate::server::Share;
 pub(crate) use bindings::Bindings;
 use opens::Opens;
 use parking_lot::{Mutex, RwLock};
+use smb_core::acceptor::Ticket;
 use smb_core::access::Token;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::names::{folded_user, same_user};
@@ -230,6 +231,17 @@ impl Session {
     /// Whether it belongs to this user.
     pub(crate) fn is_of(&self, user: &str) -> bool {
         !self.nobodys && same_user(&self.user, user)
+    }
+
+    /// Whether a log-in is of the kind that made it: by a ticket of the same principal, or by password. Names may be the
+    /// same where people are not.
+    pub(crate) fn is_by(&self, ticket: Option<&Ticket>) -> bool {
+        let principal = ticket.map(|ticket| ticket.principal.to_string());
+        match (&self.principal, &principal) {
+            (Some(one), Some(other)) => same_user(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 
     /// What its client, one of Apple's, was told that this server can do.

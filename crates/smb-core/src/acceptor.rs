@@ -205,6 +205,11 @@ impl Acceptor {
         Self { names, challenge, dated: None, state: State::Fresh }
     }
 
+    /// Whether the next token answers something that was sent, a challenge, and is not the first of its mechanism.
+    pub fn awaits_answer(&self) -> bool {
+        matches!(self.state, State::Challenged { .. } | State::Confirming { .. })
+    }
+
     /// One whose challenge is used again and says this time: the same first token gets the same answer. The caller sees
     /// to it that nobody's answer to a challenge counts twice.
     pub fn with_known_challenge(names: TargetNames, challenge: [u8; 8], dated: FileTime) -> Self {

@@ -284,7 +284,7 @@ impl Purpose {
 
 impl Logon {
     /// Whether this leg proves to come from the session's client, and now: every leg of a binding is signed with the
-    /// key of the session that it binds to, and none but the first counts twice.
+    /// key of the session that it binds to, and one that answers a challenge counts once.
     fn may_go_on(&self, request: &Request) -> Result<(), NtStatus> {
         match &self.purpose {
             Purpose::New | Purpose::Again(_) => Ok(()),
@@ -293,7 +293,11 @@ impl Logon {
                 if !signed || !session.signer.verify(&request.message) {
                     return Err(NtStatus::ACCESS_DENIED);
                 }
-                session.bindings.take_leg(&request.message)
+                // Another leg is the same on each connection, and so is its answer.
+                if self.acceptor.awaits_answer() {
+                    session.bindings.take_leg(&request.message)?;
+                }
+                Ok(())
             }
         }
     }
@@ -334,7 +338,8 @@ async fn establish(
             channel
         }
         Purpose::Bind(session) => {
-            if !established.is_proved() || session.is_strangers() || !session.is_of(user) {
+            let is_him = session.is_of(user) && session.is_by(established.ticket.as_ref());
+            if !established.is_proved() || session.is_strangers() || !is_him {
                 return Err(NtStatus::ACCESS_DENIED);
             }
             connection.server.crowd.join(&session, connection)?;
@@ -364,7 +369,9 @@ async fn establish(
 /// that was made by nobody never somebody's: others know its keys. A guest stays one.
 fn prove_again(session: &Session, established: &Established) -> Result<(), NtStatus> {
     match (established.is_proved(), session.nobodys) {
-        (true, false) if session.is_of(&established.identity.user) => {
+        (true, false)
+            if session.is_of(&established.identity.user) && session.is_by(established.ticket.as_ref()) =>
+        {
             session.renew(established.ticket.as_ref().map(|ticket| ticket.ends));
         }
         (false, false) if established.anonymous => session.leave_to_nobody(),

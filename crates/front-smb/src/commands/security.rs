@@ -76,6 +76,7 @@ pub(super) async fn set(
             return Ok(NewDescriptor { value: None, mode: PERMISSIONS, set: for_posix.set() });
         }
         let stored = carried.map_or_else(|| unclaimed(&token), |bytes| read(&bytes));
+        let for_posix = if is_its_own { for_posix.within(&stored) } else { for_posix };
         let new = change(&stored, &sent, named, &token).map_err(|denied| Refused(denied.status()))?;
         let new = for_posix.fit(new, attr);
         Ok(NewDescriptor { mode: mode(&new), value: Some(bytes_of(&new)), set: for_posix.set() })
@@ -122,6 +123,13 @@ impl ForPosix {
             return Err(Denied::Owner.status());
         }
         Ok(())
+    }
+
+    /// By a mode, group and others lose what its list gives them, and get no more: the group of a descriptor is often all
+    /// users of the server, and the closed directories above, which would keep them out elsewhere, are not asked here.
+    fn within(self, descriptor: &SecurityDescriptor) -> ForPosix {
+        let may_have = 0o700 | posix::mode(descriptor);
+        ForPosix { mode: self.mode.map(|mode| mode & may_have), ..self }
     }
 
     fn set(&self) -> SetAttr {

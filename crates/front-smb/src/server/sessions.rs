@@ -83,14 +83,16 @@ impl State {
     /// Ends a session: no request begins in it any more, its opens are closed or kept. What was begun through those that are
     /// kept may still be under way: who takes one up waits for that.
     pub(crate) async fn end_session(self: &Arc<Self>, session: &Session, how: Ending) {
-        open::close_all(self, self.dismiss(session, how).closing).await;
+        // What takes longer is closed all the same; its client is to come back meanwhile.
+        let closed = open::close_all(self, self.dismiss(session, how).closing);
+        let _closed = timeout(limits::LANDING_PATIENCE, closed).await;
     }
 
     /// The same for one that its client ends: what was begun in it has landed then, unless that takes too long.
     pub(crate) async fn log_off(self: &Arc<Self>, session: &Session) {
         let Dismissed { kept, closing } = self.dismiss(session, Ending::Lost);
-        open::close_all(self, closing).await;
         let landed = async {
+            open::close_all(self, closing).await;
             for open in &kept {
                 open.landed().await;
             }

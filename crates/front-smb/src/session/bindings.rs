@@ -7,7 +7,7 @@
 //!
 //! * all bindings get one challenge, and the same first leg the same answer. It cannot be refused instead: by NTLM an
 //!   honest client's first leg is the same on each connection;
-//! * therefore a later leg, which answers the challenge, counts once: a session remembers their signatures;
+//! * therefore a leg that answers the challenge counts once: a session remembers their signatures;
 //! * an answer to the same leg that would be another, a refusal mostly, goes out unsigned, and so does one with the id
 //!   of the answer that ended the session's log-in: the [`Signer`] sees to that.
 
@@ -74,7 +74,7 @@ impl Bindings {
         Some(Acceptor::with_known_challenge(names.clone(), challenge, dated))
     }
 
-    /// Takes a leg that is not the first of its binding, and is signed as it must be.
+    /// Takes a leg that answers the challenge, and is signed as it must be.
     ///
     /// # Errors
     /// ACCESS_DENIED for one that was here before; INSUFFICIENT_RESOURCES when no more can be remembered.

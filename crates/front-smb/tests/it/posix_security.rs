@@ -79,10 +79,11 @@ async fn a_descriptor_that_is_there_follows_chmod() {
     let everything = AccessMask::FILE_ALL;
     let inherited = AceFlags::OBJECT_INHERIT | AceFlags::CONTAINER_INHERIT;
     let mine = Ace { flags: inherited, ..Ace::new(AceType::ACCESS_ALLOWED, everything, alice_sid) };
-    for (name, open) in [(r"dir\file", requests::open(r"dir\file")), ("dir", requests::directory("dir"))] {
-        let open = plain.open(&open).await;
-        assert_eq!(plain.secures(open, DACL, &list(vec![mine.clone()])).await, OK, "{name}");
-    }
+    let all_read = Ace::new(AceType::ACCESS_ALLOWED, AccessMask::FILE_GENERIC_READ, Sid::everyone());
+    let plain_file = plain.open(&requests::open(r"dir\file")).await;
+    assert_eq!(plain.secures(plain_file, DACL, &list(vec![mine.clone()])).await, OK);
+    let plain_dir = plain.open(&requests::directory("dir")).await;
+    assert_eq!(plain.secures(plain_dir, DACL, &list(vec![mine.clone(), all_read.clone()])).await, OK);
     let mut user = posix_user(&site).await;
     let (file, _) = opened(&mut user, existing("dir/file", AccessMask::FILE_ALL)).await;
     let reading = |name: &str| {
@@ -92,10 +93,16 @@ async fn a_descriptor_that_is_there_follows_chmod() {
     };
     // Both are of its group.
     for (mode, status) in [(0o644, OK), (0o640, OK), (0o604, DENIED), (0o600, DENIED), (0o000, DENIED)] {
+        assert_eq!(plain.secures(plain_file, DACL, &list(vec![mine.clone(), all_read.clone()])).await, OK);
         assert_eq!(user.secures(file, DACL, &chmod(mode)).await, OK);
         assert_eq!(stat(&*mem, "dir/file").await.mode, mode);
         assert_eq!(bob.status(&reading(r"dir\file")).await, status, "{mode:o}");
     }
+    // What the list gives to nobody else no mode does.
+    assert_eq!(plain.secures(plain_file, DACL, &list(vec![mine.clone()])).await, OK);
+    assert_eq!(user.secures(file, DACL, &chmod(0o666)).await, OK);
+    assert_eq!(stat(&*mem, "dir/file").await.mode, 0o600);
+    assert_eq!(bob.status(&reading(r"dir\file")).await, DENIED);
     let owners = Request::Create(existing("dir/file", AccessMask::WRITE_DAC | AccessMask::READ_CONTROL));
     assert_eq!(user.status(&owners).await, OK, "the owner gives it back");
     // What the directory passes on is no matter of its own mode.
