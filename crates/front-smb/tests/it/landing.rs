@@ -101,6 +101,33 @@ async fn who_gives_up_waiting_for_an_open_may_come_again() {
     assert_eq!(alice.status(&back).await, NtStatus::SUCCESS);
 }
 
+/// What waits on a channel goes on when that is gone, and is heard by nobody.
+#[tokio::test]
+async fn who_asks_for_an_open_on_a_channel_that_goes_gets_it_on_another() {
+    let (site, volume) = site().await;
+    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
+    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    let gate = volume.gate(Op::Write);
+    begin(&mut alice, &requests::write(id, 0, b"old")).await;
+    gate.arrived(1).await;
+    drop(alice);
+    kept(&site, 1).await;
+    let back = Request::Create(reconnect(id, GUID, DurableFlags::empty()));
+    let mut first = log_in_as(&site, &ALICE, MACHINE).await;
+    let mut hello = offer(&[Dialect::SMB_3_1_1]);
+    hello.client_guid = MACHINE;
+    let mut client = site.greet(hello).await;
+    let session = client.bind(&ALICE, &first.session).await.unwrap();
+    let mut second = User { client, session, tree: first.tree };
+    let lost = begin(&mut first, &back).await;
+    assert_eq!(first.first_answer(lost).await, NtStatus::PENDING);
+    drop(first);
+    let again = begin(&mut second, &back).await;
+    assert_eq!(second.first_answer(again).await, NtStatus::PENDING);
+    gate.release();
+    assert_eq!(second.ends(again).await, NtStatus::SUCCESS);
+}
+
 async fn resume_key(user: &mut User, source: FileId) -> [u8; 24] {
     let (status, output) = crate::fsctl::control(user, source, Fsctl::SRV_REQUEST_RESUME_KEY, &[]).await;
     assert_eq!(status, NtStatus::SUCCESS);

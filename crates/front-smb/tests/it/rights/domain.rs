@@ -3,7 +3,7 @@
 use super::*;
 use crate::kerberos::{domain_site, domain_ticket, log_in, tree};
 use front_smb::{Group, Share};
-use smb_raw::offer;
+use smb_raw::{Fault, offer};
 use smb_wire::negotiate::Dialect;
 
 /// `alice` of the domain, who is user 1104 there.
@@ -64,6 +64,12 @@ async fn who_is_meant_by_a_name_with_its_realm_comes_by_ticket() {
         let site = domain_site(local_names, |_| {}, only).await;
         let (mut client, session) = log_in(&site, &domain_ticket("alice")).await.unwrap();
         assert_eq!(tree(&mut client, &session).await, OK);
+        let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
+        let bound = client.bind(&ALICE, &session).await.map(drop);
+        assert!(
+            matches!(bound, Err(Fault::Refused(DENIED))),
+            "a password joins no ticket's session: {bound:?}"
+        );
         let mut client = site.greet(offer(&[Dialect::SMB_3_1_1])).await;
         let session = client.log_in(&ALICE).await.unwrap();
         assert_eq!(tree(&mut client, &session).await, DENIED);
