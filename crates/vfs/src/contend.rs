@@ -195,7 +195,9 @@ impl Registry {
         let (case, now) = (self.case, Instant::now());
         let mut refused = false;
         let stands = |record: &Record| {
-            case.same(&record.path, path) && share::conflict((record.access, record.share), (access, share))
+            !record.unnamed
+                && case.same(&record.path, path)
+                && share::conflict((record.access, record.share), (access, share))
         };
         for file in self.dirs_at(path) {
             let Some(slot) = self.slots.get_mut(&file) else { continue };

@@ -31,13 +31,16 @@ impl Registry {
         }
     }
 
-    /// A name was removed at the volume though there are opens of it: they have none any more.
+    /// A name was removed at the volume, or is another file's, though there are opens of it: they have none any more, and
+    /// nothing is left that is to go away with them.
     pub(crate) fn lost_name(&mut self, file: FileId, path: &VPath) {
+        let case = self.case;
         let Some(slot) = self.slots.get_mut(&file) else { return };
-        for record in slot.records.iter_mut().filter(|record| record.stands_at(path, self.case)) {
+        for record in slot.records.iter_mut().filter(|record| record.stands_at(path, case)) {
             (record.unnamed, record.delete_on_close, record.unlinks) = (true, false, false);
             self.places.leave(&record.path, file);
         }
+        self.spare_names(file, |doomed| case.same(&doomed.path, path));
     }
 
     /// Gives an open that did not happen its old flag back: a withdrawn open dooms nothing.

@@ -101,6 +101,22 @@ fn doom_is_taken_back_and_a_withdrawn_open_dooms_nothing() {
     assert_eq!(registry.leave(FILE, OpenId(1)), None);
 }
 
+/// Another file may have its name and its number by the time of its end.
+#[test]
+fn who_marks_a_name_that_another_is_removing_takes_nothing_along() {
+    let mut registry = registry(10);
+    admit(&mut registry, 1, "a", true).unwrap();
+    admit(&mut registry, 2, "a", false).unwrap();
+    registry.set_unlinks(FILE, OpenId(1), true);
+    let removal = registry.leave(FILE, OpenId(1)).unwrap();
+    registry.set_doomed(FILE, OpenId(2), true).unwrap();
+    registry.lost_name(FILE, &path("a"));
+    registry.removed(FILE, removal.doomed_by);
+    assert!(!registry.is_path_doomed(&path("a")));
+    assert_eq!(registry.leave(FILE, OpenId(2)), None);
+    assert!(registry.slots.is_empty() && registry.places.at_and_below(&VPath::root()).is_empty());
+}
+
 #[test]
 fn moving_a_directory_and_working_below_it_exclude_each_other() {
     let mut registry = registry(10);

@@ -1,7 +1,8 @@
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
-use testkit::ease::{cx, exists, get, mkdir, names, p, put};
+use std::time::Duration;
+use testkit::ease::{cx, exists, get, mkdir, names, p, put, within};
 use vfs::{Access, Open, ReadonlyTarget, RenameHow, Share};
 use volume::{DosAttributes, SetAttr};
 
@@ -183,4 +184,33 @@ async fn an_empty_directory_gives_way_to_a_directory_as_posix_has_it() {
     assert_eq!(word(looking.attr(&cx()).await), "DeletePending");
     looking.close(&cx()).await.unwrap();
     assert_eq!(get(&*site.mem, "empty/file").await, b"x");
+}
+
+/// The mark goes with the name, and is not left with who has it by now.
+#[tokio::test]
+async fn what_was_to_go_away_and_gave_way_stands_in_nobodys_way() {
+    let site = site();
+    mkdir(&*site.mem, "dir").await;
+    mkdir(&*site.mem, "full").await;
+    put(&*site.mem, "dir/file", "old").await;
+    put(&*site.mem, "new", "new").await;
+    let reader = site.open("dir/file", READ).await;
+    let looking = site.make_dir("empty").await;
+    for path in ["dir/file", "empty"] {
+        let marks = site.open(path, DELETE).await;
+        marks.set_delete_on_close(&cx(), true).await.unwrap();
+        marks.close(&cx()).await.unwrap();
+    }
+    assert_eq!(rename(&site, "new", "dir/file", POSIX).await, "Ok");
+    assert_eq!(rename(&site, "full", "empty", POSIX).await, "Ok");
+    let moved = rename(&site, "dir", "moved", POSIX);
+    assert_eq!(within(Duration::from_secs(5), "nobody removes anything below", moved).await, "Ok");
+    site.create("empty/file").await.close(&cx()).await.unwrap();
+    for open in [reader, looking] {
+        assert!(open.delete_pending());
+        open.close(&cx()).await.unwrap();
+    }
+    assert_eq!(get(&*site.mem, "moved/file").await, b"new");
+    assert!(exists(&*site.mem, "empty/file").await);
+    assert_eq!(site.vfs.opens().files, 0);
 }
