@@ -327,8 +327,10 @@ impl Target {
         if path.parent().is_some_and(|dir| core.registry.lock().is_path_doomed(&dir)) {
             return Err(Error::DeletePending);
         }
-        let case = Case::of(who.case_sensitive && core.caps.case_sensitive);
-        let same_name = attr.is_some_and(|attr| attr.id == key.file) && case.same(&path, &ways.from);
+        let same_name = match attr.filter(|attr| attr.id == key.file) {
+            Some(itself) => is_same_name(core, cx, who, &itself, (&ways.from, &path)).await?,
+            None => false,
+        };
         let (to, existing) = match (attr, path.parent()) {
             // Only the case changes: the spelling is the new one.
             (Some(_), Some(parent)) if same_name => {
@@ -355,6 +357,30 @@ impl Target {
         };
         Ok(Found::Target(Target { ways, to, existing }))
     }
+}
+
+/// Whether an object that is found by two paths has one name there. A directory of a volume that tells names of other case
+/// apart may not do so itself.
+async fn is_same_name(
+    core: &Core,
+    cx: &Cx,
+    who: &Mover,
+    itself: &Attr,
+    (from, to): (&VPath, &VPath),
+) -> Result<bool> {
+    let told = who.case_sensitive && core.caps.case_sensitive;
+    let may_have_both = told && itself.links > 1 && !itself.is_dir();
+    if from == to || !case::same(from, to) || !may_have_both {
+        return Ok(case::same(from, to));
+    }
+    let mut names = Some((from.clone(), to.clone()));
+    while let Some((from, to)) = names {
+        if from.name() != to.name() && !core.is_listed(cx, &to).await? {
+            return Ok(true);
+        }
+        names = from.parent().zip(to.parent());
+    }
+    Ok(false)
 }
 
 /// Whether what is there may be replaced (MS-FSA 2.1.5.15.11); a cache that keeps it open is asked to close first.
@@ -387,6 +413,10 @@ fn check_movable(core: &Core, key: OpenKey, target: &Target) -> Result<()> {
     }
     if key.is_dir() && Case::of(core.caps.case_sensitive).is_below(to, from) {
         return Err(Error::InvalidArgument("a directory is not moved below itself"));
+    }
+    // By two ways, as where a file system is mounted at two places; it must not give way to itself.
+    if key.is_dir() && existing.is_some_and(|there| there.id == key.file) {
+        return Err(Error::InvalidArgument("a directory is not moved onto itself"));
     }
     let is_over_file = key.is_dir() && existing.is_some_and(|there| !there.is_dir());
     if is_over_file || core.registry.lock().is_doomed(key.file, from) {

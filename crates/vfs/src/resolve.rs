@@ -256,6 +256,12 @@ impl Core {
         }
     }
 
+    /// Whether a name is listed in this very spelling.
+    pub(crate) async fn is_listed(&self, cx: &Cx, path: &VPath) -> Result<bool> {
+        let Some(dir) = path.parent() else { return Ok(true) };
+        Ok(self.spelling(cx, &dir, path.name()).await?.is_some_and(|listed| &*listed == path.name()))
+    }
+
     /// Whether a name may be stored in another spelling than it is asked for.
     fn may_differ(&self, name: &str, how: Lookup<'_>) -> bool {
         !how.case_sensitive && (self.caps.case_sensitive || names::is_mapped(name))

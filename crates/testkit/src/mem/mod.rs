@@ -39,6 +39,9 @@ pub struct MemConfig {
     pub page_entries: usize,
     /// Whether `OpenHow::first` and `ListHow::ahead` are answered, as a far origin would.
     pub sends_along: bool,
+    /// Whether names of other case are one, whatever `caps` says: so it is in some directories of a volume that tells
+    /// them apart in all others.
+    pub folds: bool,
 }
 
 impl Default for MemConfig {
@@ -69,6 +72,7 @@ impl Default for MemConfig {
             },
             page_entries: 1000,
             sends_along: true,
+            folds: false,
         }
     }
 }
@@ -111,7 +115,7 @@ impl MemVolume {
     pub fn with(config: MemConfig) -> Arc<MemVolume> {
         assert!(config.page_entries > 0, "a page holds at least one entry");
         let origin = Origin {
-            tree: Mutex::new(Tree::new(config.caps.case_sensitive)),
+            tree: Mutex::new(Tree::new(config.caps.case_sensitive && !config.folds)),
             limits: Mutex::default(),
             watchers: Mutex::default(),
             muted: AtomicBool::new(false),

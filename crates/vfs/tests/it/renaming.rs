@@ -2,9 +2,10 @@ use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{cx, exists, get, mkdir, names, p, put, within};
-use vfs::{Access, Open, ReadonlyTarget, RenameHow, Share};
-use volume::{DosAttributes, SetAttr};
+use testkit::ease::{apply, cx, exists, get, mkdir, names, p, put, within};
+use testkit::{MemConfig, MemVolume};
+use vfs::{Access, Open, ReadonlyTarget, RenameHow, Share, Vfs, VfsConfig};
+use volume::{Change, DosAttributes, SetAttr};
 
 const REPLACE: RenameHow = RenameHow { replace: true, posix: false, readonly: ReadonlyTarget::Stays };
 const POSIX: RenameHow = RenameHow { replace: true, posix: true, readonly: ReadonlyTarget::Stays };
@@ -161,6 +162,31 @@ async fn nothing_gives_way_to_a_name_of_other_case_for_who_tells_them_apart() {
     assert_eq!(get(&*site.mem, "nAME").await, b"other");
     // Others find the first that has the name in any case.
     assert_eq!(rename(&site, "third", "NAMe", KEEP).await, "Exists");
+}
+
+/// In a directory that does not tell cases apart, of a volume that does: by its other spelling it is found itself.
+#[tokio::test]
+async fn nothing_gives_way_to_itself_where_case_does_not_count() {
+    let mem = MemVolume::with(MemConfig { folds: true, ..MemConfig::default() });
+    let site = Site { vfs: Vfs::new(mem.clone(), VfsConfig::default()), mem };
+    for dir in ["Empty", "Full"] {
+        mkdir(&*site.mem, dir).await;
+    }
+    put(&*site.mem, "Full/File", "x").await;
+    put(&*site.mem, "Linked", "y").await;
+    let (from, to) = (p("Linked"), p("Second"));
+    apply(&*site.mem, Change::Link { from, to, replace: false, expect: None }).await;
+    for (from, to) in [("Empty", "empty"), ("Full/File", "full/file"), ("Full", "full"), ("Linked", "linked")] {
+        let open = told_apart(&site, from).await;
+        assert_eq!(word(open.rename(&cx(), &p(to), POSIX).await), "Ok", "{from}");
+        open.close(&cx()).await.unwrap();
+    }
+    assert_eq!(names(&*site.mem, "").await, ["Second", "empty", "full", "linked"]);
+    assert_eq!(names(&*site.mem, "full").await, ["file"]);
+    // One that has two names there loses one of them.
+    let linked = told_apart(&site, "linked").await;
+    linked.rename(&cx(), &p("Second"), POSIX).await.unwrap();
+    assert_eq!(names(&*site.mem, "").await, ["Second", "empty", "full"]);
 }
 
 #[tokio::test]
