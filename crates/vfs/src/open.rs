@@ -335,7 +335,11 @@ impl Open {
         let OpenKey { file, id, .. } = self.key;
         let mut registry = self.core.registry.lock();
         registry.spare(file, id);
-        registry.set_doomed(file, id, false)
+        match registry.set_doomed(file, id, false) {
+            // Another open has taken it along.
+            Err(Error::DeletePending) => Ok(()),
+            spared => spared,
+        }
     }
 
     /// Ends it so.

@@ -148,15 +148,14 @@ impl Registry {
         if !record.unnamed {
             self.places.leave(&record.path, file);
         }
-        if record.delete_on_close && !slot.is_doomed(&record.path, case) {
+        if record.delete_on_close && slot.mark_of(&record.path, case).is_none_or(|mark| mark.going) {
             slot.doomed.push(Doomed::by(&record));
             self.places.enter(&record.path, file);
         }
         // A stream would not go on without what carries it.
         let unlinks = record.unlinks && !slot.has_stream_open_of(&record.path, case);
         let goes = unlinks || !slot.has_open_of(&record.path, case);
-        let doomed = slot.doomed.iter_mut().find(|doomed| case.same(&doomed.path, &record.path));
-        if let Some(doomed) = doomed.filter(|_| goes) {
+        if let Some(doomed) = slot.mark_of(&record.path, case).filter(|_| goes) {
             doomed.going = true;
             // Only where who doomed it and who leaves last speak for the same client does that one know of it.
             let parent_lease = doomed.parent_lease.filter(|lease| record.parent_lease == Some(*lease));

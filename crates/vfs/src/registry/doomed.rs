@@ -69,14 +69,21 @@ impl Registry {
             .filter(|record| record.id == open && !record.unnamed)
     }
 
-    /// Marks the name of an open to go away with its last open, or takes that back.
+    /// Marks the name of an open to go away with its last open, or takes that back. What is being removed just now goes all
+    /// the same: another mark stands beside it, in case that fails.
+    ///
+    /// # Errors
+    /// `DeletePending` for taking back what is being removed.
     pub(crate) fn set_doomed(&mut self, file: FileId, open: OpenId, on: bool) -> Result<()> {
         let record = self.record(file, open).ok_or(Error::Closed)?;
         if record.unnamed {
             return Ok(());
         }
         let (doomed, case) = (Doomed::by(record), self.case);
-        self.spare_names(file, |other| case.same(&other.path, &doomed.path));
+        if !on && self.slots.get(&file).is_some_and(|slot| slot.is_going(&doomed.path, case)) {
+            return Err(Error::DeletePending);
+        }
+        self.spare_names(file, |other| !other.going && case.same(&other.path, &doomed.path));
         if on && let Some(slot) = self.slots.get_mut(&file) {
             self.places.enter(&doomed.path, file);
             slot.doomed.push(doomed);

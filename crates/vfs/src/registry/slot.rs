@@ -136,6 +136,17 @@ impl Slot {
     pub(super) fn is_doomed(&self, path: &VPath, case: Case) -> bool {
         self.doomed.iter().any(|doomed| case.same(&doomed.path, path))
     }
+
+    /// Whether this name is being removed just now.
+    pub(super) fn is_going(&self, path: &VPath, case: Case) -> bool {
+        self.doomed.iter().any(|doomed| doomed.going && case.same(&doomed.path, path))
+    }
+
+    /// The mark of this name: of several the one that nobody acts on yet.
+    pub(super) fn mark_of(&mut self, path: &VPath, case: Case) -> Option<&mut Doomed> {
+        let marks = self.doomed.iter_mut().filter(|doomed| case.same(&doomed.path, path));
+        marks.min_by_key(|doomed| doomed.going)
+    }
 }
 
 /// How an open comes in.

@@ -3,12 +3,16 @@
 use crate::tools::{DELETE, LOOK, READ, Site, WRITE, ask, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
-use testkit::ease::{cx, exists, get, mkdir, names, p, put};
+use std::time::Duration;
+use testkit::ease::{cx, exists, get, mkdir, names, p, put, within};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{DeleteHow, Disposition, Links, Open, OpenRequest, RenameHow, Vfs, VfsConfig};
 use volume::{ErrorKind, SetAttr};
 
+const PATIENCE: Duration = Duration::from_secs(5);
 const POSIX: DeleteHow = DeleteHow { posix: true, ignore_readonly: false, on_close: false };
+/// Asks the volume for nothing.
+const IGNORING: DeleteHow = DeleteHow { posix: false, ignore_readonly: true, on_close: false };
 
 fn unlinking(request: &mut OpenRequest) {
     (request.delete_on_close, request.posix_deletion) = (true, true);
@@ -114,6 +118,36 @@ async fn unlinking_is_taken_back_and_a_mark_of_another_waits_for_the_last() {
     assert!(exists(&*site.mem, "file").await);
     other.close(&cx()).await.unwrap();
     assert!(!exists(&*site.mem, "file").await);
+}
+
+/// It is on its way out by then, and its end has been answered as if it had gone.
+#[tokio::test]
+async fn what_is_being_unlinked_goes_whatever_another_marks() {
+    for (fails, on) in [(false, true), (false, false), (true, true)] {
+        let fault = FaultVolume::new(MemVolume::new());
+        let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+        put(&*fault, "file", "x").await;
+        let other = vfs.open(&cx(), ask("file", READ | DELETE)).await.unwrap().open;
+        let mut request = ask("file", DELETE);
+        unlinking(&mut request);
+        let unlinker = vfs.open(&cx(), request).await.unwrap().open;
+        // Before it looks what has the name.
+        let gate = fault.gate(Op::Stat);
+        let closing = tokio::spawn(async move { word(unlinker.close(&cx()).await.map(drop)) });
+        within(PATIENCE, "it is removed", gate.arrived(1)).await;
+        let marked = other.set_deletion(&cx(), on, IGNORING).await;
+        assert_eq!(word(marked), if on { "Ok" } else { "DeletePending" });
+        if fails {
+            fault.fail(Op::Apply, 1, ErrorKind::Offline);
+        }
+        gate.release();
+        assert_eq!(closing.await.unwrap(), if fails { "Offline" } else { "Ok" });
+        assert_eq!(exists(&*fault, "file").await, fails);
+        assert!(other.delete_pending());
+        other.close(&cx()).await.unwrap();
+        assert!(!exists(&*fault, "file").await, "its own mark counts");
+        assert_eq!(vfs.opens().files, 0);
+    }
 }
 
 #[tokio::test]
