@@ -4,6 +4,9 @@
 //! registry says so too; a directory is sealed besides, see [`crate::registry`]. Who finds somebody in the way lets go
 //! of all that before he waits, and starts anew. Callers carry these futures to their end.
 
+mod arriving;
+mod giving_way;
+
 use crate::caching::{Contest, LeaseId};
 use crate::case::{self, Case};
 use crate::contend::Breaking;
@@ -13,10 +16,9 @@ use crate::name_lock::NameGuard;
 use crate::open::OpenKey;
 use crate::resolve::{Lookup, Resolved};
 use crate::{Access, Error, OpenId, ReadonlyTarget, RenameHow, Result, Rights, Share};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{Applied, Attr, Carries, Change, Cx, DosAttributes, ErrorKind, FileId, Named, VPath};
+use volume::{Attr, Change, Cx, DosAttributes, ErrorKind, VPath};
 
 /// Who renames or links.
 #[derive(Clone)]
@@ -102,9 +104,8 @@ async fn try_rename(
     if sealed.is_none() {
         return Ok(Tried::Below(from.clone()));
     }
-    if let Some(dir) = existing.filter(Attr::is_dir) {
-        remove_dir(core, cx, to, dir.id, target.ways.parent_lease).await?;
-    }
+    // Whoever may delete it may change what it is judged by.
+    let ready = who.make_way(core, cx, &target, Access::empty()).await?;
     let replaced = existing.filter(|there| !there.is_dir());
     let changing = core.changing(&[from, to]);
     let change = Change::Rename {
@@ -113,8 +114,7 @@ async fn try_rename(
         replace: replaced.is_some(),
         expect: Some(key.file),
     };
-    // Whoever may delete it may change what it is judged by.
-    let applied = who.arrive(core, cx, (from, to), Access::empty(), &change).await?;
+    let applied = who.arrive(core, cx, from, ready, &change).await?;
     let mut registry = core.registry.lock();
     if let Some(there) = replaced.filter(|there| there.id != key.file) {
         registry.lost_name(there.id, to);
@@ -123,22 +123,6 @@ async fn try_rename(
     drop(registry);
     core.renamed(changing.began, (from, to), applied.attr.as_ref(), key.is_dir(), target.ways.parent_lease);
     renamed()
-}
-
-/// Removes the empty directory that gives way to another: not every volume does that in one step with the rename.
-async fn remove_dir(
-    core: &Arc<Core>,
-    cx: &Cx,
-    path: &VPath,
-    dir: FileId,
-    parent_lease: Option<LeaseId>,
-) -> Result<()> {
-    let _changing = core.changing(&[path]);
-    core.volume.apply(cx, &Change::Remove { path: path.clone(), dir: true, expect: Some(dir) }).await?;
-    core.registry.lock().lost_name(dir, path);
-    core.hub.delete_pending(path);
-    core.gone(path, true, parent_lease);
-    Ok(())
 }
 
 pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: RenameHow) -> Result<()> {
@@ -159,6 +143,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
     if core.registry.lock().is_doomed(key.file, from) {
         return Err(Error::DeletePending);
     }
+    let ready = who.make_way(&core, &cx, &target, Access::WRITE_ATTRIBUTES).await?;
     let changing = core.changing(&[to]);
     let change = Change::Link {
         from: from.clone(),
@@ -166,7 +151,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
         replace: existing.is_some(),
         expect: Some(key.file),
     };
-    let applied = who.arrive(&core, &cx, (from, to), Access::WRITE_ATTRIBUTES, &change).await?;
+    let applied = who.arrive(&core, &cx, from, ready, &change).await?;
     let attr = match applied.attr {
         Some(attr) => attr,
         None => core.volume.stat(&cx, to).await?,
@@ -184,72 +169,6 @@ impl Mover {
             Some(rights) => core.judge_arrival(cx, &**rights, to, existing, self.key.is_dir()).await,
             None => Ok(()),
         }
-    }
-
-    /// Gives the object another name by `change`. What only its directory protects takes that along to where another
-    /// one passes on something else, for which its mover `needs` rights on it; refused by the volume, it is left as
-    /// it was.
-    async fn arrive(
-        &self,
-        core: &Arc<Core>,
-        cx: &Cx,
-        (from, to): (&VPath, &VPath),
-        needs: Access,
-        change: &Change,
-    ) -> Result<Applied> {
-        let took_along = self.take_along(core, cx, (from, to), needs).await?;
-        let error = match core.volume.apply(cx, change).await {
-            Ok(applied) => return Ok(applied),
-            Err(error) => error,
-        };
-        if took_along
-            && !may_have_happened(error.kind)
-            && let Err(error) = self.set_descriptor(core, cx, from, None).await
-        {
-            tracing::warn!(%from, %error, "what did not move keeps the descriptor that it was to take along");
-        }
-        Err(target_missing(error))
-    }
-
-    /// Whether the object has a descriptor of its own by this.
-    async fn take_along(
-        &self,
-        core: &Arc<Core>,
-        cx: &Cx,
-        (from, to): (&VPath, &VPath),
-        needs: Access,
-    ) -> Result<bool> {
-        let Some(rights) = self.rights.as_ref().filter(|_| from.parent() != to.parent()) else {
-            return Ok(false);
-        };
-        let attr = core.volume.stat(cx, from).await?;
-        if attr.carries.contains(Carries::DESCRIPTOR) {
-            return Ok(false);
-        }
-        let Some(passed_on) = core.descriptor(cx, from, &attr, &**rights).await? else { return Ok(false) };
-        if !rights.allowed(Some(&passed_on), needs).contains(needs) {
-            return Err(Error::AccessDenied);
-        }
-        self.set_descriptor(core, cx, from, Some(passed_on)).await?;
-        Ok(true)
-    }
-
-    async fn set_descriptor(
-        &self,
-        core: &Arc<Core>,
-        cx: &Cx,
-        path: &VPath,
-        value: Option<Bytes>,
-    ) -> Result<()> {
-        let changing = core.changing(&[path]);
-        let (path, name) = (path.clone(), Named::Descriptor);
-        let set = Change::SetNamed { path: path.clone(), name, value, expect: Some(self.key.file) };
-        let applied = core.volume.apply(cx, &set).await?;
-        if let Some(attr) = &applied.attr {
-            core.echoes.lock().outcome(&path, attr, Instant::now());
-            core.meets(changing.began, &path, attr, None);
-        }
-        Ok(())
     }
 }
 
@@ -456,18 +375,4 @@ fn check_parent(core: &Arc<Core>, to: &VPath) -> Result<Option<Breaking>> {
     let waits =
         core.decide(|registry, told| registry.contend_dir(&parent, Access::WRITE_DATA, share, told))?;
     Ok(waits.map(|(file, node)| Breaking::new(core, node, file)))
-}
-
-/// Whether a change that failed so may have been made all the same.
-fn may_have_happened(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Offline | ErrorKind::TimedOut | ErrorKind::Corrupt | ErrorKind::Io)
-}
-
-/// What a volume's error means here: its directory went away, or the name came to be, between our look and
-/// the change.
-fn target_missing(error: volume::Error) -> Error {
-    match error.kind {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::PathNotFound,
-        _ => error.into(),
-    }
 }

@@ -1,11 +1,11 @@
-use crate::tools::{DELETE, LOOK, READ, Site, WRITE, site, word};
+use crate::tools::{DELETE, LOOK, READ, Site, WRITE, ask, site, word};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::ease::{apply, cx, exists, get, mkdir, names, p, put, within};
-use testkit::{MemConfig, MemVolume};
+use testkit::ease::{apply, cx, exists, get, mkdir, names, p, put, stat, within};
+use testkit::{FaultVolume, MemConfig, MemVolume, Op};
 use vfs::{Access, Open, ReadonlyTarget, RenameHow, Share, Vfs, VfsConfig};
-use volume::{Change, DosAttributes, SetAttr};
+use volume::{Change, DosAttributes, ErrorKind, Named, SetAttr, Volume};
 
 const REPLACE: RenameHow = RenameHow { replace: true, posix: false, readonly: ReadonlyTarget::Stays };
 const POSIX: RenameHow = RenameHow { replace: true, posix: true, readonly: ReadonlyTarget::Stays };
@@ -176,7 +176,8 @@ async fn nothing_gives_way_to_itself_where_case_does_not_count() {
     put(&*site.mem, "Linked", "y").await;
     let (from, to) = (p("Linked"), p("Second"));
     apply(&*site.mem, Change::Link { from, to, replace: false, expect: None }).await;
-    for (from, to) in [("Empty", "empty"), ("Full/File", "full/file"), ("Full", "full"), ("Linked", "linked")] {
+    for (from, to) in [("Empty", "empty"), ("Full/File", "full/file"), ("Full", "full"), ("Linked", "linked")]
+    {
         let open = told_apart(&site, from).await;
         assert_eq!(word(open.rename(&cx(), &p(to), POSIX).await), "Ok", "{from}");
         open.close(&cx()).await.unwrap();
@@ -239,4 +240,36 @@ async fn what_was_to_go_away_and_gave_way_stands_in_nobodys_way() {
     assert_eq!(get(&*site.mem, "moved/file").await, b"new");
     assert!(exists(&*site.mem, "empty/file").await);
     assert_eq!(site.vfs.opens().files, 0);
+}
+
+#[tokio::test]
+async fn a_directory_is_there_again_when_it_gave_way_in_vain() {
+    let fault = FaultVolume::new(MemVolume::new());
+    let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+    for dir in ["dir", "empty"] {
+        mkdir(&*fault, dir).await;
+    }
+    let set =
+        SetAttr { mode: Some(0o710), uid: Some(7), dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    apply(&*fault, Change::SetAttr { path: p("empty"), set, expect: None }).await;
+    let carried = [(Named::Descriptor, "who"), (Named::Extended("user".into()), "what")];
+    for (name, value) in carried.clone() {
+        let value = Some(value.into());
+        apply(&*fault, Change::SetNamed { path: p("empty"), name, value, expect: None }).await;
+    }
+    let before = stat(&*fault, "empty").await;
+    let dir = vfs.open(&cx(), ask("dir", DELETE)).await.unwrap().open;
+    // It has gone by then.
+    fault.fail(Op::Apply, 2, ErrorKind::CrossDevice);
+    assert_eq!(word(dir.rename(&cx(), &p("empty"), POSIX).await), "CrossDevice");
+    assert_eq!(names(&*fault, "").await, ["dir", "empty"]);
+    let after = stat(&*fault, "empty").await;
+    assert_eq!((after.mode, after.uid, after.dos), (before.mode, before.uid, before.dos));
+    for (name, value) in carried {
+        let there = fault.named(&cx(), &p("empty"), None, &name).await.unwrap();
+        assert_eq!(there.as_deref(), Some(value.as_bytes()), "{name:?}");
+    }
+    vfs.open(&cx(), ask("empty", READ)).await.unwrap().open.close(&cx()).await.unwrap();
+    dir.rename(&cx(), &p("empty"), POSIX).await.unwrap();
+    assert_eq!(names(&*fault, "").await, ["empty"]);
 }
