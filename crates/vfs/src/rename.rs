@@ -152,6 +152,9 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
         expect: Some(key.file),
     };
     let applied = who.arrive(&core, &cx, from, ready, &change).await?;
+    if let Some(there) = existing.filter(|there| there.id != key.file) {
+        core.registry.lock().lost_name(there.id, to);
+    }
     let attr = match applied.attr {
         Some(attr) => attr,
         None => core.volume.stat(&cx, to).await?,

@@ -273,3 +273,21 @@ async fn a_directory_is_there_again_when_it_gave_way_in_vain() {
     dir.rename(&cx(), &p("empty"), POSIX).await.unwrap();
     assert_eq!(names(&*fault, "").await, ["empty"]);
 }
+
+#[tokio::test]
+async fn what_gave_way_to_a_link_has_lost_its_name() {
+    let site = site();
+    put(&*site.mem, "taken", "old").await;
+    put(&*site.mem, "file", "new").await;
+    let (reader, marks) = (site.open("taken", READ).await, site.open("taken", DELETE).await);
+    marks.set_delete_on_close(&cx(), true).await.unwrap();
+    site.open("file", WRITE).await.link(&cx(), &p("taken"), POSIX).await.unwrap();
+    assert!(reader.delete_pending());
+    assert_eq!(reader.read(&cx(), 0, 9).await.unwrap(), "old");
+    assert_eq!(word(marks.rename(&cx(), &p("moved"), KEEP).await), "DeletePending");
+    for open in [reader, marks] {
+        open.close(&cx()).await.unwrap();
+    }
+    assert_eq!(get(&*site.mem, "taken").await, b"new");
+    assert!(!site.open("taken", READ).await.delete_pending());
+}
