@@ -116,7 +116,7 @@ impl Registry {
         let own = new.holder();
         // Beside what was cached before the process ended it was then.
         let comes_back = ask.coming == Coming::Returns;
-        for record in slot.records.iter().filter(|record| excludes(record)) {
+        for record in slot.records.iter().filter(|record| !record.is_left_behind() && excludes(record)) {
             refused = true;
             if !slot.caching.keeps_handles() {
                 break;
@@ -195,9 +195,7 @@ impl Registry {
         let (case, now) = (self.case, Instant::now());
         let mut refused = false;
         let stands = |record: &Record| {
-            !record.unnamed
-                && case.same(&record.path, path)
-                && share::conflict((record.access, record.share), (access, share))
+            case.same(&record.path, path) && share::conflict((record.access, record.share), (access, share))
         };
         for file in self.dirs_at(path) {
             let Some(slot) = self.slots.get_mut(&file) else { continue };
@@ -404,7 +402,7 @@ impl Slot {
         told: &mut Vec<Told>,
     ) -> Against {
         let mut against = Against::Nobody;
-        for record in self.records.iter().filter(|record| stands(record)) {
+        for record in self.records.iter().filter(|record| !record.is_left_behind() && stands(record)) {
             let wait = self.caching.contend_with(record.holder(), Contest::Handle, now, told);
             match (wait, &against) {
                 (Some(_), _) => against = Against::Waits,

@@ -40,6 +40,7 @@ impl Place {
         coming: Coming,
     ) -> Result<Taken> {
         let id = OpenId(core.new_id());
+        let has_content = request.access.intersects(Access::READING | Access::WRITING);
         let record = Record {
             id,
             owner: request.owner,
@@ -50,6 +51,7 @@ impl Place {
             delete_on_close: request.delete_on_close,
             unlinks: request.delete_on_close && request.posix_deletion && request.stream.is_none(),
             unnamed: false,
+            content: attr.is_file() && (has_content || request.disposition.empties()),
             lease: request.lease.map(|lease| lease.id),
             parent_lease: request.parent_lease,
             for_stream: request.stream.is_some(),

@@ -107,7 +107,8 @@ impl Registry {
             opened: 0,
         });
         let other = |there: &Record| record.lease.is_none() || there.lease != record.lease;
-        let others = slot.records.iter().any(|there| other(there) && there.access.is_more_than_attributes());
+        let is_beside = |there: &Record| !there.is_left_behind() && there.access.is_more_than_attributes();
+        let others = slot.records.iter().any(|there| other(there) && is_beside(there));
         let locked = slot.node.locks.held() > 0 && ask.coming != Coming::Empties;
         let wish = Wish { holder: record.holder(), wanted: ask.caching, epoch: ask.epoch };
         let beside = Beside { others, locked, dir };
@@ -191,7 +192,8 @@ impl Registry {
     }
 
     pub(crate) fn is_open(&self, file: FileId) -> bool {
-        self.slots.get(&file).is_some_and(|slot| !slot.records.is_empty())
+        let is_there = |record: &Record| !record.is_left_behind();
+        self.slots.get(&file).is_some_and(|slot| slot.records.iter().any(is_there))
     }
 
     /// Whether a file is open under this name of the volume.

@@ -63,6 +63,8 @@ pub(crate) struct Record {
     pub unlinks: bool,
     /// Its name was taken from it so. `path` is where it was; another file may be there by now.
     pub unnamed: bool,
+    /// It has the content open at the volume, which keeps the file there without a name.
+    pub content: bool,
     /// The lease that it shares.
     pub lease: Option<LeaseId>,
     /// The lease that its client has on the directory: what the open does is no news to that one.
@@ -75,6 +77,11 @@ impl Record {
     /// Who holds what its client may cache.
     pub(crate) fn holder(&self) -> Holder {
         self.lease.map_or(Holder::Open(self.id), Holder::Lease)
+    }
+
+    /// Whether nothing at the volume is its any more: its file is gone, and another may have its number by now.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.unnamed && !self.content
     }
 
     pub(super) fn stands_at(&self, path: &VPath, case: Case) -> bool {

@@ -19,6 +19,7 @@ fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool
     let (lease, parent_lease) = (None, None);
     let (id, path) = (OpenId(id), path(at));
     let (account, for_stream, unlinks, unnamed) = (None, false, false, false);
+    let content = access.contains(Access::READ_DATA);
     Record {
         id,
         owner,
@@ -29,6 +30,7 @@ fn record(id: u64, at: &str, access: Access, share: Share, delete_on_close: bool
         delete_on_close,
         unlinks,
         unnamed,
+        content,
         lease,
         parent_lease,
         for_stream,
@@ -115,6 +117,25 @@ fn who_marks_a_name_that_another_is_removing_takes_nothing_along() {
     assert!(!registry.is_path_doomed(&path("a")));
     assert_eq!(registry.leave(FILE, OpenId(2)), None);
     assert!(registry.slots.is_empty() && registry.places.at_and_below(&VPath::root()).is_empty());
+}
+
+/// The volume gives the number of what is gone to another.
+#[test]
+fn who_is_left_behind_without_content_keeps_nobody_out() {
+    for (access, kept_out) in [(Access::DELETE, false), (Access::READ_DATA, true)] {
+        let mut registry = registry(10);
+        let open = record(1, "a", access, Share::empty(), false);
+        admit_as(&mut registry, open, Coming::Opens).unwrap();
+        assert!(registry.is_open(FILE));
+        registry.lost_name(FILE, &path("a"));
+        assert_eq!(registry.is_open(FILE), kept_out, "{access:?}");
+        // By another name, where it has more than one.
+        assert_eq!(admit(&mut registry, 2, "b", false).is_err(), kept_out, "{access:?}");
+        registry.leave(FILE, OpenId(2));
+        registry.leave(FILE, OpenId(1));
+        assert_eq!(registry.counts(), (0, 0, 0));
+        assert!(registry.places.at_and_below(&VPath::root()).is_empty());
+    }
 }
 
 #[test]
