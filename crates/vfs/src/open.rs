@@ -382,11 +382,14 @@ impl Open {
 
     /// The time of the last write is to be as it was kept, as [`close`] has it too.
     async fn settle_write_time(&self, cx: &Cx) {
-        let Some(time) = self.keeping.is_due() else { return };
+        let Some(due) = self.keeping.due() else { return };
         let keeps = self.keeping.keeps();
-        let set = SetAttr { mtime: Some(time), ..SetAttr::default() };
-        if let Err(error) = self.set_attr(cx, &set).await {
-            tracing::warn!(open = self.key.id.0, %error, "a write time cannot be set to what it was to stay");
+        let set = SetAttr { mtime: Some(due.time), ..SetAttr::default() };
+        match self.set_attr(cx, &set).await {
+            Ok(_) => self.keeping.has_settled(due),
+            Err(error) => {
+                tracing::warn!(open = self.key.id.0, %error, "a write time cannot be set to what it was to stay");
+            }
         }
         self.keeping.set(keeps);
     }

@@ -2,8 +2,9 @@
 //!
 //! Who sets that time through an open, or asks that it be left alone, does not want it moved by what he writes there. The
 //! origin moves it all the same. So the one from before is kept here, shown instead of the origin's, and set again at the
-//! origin when the open is flushed and when it ends. What is written through other opens moves it, and then theirs is kept.
-//! What others write at the origin meanwhile cannot be told from our own writes: their time is lost.
+//! origin when the open is flushed and when it ends. Then the origin's counts again, until the next write through such an
+//! open. What is written through other opens moves it, and then theirs is kept. What others write at the origin between
+//! a write and its FLUSH or CLOSE cannot be told from our own writes: their time is lost.
 //!
 //! Of a stream nothing is kept: its content moves no time of the file.
 
@@ -26,8 +27,21 @@ pub(crate) struct WriteTime {
 struct State {
     /// What the origin's stands for, since somebody who keeps it has written.
     kept: Option<Time>,
-    /// How often it has been moved by who may.
+    /// What it was last set to at the origin, until somebody moves it or looks at it there. A write of who keeps it, one
+    /// that was under way meanwhile, may move it after that.
+    set: Option<Time>,
+    /// How often it has been moved by who may, or set.
     moves: u64,
+    /// How often a write of who keeps it has begun or ended.
+    writes: u64,
+}
+
+/// What is to be set at the origin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub time: Time,
+    /// [`State::writes`] when it was found.
+    writes: u64,
 }
 
 impl WriteTime {
@@ -43,19 +57,38 @@ impl WriteTime {
     pub(crate) fn moves(&self) {
         if self.keepers.load(Ordering::Acquire) > 0 {
             let mut state = self.state.lock();
-            (state.kept, state.moves) = (None, state.moves + 1);
+            (state.kept, state.set, state.moves) = (None, None, state.moves + 1);
+        }
+    }
+
+    /// A write of who keeps it begins or has ended.
+    fn stays(&self) {
+        let mut state = self.state.lock();
+        state.writes += 1;
+        if state.kept.is_none() {
+            state.kept = state.set.take();
         }
     }
 
     /// It was set at the origin.
     fn was_set(&self, time: Time) {
         let mut state = self.state.lock();
-        (state.kept, state.moves) = (state.kept.map(|_| time), state.moves + 1);
+        (state.kept, state.set, state.moves) = (state.kept.map(|_| time), Some(time), state.moves + 1);
+    }
+
+    /// What was due was set. That is all, unless it is another by now, or one of those who keep it has written meanwhile.
+    fn has_settled(&self, due: Due, written: &AtomicBool) {
+        let mut state = self.state.lock();
+        if state.kept == Some(due.time) && state.writes == due.writes {
+            (state.kept, state.set, state.moves) = (None, Some(due.time), state.moves + 1);
+            written.store(false, Ordering::Release);
+        }
     }
 
     fn left(&self) {
         if self.keepers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.state.lock().kept = None;
+            let mut state = self.state.lock();
+            (state.kept, state.set) = (None, None);
         }
     }
 }
@@ -99,19 +132,19 @@ impl Keeping {
         if !self.keeps() {
             return Ok(());
         }
-        loop {
-            let moves = {
-                let state = self.node.write_time.state.lock();
-                if state.kept.is_some() {
-                    break;
-                }
-                state.moves
-            };
+        let state = &self.node.write_time.state;
+        let moves = {
+            let state = state.lock();
+            state.kept.is_none().then_some(state.moves)
+        };
+        if let Some(moves) = moves {
             let time = file.attr(cx, Fresh::Cached).await?.mtime;
-            let mut state = self.node.write_time.state.lock();
+            let mut state = state.lock();
+            // Once: who writes all the time would keep this write from ever beginning. What was moved meanwhile is moving
+            // just now, and nothing is kept of it.
             if state.moves == moves {
                 state.kept.get_or_insert(time);
-                break;
+                state.set = None;
             }
         }
         self.written.store(true, Ordering::Release);
@@ -120,20 +153,34 @@ impl Keeping {
 
     /// A change of content begins or has ended.
     pub(crate) fn writes(&self) {
-        if !self.keeps() {
+        if self.keeps() {
+            self.node.write_time.stays();
+            self.written.store(true, Ordering::Release);
+        } else {
             self.node.write_time.moves();
         }
     }
 
     /// What is to be set at the origin, which its writes have moved.
-    pub(crate) fn is_due(&self) -> Option<Time> {
-        if self.written.load(Ordering::Acquire) { self.node.write_time.kept() } else { None }
+    pub(crate) fn due(&self) -> Option<Due> {
+        if !self.written.load(Ordering::Acquire) {
+            return None;
+        }
+        let state = self.node.write_time.state.lock();
+        state.kept.map(|time| Due { time, writes: state.writes })
     }
 
     /// Sets the time at the origin, if it is due; what the file is like then.
     pub(crate) async fn settle(&self, cx: &Cx, file: &dyn File) -> volume::Result<Option<Attr>> {
-        let Some(time) = self.is_due() else { return Ok(None) };
-        file.set_attr(cx, &SetAttr { mtime: Some(time), ..SetAttr::default() }).await.map(Some)
+        let Some(due) = self.due() else { return Ok(None) };
+        let attr = file.set_attr(cx, &SetAttr { mtime: Some(due.time), ..SetAttr::default() }).await?;
+        self.has_settled(due);
+        Ok(Some(attr))
+    }
+
+    /// What was due was set. What is written from now on, or lands only now, makes it due again.
+    pub(crate) fn has_settled(&self, due: Due) {
+        self.node.write_time.has_settled(due, &self.written);
     }
 
     /// The open has ended.

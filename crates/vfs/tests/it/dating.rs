@@ -2,6 +2,7 @@
 
 use crate::tools::{LOOK, Site, WRITE, site};
 use bytes::Bytes;
+use std::sync::Arc;
 use testkit::ease::{cx, put, stat};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{Open, Vfs, VfsConfig};
@@ -134,4 +135,74 @@ async fn a_kept_write_time_that_cannot_be_set_costs_nothing_else() {
     fault.fail(Op::SetAttr, 1, volume::ErrorKind::Io);
     open.close(&cx()).await.unwrap();
     assert_eq!(stat(&*site.mem, "file").await.size, 7);
+}
+
+/// A site whose volume does what the test says.
+fn faulty() -> (Site, Arc<FaultVolume>) {
+    let mem = MemVolume::new();
+    let fault = FaultVolume::new(mem.clone());
+    (Site { vfs: Vfs::new(fault.clone(), VfsConfig::default()), mem }, fault)
+}
+
+#[tokio::test]
+async fn a_write_time_that_was_flushed_is_set_once_and_foreign_changes_after_it_stay() {
+    let (site, fault) = faulty();
+    let open = site.create("file").await;
+    open.set_attr(&cx(), &dated(SET)).await.unwrap();
+    write(&open).await;
+    open.sync(&cx(), SyncKind::Full).await.unwrap();
+    fault.counts().reset();
+    open.sync(&cx(), SyncKind::Full).await.unwrap();
+    assert_eq!(fault.counts().of(Op::SetAttr), 0, "nothing was written since");
+    put(&*site.mem, "file", "theirs").await;
+    let theirs = at_volume(&site).await;
+    assert_eq!(shown(&open).await, theirs);
+    open.sync(&cx(), SyncKind::Full).await.unwrap();
+    write(&open).await;
+    assert_eq!(shown(&open).await, theirs, "that is what is kept now");
+    open.close(&cx()).await.unwrap();
+    assert_eq!((at_volume(&site).await, fault.counts().of(Op::SetAttr)), (theirs, 1));
+}
+
+#[tokio::test]
+async fn a_write_that_lands_after_a_flush_leaves_the_kept_time_alone_as_well() {
+    let (site, fault) = faulty();
+    let (one, other) = (site.create("file").await, site.open("file", WRITE).await);
+    one.set_attr(&cx(), &dated(SET)).await.unwrap();
+    other.keep_write_time(true);
+    write(&one).await;
+    let gate = fault.gate(Op::Write);
+    let late = tokio::spawn(async move {
+        write(&other).await;
+        other
+    });
+    gate.arrived(1).await;
+    one.sync(&cx(), SyncKind::Full).await.unwrap();
+    assert_eq!(at_volume(&site).await, SET);
+    gate.release();
+    let other = late.await.unwrap();
+    assert_ne!(at_volume(&site).await, SET);
+    assert_eq!(shown(&one).await, SET);
+    one.close(&cx()).await.unwrap();
+    other.close(&cx()).await.unwrap();
+    assert_eq!(at_volume(&site).await, SET);
+}
+
+#[tokio::test]
+async fn who_keeps_the_write_time_writes_though_others_do_all_the_time() {
+    let (site, fault) = faulty();
+    put(&*site.mem, "file", "content").await;
+    let (keeps, other) = (site.open("file", WRITE).await, site.open("file", WRITE).await);
+    keeps.keep_write_time(true);
+    let gate = fault.gate(Op::Attr);
+    let writing = tokio::spawn(async move {
+        write(&keeps).await;
+        keeps
+    });
+    gate.arrived(1).await;
+    write(&other).await;
+    gate.let_pass(1);
+    let keeps = writing.await.unwrap();
+    assert_eq!(keeps.write_time(), None, "it was moving");
+    gate.release();
 }
