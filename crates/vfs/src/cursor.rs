@@ -7,6 +7,7 @@
 use crate::accounts::{Room, What};
 use crate::open::Open;
 use crate::rights::Listed;
+use crate::unlooked::Unlooked;
 use crate::{Access, Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -58,6 +59,8 @@ pub struct DirCursor {
     room: Option<Room>,
     /// When the present page was read, see [`crate::index::DirIndexes::begin`].
     as_of: u64,
+    /// Of the present answer.
+    unlooked: Unlooked,
     at: At,
 }
 
@@ -157,6 +160,7 @@ impl DirCursor {
             page: None,
             room: None,
             as_of: 0,
+            unlooked: Unlooked::default(),
             at: At::Start,
         }
     }
@@ -173,6 +177,7 @@ impl DirCursor {
     /// was read is left out, as far as that is remembered.
     pub fn answer(&mut self) -> Result<Answer<'_>> {
         self.leave_out_removed()?;
+        self.unlooked = Unlooked::default();
         Ok(Answer(self))
     }
 
@@ -259,7 +264,7 @@ impl DirCursor {
         let due = self.ready.iter().enumerate().filter(|(at, ready)| is_due(*at, ready));
         let places: Vec<usize> = due.map(|(at, _)| at).take(JUDGED_AT_ONCE).collect();
         let listed: Vec<Listed<'_>> = places.iter().map(|at| self.ready[*at].listed()).collect();
-        let judged = self.open.core.judge_listed(cx, &dir, &listed, &*rights).await?;
+        let judged = self.open.core.judge_listed(cx, &dir, &listed, &*rights, &self.unlooked).await?;
         for (at, allowed) in places.into_iter().zip(judged) {
             self.ready[at].allowed = Some(allowed);
         }
@@ -279,28 +284,36 @@ impl DirCursor {
         self.at = At::Start;
     }
 
-    /// What of these kinds an entry carries. The volume is asked only where the entry says that there may be some.
+    /// What of these kinds an entry carries. The volume is asked only where the entry says that there may be some; what
+    /// does not answer carries nothing ([`crate::unlooked`]).
     pub async fn list_named(&self, cx: &Cx, entry: &DirEntry, kinds: Carries) -> Result<Vec<NamedEntry>> {
         let core = &self.open.core;
         if !core.caps.named || !entry.attr.carries.intersects(kinds) {
             return Ok(Vec::new());
         }
-        let mut entries = match core.volume.list_named(cx, &self.path(entry)?, Some(entry.attr.id)).await {
-            Ok(entries) => entries,
-            // It is not there any more, or what a link leads to is elsewhere.
-            Err(error) if is_elsewhere(error.kind) => Vec::new(),
-            Err(error) => return Err(error.into()),
+        let (path, id) = (&self.path(entry)?, Some(entry.attr.id));
+        let ask = |cx| async move {
+            match core.volume.list_named(&cx, path, id).await {
+                // It is not there any more, or what a link leads to is elsewhere.
+                Err(error) if is_elsewhere(error.kind) => Ok(Vec::new()),
+                entries => Ok(entries?),
+            }
         };
+        let mut entries = self.unlooked.ask(cx, &entry.attr, ask).await?.unwrap_or_default();
         entries.retain(|entry| kinds.contains(entry.name.kind()));
         Ok(entries)
     }
 
     /// The whole value that an entry carries under a name of [`DirCursor::list_named`]; `None` when it is gone.
     pub async fn named(&self, cx: &Cx, entry: &DirEntry, name: &Named) -> Result<Option<Bytes>> {
-        match self.open.core.volume.named(cx, &self.path(entry)?, Some(entry.attr.id), name).await {
-            Err(error) if is_elsewhere(error.kind) => Ok(None),
-            value => Ok(value?),
-        }
+        let (path, id) = (&self.path(entry)?, Some(entry.attr.id));
+        let ask = |cx| async move {
+            match self.open.core.volume.named(&cx, path, id, name).await {
+                Err(error) if is_elsewhere(error.kind) => Ok(None),
+                value => Ok(value?),
+            }
+        };
+        Ok(self.unlooked.ask(cx, &entry.attr, ask).await?.flatten())
     }
 
     fn path(&self, entry: &DirEntry) -> Result<VPath> {

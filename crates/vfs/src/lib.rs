@@ -20,6 +20,7 @@
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
 //! | `place` | what an open takes in the registry before the volume is asked, and gives back where it fails |
 //! | `restore` | opens that come back after the process ended |
+//! | `unlooked` | entries of listings that may not answer |
 //! | `rights`, `descriptors` | who may open what; what objects carry to judge that by |
 //! | `attributes` | looking at attributes and setting them |
 //! | `extras` | what an open carries besides its content; holes, copies, reserved room |
@@ -96,6 +97,7 @@ mod restore;
 mod rights;
 mod share;
 mod streams;
+mod unlooked;
 mod vfs;
 mod watch;
 mod write_time;

@@ -17,6 +17,7 @@
 
 use crate::attributes::is_missing;
 use crate::core::Core;
+use crate::unlooked::Unlooked;
 use crate::{Access, Error, OpenRequest, Result};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -243,13 +244,15 @@ impl Core {
         }
     }
 
-    /// The most that `rights` give on entries of a directory, without what it lends. Nothing on one that is gone.
+    /// The most that `rights` give on entries of a directory, without what it lends. Nothing on one that is gone, or
+    /// does not answer.
     pub(crate) async fn judge_listed(
         &self,
         cx: &Cx,
         dir: &VPath,
         entries: &[Listed<'_>],
         rights: &dyn Rights,
+        unlooked: &Unlooked,
     ) -> Result<Vec<Access>> {
         let has_own = |listed: &&Listed<'_>| listed.attr.carries.contains(Carries::DESCRIPTOR);
         let is_passed_to = |listed: &&Listed<'_>| listed.leads_to.is_none() && !has_own(listed);
@@ -264,9 +267,8 @@ impl Core {
         for (at, listed) in entries.iter().enumerate() {
             let attr = listed.attr;
             if !is_passed_to(&listed) {
-                alone.push(
-                    async move { Ok::<_, Error>((at, self.judge_alone(cx, dir, listed, rights).await?)) },
-                );
+                let judged = unlooked.ask(cx, attr, move |cx| self.judge_alone(cx, dir, listed, rights));
+                alone.push(async move { Ok::<_, Error>((at, judged.await?)) });
                 continue;
             }
             all[at] = *passed_on.entry((attr.uid, attr.gid, attr.is_dir())).or_insert_with(|| {
@@ -275,7 +277,7 @@ impl Core {
             });
         }
         for (at, allowed) in futures_util::future::try_join_all(alone).await? {
-            all[at] = allowed;
+            all[at] = allowed.unwrap_or_else(Access::empty);
         }
         Ok(all)
     }
@@ -283,7 +285,7 @@ impl Core {
     /// The same for one that carries a descriptor, or lies elsewhere.
     async fn judge_alone(
         &self,
-        cx: &Cx,
+        cx: Cx,
         dir: &VPath,
         listed: &Listed<'_>,
         rights: &dyn Rights,
@@ -292,7 +294,7 @@ impl Core {
             Some(path) => path.clone(),
             None => dir.join(listed.name)?,
         };
-        match self.descriptor(cx, &path, listed.attr, rights).await {
+        match self.descriptor(&cx, &path, listed.attr, rights).await {
             Ok(descriptor) => Ok(rights.allowed(descriptor.as_deref(), Access::empty())),
             Err(error) if matches!(error, Error::PathNotFound) || is_missing(&error) => Ok(Access::empty()),
             Err(error) => Err(error),

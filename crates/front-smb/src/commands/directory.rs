@@ -283,9 +283,12 @@ mod tests {
     use super::*;
     use crate::limits;
     use std::pin::pin;
-    use testkit::MemVolume;
-    use testkit::ease::{cx, p, put};
+    use std::time::Duration;
+    use testkit::ease::{apply, cx, p, put};
+    use testkit::{FaultVolume, MemVolume, Op};
+    use tokio::time::Instant;
     use vfs::{OpenRequest, Owner, Vfs, VfsConfig};
+    use volume::{Change, Named};
 
     const ENTRIES: usize = 1000;
 
@@ -321,5 +324,42 @@ mod tests {
         assert!(cheap <= 1 + ENTRIES * 2 / limits::STEPS_AT_ONCE + 1, "{cheap}");
         let costly = polls(&dir, &format!("{}x", "*0".repeat(200)), &how).await;
         assert!(costly > ENTRIES * 200 / limits::STEPS_AT_ONCE, "{costly}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_answer_holds_up_no_listing() {
+        let mem = MemVolume::new();
+        for name in ["a mount", "another", "plain"] {
+            put(&*mem, name, b"").await;
+        }
+        // They say that they may carry everything.
+        for name in [Named::Descriptor, Named::extended("x"), Named::stream("y")] {
+            for path in [p("a mount"), p("another")] {
+                let value = Some("z".into());
+                apply(&*mem, Change::SetNamed { path, name: name.clone(), value, expect: None }).await;
+            }
+        }
+        let fault = FaultVolume::new(mem);
+        let vfs = Vfs::new(fault.clone(), VfsConfig::default());
+        let root = OpenRequest::new(p(""), Access::READ_DATA, Owner(1));
+        let dir = vfs.open(&cx(), root).await.unwrap().open;
+        let change_times = ChangeTimes::default();
+        for apple in [None, Some(AccessMask::FILE_ALL)] {
+            let how = Shown { share: None, change_times: &change_times, single: false, apple };
+            let mut walk = Walk::new(dir.list(Links::Followed).unwrap(), "*");
+            let gate = fault.gate(Op::ListNamed);
+            let (began, asked) = (Instant::now(), fault.counts().of(Op::ListNamed));
+            let page = Class::Of(DirectoryClass::IdBothDirectory).page(65_536);
+            // The clock of deadlines stands still while that of tokio runs on.
+            let cx = cx().within(Duration::from_secs(3600));
+            let page = fill(&cx, &mut walk, page, &how).await.unwrap();
+            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+            assert_eq!(fault.counts().of(Op::ListNamed) - asked, 1, "the next is not asked after that");
+            for name in ["a mount", "another", "plain"] {
+                let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+                assert!(page.windows(name.len()).any(|part| part == name), "{name:?}");
+            }
+            gate.release();
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::Open;
 use crate::cursor::Links;
 use crate::rights::Listed;
+use crate::unlooked::Unlooked;
 use crate::{Access, Result};
 use volume::Cx;
 
@@ -18,7 +19,7 @@ impl Open {
     ) -> Result<Option<bool>> {
         let Some(rights) = self.rights().map(|rights| &**rights) else { return Ok(Some(true)) };
         let core = &self.core;
-        let mut dir = self.named_path()?;
+        let (mut dir, unlooked) = (self.named_path()?, Unlooked::default());
         for part in name.split('/') {
             let path = dir.join(part)?;
             let Some(attr) = core.look(cx, &path).await? else { return Ok(None) };
@@ -28,7 +29,7 @@ impl Open {
             };
             let (leads_to, attr) = led_to.map_or((None, attr), |(path, attr)| (Some(path), attr));
             let listed = Listed { name: part, attr: &attr, leads_to: leads_to.as_ref() };
-            let judged = core.judge_listed(cx, &dir, &[listed], rights).await?;
+            let judged = core.judge_listed(cx, &dir, &[listed], rights, &unlooked).await?;
             if !judged.iter().all(|allowed| allowed.contains(access)) {
                 return Ok(Some(false));
             }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use testkit::ease::{apply, changes_are_told, cx, exists, get, mkdir, p, put, stat};
 use testkit::{FaultVolume, MemVolume, Op};
 use vfs::{
-    Access, BREAK_TIMEOUT, Caching, DirEntry, Disposition, Error, Links, NewDescriptor, NewObject, Newborn,
-    OpenRequest, ReadonlyTarget, RenameHow, Rights, Vfs, VfsConfig, Want,
+    Access, BREAK_TIMEOUT, Caching, DirCursor, DirEntry, Disposition, Error, Links, NewDescriptor, NewObject,
+    Newborn, OpenRequest, ReadonlyTarget, RenameHow, Rights, Vfs, VfsConfig, Want,
 };
 use volume::{Attr, Carries, Change, DosAttributes, ErrorKind, Kind, Named, SetAttr, Volume};
 
@@ -271,17 +271,20 @@ impl Site {
     /// The names in a directory on which the caller may do this, of those that are not `passed_over`.
     async fn allowed(&self, path: &str, links: Links, access: Access, passed_over: &str) -> Vec<String> {
         let dir = self.try_open(path, READ, judged).await.unwrap().open;
-        let mut cursor = dir.list(links).unwrap();
-        let mut names = Vec::new();
-        while let Some(entry) = cursor.peek(&cx()).await.unwrap().cloned() {
-            let awaited = |entry: &DirEntry| &*entry.name != passed_over;
-            if awaited(&entry) && cursor.allows(&cx(), access, awaited).await.unwrap() {
-                names.push(entry.name.to_string());
-            }
-            cursor.next(&cx()).await.unwrap();
-        }
-        names
+        allowed(&mut dir.list(links).unwrap(), access, passed_over).await
     }
+}
+
+async fn allowed(cursor: &mut DirCursor, access: Access, passed_over: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    while let Some(entry) = cursor.peek(&cx()).await.unwrap().cloned() {
+        let awaited = |entry: &DirEntry| &*entry.name != passed_over;
+        if awaited(&entry) && cursor.allows(&cx(), access, awaited).await.unwrap() {
+            names.push(entry.name.to_string());
+        }
+        cursor.next(&cx()).await.unwrap();
+    }
+    names
 }
 
 #[tokio::test]
@@ -340,6 +343,39 @@ async fn what_went_away_while_it_was_listed_is_not_readable() {
     cursor.next(&cx()).await.unwrap();
     assert!(cursor.allows(&cx(), READ, |_| true).await.unwrap());
     assert!(!cursor.allows(&cx(), WRITE, |_| true).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_answer_gives_no_rights_and_the_others_theirs() {
+    let mem = MemVolume::new();
+    let fault = FaultVolume::new(mem.clone());
+    let site = Site { vfs: Vfs::new(fault.clone(), VfsConfig::default()), mem };
+    for name in ["a mount", "other mount", "plain"] {
+        put(&*site.mem, name, "").await;
+    }
+    for name in ["a mount", "other mount"] {
+        may_carry_everything(&*site.mem, name).await;
+    }
+    let root = site.try_open("", READ, judged).await.unwrap().open;
+    let gate = fault.gate(Op::Named);
+    let mut cursor = root.list(Links::Followed).unwrap();
+    assert_eq!(allowed(&mut cursor.answer().unwrap(), READ, "").await, [".", "..", "plain"]);
+    assert_eq!(gate.waiting(), 2, "both at once");
+    gate.release();
+    cursor.restart();
+    let answer = &mut cursor.answer().unwrap();
+    assert_eq!(allowed(answer, READ, "").await, [".", "..", "a mount", "other mount", "plain"]);
+}
+
+/// Gives a file what makes it look as one at which nobody has looked.
+async fn may_carry_everything(volume: &dyn Volume, path: &str) {
+    give(volume, path, descriptor(READ, None)).await;
+    for name in [Named::extended("x"), Named::stream("y")] {
+        let change =
+            Change::SetNamed { path: p(path), name, value: Some(Bytes::from_static(b"z")), expect: None };
+        volume.apply(&cx(), &change).await.unwrap();
+    }
+    assert_eq!(stat(volume, path).await.carries, Carries::all());
 }
 
 #[tokio::test]
