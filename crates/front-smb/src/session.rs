@@ -23,7 +23,7 @@ use crate::server::Share;
 pub(crate) use bindings::Bindings;
 use opens::Opens;
 use parking_lot::{Mutex, RwLock};
-use smb_core::acceptor::Ticket;
+use smb_core::acceptor::Established;
 use smb_core::access::Token;
 use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use smb_core::names::{folded_user, same_user};
@@ -233,13 +233,14 @@ impl Session {
         !self.nobodys && same_user(&self.user, user)
     }
 
-    /// Whether a log-in is of the kind that made it: by a ticket of the same principal, or by password. Names may be the
-    /// same where people are not.
-    pub(crate) fn is_by(&self, ticket: Option<&Ticket>) -> bool {
-        let principal = ticket.map(|ticket| ticket.principal.to_string());
+    /// Whether who has logged in is who made it, by a ticket of the same principal, or by password as then: names may be
+    /// the same where people are not.
+    pub(crate) fn is_by(&self, established: &Established) -> bool {
+        let principal = established.ticket.as_ref().map(|ticket| ticket.principal.to_string());
+        let same_name = self.is_of(&established.identity.user);
         match (&self.principal, &principal) {
-            (Some(one), Some(other)) => same_user(one, other),
-            (None, None) => true,
+            (Some(one), Some(other)) => same_name && same_user(one, other),
+            (None, None) => same_name,
             (Some(_), None) | (None, Some(_)) => false,
         }
     }

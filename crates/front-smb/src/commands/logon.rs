@@ -338,8 +338,7 @@ async fn establish(
             channel
         }
         Purpose::Bind(session) => {
-            let is_him = session.is_of(user) && session.is_by(established.ticket.as_ref());
-            if !established.is_proved() || session.is_strangers() || !is_him {
+            if !established.is_proved() || session.is_strangers() || !session.is_by(&established) {
                 return Err(NtStatus::ACCESS_DENIED);
             }
             connection.server.crowd.join(&session, connection)?;
@@ -369,9 +368,7 @@ async fn establish(
 /// that was made by nobody never somebody's: others know its keys. A guest stays one.
 fn prove_again(session: &Session, established: &Established) -> Result<(), NtStatus> {
     match (established.is_proved(), session.nobodys) {
-        (true, false)
-            if session.is_of(&established.identity.user) && session.is_by(established.ticket.as_ref()) =>
-        {
+        (true, false) if session.is_by(established) => {
             session.renew(established.ticket.as_ref().map(|ticket| ticket.ends));
         }
         (false, false) if established.anonymous => session.leave_to_nobody(),

@@ -17,7 +17,7 @@ use smb_wire::negotiate::Dialect;
 use smb_wire::query_info::InfoType;
 use smb_wire::{FileId, NtStatus, Request};
 use std::sync::Arc;
-use testkit::{FaultVolume, MemVolume, Op};
+use testkit::{FaultVolume, Gate, MemVolume, Op};
 
 impl User {
     /// What a request is answered first: PENDING where it waits.
@@ -42,6 +42,18 @@ async fn site() -> (Site, Arc<FaultVolume>) {
     let volume = FaultVolume::new(MemVolume::new());
     let site = Site::over(vfs::Vfs::new(volume.clone(), vfs::VfsConfig::default()), |_| {}).await;
     (site, volume)
+}
+
+/// A client is gone, and what it has written waits at the gate. How it asks for its open again.
+async fn lost_in_a_write(site: &Site, volume: &FaultVolume) -> (Gate, Request) {
+    let mut alice = log_in_as(site, &ALICE, MACHINE).await;
+    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    let gate = volume.gate(Op::Write);
+    begin(&mut alice, &requests::write(id, 0, b"old")).await;
+    gate.arrived(1).await;
+    drop(alice);
+    kept(site, 1).await;
+    (gate, Request::Create(reconnect(id, GUID, DurableFlags::empty())))
 }
 
 /// The changes of the lost session that are on their way when its client is back.
@@ -84,14 +96,7 @@ async fn an_open_is_taken_up_when_what_was_begun_through_it_has_landed() {
 #[tokio::test]
 async fn who_gives_up_waiting_for_an_open_may_come_again() {
     let (site, volume) = site().await;
-    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
-    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
-    let gate = volume.gate(Op::Write);
-    begin(&mut alice, &requests::write(id, 0, b"old")).await;
-    gate.arrived(1).await;
-    drop(alice);
-    kept(&site, 1).await;
-    let back = Request::Create(reconnect(id, GUID, DurableFlags::empty()));
+    let (gate, back) = lost_in_a_write(&site, &volume).await;
     let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
     let waits = begin(&mut alice, &back).await;
     assert_eq!(alice.first_answer(waits).await, NtStatus::PENDING);
@@ -105,14 +110,7 @@ async fn who_gives_up_waiting_for_an_open_may_come_again() {
 #[tokio::test]
 async fn who_asks_for_an_open_on_a_channel_that_goes_gets_it_on_another() {
     let (site, volume) = site().await;
-    let mut alice = log_in_as(&site, &ALICE, MACHINE).await;
-    let id = create(&mut alice, durable("file", DurableFlags::empty())).await.unwrap().file_id;
-    let gate = volume.gate(Op::Write);
-    begin(&mut alice, &requests::write(id, 0, b"old")).await;
-    gate.arrived(1).await;
-    drop(alice);
-    kept(&site, 1).await;
-    let back = Request::Create(reconnect(id, GUID, DurableFlags::empty()));
+    let (gate, back) = lost_in_a_write(&site, &volume).await;
     let mut first = log_in_as(&site, &ALICE, MACHINE).await;
     let mut hello = offer(&[Dialect::SMB_3_1_1]);
     hello.client_guid = MACHINE;

@@ -306,13 +306,14 @@ async fn take_up(
         // Its time may be up.
         server.kept.find(id, &check)?;
     }
-    // Whose channel has gone meanwhile hears of nothing: he asks again on another.
-    let is_heard = || if request.is_end_wanted() { Err(NtStatus::CANCELLED) } else { Ok(()) };
     let attr = file.attr(&request.cx()).await.map_err(failed)?;
     let new_id = FileId { persistent: id, volatile: server.next_open_id() };
     let open = server.kept.take(id, |kept| {
         check(kept)?;
-        is_heard()?;
+        // Whose channel has gone meanwhile hears of nothing: he asks again on another.
+        if request.is_end_wanted() {
+            return Err(NtStatus::CANCELLED);
+        }
         // It may have been in another session meanwhile.
         if !kept.file.has_landed(&kept.former) {
             return Err(NtStatus::FILE_NOT_AVAILABLE);
