@@ -49,18 +49,12 @@ fn all_steps(steps: &mut Steps) -> Outcome {
     steps.step("packages", packages::ensure)?;
     quick_steps(steps)?;
     steps.step("farshare", || run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"]))?;
-    steps.step("the client over QUIC", over_quic)?;
+    // Its first build takes longer than a test may.
+    steps.step("the client over QUIC", || e2e::build_over_quic(&run::target()).map(drop))?;
     steps.step("end to end", || tests(&["--package", "e2e"], Ignored::Only))?;
     steps.step("file systems", || tests(&["--package", "origin-local"], Ignored::Only))?;
     steps.step("smbtorture", || conformance::smb(Scope::Quick, None))?;
     steps.step("fuzz", || fuzz::check(fuzz::SECONDS))
-}
-
-/// The tests build it where it is missing, but its first build takes longer than a test may.
-fn over_quic() -> Outcome {
-    let target = run::target().join("clients").display().to_string();
-    let client = ["--manifest-path", "e2e/clients/over_quic/Cargo.toml", "--target-dir", &target];
-    run::run(&run::cargo(), &[&["build", "--quiet", "--locked"], &client[..]].concat())
 }
 
 fn quick_steps(steps: &mut Steps) -> Outcome {

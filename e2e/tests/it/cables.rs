@@ -2,7 +2,7 @@
 
 use crate::near::has;
 use crate::tell::{Proof, ensure};
-use e2e::{Lan, Running, Scratch, output, program, wait_until};
+use e2e::{Lan, Running, Scratch, build_over_quic, output, program, wait_until};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -88,16 +88,11 @@ fn certificate(dir: &Path, cables: u8) -> Proof {
     Ok(())
 }
 
-/// The client `e2e/clients/over_quic`, built beside our programs.
+/// The client of another make, built beside our programs.
 fn client() -> Proof<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/over_quic/Cargo.toml");
     let here = std::env::current_exe()?;
-    let target = here.ancestors().nth(3).ok_or("a test lies in target/PROFILE/deps")?.join("clients");
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(source);
-    cargo.arg("--target-dir").arg(&target);
-    output(cargo)?;
-    Ok(target.join("debug/over-quic"))
+    let target = here.ancestors().nth(3).ok_or("a test lies in target/PROFILE/deps")?;
+    Ok(build_over_quic(target)?)
 }
 
 /// The addresses that the server told the client.
