@@ -144,7 +144,7 @@ pub(crate) async fn link(core: Arc<Core>, cx: Cx, who: Mover, to: VPath, how: Re
         return Err(Error::DeletePending);
     }
     let ready = who.make_way(&core, &cx, &target, Access::WRITE_ATTRIBUTES).await?;
-    let changing = core.changing(&[to]);
+    let changing = core.changing(&[from, to]);
     let change = Change::Link {
         from: from.clone(),
         to: to.clone(),

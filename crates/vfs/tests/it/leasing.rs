@@ -3,8 +3,9 @@
 use crate::caching::{Holder, hold, watched};
 use crate::tools::{DELETE, LOOK, READ, Site, word};
 use std::time::Duration;
-use testkit::ease::{cx, mkdir, p, put, rmdir};
-use vfs::{Caching, Disposition, Lease, LeaseId, OpenRequest, RenameHow, Want};
+use testkit::ease::{changes_are_told, cx, mkdir, p, put, rmdir};
+use testkit::{FaultVolume, MemVolume, Op};
+use vfs::{Caching, Disposition, Lease, LeaseId, OpenRequest, RenameHow, Vfs, VfsConfig, Want};
 
 const R: Caching = Caching::READ;
 const RH: Caching = R.union(Caching::HANDLE);
@@ -69,6 +70,29 @@ async fn of_two_directories_whose_names_differ_by_case_both_are_leased() {
     let (first, second) = (listing(&site, "dir", 1).await, listing(&site, "DIR", 2).await);
     assert!(hears(&site, &first, "dir/new").await);
     assert_eq!(second.told(), [(Caching::empty(), true)], "names here do not tell them apart");
+}
+
+/// Its first name has other times by that, and the origin may tell of them before it answers.
+#[tokio::test]
+async fn a_further_name_elsewhere_takes_no_lease_of_the_first_ones_directory() {
+    let mem = MemVolume::new();
+    let faults = FaultVolume::new(mem.clone());
+    let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
+    changes_are_told(|| site.vfs.freshness()).await;
+    mkdir(&*mem, "dir").await;
+    put(&*mem, "dir/file", "").await;
+    make(&site, &["elsewhere"]).await;
+    let file = site.open("dir/file", LOOK).await;
+    let dir = listing(&site, "dir", 1).await;
+    let gate = faults.gate_answers(Op::Apply);
+    let links =
+        tokio::spawn(async move { file.link(&cx(), &p("elsewhere/link"), RenameHow::default()).await });
+    gate.arrived(1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.release();
+    links.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(dir.told(), []);
 }
 
 #[tokio::test]
