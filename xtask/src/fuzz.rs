@@ -3,11 +3,9 @@
 //! The stable toolchain serves: cargo-fuzz's coverage needs an unstable flag, its sanitizers an unstable
 //! toolchain, so the flag is let through and the sanitizers are left out; the parsers are safe code.
 
+use crate::packages;
 use crate::run::{self, Outcome};
 use std::process::Command;
-
-/// Built and tested with this one.
-const CARGO_FUZZ: &str = "0.13.2";
 
 /// Lets the stable toolchain take unstable flags.
 const TOOLCHAIN: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
@@ -17,9 +15,7 @@ pub const SECONDS: u32 = 10;
 /// Runs each target for `seconds`, as many at once as there are processors.
 pub fn check(seconds: u32) -> Outcome {
     let cargo = run::cargo();
-    if !run::there(&cargo, &["fuzz", "--version"]) {
-        run::run(&cargo, &["install", "--locked", "cargo-fuzz", "--version", CARGO_FUZZ])?;
-    }
+    packages::cargo_fuzz()?;
     run::run_with(&cargo, &["fuzz", "build", "--sanitizer", "none"], &[TOOLCHAIN])?;
     let targets = run::output(&cargo, &["fuzz", "list"])?;
     let targets: Vec<&str> = targets.lines().collect();

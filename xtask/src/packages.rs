@@ -1,5 +1,8 @@
-//! What the tests need from outside: Debian packages and Python packages. Installed when run as root; else what
-//! is missing is said, all of it at once.
+//! What the tests need from outside: Debian packages, Python packages, crates and Samba of now. Installed when run as
+//! root; else what is missing is said, all of it at once.
+//!
+//! All of it is brought before the first test, and asked for again when the network has a gap: a long run is not lost
+//! for one near its end.
 
 use crate::run::{self, Outcome};
 
@@ -28,6 +31,15 @@ const DEBIAN: [(&str, &[&str], &str); 17] = [
 /// A Python module, and what pip installs for it.
 const PYTHON: [(&str, &str); 2] = [("smbprotocol", "smbprotocol==1.17.0"), ("impacket", "impacket==0.13.1")];
 
+/// Built and tested with this one.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// Workspaces besides the first one, each with crates of its own.
+const APART: [&str; 2] = ["fuzz", "e2e/clients/over_quic"];
+
+/// How often cargo asks again, up to 10 s apart, and apt.
+const RETRIES: &str = "10";
+
 /// The Python that runs the tests' scripts.
 pub const PYTHON_PROGRAM: &str = "python3";
 
@@ -52,6 +64,29 @@ pub fn ensure() -> Outcome {
     if python.is_empty() { Ok(()) } else { pip(&python) }
 }
 
+/// Brings every crate and tool that a later step builds, and makes the chroot of Samba's tests.
+pub fn bring() -> Outcome {
+    let cargo = run::cargo();
+    let fetch = |manifest: &str| {
+        let words = ["fetch", "--locked", "--manifest-path", manifest];
+        run::run_with(&cargo, &words, &[("CARGO_NET_RETRY", RETRIES)])
+    };
+    fetch("Cargo.toml")?;
+    APART.iter().try_for_each(|apart| fetch(&format!("{apart}/Cargo.toml")))?;
+    cargo_fuzz()?;
+    e2e::samba_newest::chroot().map(drop)
+}
+
+/// Installs cargo-fuzz where it is missing.
+pub fn cargo_fuzz() -> Outcome {
+    let cargo = run::cargo();
+    if run::there(&cargo, &["fuzz", "--version"]) {
+        return Ok(());
+    }
+    let words = ["install", "--locked", "cargo-fuzz", "--version", CARGO_FUZZ];
+    run::run_with(&cargo, &words, &[("CARGO_NET_RETRY", RETRIES)])
+}
+
 fn missing_debian() -> Vec<&'static str> {
     let missing = DEBIAN.iter().filter(|(program, words, _)| !run::there(program, words));
     let mut packages: Vec<&str> = missing.map(|(_, _, package)| *package).collect();
@@ -68,8 +103,9 @@ fn missing_python() -> Vec<&'static str> {
 }
 
 fn apt(packages: &[&str]) -> Outcome {
-    run::run("apt-get", &["-q", "update"])?;
-    let mut words = vec!["-q", "install", "-y", "--no-install-recommends"];
+    let retries = format!("Acquire::Retries={RETRIES}");
+    run::run("apt-get", &["-q", "-o", &retries, "update"])?;
+    let mut words = vec!["-q", "-o", &retries, "install", "-y", "--no-install-recommends"];
     words.extend(packages);
     run::run_with("apt-get", &words, &[("DEBIAN_FRONTEND", "noninteractive")])
 }

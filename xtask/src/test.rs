@@ -47,6 +47,7 @@ pub fn all() -> Outcome {
 
 fn all_steps(steps: &mut Steps) -> Outcome {
     steps.step("packages", packages::ensure)?;
+    steps.step("crates and tools", packages::bring)?;
     quick_steps(steps)?;
     steps.step("farshare", || run::run(&run::cargo(), &["build", "--locked", "--package", "farshare"]))?;
     // Its first build takes longer than a test may.
