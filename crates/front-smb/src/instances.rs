@@ -7,6 +7,7 @@
 use crate::open::{FileOpen, Open};
 use crate::session::Session;
 use parking_lot::Mutex;
+use smb_wire::Sid;
 use smb_wire::ids::Guid;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -16,7 +17,7 @@ use volume::FileId;
 #[derive(Clone)]
 pub(crate) struct Instance {
     pub(crate) client: u128,
-    pub(crate) user: Arc<str>,
+    pub(crate) owner: Sid,
     /// AppInstanceVersion, upper half first.
     pub(crate) version: (u64, u64),
     pub(crate) file: FileId,
@@ -44,7 +45,7 @@ impl Instances {
         let Ok(file) = open.file() else { return };
         let instance = Instance {
             client,
-            user: Arc::clone(&session.user),
+            owner: session.token.user.clone(),
             version,
             file: file.vfs.file_id(),
             id: open.id.persistent,

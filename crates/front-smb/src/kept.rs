@@ -30,7 +30,7 @@ use futures_util::StreamExt;
 use parking_lot::{Mutex, MutexGuard};
 use room::{Room, Rooms};
 use smb_wire::ids::Guid;
-use smb_wire::{AccessMask, NtStatus};
+use smb_wire::{AccessMask, NtStatus, Sid};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
@@ -59,6 +59,8 @@ pub(crate) struct KeptOpen {
     pub(crate) durability: Durability,
     pub(crate) granted: AccessMask,
     pub(crate) user: Arc<str>,
+    /// Whose it is (MS-SMB2 3.3.1.10, Open.DurableOwner): names may be the same where people are not.
+    pub(crate) owner: Sid,
     pub(crate) share: String,
     /// What its requests have begun before, which may still be under way.
     pub(crate) former: Former,
@@ -148,18 +150,18 @@ impl Kept {
     pub(crate) fn keep(
         &self,
         opens: Vec<Arc<Open>>,
-        user: &Arc<str>,
+        (user, owner): (&Arc<str>, &Sid),
         trees: &[Arc<Tree>],
     ) -> (Vec<Arc<Open>>, Vec<Arc<Open>>) {
         let is_kept = |open: &Arc<Open>| {
             let tree = trees.iter().find(|tree| tree.id == open.tree_id);
             let share = tree.and_then(|tree| tree.share());
-            share.is_some_and(|share| self.keep_one(open, user, &share.name))
+            share.is_some_and(|share| self.keep_one(open, (user, owner), &share.name))
         };
         opens.into_iter().partition(is_kept)
     }
 
-    fn keep_one(&self, open: &Arc<Open>, user: &Arc<str>, share: &str) -> bool {
+    fn keep_one(&self, open: &Arc<Open>, (user, owner): (&Arc<str>, &Sid), share: &str) -> bool {
         let Kind::File(file) = &open.kind else { return false };
         let Some(durability) = *file.durability.lock() else { return false };
         let table = self.table.lock();
@@ -173,6 +175,7 @@ impl Kept {
             durability,
             granted: open.granted,
             user: Arc::clone(user),
+            owner: owner.clone(),
             share: share.to_owned(),
             former: Former::default(),
         };
@@ -400,7 +403,7 @@ mod tests {
 
         /// How many of these are kept.
         fn keep(&self, kept: &Kept, user: &str, opens: Vec<Arc<Open>>) -> usize {
-            kept.keep(opens, &user.into(), std::slice::from_ref(&self.tree)).0.len()
+            kept.keep(opens, (&user.into(), &Sid::everyone()), std::slice::from_ref(&self.tree)).0.len()
         }
     }
 

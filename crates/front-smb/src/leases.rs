@@ -16,7 +16,7 @@
 use crate::breaks::Told;
 use crate::session::Session;
 use parking_lot::Mutex;
-use smb_core::names::same_user;
+use smb_wire::Sid;
 use smb_wire::create::LeaseKey;
 use smb_wire::ids::Guid;
 use std::collections::{BTreeMap, HashMap};
@@ -57,7 +57,7 @@ pub(crate) struct Lease {
 /// Who has an open of a lease.
 #[derive(Clone)]
 pub(crate) struct Holder {
-    user: Arc<str>,
+    owner: Sid,
     /// A guest's, by whom a guest is known.
     guest: Option<u64>,
     /// The one that the open is in, or was in when its client left.
@@ -69,7 +69,7 @@ pub(crate) struct Holder {
 impl Holder {
     fn new(session: &Arc<Session>, sealed: bool) -> Holder {
         Holder {
-            user: Arc::clone(&session.user),
+            owner: session.token.user.clone(),
             guest: session.is_guest().then_some(session.id),
             session: Arc::downgrade(session),
             sealed,
@@ -80,12 +80,12 @@ impl Holder {
     pub(crate) fn is(&self, session: &Session) -> bool {
         match self.guest {
             Some(id) => session.id == id,
-            None => session.is_of(&self.user),
+            None => session.is_of(&self.owner),
         }
     }
 
-    fn is_users(&self, user: &str) -> bool {
-        self.guest.is_none() && same_user(&self.user, user)
+    fn is_users(&self, user: &Sid) -> bool {
+        self.guest.is_none() && self.owner == *user
     }
 
     /// The session, unless it has ended.
@@ -175,7 +175,7 @@ impl Leases {
 
     /// A part for an open that comes back after a start, before its client does. What is written down under one name was one
     /// lease, whose users' machine proved to be one then. Who came first meanwhile, and is none of them, has no part in it.
-    pub(crate) fn come_back(self: &Arc<Self>, id: LeaseId, vfs: &Vfs, user: &str) -> Part {
+    pub(crate) fn come_back(self: &Arc<Self>, id: LeaseId, vfs: &Vfs, user: &Sid) -> Part {
         let name = (id.client.to_le_bytes(), LeaseKey(id.key.to_le_bytes()));
         let mut table = self.table.lock();
         let named = || table.named(&name).filter(|lease| lease.vfs == *vfs);
@@ -184,7 +184,7 @@ impl Leases {
             lease.or_else(|| named().find(|lease| lease.has(|holder| holder.is_users(user)))).cloned();
         let lease = lease.unwrap_or_else(|| self.begin(&mut table, name, vfs, false));
         lease.is_written_down.store(true, Ordering::Relaxed);
-        let holder = Holder { user: user.into(), guest: None, session: Weak::new(), sealed: false };
+        let holder = Holder { owner: user.clone(), guest: None, session: Weak::new(), sealed: false };
         self.enter(&mut table, lease, holder)
     }
 

@@ -32,7 +32,7 @@ use smb_core::signing::Signer;
 use smb_wire::create::apple::AppleServerCapabilities;
 use smb_wire::ids::Guid;
 use smb_wire::negotiate::Dialect;
-use smb_wire::{AccessMask, FileTime, NtStatus};
+use smb_wire::{AccessMask, FileTime, NtStatus, Sid};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -228,16 +228,16 @@ impl Session {
         is_admitted && (!share.encrypt || self.sealing.is_some())
     }
 
-    /// Whether it belongs to this user.
-    pub(crate) fn is_of(&self, user: &str) -> bool {
-        !self.nobodys && same_user(&self.user, user)
+    /// Whether it belongs to this user, whatever others are called.
+    pub(crate) fn is_of(&self, user: &Sid) -> bool {
+        !self.nobodys && self.token.user == *user
     }
 
     /// Whether who has logged in is who made it, by a ticket of the same principal, or by password as then: names may be
     /// the same where people are not.
     pub(crate) fn is_by(&self, established: &Established) -> bool {
         let principal = established.ticket.as_ref().map(|ticket| ticket.principal.to_string());
-        let same_name = self.is_of(&established.identity.user);
+        let same_name = !self.nobodys && same_user(&self.user, &established.identity.user);
         match (&self.principal, &principal) {
             (Some(one), Some(other)) => same_name && same_user(one, other),
             (None, None) => same_name,
@@ -434,7 +434,6 @@ mod tests {
     use super::*;
     use smb_core::access::Privileges;
     use smb_core::signing::Role;
-    use smb_wire::sid::Sid;
     use std::iter;
 
     fn session() -> Session {
@@ -484,12 +483,12 @@ mod tests {
         let session = session();
         session.renew(Some(FileTime(1)));
         session.leave_to_nobody();
-        assert!(session.is_anonymous() && session.is_expired() && session.is_of("Alice"));
+        assert!(session.is_anonymous() && session.is_expired() && session.is_of(&Sid::everyone()));
         session.renew(None);
         assert!(!session.is_anonymous() && !session.is_expired());
         let nobodys = Session { nobodys: true, user: "".into(), ..session };
         nobodys.renew(None);
-        assert!(nobodys.is_anonymous() && !nobodys.is_of("") && !nobodys.is_of("alice"));
+        assert!(nobodys.is_anonymous() && !nobodys.is_of(&Sid::everyone()));
     }
 
     fn open(volatile: u64, tree_id: u32) -> Arc<Open> {

@@ -445,7 +445,7 @@ async fn replace_previous(request: &Request, decoded: &SessionSetupRequest, sess
     }
     let server = &request.connection.server;
     if let Some(previous) = server.session(decoded.previous_session_id)
-        && previous.is_of(&session.user)
+        && previous.is_of(&session.token.user)
     {
         server.end_session(&previous, Ending::Lost).await;
     }

@@ -139,13 +139,14 @@ async fn restore_one(
     // A user who is gone cannot come for it. One whom a ticket made known comes with another.
     let token = record.token.take().or_else(|| state.accounts.token(&record.user, None));
     let token = token.ok_or(vfs::Error::AccessDenied)?;
+    let owner = token.user.clone();
     record.former.request.rights =
         Some(Arc::new(Caller::returning(token, share.maximal_access(), &share.veto)));
     record.former.request.owner = share.vfs.new_owner();
     record.former.request.account = Some(folded_user(&record.user).into());
     let parent = record.former.request.parent_lease.map(|lease| LeaseKey(lease.key.to_le_bytes()));
     let lease = record.former.request.lease.as_mut().map(|lease| {
-        let part = state.leases.come_back(lease.id, &share.vfs, &record.user);
+        let part = state.leases.come_back(lease.id, &share.vfs, &owner);
         lease.id = part.lease.id;
         SharedLease { part, parent }
     });
@@ -160,6 +161,7 @@ async fn restore_one(
         durability: record.durability,
         granted: record.granted,
         user: record.user.into(),
+        owner,
         share: share.name.clone(),
         former: Former::default(),
     };

@@ -105,7 +105,7 @@ impl State {
         let trees = session.all_trees();
         let opens = session.end();
         let (kept, closing) = match how {
-            Ending::Lost => self.kept.keep(opens, &session.user, &trees),
+            Ending::Lost => self.kept.keep(opens, (&session.user, &session.token.user), &trees),
             Ending::Over => (Vec::new(), opens),
         };
         // Not before: a client that is back already finds its opens here or there.

@@ -11,7 +11,6 @@ use crate::reply::Answer;
 use crate::request::Request;
 use crate::session::Tree;
 use crate::status::failed;
-use smb_core::names::same_user;
 use smb_wire::create::context::DurableFlags;
 use smb_wire::create::{CreateAction, CreateContext, CreateRequest, CreateResponseContext, LeaseKey};
 use smb_wire::ids::Guid;
@@ -262,7 +261,7 @@ fn may_take(
     if other_client || leased != lease || !same_share {
         return Err(NtStatus::OBJECT_NAME_NOT_FOUND);
     }
-    if !same_user(&kept.user, &request.session()?.user) {
+    if !request.session()?.is_of(&kept.owner) {
         return Err(NtStatus::ACCESS_DENIED);
     }
     // What the share gives may have become less meanwhile.

@@ -6,7 +6,6 @@ use crate::open::{self, FileOpen, Open};
 use crate::request::Request;
 use crate::server::State;
 use crate::status::failed;
-use smb_core::names::same_user;
 use smb_wire::NtStatus;
 use smb_wire::create::{CreateContext, CreateRequest};
 use smb_wire::ids::Guid;
@@ -52,10 +51,10 @@ pub(super) async fn end_others(
         Err(vfs::Error::NotFound | vfs::Error::PathNotFound) => return Ok(()),
         Err(error) => return Err(failed(error)),
     };
-    let user = &request.session()?.user;
+    let session = request.session()?;
     let mine = there
         .into_iter()
-        .filter(|it| it.client != asked.client && it.file == file && same_user(&it.user, user));
+        .filter(|it| it.client != asked.client && it.file == file && session.is_of(&it.owner));
     for instance in mine {
         if asked.version != (0, 0) && instance.version >= asked.version {
             return Err(NtStatus::FILE_FORCED_CLOSED);

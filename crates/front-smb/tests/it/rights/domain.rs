@@ -1,9 +1,12 @@
 //! Users of a Windows domain in access lists: who they are, and who they are not.
 
 use super::*;
+use crate::durable::{GUID, create, durable, kept, reconnect};
 use crate::kerberos::{domain_site, domain_ticket, log_in, tree};
 use front_smb::{Group, Share};
+use smb_raw::kerberos::TicketClient;
 use smb_raw::{Fault, offer};
+use smb_wire::create::context::DurableFlags;
 use smb_wire::negotiate::Dialect;
 
 /// `alice` of the domain, who is user 1104 there.
@@ -74,6 +77,25 @@ async fn who_is_meant_by_a_name_with_its_realm_comes_by_ticket() {
         let session = client.log_in(&ALICE).await.unwrap();
         assert_eq!(tree(&mut client, &session).await, DENIED);
     }
+}
+
+/// An open that outlives the connection is the user's of the domain, and no namesake's. Her machine and its names for opens
+/// went over the wire in the clear.
+#[tokio::test]
+async fn an_open_that_waits_for_a_user_of_a_domain_is_not_for_a_namesake() {
+    let site = domain_site(false, |_| {}, |_| {}).await;
+    let mut domains = enter(&site).await;
+    let id = create(&mut domains, durable("file", DurableFlags::empty())).await.unwrap().file_id;
+    drop(domains);
+    kept(&site, 1).await;
+    let back = || reconnect(id, GUID, DurableFlags::empty());
+    let mut local = site.log_in(&ALICE).await;
+    assert_eq!(create(&mut local, back()).await.map(drop), Err(DENIED));
+    // Another authenticator than the first one's, which nobody may show again.
+    let (client, session) =
+        log_in(&site, &TicketClient { clock: 1, ..domain_ticket("alice") }).await.unwrap();
+    let mut domains = User::enter(client, session).await;
+    assert_eq!(create(&mut domains, back()).await.map(drop), Ok(()));
 }
 
 #[tokio::test]
