@@ -174,6 +174,8 @@ struct Kept {
     compression: bool,
     #[serde(default)]
     quotas: bool,
+    #[serde(default)]
+    posix: bool,
 }
 
 impl Acquainted {
@@ -290,6 +292,7 @@ impl Kept {
             clones: caps.clones,
             compression: caps.compression,
             quotas: caps.quotas,
+            posix: caps.posix,
         }
     }
 
@@ -314,6 +317,7 @@ impl Kept {
             clones: self.clones,
             compression: self.compression,
             quotas: self.quotas,
+            posix: self.posix,
         }
     }
 }
@@ -431,6 +435,7 @@ mod tests {
         clones: true,
         compression: true,
         quotas: true,
+        posix: false,
     };
 
     /// A way that ends at a directory once `open` is set.

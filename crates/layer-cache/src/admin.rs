@@ -99,7 +99,7 @@ impl CacheVolume {
                     (warmed.files, warmed.bytes) = (warmed.files + 1, warmed.bytes + attr.size);
                 }
                 Kind::Dir => next.extend(self.children(&cx(), &path).await?),
-                Kind::Symlink | Kind::Other => {}
+                Kind::Symlink | Kind::Special(_) => {}
             }
         }
         Ok(warmed)

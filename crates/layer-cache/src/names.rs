@@ -215,6 +215,7 @@ impl Cache {
         match change {
             Change::Rename { from, to, .. } => self.blocks.renamed(from, to, applied.attr.as_ref()),
             Change::MakeDir { .. }
+            | Change::MakeNode { .. }
             | Change::Remove { .. }
             | Change::Link { .. }
             | Change::Symlink { .. }
@@ -232,7 +233,10 @@ impl Cache {
         let path = match change {
             Change::Rename { from, .. } | Change::Link { from, .. } => from,
             Change::SetAttr { path, .. } | Change::SetNamed { path, .. } => path,
-            Change::MakeDir { .. } | Change::Remove { .. } | Change::Symlink { .. } => return None,
+            Change::MakeDir { .. }
+            | Change::MakeNode { .. }
+            | Change::Remove { .. }
+            | Change::Symlink { .. } => return None,
         };
         let id = self.tree.lock().peek(path).filter(|attr| attr.is_file())?.id;
         let content = self.blocks.find(id)?;
@@ -299,6 +303,7 @@ fn losing_their_name(change: &Change) -> impl Iterator<Item = &VPath> {
         | Change::Rename { .. }
         | Change::Link { .. }
         | Change::MakeDir { .. }
+        | Change::MakeNode { .. }
         | Change::Symlink { .. }
         | Change::SetAttr { .. }
         | Change::SetNamed { .. } => None,
@@ -310,6 +315,7 @@ fn sets(change: &Change) -> Sets {
     match change {
         Change::SetAttr { set, .. } => Sets::of(set),
         Change::MakeDir { .. }
+        | Change::MakeNode { .. }
         | Change::Remove { .. }
         | Change::Rename { .. }
         | Change::Link { .. }

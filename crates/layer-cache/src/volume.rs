@@ -48,7 +48,7 @@ impl CacheVolume {
             Kind::File => {}
             Kind::Dir => return Err(Error::new(ErrorKind::IsADirectory, "open", path)),
             Kind::Symlink => return Err(Error::new(ErrorKind::Loop, "open", path)),
-            Kind::Other => return Err(Error::new(ErrorKind::Unsupported, "open", path)),
+            Kind::Special(_) => return Err(Error::new(ErrorKind::Unsupported, "open", path)),
         }
         if how.expect.is_some_and(|expected| expected != attr.id) {
             return Err(Error::new(ErrorKind::Stale, "open", path));

@@ -37,9 +37,9 @@ pub(crate) async fn apply(core: &Arc<Core>, cx: &Cx, change: &Change) -> Result<
             core.lately.note(path);
             core.inner.apply(cx, change).await
         }
-        Change::Symlink { .. } => core.inner.apply(cx, change).await,
+        Change::Symlink { .. } | Change::MakeNode { .. } => core.inner.apply(cx, change).await,
         Change::SetAttr { set, .. } if set.size.is_none() => core.inner.apply(cx, change).await,
-        Change::SetNamed { name: Named::Extended(_) | Named::Stream(_), .. } => {
+        Change::SetNamed { name: Named::Extended(_) | Named::System(_) | Named::Stream(_), .. } => {
             core.inner.apply(cx, change).await
         }
         Change::Remove { path, expect, .. }
@@ -121,7 +121,11 @@ async fn one_locked(
             }
         }
         Change::Remove { expect, .. } => *expect = Some(attr.id),
-        Change::MakeDir { .. } | Change::Symlink { .. } | Change::Rename { .. } | Change::Link { .. } => {}
+        Change::MakeDir { .. }
+        | Change::MakeNode { .. }
+        | Change::Symlink { .. }
+        | Change::Rename { .. }
+        | Change::Link { .. } => {}
     }
     let done = core.inner.apply(cx, &change).await;
     if !attr.is_file() {

@@ -10,12 +10,16 @@ use bytes::{Buf, BufMut};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
     AtFlags, FileType, Mode, Statx, StatxAttributes, StatxFlags, StatxTimestamp, Timespec, Timestamps,
-    UTIME_OMIT, XattrFlags, chmod, fgetxattr, getxattr, lgetxattr, removexattr, setxattr, statx, utimensat,
+    UTIME_OMIT, XattrFlags, chmod, chownat, fgetxattr, getxattr, lgetxattr, removexattr, setxattr, statx,
+    utimensat,
 };
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use volume::{Attr, Carries, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Time, Version};
+use volume::{
+    Attr, Carries, Device, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Special, Time, Version,
+};
 
 const NAME: &CStr = c"user.farshare.attr";
 const FORMAT: u8 = 1;
@@ -27,7 +31,9 @@ const LATER_NS: i128 = 1 << 64;
 /// Where the bits of [`Carries`] stand among the flags.
 const CARRIES_SHIFT: u8 = 1;
 /// What callers may say of a mode: setuid, setgid and sticky stay with the administrator of this machine.
-pub(crate) const PERMISSIONS: u32 = 0o777;
+const PERMISSIONS: u32 = 0o777;
+/// The same where they may say all ([`crate::LocalConfig::posix`]).
+const ALL_BITS: u32 = 0o7777;
 /// `st_blocks` counts in these, whatever the file system's block is.
 pub(crate) const BLOCK_BYTES: u64 = 512;
 
@@ -38,11 +44,18 @@ pub(crate) struct Keeps {
     pub(crate) extras: bool,
     /// Compressed content.
     pub(crate) compression: bool,
+    /// What callers say of owners and of all bits of a mode.
+    pub(crate) posix: bool,
 }
 
 impl Keeps {
     /// What the kernel knows is all.
-    pub(crate) const NOTHING: Keeps = Keeps { extras: false, compression: false };
+    pub(crate) const NOTHING: Keeps = Keeps { extras: false, compression: false, posix: false };
+
+    /// What of a mode that a caller says is meant.
+    pub(crate) fn mode(self, mode: u32) -> Mode {
+        Mode::from_bits_truncate(mode & if self.posix { ALL_BITS } else { PERMISSIONS })
+    }
 }
 
 /// What the extended attribute says.
@@ -201,8 +214,16 @@ pub(crate) fn kind_of(stat: &Statx) -> Kind {
         FileType::RegularFile => Kind::File,
         FileType::Directory => Kind::Dir,
         FileType::Symlink => Kind::Symlink,
-        _ => Kind::Other,
+        FileType::Fifo => Kind::Special(Special::Fifo),
+        FileType::CharacterDevice => Kind::Special(Special::CharDevice(device_of(stat))),
+        FileType::BlockDevice => Kind::Special(Special::BlockDevice(device_of(stat))),
+        // Linux has no further one.
+        FileType::Socket | FileType::Unknown => Kind::Special(Special::Socket),
     }
+}
+
+fn device_of(stat: &Statx) -> Device {
+    Device { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor }
 }
 
 pub(crate) fn id_of(stat: &Statx) -> FileId {
@@ -257,15 +278,22 @@ pub(crate) fn attr_of(fd: &OwnedFd, keeps: Keeps) -> Outcome<Attr> {
     Ok(attr(&stat, extra, keeps))
 }
 
-/// Sets everything but the size; an owner cannot be set. A directory keeps its setgid and sticky bits. The caller holds the lock that keeps two changes of extras apart.
+/// Sets everything but the size. Without `Keeps::posix` an owner cannot be set, and a directory keeps its setgid and sticky bits. The caller holds the lock that keeps two changes of extras apart.
 pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, keeps: Keeps) -> Outcome<()> {
     if set.uid.is_some() || set.gid.is_some() {
-        return Err(Failure::Kind(ErrorKind::Unsupported));
+        if !keeps.posix {
+            return Err(Failure::Kind(ErrorKind::Unsupported));
+        }
+        let (uid, gid) = (set.uid.map(Uid::from_raw), set.gid.map(Gid::from_raw));
+        chownat(fd, c"", uid, gid, AtFlags::EMPTY_PATH)?;
     }
+    // After the owner, which takes setuid and setgid away.
     if let Some(mode) = set.mode {
-        let stat = look(fd)?;
-        let kept = if kind_of(&stat) == Kind::Dir { u32::from(stat.stx_mode) & 0o7000 } else { 0 };
-        chmod(ProcPath::of(fd).bytes(), Mode::from_bits_truncate(kept | mode & PERMISSIONS))?;
+        let kept = match keeps.posix {
+            true => Mode::empty(),
+            false => kept_bits(fd)?,
+        };
+        chmod(ProcPath::of(fd).bytes(), kept | keeps.mode(mode))?;
     }
     if set.dos.is_some() || set.btime.is_some() || set.sparse.is_some() {
         if !keeps.extras || !can_have_extra(kind(fd)?) {
@@ -292,6 +320,13 @@ pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, keeps: Keeps) -> Outcome<()> {
         utimensat(fd, c"", &times, AtFlags::EMPTY_PATH)?;
     }
     Ok(())
+}
+
+/// The setgid and sticky bits of a directory, and setuid with them.
+fn kept_bits(fd: &OwnedFd) -> Result<Mode, Errno> {
+    let stat = look(fd)?;
+    let kept = if kind_of(&stat) == Kind::Dir { u32::from(stat.stx_mode) & 0o7000 } else { 0 };
+    Ok(Mode::from_bits_truncate(kept))
 }
 
 #[cfg(test)]

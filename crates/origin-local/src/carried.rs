@@ -3,6 +3,7 @@
 //! | value | attribute |
 //! |---|---|
 //! | `Named::Extended(n)` | `user.n`: what Linux users set is seen, and the other way round |
+//! | `Named::System(n)` | `n`, with [`crate::LocalConfig::posix`] |
 //! | `Named::Stream(n)` | `user.farshare.stream.n` |
 //! | `Named::Descriptor` | `user.farshare.security` |
 //!
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use rustix::fd::OwnedFd;
 use rustix::fs::{XattrFlags, getxattr, getxattr_query, listxattr, listxattr_query, removexattr, setxattr};
 use rustix::io::Errno;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use volume::{Attr, Carries, ErrorKind, FileId, Named, NamedEntry, VPath};
 
 /// Largest value that Linux takes (`XATTR_SIZE_MAX`), bytes; most file systems have less room.
@@ -39,10 +40,12 @@ const STREAM: &[u8] = b"user.farshare.stream.";
 const DESCRIPTOR: &[u8] = b"user.farshare.security";
 
 /// The attribute that holds a value.
-fn attribute_of(name: &Named) -> Outcome<CString> {
+fn attribute_of(name: &Named, posix: bool) -> Outcome<CString> {
     name.check()?;
     let bytes = match name {
         Named::Extended(name) => [USER, &name::to_disk(name)?].concat(),
+        Named::System(name) if posix && !name.starts_with("user.") => name::to_disk(name)?.into_owned(),
+        Named::System(_) => return Err(ErrorKind::Unsupported.into()),
         Named::Stream(name) => [STREAM, &name::to_disk(name)?].concat(),
         Named::Descriptor => DESCRIPTOR.to_vec(),
     };
@@ -56,7 +59,10 @@ fn attribute_of(name: &Named) -> Outcome<CString> {
 }
 
 /// The value that an attribute holds; `None` for those that are no client's affair.
-fn named_of(attribute: &[u8]) -> Option<Named> {
+fn named_of(attribute: &[u8], posix: bool) -> Option<Named> {
+    if posix && !attribute.starts_with(USER) {
+        return Some(Named::system(&*name::from_disk(attribute)));
+    }
     if attribute == DESCRIPTOR {
         return Some(Named::Descriptor);
     }
@@ -102,7 +108,7 @@ fn attributes_on(handle: &OwnedFd) -> Outcome<Vec<Vec<u8>>> {
 /// Which kinds of values are there.
 fn kinds_on(handle: &OwnedFd) -> Outcome<Carries> {
     let attributes = attributes_on(handle)?;
-    let kinds = attributes.iter().filter_map(|attribute| named_of(attribute)).map(|name| name.kind());
+    let kinds = attributes.iter().filter_map(|attribute| named_of(attribute, false)).map(|name| name.kind());
     Ok(kinds.fold(Carries::empty(), |all, kind| all | kind))
 }
 
@@ -116,12 +122,14 @@ fn no_room(errno: Errno) -> Failure {
 }
 
 impl Disk {
-    /// A file or directory that can carry something, if it is the one expected.
-    fn carrier(&self, path: &VPath, expect: Option<FileId>) -> Outcome<OwnedFd> {
+    /// A file or directory that can carry something, if it is the one expected; or any object where that is of the
+    /// operating `systems`.
+    fn carrier(&self, path: &VPath, expect: Option<FileId>, systems: bool) -> Outcome<OwnedFd> {
         let handle = self.root.handle(path, Patience::Disk)?;
         let stat = attributes::look(&handle)?;
         crate::changes::expected(expect, attributes::id_of(&stat))?;
-        match self.keeps.extras && attributes::can_have_extra(attributes::kind_of(&stat)) {
+        let users = self.keeps.extras && attributes::can_have_extra(attributes::kind_of(&stat));
+        match users || (self.config.posix && systems) {
             true => Ok(handle),
             false => Err(ErrorKind::Unsupported.into()),
         }
@@ -133,8 +141,8 @@ impl Disk {
         expect: Option<FileId>,
         name: &Named,
     ) -> Outcome<Option<Bytes>> {
-        let handle = self.carrier(path, expect)?;
-        let attribute = match attribute_of(name) {
+        let handle = self.carrier(path, expect, is_systems(name))?;
+        let attribute = match attribute_of(name, self.config.posix) {
             Ok(attribute) => attribute,
             // What cannot be set is not there.
             Err(Failure::Kind(ErrorKind::InvalidName | ErrorKind::NameTooLong)) => return Ok(None),
@@ -150,11 +158,11 @@ impl Disk {
     }
 
     pub(crate) fn list_carried(&self, path: &VPath, expect: Option<FileId>) -> Outcome<Vec<NamedEntry>> {
-        let handle = self.carrier(path, expect)?;
+        let handle = self.carrier(path, expect, true)?;
         let path = ProcPath::of(&handle);
         let mut entries = Vec::new();
         for attribute in attributes_on(&handle)? {
-            let Some(name) = named_of(&attribute) else { continue };
+            let Some(name) = named_of(&attribute, self.config.posix) else { continue };
             match getxattr_query(path.bytes(), &attribute[..]) {
                 Ok(size) => entries.push(NamedEntry { name, size: size as u64 }),
                 // It went away since the names were read.
@@ -172,24 +180,21 @@ impl Disk {
         value: Option<&Bytes>,
         expect: Option<FileId>,
     ) -> Outcome<Attr> {
-        let handle = self.carrier(path, expect)?;
-        let attribute = attribute_of(name)?;
+        let handle = self.carrier(path, expect, is_systems(name))?;
+        let attribute = attribute_of(name, self.config.posix)?;
         if value.is_some_and(|value| value.len() > NAMED_MAX_BYTES as usize) {
             return Err(ErrorKind::NoSpace.into());
         }
+        if is_systems(name) {
+            set_attribute(&handle, &attribute, value)?;
+            return attributes::attr_of(&handle, self.keeps);
+        }
         let _one_at_a_time = self.setting_extras.lock();
-        let path = ProcPath::of(&handle);
-        let done = match value {
-            Some(value) => {
-                let present = Extra::of(&handle)?;
-                present.storing(&handle, Extra { carries: present.carries | name.kind(), ..present })?;
-                setxattr(path.bytes(), &*attribute, value, XattrFlags::empty()).map_err(no_room)
-            }
-            None => match removexattr(path.bytes(), &*attribute) {
-                Ok(()) | Err(Errno::NODATA) => Ok(()),
-                Err(errno) => Err(errno.into()),
-            },
-        };
+        if value.is_some() {
+            let present = Extra::of(&handle)?;
+            present.storing(&handle, Extra { carries: present.carries | name.kind(), ..present })?;
+        }
+        let done = set_attribute(&handle, &attribute, value);
         let flagged = match value.is_some() && done.is_ok() {
             true => Ok(()),
             false => lower_flag(&handle, name.kind()),
@@ -197,6 +202,21 @@ impl Disk {
         done.and(flagged)?;
         attributes::attr_of(&handle, self.keeps)
     }
+}
+
+fn set_attribute(handle: &OwnedFd, attribute: &CStr, value: Option<&Bytes>) -> Outcome<()> {
+    let path = ProcPath::of(handle);
+    match value {
+        Some(value) => setxattr(path.bytes(), attribute, value, XattrFlags::empty()).map_err(no_room),
+        None => match removexattr(path.bytes(), attribute) {
+            Ok(()) | Err(Errno::NODATA) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        },
+    }
+}
+
+fn is_systems(name: &Named) -> bool {
+    matches!(name, Named::System(_))
 }
 
 /// Takes the flag of a kind away when no value of it is left.
@@ -219,8 +239,8 @@ mod tests {
             (Named::stream("security"), b"user.farshare.stream.security"),
             (Named::Descriptor, b"user.farshare.security"),
         ] {
-            assert_eq!(attribute_of(&name).unwrap().as_bytes(), attribute);
-            assert_eq!(named_of(attribute), Some(name));
+            assert_eq!(attribute_of(&name, false).unwrap().as_bytes(), attribute);
+            assert_eq!(named_of(attribute, true), Some(name));
         }
     }
 
@@ -228,17 +248,28 @@ mod tests {
     fn what_is_ours_is_no_clients_affair() {
         for ours in ["attr", "security", "stream.s", "stream.", "later"] {
             let name = Named::extended(format!("farshare.{ours}"));
-            assert_eq!(attribute_of(&name), Err(ErrorKind::InvalidName.into()), "{name}");
+            assert_eq!(attribute_of(&name, true), Err(ErrorKind::InvalidName.into()), "{name}");
         }
-        assert_eq!(named_of(b"user.farshare.attr"), None);
-        assert_eq!(named_of(b"user.farshare.later"), None);
-        assert_eq!(named_of(b"security.selinux"), None);
-        assert_eq!(named_of(b"trusted.overlay.opaque"), None);
+        assert_eq!(named_of(b"user.farshare.attr", true), None);
+        assert_eq!(named_of(b"user.farshare.later", true), None);
+        let ours = Named::system("user.farshare.attr");
+        assert_eq!(attribute_of(&ours, true), Err(ErrorKind::Unsupported.into()));
+    }
+
+    #[test]
+    fn what_is_the_systems_is_a_posix_callers_affair_alone() {
+        for attribute in ["security.selinux", "trusted.overlay.opaque", "system.posix_acl_access"] {
+            let name = Named::system(attribute);
+            assert_eq!(named_of(attribute.as_bytes(), false), None);
+            assert_eq!(attribute_of(&name, false), Err(ErrorKind::Unsupported.into()));
+            assert_eq!(attribute_of(&name, true).unwrap().as_bytes(), attribute.as_bytes());
+            assert_eq!(named_of(attribute.as_bytes(), true), Some(name));
+        }
     }
 
     #[test]
     fn the_longest_names() {
-        let check = |name: Named, fits: bool| assert_eq!(attribute_of(&name).is_ok(), fits, "{name}");
+        let check = |name: Named, fits: bool| assert_eq!(attribute_of(&name, false).is_ok(), fits, "{name}");
         check(Named::extended("n".repeat(250)), true);
         check(Named::extended("n".repeat(251)), false);
         check(Named::stream("n".repeat(234)), true);

@@ -1,18 +1,21 @@
 //! Changes of the namespace: blocking, each on names in directories held by descriptor.
 
-use crate::attributes::{self, PERMISSIONS};
+use crate::attributes;
 use crate::beneath::{Patience, Place, link_of, reopen};
 use crate::error::{Failure, Outcome};
+use crate::maker::making;
 use crate::name;
 use crate::volume::Disk;
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, fsync, ftruncate, linkat, mkdirat, openat, renameat, renameat_with,
-    symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, ftruncate, linkat, makedev, mkdirat, mknodat,
+    openat, renameat, renameat_with, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicU64, Ordering};
-use volume::{Attr, Change, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Time, VPath};
+use volume::{
+    Attr, Change, Device, DosAttributes, ErrorKind, FileId, Kind, Maker, SetAttr, Special, Time, VPath,
+};
 
 /// Begins the name that a link has for a moment before it replaces another file. One that stays behind
 /// after a power cut may be removed by hand.
@@ -25,22 +28,26 @@ impl Disk {
             return Err(ErrorKind::ReadOnly.into());
         }
         match change {
-            Change::MakeDir { path, mode, dos } => {
+            Change::MakeDir { path, mode, dos, maker } => {
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
-                mkdirat(&place.dir, &*place.name, Mode::from_bits_truncate(mode & PERMISSIONS))?;
+                making(*maker, || Ok(mkdirat(&place.dir, &*place.name, self.keeps.mode(*mode))?))?;
                 self.endow_dir(&place, *dos).map(Some).inspect_err(|_| take_back_dir(&place))
+            }
+            Change::MakeNode { path, node, mode, maker } => {
+                self.make_node(path, *node, *mode, *maker).map(Some)
             }
             Change::Remove { path, dir, expect } => self.remove(path, *dir, *expect).map(|()| None),
             Change::Rename { from, to, replace, expect } => {
                 self.rename(from, to, *replace, *expect).map(Some)
             }
             Change::Link { from, to, replace, expect } => self.link(from, to, *replace, *expect).map(Some),
-            Change::Symlink { path, target } => {
-                if leads_out(path, target) {
+            Change::Symlink { path, target, maker } => {
+                if !self.config.posix && leads_out(path, target) {
                     return Err(ErrorKind::InvalidArgument.into());
                 }
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
-                symlinkat(&*name::to_disk(target)?, &place.dir, &*place.name)?;
+                let target = name::to_disk(target)?;
+                making(*maker, || Ok(symlinkat(&*target, &place.dir, &*place.name)?))?;
                 self.named(&place).map(Some)
             }
             Change::SetAttr { path, set, expect } => {
@@ -51,7 +58,7 @@ impl Disk {
                     match attributes::kind_of(&stat) {
                         Kind::File => {}
                         Kind::Dir => return Err(ErrorKind::IsADirectory.into()),
-                        Kind::Symlink | Kind::Other => return Err(ErrorKind::InvalidArgument.into()),
+                        Kind::Symlink | Kind::Special(_) => return Err(ErrorKind::InvalidArgument.into()),
                     }
                 }
                 if let Some(size) = set.size {
@@ -106,8 +113,10 @@ impl Disk {
         // POSIX leaves the errno for the wrong kind open, so the kinds are compared here.
         match (attributes::kind_of(&stat), dir) {
             (Kind::Dir, false) => return Err(ErrorKind::IsADirectory.into()),
-            (Kind::File | Kind::Symlink | Kind::Other, true) => return Err(ErrorKind::NotADirectory.into()),
-            (Kind::Dir, true) | (Kind::File | Kind::Symlink | Kind::Other, false) => {}
+            (Kind::File | Kind::Symlink | Kind::Special(_), true) => {
+                return Err(ErrorKind::NotADirectory.into());
+            }
+            (Kind::Dir, true) | (Kind::File | Kind::Symlink | Kind::Special(_), false) => {}
         }
         let flags = if dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         match unlinkat(&place.dir, &*place.name, flags) {
@@ -134,6 +143,23 @@ impl Disk {
             sync_dir(&source.dir)?;
         }
         self.named(&target)
+    }
+
+    fn make_node(&self, path: &VPath, node: Special, mode: u32, maker: Option<Maker>) -> Outcome<Attr> {
+        if !self.config.posix {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        let place = self.root.place(path, ErrorKind::AlreadyExists)?;
+        let device = |device: Device| makedev(device.major, device.minor);
+        let (kind, device) = match node {
+            Special::Fifo => (FileType::Fifo, 0),
+            Special::Socket => (FileType::Socket, 0),
+            Special::CharDevice(which) => (FileType::CharacterDevice, device(which)),
+            Special::BlockDevice(which) => (FileType::BlockDevice, device(which)),
+        };
+        let mode = self.keeps.mode(mode);
+        making(maker, || Ok(mknodat(&place.dir, &*place.name, kind, mode, device)?))?;
+        self.named(&place)
     }
 
     fn link(&self, from: &VPath, to: &VPath, replace: bool, expect: Option<FileId>) -> Outcome<Attr> {
@@ -309,7 +335,7 @@ mod tests {
         let cx = Cx::system(Priority::Interactive);
         let (file, below) = (VPath::parse("f").unwrap(), VPath::parse("d").unwrap());
         let how = OpenHow { dos: DosAttributes::HIDDEN, ..OpenHow::create(Create::New) };
-        let change = Change::MakeDir { path: below, mode: 0o700, dos: DosAttributes::HIDDEN };
+        let change = Change::MakeDir { path: below, mode: 0o700, dos: DosAttributes::HIDDEN, maker: None };
         let (open, make) = (volume.open(&cx, &file, how), volume.apply(&cx, &change));
         let work = async { tokio::join!(open, make) };
         tokio::pin!(work);

@@ -13,6 +13,10 @@ pub struct LocalConfig {
     /// This process changes what is below the root by way of this volume alone, and this volume has one user, who knows
     /// what he does: then changes by this process are told as [`volume::Author::Us`], until [`crate::LocalVolume::share`].
     pub sole: bool,
+    /// What POSIX callers set is set: owners, setuid, setgid and sticky bits, devices, attributes of the operating system,
+    /// links that lead anywhere. For callers whom the kernel has judged (a mount), not for those from afar: other
+    /// processes of this machine believe all that.
+    pub posix: bool,
     /// Changes are noticed by inotify, though fanotify would do, which tells who made them.
     pub by_inotify: bool,
 }
@@ -24,6 +28,7 @@ impl Default for LocalConfig {
             sync_changes: false,
             watched_dirs_max: 1_000_000,
             sole: false,
+            posix: false,
             by_inotify: false,
         }
     }

@@ -19,7 +19,8 @@
 //! **Versions** are change time, write time and size. From Linux 6.13 on the kernel gives each change that
 //! somebody looked at its own time; before, two changes within one tick (1 to 10 ms) can share one.
 //!
-//! **New files** belong to the user of this process, and its umask applies. Callers can set neither owner
+//! **New files** belong to the user of this process, and its umask applies, or to their maker (`maker.rs`). Without
+//! [`LocalConfig::posix`] callers can set neither owner
 //! (`Unsupported`) nor setuid, setgid and sticky bits (left out), nor make a symlink that could lead out of the root
 //! (`InvalidArgument`): other processes of this machine would believe them. Times are the kernel's; a
 //! creation time that was set, and the attribute bits of MS-FSCC, live in one extended attribute
@@ -51,6 +52,7 @@ mod descriptor;
 mod error;
 mod file;
 mod listing;
+mod maker;
 mod name;
 mod pool;
 mod ranges;

@@ -201,7 +201,7 @@ mod tests {
         for change in [
             remove("m/new", false),
             remove("m/d", true),
-            Change::MakeDir { path: p("m/e"), mode: 0o700, dos: Default::default() },
+            Change::MakeDir { path: p("m/e"), mode: 0o700, dos: Default::default(), maker: None },
         ] {
             waits(none, pool, volume.apply(&cx, &change)).await.unwrap();
         }

@@ -43,14 +43,17 @@ impl Disk {
         }
     }
 
-    /// The name that a change is about which touches a few blocks in memory, as a short write does: a directory comes or
-    /// goes, a small file goes. A large one takes as long as it is large.
+    /// The name that a change is about which touches a few blocks in memory, as a short write does: what has no content comes, a
+    /// directory or a small file goes. A large one takes as long as it is large.
     pub(crate) fn brief<'a>(&self, change: &'a Change) -> Option<&'a VPath> {
         if self.config.sync_changes {
             return None;
         }
         match change {
-            Change::MakeDir { path, .. } | Change::Remove { path, dir: true, .. } => Some(path),
+            Change::MakeDir { path, .. }
+            | Change::MakeNode { path, .. }
+            | Change::Symlink { path, .. }
+            | Change::Remove { path, dir: true, .. } => Some(path),
             Change::Remove { path, dir: false, .. } => {
                 let stat = self.root.handle(path, Patience::None).and_then(|handle| {
                     let stat = attributes::look(&handle)?;
@@ -60,7 +63,6 @@ impl Disk {
             }
             Change::Rename { .. }
             | Change::Link { .. }
-            | Change::Symlink { .. }
             | Change::SetAttr { .. }
             | Change::SetNamed { .. } => None,
         }

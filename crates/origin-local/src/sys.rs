@@ -177,3 +177,30 @@ pub(crate) fn file_handle(file: impl AsFd, flags: libc::c_int) -> Result<(i32, V
         _ => Err(last_errno()),
     }
 }
+
+/// Which user this thread is to the file system from now on; answers which it was. The caller looks whether it came so.
+pub(crate) fn set_user(uid: u32) -> u32 {
+    // SAFETY: a number goes in and one comes out; it is of this thread alone.
+    unsafe { libc::setfsuid(uid) as u32 }
+}
+
+/// The same of the group.
+pub(crate) fn set_group(gid: u32) -> u32 {
+    // SAFETY: as for the user.
+    unsafe { libc::setfsgid(gid) as u32 }
+}
+
+/// Whether this thread is these to the file system: what cannot be set answers no error (setfsuid(2)).
+pub(crate) fn acts_as(uid: u32, gid: u32) -> bool {
+    const NOBODY_AT_ALL: u32 = u32::MAX;
+    set_user(NOBODY_AT_ALL) == uid && set_group(NOBODY_AT_ALL) == gid
+}
+
+/// From now on this thread has an umask, a root and a working directory of its own.
+pub(crate) fn unshare_umask() -> Result<(), Errno> {
+    // SAFETY: a number goes in; what the thread shared with others stays as it is for them.
+    match unsafe { libc::unshare(libc::CLONE_FS) } {
+        0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}

@@ -11,6 +11,7 @@ use crate::descriptor::Descriptor;
 use crate::error::{Failure, Outcome};
 use crate::file::{LocalFile, Stamp, read_ticket};
 use crate::listing::{self, ToldOf};
+use crate::maker::making;
 use crate::name;
 use crate::pool::{Lies, Pool};
 use crate::ranges::Abilities;
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, ReentrantMutex};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, fstatfs, fstatvfs, ftruncate, openat, readlinkat};
+use rustix::fs::{OFlags, fstatfs, fstatvfs, ftruncate, openat, readlinkat};
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
@@ -99,7 +100,8 @@ impl LocalVolume {
             Error::new(ErrorKind::Unsupported, "serve", why).because(std::io::Error::from(errno))
         })?;
         let extras = attributes::can_extra(base.fd()).map_err(told)?;
-        let keeps = Keeps { extras, compression: compression::is_kept_in(base.fd()) };
+        let compression = compression::is_kept_in(base.fd());
+        let keeps = Keeps { extras, compression, posix: config.posix };
         let abilities = Abilities::of(base.fd());
         let magic = fstatfs(base.fd()).map_err(|errno| told(errno.into()))?.f_type as u64;
         let caps = Caps {
@@ -120,6 +122,7 @@ impl LocalVolume {
             clones: abilities.clones,
             compression: keeps.compression,
             quotas: false,
+            posix: config.posix,
             read_only: config.read_only,
             io_size: IO_SIZE,
         };
@@ -219,7 +222,7 @@ impl Disk {
             Kind::File => {}
             Kind::Dir => return Err(ErrorKind::IsADirectory.into()),
             Kind::Symlink => return Err(ErrorKind::Loop.into()),
-            Kind::Other => return Err(ErrorKind::Unsupported.into()),
+            Kind::Special(_) => return Err(ErrorKind::Unsupported.into()),
         }
         if how.expect.is_some_and(|expected| expected != attributes::id_of(&stat)) {
             return Err(ErrorKind::Stale.into());
@@ -235,8 +238,8 @@ impl Disk {
     fn create(&self, path: &VPath, how: &OpenHow) -> Outcome<Found> {
         let place = self.root.place(path, ErrorKind::IsADirectory)?;
         let flags = flags(how.access) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_bits_truncate(how.mode & attributes::PERMISSIONS);
-        let fd = openat(&place.dir, &*place.name, flags, mode)?;
+        let mode = self.keeps.mode(how.mode);
+        let fd = making(how.maker, || Ok(openat(&place.dir, &*place.name, flags, mode)?))?;
         let attr = self.endow(&fd, &place, how.dos).inspect_err(|_| take_back(&place, &fd))?;
         Ok(Found { fd, attr, created_in: Some(place.dir), beyond: None })
     }
@@ -275,7 +278,7 @@ impl Disk {
         let handle = self.root.handle(path, Patience::Disk)?;
         match attributes::kind(&handle)? {
             Kind::Symlink => {}
-            Kind::File | Kind::Dir | Kind::Other => return Err(ErrorKind::InvalidArgument.into()),
+            Kind::File | Kind::Dir | Kind::Special(_) => return Err(ErrorKind::InvalidArgument.into()),
         }
         let target = readlinkat(&handle, c"", Vec::new())?;
         Ok(name::from_disk(target.to_bytes()).into_owned())

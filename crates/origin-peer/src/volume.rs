@@ -40,6 +40,7 @@ const UNKNOWN_CAPS: Caps = Caps {
     clones: false,
     compression: false,
     quotas: false,
+    posix: false,
     read_only: false,
     io_size: IO_MAX_BYTES,
 };

@@ -32,7 +32,7 @@ pub(crate) async fn apply(core: &Core, change: &Change) -> Outcome<Applied> {
         return Err(refuse(change.name(), first_path(change), ErrorKind::ReadOnly));
     }
     let attr = match change {
-        Change::MakeDir { path, mode: _, dos } => Some((make_dir(core, path, *dos).await?, path)),
+        Change::MakeDir { path, mode: _, dos, maker: _ } => Some((make_dir(core, path, *dos).await?, path)),
         Change::Remove { path, dir, expect } => {
             remove(core, path, *dir, *expect).await?;
             None
@@ -40,7 +40,10 @@ pub(crate) async fn apply(core: &Core, change: &Change) -> Outcome<Applied> {
         Change::Rename { from, to, replace, expect } => {
             Some((rename(core, from, to, *replace, *expect).await?, to))
         }
-        Change::Link { from: path, .. } | Change::Symlink { path, .. } | Change::SetNamed { path, .. } => {
+        Change::Link { from: path, .. }
+        | Change::MakeNode { path, .. }
+        | Change::Symlink { path, .. }
+        | Change::SetNamed { path, .. } => {
             return Err(refuse(change.name(), path, ErrorKind::Unsupported));
         }
         Change::SetAttr { path, set, expect } => Some((set_attr(core, path, set, *expect).await?, path)),
@@ -51,6 +54,7 @@ pub(crate) async fn apply(core: &Core, change: &Change) -> Outcome<Applied> {
 fn first_path(change: &Change) -> &VPath {
     match change {
         Change::MakeDir { path, .. }
+        | Change::MakeNode { path, .. }
         | Change::Remove { path, .. }
         | Change::Symlink { path, .. }
         | Change::SetAttr { path, .. }

@@ -138,6 +138,7 @@ fn caps(config: &SmbConfig, session: &Session, ids: Ids) -> Caps {
         compression: false,
         // Nothing that is made there has an owner but the user who logs on.
         quotas: false,
+        posix: false,
         read_only: session.read_only,
         io_size: session.io_size,
     }

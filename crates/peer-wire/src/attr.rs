@@ -4,7 +4,7 @@
 //! first), so that what neighbours in a directory have in common costs nothing. Sixteen bits say how:
 //!
 //! ```text
-//! 0-1    kind             2  mode, uid, gid, dos as in the reference    3  links is 1
+//! 0-1    kind (3 special) 2  mode, uid, gid, dos as in the reference    3  links is 1
 //! 4      allocated is size rounded up to 4096                           5  id.hi as in the reference
 //! 6-7    version.hi       8-9  version.lo    (0 as in the reference, 1 the ctime, 2 the mtime, 3 written)
 //! 10     ctime is mtime   11  atime is mtime  12  btime is mtime
@@ -15,7 +15,8 @@ use crate::WireError;
 use crate::cursor::{Reader, Writer};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use volume::{
-    Attr, Caps, Carries, DosAttributes, FileId, Freshness, Kind, Namespace, SetAttr, Space, Time, Version,
+    Attr, Caps, Carries, Device, DosAttributes, FileId, Freshness, Kind, Maker, Namespace, SetAttr, Space,
+    Special, Time, Version,
 };
 
 const OWNER_SAME: u16 = 1 << 2;
@@ -28,6 +29,12 @@ const CTIME_IS_MTIME: u16 = 1 << 10;
 const ATIME_IS_MTIME: u16 = 1 << 11;
 const BTIME_IS_MTIME: u16 = 1 << 12;
 const CARRIES_SHIFT: u16 = 13;
+
+const KIND_SPECIAL: u16 = 3;
+const FIFO: u8 = 0;
+const SOCKET: u8 = 1;
+const CHAR_DEVICE: u8 = 2;
+const BLOCK_DEVICE: u8 = 3;
 
 /// Allocation that needs no bytes: whole blocks of this size.
 const BLOCK_BYTES: u64 = 4096;
@@ -98,7 +105,7 @@ pub(crate) fn put_attr(out: &mut Writer, attr: &Attr, reference: &Attr) {
         Kind::File => 0,
         Kind::Dir => 1,
         Kind::Symlink => 2,
-        Kind::Other => 3,
+        Kind::Special(_) => KIND_SPECIAL,
     };
     flags |= u16::from(attr.carries.bits()) << CARRIES_SHIFT;
     flags |= (high as u16) << VERSION_HI_SHIFT | (low as u16) << VERSION_LO_SHIFT;
@@ -116,6 +123,9 @@ pub(crate) fn put_attr(out: &mut Writer, attr: &Attr, reference: &Attr) {
     let without = |bit: u16| flags & bit == 0;
 
     out.fixed16(flags);
+    if let Kind::Special(special) = attr.kind {
+        put_special(out, special);
+    }
     if without(ID_HI_SAME) {
         out.fixed64(attr.id.hi);
     }
@@ -157,7 +167,7 @@ pub(crate) fn get_attr(input: &mut Reader<'_>, reference: &Attr) -> Result<Attr,
         0 => Kind::File,
         1 => Kind::Dir,
         2 => Kind::Symlink,
-        _ => Kind::Other,
+        _ => Kind::Special(get_special(input)?),
     };
     let hi = if with(ID_HI_SAME) { reference.id.hi } else { input.fixed64()? };
     let id = FileId { hi, lo: input.delta(reference.id.lo)? };
@@ -212,6 +222,44 @@ pub(crate) fn get_attr(input: &mut Reader<'_>, reference: &Attr) -> Result<Attr,
     })
 }
 
+pub(crate) fn put_special(out: &mut Writer, special: Special) {
+    let (code, device) = match special {
+        Special::Fifo => (FIFO, None),
+        Special::Socket => (SOCKET, None),
+        Special::CharDevice(device) => (CHAR_DEVICE, Some(device)),
+        Special::BlockDevice(device) => (BLOCK_DEVICE, Some(device)),
+    };
+    out.byte(code);
+    if let Some(Device { major, minor }) = device {
+        out.number(u64::from(major));
+        out.number(u64::from(minor));
+    }
+}
+
+pub(crate) fn get_special(input: &mut Reader<'_>) -> Result<Special, WireError> {
+    Ok(match input.byte()? {
+        FIFO => Special::Fifo,
+        SOCKET => Special::Socket,
+        CHAR_DEVICE => Special::CharDevice(get_device(input)?),
+        BLOCK_DEVICE => Special::BlockDevice(get_device(input)?),
+        _ => return Err(WireError::Value("a kind of special file")),
+    })
+}
+
+fn get_device(input: &mut Reader<'_>) -> Result<Device, WireError> {
+    Ok(Device { major: input.number32()?, minor: input.number32()? })
+}
+
+pub(crate) fn put_maker(out: &mut Writer, maker: Maker) {
+    for value in [maker.uid, maker.gid, maker.umask] {
+        out.number(u64::from(value));
+    }
+}
+
+pub(crate) fn get_maker(input: &mut Reader<'_>) -> Result<Maker, WireError> {
+    Ok(Maker { uid: input.number32()?, gid: input.number32()?, umask: input.number32()? })
+}
+
 pub(crate) fn put_dos(out: &mut Writer, dos: DosAttributes) {
     out.number(u64::from(dos.bits()));
 }
@@ -257,7 +305,7 @@ pub(crate) fn get_set_attr(input: &mut Reader<'_>) -> Result<SetAttr, WireError>
 }
 
 /// The yes-or-no abilities, in the order of their bits.
-fn abilities(caps: &Caps) -> [bool; 16] {
+fn abilities(caps: &Caps) -> [bool; 17] {
     [
         caps.stable_ids,
         caps.atomic_rename,
@@ -275,6 +323,7 @@ fn abilities(caps: &Caps) -> [bool; 16] {
         caps.clones,
         caps.compression,
         caps.quotas,
+        caps.posix,
     ]
 }
 
@@ -283,8 +332,8 @@ pub(crate) fn put_caps(out: &mut Writer, caps: &Caps) {
         Namespace::Tree => 0,
         Namespace::Keys => 1,
     });
-    let bits = abilities(caps).iter().enumerate().fold(0, |bits, (n, holds)| bits | u16::from(*holds) << n);
-    out.fixed16(bits);
+    let bits = abilities(caps).iter().enumerate().fold(0, |bits, (n, holds)| bits | u64::from(*holds) << n);
+    out.number(bits);
     out.number(u64::from(caps.io_size));
     out.number(u64::from(caps.named_max));
 }
@@ -295,8 +344,8 @@ pub(crate) fn get_caps(input: &mut Reader<'_>) -> Result<Caps, WireError> {
         1 => Namespace::Keys,
         _ => return Err(WireError::Value("a namespace")),
     };
-    let bits = input.fixed16()?;
-    let has = |n: u16| bits >> n & 1 == 1;
+    let bits = input.number()?;
+    let has = |n: u32| bits >> n & 1 == 1;
     Ok(Caps {
         namespace,
         stable_ids: has(0),
@@ -315,6 +364,7 @@ pub(crate) fn get_caps(input: &mut Reader<'_>) -> Result<Caps, WireError> {
         clones: has(13),
         compression: has(14),
         quotas: has(15),
+        posix: has(16),
         io_size: input.number32()?,
         named_max: input.number32()?,
     })

@@ -34,7 +34,7 @@ pub use request::{Ask, PATIENCE_MAX, Request};
 use bytes::Bytes;
 
 /// The version of everything in this crate; the first byte of each head.
-pub const VERSION: u8 = 7;
+pub const VERSION: u8 = 8;
 
 /// Longest name of a volume, bytes.
 pub const VOLUME_NAME_MAX_BYTES: usize = 255;

@@ -8,6 +8,7 @@ use volume::{Named, NamedEntry};
 const EXTENDED: u8 = 0;
 const STREAM: u8 = 1;
 const DESCRIPTOR: u8 = 2;
+const SYSTEM: u8 = 3;
 
 /// Least bytes that an entry of a list takes: its kind and its size.
 const ENTRY_LEAST_BYTES: usize = 2;
@@ -16,6 +17,10 @@ pub(crate) fn put_named(out: &mut Writer, name: &Named) {
     match name {
         Named::Extended(name) => {
             out.byte(EXTENDED);
+            out.text(name);
+        }
+        Named::System(name) => {
+            out.byte(SYSTEM);
             out.text(name);
         }
         Named::Stream(name) => {
@@ -31,6 +36,7 @@ pub(crate) fn get_named(input: &mut Reader<'_>) -> Result<Named, WireError> {
         EXTENDED => Named::extended(input.text()?),
         STREAM => Named::stream(input.text()?),
         DESCRIPTOR => Named::Descriptor,
+        SYSTEM => Named::system(input.text()?),
         _ => return Err(WireError::Value("a kind of value")),
     })
 }

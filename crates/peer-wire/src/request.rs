@@ -3,7 +3,7 @@
 //! Names of volumes and files go by text, open files by a number that the asking side chooses: it is unique
 //! among all handles of its session, so an `Open` that is sent twice cannot make two handles.
 
-use crate::attr::{get_dos, get_set_attr, put_dos, put_set_attr};
+use crate::attr::{get_dos, get_maker, get_set_attr, put_dos, put_maker, put_set_attr};
 use crate::change::{body_of, get_change, put_change};
 use crate::cursor::{Reader, Writer};
 use crate::named::{get_named, put_named};
@@ -543,6 +543,7 @@ fn put_open_how(out: &mut Writer, how: &OpenHow) {
     out.flag(how.truncate);
     out.number(u64::from(how.mode));
     put_dos(out, how.dos);
+    out.option(how.maker, put_maker);
     out.option(how.expect, Writer::id);
     out.option(how.first, |out, (offset, length)| {
         out.number(offset);
@@ -562,6 +563,7 @@ fn get_open_how(input: &mut Reader<'_>) -> Result<OpenHow, WireError> {
         truncate: input.flag()?,
         mode: input.number32()?,
         dos: get_dos(input)?,
+        maker: input.option(get_maker)?,
         expect: input.option(Reader::id)?,
         first: input.option(|input| Ok((input.number()?, get_length(input)?)))?,
     })

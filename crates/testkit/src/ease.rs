@@ -84,7 +84,7 @@ pub async fn names(volume: &dyn Volume, dir: &str) -> Vec<String> {
 }
 
 pub async fn mkdir(volume: &dyn Volume, path: &str) -> Attr {
-    let change = Change::MakeDir { path: p(path), mode: 0o755, dos: DosAttributes::empty() };
+    let change = Change::MakeDir { path: p(path), mode: 0o755, dos: DosAttributes::empty(), maker: None };
     apply(volume, change).await.unwrap_or_else(|| panic!("mkdir {path} gave no attributes"))
 }
 

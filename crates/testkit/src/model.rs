@@ -258,7 +258,8 @@ impl Model {
     async fn make_dir(&mut self, volume: &dyn Volume) {
         let path = self.path();
         let expected = self.expect_new(&path);
-        let change = Change::MakeDir { path: path.clone(), mode: 0o755, dos: DosAttributes::empty() };
+        let change =
+            Change::MakeDir { path: path.clone(), mode: 0o755, dos: DosAttributes::empty(), maker: None };
         let came = volume.apply(&cx(), &change).await;
         self.agree(format!("mkdir {path:?}"), came, &expected);
         if expected.is_ok() {
@@ -272,7 +273,9 @@ impl Model {
             true => self.expect_new(&path),
             false => Err(ErrorKind::Unsupported),
         };
-        let came = volume.apply(&cx(), &Change::Symlink { path: path.clone(), target: target.clone() }).await;
+        let came = volume
+            .apply(&cx(), &Change::Symlink { path: path.clone(), target: target.clone(), maker: None })
+            .await;
         self.agree(format!("symlink {path:?} to {target:?}"), came, &expected);
         if expected.is_ok() {
             self.tree.insert(path, Thing::Symlink(target));

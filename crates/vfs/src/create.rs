@@ -124,11 +124,11 @@ fn admissible(request: &OpenRequest, attr: &Attr) -> Result<Action> {
     }
     match (attr.kind, request.want) {
         (Kind::Dir, Want::File) => return Err(Error::IsADirectory),
-        (Kind::File | Kind::Other, Want::Dir) => return Err(Error::NotADirectory),
+        (Kind::File | Kind::Special(_), Want::Dir) => return Err(Error::NotADirectory),
         (Kind::Dir, _) if empties => return Err(Error::Exists),
         // Its content is what it says, and not read this way.
         (Kind::Symlink, _) if request.open_link && !empties => {}
-        (Kind::Symlink | Kind::Other, _)
+        (Kind::Symlink | Kind::Special(_), _)
             if empties || request.access.intersects(Access::READING | Access::WRITING) =>
         {
             return Err(Error::AccessDenied);
@@ -342,9 +342,13 @@ async fn check_room(core: &Core, cx: &Cx, request: &OpenRequest, at: &VPath, fre
 pub(crate) type Made = (Option<Arc<dyn volume::File>>, Attr);
 
 async fn make_dir(core: &Core, cx: &Cx, request: &OpenRequest, path: &VPath) -> volume::Result<Made> {
-    // Who may read a directory may pass through it.
-    let mode = request.mode | (request.mode & 0o444) >> 2;
-    let change = Change::MakeDir { path: path.clone(), mode, dos: request.dos };
+    let mode = match request.maker {
+        Some(_) => request.mode,
+        // Who may read a directory may pass through it.
+        None => request.mode | (request.mode & 0o444) >> 2,
+    };
+    let (dos, maker) = (request.dos, request.maker);
+    let change = Change::MakeDir { path: path.clone(), mode, dos, maker };
     let applied = core.volume.apply(cx, &change).await?;
     let attr = match applied.attr {
         Some(attr) => attr,
@@ -369,6 +373,7 @@ pub(crate) fn how(request: &OpenRequest, create: Create) -> OpenHow {
         truncate: false,
         mode: request.mode,
         dos: request.dos,
+        maker: request.maker,
         expect: None,
         first: request.first.filter(|_| access.contains(volume::Access::READ)),
     }
@@ -379,6 +384,7 @@ mod tests {
     use super::*;
     use crate::Owner;
     use testkit::ease;
+    use volume::Special;
 
     fn attr(kind: Kind, dos: DosAttributes) -> Attr {
         Attr { dos, ..ease::blank(kind) }
@@ -427,7 +433,7 @@ mod tests {
         let kept = |r: &mut OpenRequest| (r.disposition, r.dos) = (OverwriteIf, hidden | readonly);
         check(Kind::File, hidden, kept, |r| matches!(r, Ok(Action::Overwritten)));
         check(Kind::File, hidden, |_| {}, opened);
-        check(Kind::Other, none, |r| r.access |= Access::READ_DATA, denied);
+        check(Kind::Special(Special::Fifo), none, |r| r.access |= Access::READ_DATA, denied);
         check(Kind::Symlink, none, |r| r.want = Want::Dir, opened);
     }
 }

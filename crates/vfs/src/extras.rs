@@ -216,8 +216,9 @@ async fn spelling(core: &Arc<Core>, cx: &Cx, key: OpenKey, name: &Named) -> Resu
 fn same(a: &Named, b: &Named) -> bool {
     match (a, b) {
         (Named::Extended(a), Named::Extended(b)) | (Named::Stream(a), Named::Stream(b)) => names::same(a, b),
+        (Named::System(a), Named::System(b)) => a == b,
         (Named::Descriptor, Named::Descriptor) => true,
-        (Named::Extended(_) | Named::Stream(_) | Named::Descriptor, _) => false,
+        (Named::Extended(_) | Named::System(_) | Named::Stream(_) | Named::Descriptor, _) => false,
     }
 }
 
@@ -227,6 +228,8 @@ async fn set(core: Arc<Core>, cx: Cx, key: OpenKey, name: Named, value: Option<B
     let (is_listed, was_there) = match &name {
         Named::Extended(_) => (core.caps.named, false),
         Named::Stream(_) => (present.carries.contains(Carries::STREAMS), false),
+        // Its name is exactly that, and the volume knows what was there.
+        Named::System(_) => (false, true),
         Named::Descriptor => (false, present.carries.contains(Carries::DESCRIPTOR)),
     };
     let there = if is_listed { spelling(&core, &cx, key, &name).await? } else { None };
@@ -272,7 +275,7 @@ async fn apply(
 /// What watchers are told of.
 fn what_is_set(name: &Named, was_there: bool, is_there: bool) -> Filter {
     match name {
-        Named::Extended(_) => Filter::EA,
+        Named::Extended(_) | Named::System(_) => Filter::EA,
         Named::Descriptor => Filter::SECURITY,
         Named::Stream(_) if was_there && is_there => Filter::STREAM_SIZE | Filter::STREAM_WRITE,
         Named::Stream(_) => Filter::STREAM_NAME,

@@ -25,6 +25,7 @@
 //! | `attributes` | looking at attributes and setting them |
 //! | `extras` | what an open carries besides its content; holes, copies, reserved room |
 //! | `links` | reading and making symbolic links |
+//! | `nodes` | making what POSIX callers open nowhere |
 //! | `streams` | named streams: opening, renaming, removing; their content |
 //! | `write_time` | times of the last write that opens keep as they are |
 //! | `landing`, `own_writes` | changes of an open that are on their way to the volume, and the look after them |
@@ -83,6 +84,7 @@ mod leases;
 mod links;
 mod lock_wait;
 mod name_lock;
+mod nodes;
 mod notify;
 mod open;
 mod own_writes;
@@ -108,6 +110,7 @@ pub use cursor::{Answer, DirCursor, DirEntry, Links};
 pub use descriptors::NewDescriptor;
 pub use error::{Error, Result};
 pub use links::{Replacement, Stop};
+pub use nodes::NewNode;
 pub use notify::{Filter, NotifyAction, NotifyBatch, NotifyEvent};
 pub use open::Open;
 pub use range_lock::{Range, WAITING_LOCKS_PER_FILE_MAX, WAITING_LOCKS_PER_OPEN_MAX};

@@ -105,7 +105,7 @@ fn check_gives_way(path: &VPath, attr: &Attr, by: &Replacement) -> Result<()> {
         }
         (Kind::File | Kind::Dir | Kind::Symlink, Replacement::Link(target)) => stays_inside(path, target),
         (Kind::Symlink, Replacement::File) => Ok(()),
-        (Kind::File | Kind::Dir, Replacement::File) | (Kind::Other, _) => {
+        (Kind::File | Kind::Dir, Replacement::File) | (Kind::Special(_), _) => {
             Err(Error::InvalidArgument("such an object does not give way to such"))
         }
     }
@@ -179,7 +179,7 @@ async fn make(core: &Core, cx: &Cx, again: &OpenRequest, by: Replacement, newbor
     let path = &again.path;
     match by {
         Replacement::Link(target) => {
-            let change = Change::Symlink { path: path.clone(), target };
+            let change = Change::Symlink { path: path.clone(), target, maker: None };
             let attr = match core.volume.apply(cx, &change).await?.attr {
                 Some(attr) => attr,
                 None => core.volume.stat(cx, path).await?,

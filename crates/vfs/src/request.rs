@@ -3,7 +3,7 @@
 use crate::{Caching, Granted, LeaseId, Open, Rights};
 use bytes::Bytes;
 use std::sync::Arc;
-use volume::{Attr, DosAttributes, VPath};
+use volume::{Attr, DosAttributes, Maker, VPath};
 
 bitflags::bitflags! {
     /// What an open may do: the access mask of MS-SMB2 2.2.13.1, generic bits already expanded.
@@ -163,6 +163,8 @@ pub struct OpenRequest {
     pub dos: DosAttributes,
     /// POSIX permissions of a new object. A directory may be passed by whom it may be read.
     pub mode: u32,
+    /// Who makes it, for POSIX callers; `mode` is exactly what he asks for then.
+    pub maker: Option<Maker>,
     /// Bytes that will be written into a new or emptied file, as far as the client knows
     /// (SMB2_CREATE_ALLOCATION_SIZE). From [`ALLOCATION_CHECKED_MIN`] on the room is looked at first, and
     /// `NoSpace` answered when there is not so much.
@@ -206,6 +208,7 @@ impl OpenRequest {
             stop_at_links: false,
             dos: DosAttributes::empty(),
             mode: 0o644,
+            maker: None,
             allocation: None,
             first: None,
             caching: Caching::empty(),

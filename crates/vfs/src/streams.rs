@@ -183,7 +183,7 @@ async fn find(
         .into_iter()
         .filter_map(|entry| match entry.name {
             Named::Stream(spelled) if names::same(&spelled, name) => Some((spelled, entry.size)),
-            Named::Stream(_) | Named::Extended(_) | Named::Descriptor => None,
+            Named::Stream(_) | Named::Extended(_) | Named::System(_) | Named::Descriptor => None,
         })
         .collect();
     alike.sort_by(|(a, _), (b, _)| (**a != *name, a).cmp(&(**b != *name, b)));

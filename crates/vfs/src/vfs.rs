@@ -5,12 +5,13 @@ use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
 use crate::{
-    Access, AckRefused, Caching, Error, Former, LeaseId, Open, OpenId, OpenRequest, Opened, Owner, Result,
-    Share, create, restore, streams, watch,
+    Access, AckRefused, Caching, Carry, Error, Former, LeaseId, NewNode, Open, OpenId, OpenRequest, Opened,
+    Owner, Result, Share, create, nodes, restore, streams, watch,
 };
 use std::sync::Arc;
 use volume::{
-    Attr, Caps, Cx, FileId, Freshness, QuotaChange, QuotaRules, QuotasOf, Space, UserQuota, VPath, Volume,
+    Attr, Caps, Cx, FileId, Freshness, Maker, QuotaChange, QuotaRules, QuotasOf, Space, UserQuota, VPath,
+    Volume,
 };
 
 /// Most symbolic links that are followed for one path.
@@ -181,6 +182,25 @@ impl Vfs {
     pub async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
         let how = Lookup { case_sensitive: false, follow: true, stop: false, rights: None };
         Ok(self.0.resolve(cx, path, how).await?.found()?.1)
+    }
+
+    /// Looks at exactly this name, a link as itself, as POSIX callers mean it.
+    pub async fn look(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
+        Ok(self.0.volume.stat(cx, path).await?)
+    }
+
+    /// Where the link of exactly this name leads, uninterpreted.
+    pub async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
+        Ok(self.0.volume.read_link(cx, path).await?)
+    }
+
+    /// Makes what has no content to be opened, under exactly this name. Once begun it runs to its end, also when the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// `Exists`, `PathNotFound`, `DeletePending` in a directory that goes away, `ReadOnly`, and what the volume answers.
+    pub async fn make_node(&self, cx: &Cx, path: &VPath, node: NewNode, maker: Maker) -> Result<Attr> {
+        Carry::new(nodes::make(self.0.clone(), cx.clone(), path.clone(), node, maker)).await
     }
 
     /// A client has given back all of a lease but `keeps`, as it was told to. Answers what it keeps.

@@ -33,8 +33,24 @@ pub enum Kind {
     File,
     Dir,
     Symlink,
-    /// Devices, sockets and FIFOs: listed, never opened.
-    Other,
+    /// Listed, never opened.
+    Special(Special),
+}
+
+/// What has a name and no content here: whoever opens it talks to something else on his own machine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Special {
+    Fifo,
+    Socket,
+    CharDevice(Device),
+    BlockDevice(Device),
+}
+
+/// Which device (`st_rdev` of POSIX).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Device {
+    pub major: u32,
+    pub minor: u32,
 }
 
 bitflags::bitflags! {
@@ -118,6 +134,15 @@ impl SetAttr {
     pub fn size(size: u64) -> SetAttr {
         SetAttr { size: Some(size), ..SetAttr::default() }
     }
+}
+
+/// Who makes an object, as POSIX has it: whose it is, but for the group where the directory gives its own, and the
+/// permissions that it does not get, but where the directory passes on an access control list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Maker {
+    pub uid: u32,
+    pub gid: u32,
+    pub umask: u32,
 }
 
 /// Room at the origin, in bytes.

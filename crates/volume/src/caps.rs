@@ -47,6 +47,9 @@ pub struct Caps {
     pub compression: bool,
     /// Quotas of users are kept: `quotas`, `quota_rules` and `set_quotas` work. Files that are made want an owner then.
     pub quotas: bool,
+    /// What POSIX keeps of an object is kept: owner, setuid, setgid and sticky bits, [`crate::Named::System`] values; and
+    /// `Change::MakeNode` works.
+    pub posix: bool,
     /// Only reading.
     pub read_only: bool,
     /// Largest single `read_at` or `write_at` that is one request at the origin, bytes. A longer one works

@@ -31,7 +31,7 @@ mod quota;
 mod traits;
 mod watch;
 
-pub use attr::{Attr, DosAttributes, FileId, Kind, SetAttr, Space, Time, Version};
+pub use attr::{Attr, Device, DosAttributes, FileId, Kind, Maker, SetAttr, Space, Special, Time, Version};
 pub use caps::{Caps, Namespace};
 pub use carry::Carry;
 pub use change::{Applied, Change};

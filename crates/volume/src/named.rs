@@ -13,6 +13,9 @@ use std::sync::Arc;
 pub enum Named {
     /// An extended attribute (`user.NAME` of Linux, FILE_FULL_EA_INFORMATION of MS-FSCC 2.4.16).
     Extended(Arc<str>),
+    /// An extended attribute of the operating system, by its whole name: `system.posix_acl_access`,
+    /// `security.capability`, `trusted.NAME`. Linux objects of every kind may carry such.
+    System(Arc<str>),
     /// A named stream of data (MS-FSCC 2.1.4), without colons and type.
     Stream(Arc<str>),
     /// A security descriptor (MS-DTYP 2.4.6, self-relative).
@@ -44,6 +47,10 @@ impl Named {
         Named::Extended(name.into())
     }
 
+    pub fn system(name: impl Into<Arc<str>>) -> Named {
+        Named::System(name.into())
+    }
+
     pub fn stream(name: impl Into<Arc<str>>) -> Named {
         Named::Stream(name.into())
     }
@@ -51,7 +58,7 @@ impl Named {
     /// The kind of value this is.
     pub fn kind(&self) -> Carries {
         match self {
-            Named::Extended(_) => Carries::EXTENDED,
+            Named::Extended(_) | Named::System(_) => Carries::EXTENDED,
             Named::Stream(_) => Carries::STREAMS,
             Named::Descriptor => Carries::DESCRIPTOR,
         }
@@ -60,7 +67,7 @@ impl Named {
     /// Its name; a descriptor has none.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Named::Extended(name) | Named::Stream(name) => Some(name),
+            Named::Extended(name) | Named::System(name) | Named::Stream(name) => Some(name),
             Named::Descriptor => None,
         }
     }
@@ -78,7 +85,7 @@ impl Named {
 impl std::fmt::Display for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Named::Extended(name) => write!(f, "attribute {name:?}"),
+            Named::Extended(name) | Named::System(name) => write!(f, "attribute {name:?}"),
             Named::Stream(name) => write!(f, "stream {name:?}"),
             Named::Descriptor => f.write_str("security descriptor"),
         }

@@ -1,7 +1,7 @@
 //! `Volume` and `File`: the two traits everything below `vfs` is made of.
 
 use crate::{
-    Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Named, NamedEntry, Pages, QuotaChange,
+    Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Maker, Named, NamedEntry, Pages, QuotaChange,
     QuotaRules, QuotasOf, Result, SetAttr, Space, UserQuota, VPath, Watch,
 };
 use async_trait::async_trait;
@@ -221,6 +221,8 @@ pub struct OpenHow {
     /// For a new file: POSIX permissions and attribute bits.
     pub mode: u32,
     pub dos: DosAttributes,
+    /// Who makes it; without one it is the volume's own user's.
+    pub maker: Option<Maker>,
     /// Only if the name still stands for this file, else `Stale`.
     pub expect: Option<FileId>,
     /// The caller will read this range first: a far origin may send it along. Offset and length in bytes.
@@ -236,6 +238,7 @@ impl OpenHow {
             truncate: false,
             mode: 0o644,
             dos: DosAttributes::empty(),
+            maker: None,
             expect: None,
             first: None,
         }

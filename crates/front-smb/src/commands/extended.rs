@@ -110,7 +110,10 @@ pub(super) async fn set(
 /// The extended attributes of a file, by name; those with names that the wire has no room for are not shown.
 async fn list(cx: &Cx, file: &FileOpen) -> Result<Vec<NamedEntry>, NtStatus> {
     let mut entries = file.vfs.list_named(cx, Carries::EXTENDED).await.map_err(failed)?;
-    entries.retain(|entry| entry.name.name().is_some_and(|name| name.len() <= usize::from(u8::MAX)));
+    entries.retain(|entry| match &entry.name {
+        Named::Extended(name) => name.len() <= usize::from(u8::MAX),
+        Named::System(_) | Named::Stream(_) | Named::Descriptor => false,
+    });
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }
@@ -119,7 +122,7 @@ async fn list(cx: &Cx, file: &FileOpen) -> Result<Vec<NamedEntry>, NtStatus> {
 pub(super) fn size(entries: &[NamedEntry]) -> u32 {
     let of = |entry: &NamedEntry| match &entry.name {
         Named::Extended(name) => ENTRY_BYTES + name.len() as u64 + entry.size,
-        Named::Stream(_) | Named::Descriptor => 0,
+        Named::System(_) | Named::Stream(_) | Named::Descriptor => 0,
     };
     let all: u64 = entries.iter().map(of).sum();
     if all == 0 { 0 } else { u32::try_from(all + HEAD_BYTES).unwrap_or(u32::MAX) }

@@ -59,7 +59,7 @@ pub(super) fn attributes(attr: &Attr) -> FileAttributes {
     match attr.kind {
         Kind::Dir => bits |= FileAttributes::DIRECTORY,
         Kind::Symlink => bits |= FileAttributes::REPARSE_POINT,
-        Kind::File | Kind::Other => {}
+        Kind::File | Kind::Special(_) => {}
     }
     if bits.is_empty() { FileAttributes::NORMAL } else { bits }
 }

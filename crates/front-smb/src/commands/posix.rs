@@ -92,7 +92,7 @@ pub(super) fn st_mode(attr: &Attr) -> u32 {
     let of_type = match attr.kind {
         Kind::Dir => TYPE_DIR,
         Kind::Symlink => TYPE_SYMLINK,
-        Kind::File | Kind::Other => TYPE_FILE,
+        Kind::File | Kind::Special(_) => TYPE_FILE,
     };
     of_type | attr.mode & PERMISSIONS
 }
@@ -100,6 +100,6 @@ pub(super) fn st_mode(attr: &Attr) -> u32 {
 fn reparse_tag(attr: &Attr) -> u32 {
     match attr.kind {
         Kind::Symlink => tag::SYMLINK,
-        Kind::File | Kind::Dir | Kind::Other => 0,
+        Kind::File | Kind::Dir | Kind::Special(_) => 0,
     }
 }

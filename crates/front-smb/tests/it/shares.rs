@@ -101,7 +101,7 @@ async fn no_link_leads_to_a_vetoed_name_and_the_past_may_lie_below_one() {
         put(&*mem, path, content).await;
     }
     for (path, target) in [("file", "a.exe"), ("dir", "./.Snapshots"), ("fine", "f")] {
-        apply(&*mem, Change::Symlink { path: p(path), target: target.into() }).await;
+        apply(&*mem, Change::Symlink { path: p(path), target: target.into(), maker: None }).await;
     }
     let vfs = vfs::Vfs::new(mem, vfs::VfsConfig::default());
     let snapshots = SnapshotPattern::parse(".snapshots/%Y-%m-%d_%H.%M.%S").unwrap().into();
@@ -130,7 +130,7 @@ async fn a_vetoed_name_is_not_found_by_a_spelling_that_the_veto_does_not_know() 
     for path in ["a.exe", ".trash/b", "for me", "\u{10400}", "fine", &format!("{past}/a.exe")] {
         put(&*mem, path, "x").await;
     }
-    apply(&*mem, Change::Symlink { path: p("link"), target: "a\u{F029}exe".into() }).await;
+    apply(&*mem, Change::Symlink { path: p("link"), target: "a\u{F029}exe".into(), maker: None }).await;
     let vfs = vfs::Vfs::new(mem.clone(), vfs::VfsConfig::default());
     let veto = Veto::new(["*.exe", ".trash", ".snapshots", "for me", "\u{10400}"]);
     let snapshots = SnapshotPattern::parse(".snapshots/%Y-%m-%d_%H.%M.%S").unwrap().into();

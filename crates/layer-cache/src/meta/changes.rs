@@ -180,7 +180,10 @@ impl Tree {
                 self.put_dir(path, Dir { complete: Some(stamp), ..Dir::default() });
             }
             (
-                Change::Symlink { path, .. } | Change::SetAttr { path, .. } | Change::SetNamed { path, .. },
+                Change::MakeNode { path, .. }
+                | Change::Symlink { path, .. }
+                | Change::SetAttr { path, .. }
+                | Change::SetNamed { path, .. },
                 Some(attr),
             ) => self.changed(path, attr, stamp),
             (Change::Link { from, to, .. }, Some(attr)) => {
@@ -191,6 +194,7 @@ impl Tree {
             (Change::Remove { path, .. }, _) => self.gone(path),
             (
                 Change::MakeDir { path, .. }
+                | Change::MakeNode { path, .. }
                 | Change::Symlink { path, .. }
                 | Change::SetAttr { path, .. }
                 | Change::SetNamed { path, .. }

@@ -222,7 +222,7 @@ fn check(tree: &mut Tree, truth: &Truth, now: u64) {
 
 fn change(kind: usize, one: &VPath, two: &VPath) -> Change {
     match kind {
-        0 => Change::MakeDir { path: one.clone(), mode: 0o755, dos: DosAttributes::empty() },
+        0 => Change::MakeDir { path: one.clone(), mode: 0o755, dos: DosAttributes::empty(), maker: None },
         1 => Change::Remove { path: one.clone(), dir: false, expect: None },
         _ => Change::Rename { from: one.clone(), to: two.clone(), replace: true, expect: None },
     }

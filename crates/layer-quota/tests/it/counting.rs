@@ -20,7 +20,7 @@ async fn what_is_there_is_counted_once() {
     }
     put(&*mem, "nobody's", [0; 100]).await;
     apply(&*mem, Change::Link { from: p("a"), to: p("d/e/a"), replace: false, expect: None }).await;
-    apply(&*mem, Change::Symlink { path: p("d/l"), target: "e".to_owned() }).await;
+    apply(&*mem, Change::Symlink { path: p("d/l"), target: "e".to_owned(), maker: None }).await;
     own(&*mem, "d", &bob).await;
     let site = Site::over(mem).await;
     assert!(site.flags().await.contains(QuotaFlags::REBUILDING));

@@ -99,7 +99,7 @@ async fn devices_and_fifos_are_listed_and_never_opened() {
     )
     .unwrap();
     assert!(std::fs::metadata(&fifo).unwrap().file_type().is_fifo());
-    assert_eq!(ease::list(&*volume, "").await[0].attr.kind, Kind::Other);
+    assert_eq!(ease::list(&*volume, "").await[0].attr.kind, Kind::Special(volume::Special::Fifo));
     for how in [OpenHow::read(), OpenHow::create(Create::IfMissing)] {
         ease::fails(volume.open(&ease::cx(), &ease::p("fifo"), how).await, ErrorKind::Unsupported);
     }
@@ -140,8 +140,11 @@ async fn what_the_machine_would_believe_is_not_for_callers_to_say() {
     let (dir, volume) = fresh();
     let how = OpenHow { mode: 0o6755, ..OpenHow::create(Create::New) };
     volume.open(&ease::cx(), &ease::p("f"), how).await.unwrap();
-    ease::apply(&*volume, Change::MakeDir { path: ease::p("d"), mode: 0o7777, dos: DosAttributes::empty() })
-        .await;
+    ease::apply(
+        &*volume,
+        Change::MakeDir { path: ease::p("d"), mode: 0o7777, dos: DosAttributes::empty(), maker: None },
+    )
+    .await;
     let special = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().mode() & 0o7000;
     assert_eq!((special("f"), special("d")), (0, 0));
     let set = |path: &str, set| Change::SetAttr { path: ease::p(path), set, expect: None };
@@ -229,7 +232,7 @@ async fn what_cannot_be_finished_when_it_is_made_does_not_stay() {
     let dos = DosAttributes::HIDDEN;
     let how = OpenHow { dos, ..OpenHow::create(Create::New) };
     fails(volume.open(&cx(), &p("f"), how).await, ErrorKind::NoSpace);
-    let change = Change::MakeDir { path: p("d"), mode: 0o700, dos };
+    let change = Change::MakeDir { path: p("d"), mode: 0o700, dos, maker: None };
     fails(volume.apply(&cx(), &change).await, ErrorKind::NoSpace);
     assert_eq!(std::fs::read_dir(mount.at()).unwrap().count(), 0);
 }

@@ -80,6 +80,7 @@ async fn one_round(volume: &dyn Volume, number: u64) -> Vec<bool> {
             path: ease::p(&format!("d/dir{number}")),
             mode: 0o755,
             dos: DosAttributes::ARCHIVE,
+            maker: None,
         },
         Change::SetAttr { path: secret.clone(), set: dos, expect: None },
         Change::Link { from: secret.clone(), to: ease::p("linked"), replace: true, expect: None },
@@ -100,7 +101,11 @@ async fn one_round(volume: &dyn Volume, number: u64) -> Vec<bool> {
 async fn links_that_lead_out_are_not_made() {
     let (dir, volume) = fresh();
     ease::mkdir(&*volume, "d").await;
-    let link = |path: &str, target: &str| Change::Symlink { path: ease::p(path), target: target.to_owned() };
+    let link = |path: &str, target: &str| Change::Symlink {
+        path: ease::p(path),
+        target: target.to_owned(),
+        maker: None,
+    };
     for target in ["/etc", "../../x", "f/../../.."] {
         ease::fails(volume.apply(&ease::cx(), &link("d/l", target)).await, ErrorKind::InvalidArgument);
         assert!(dir.path().join("d/l").symlink_metadata().is_err());

@@ -88,7 +88,7 @@ async fn a_huge_directory_comes_in_pages() {
     let long = "n".repeat(200);
     for n in 0..9000 {
         let path = p(&format!("{long}{n:05}"));
-        let dir = Change::MakeDir { path, mode: 0o755, dos: DosAttributes::empty() };
+        let dir = Change::MakeDir { path, mode: 0o755, dos: DosAttributes::empty(), maker: None };
         memory.apply(&cx(), &dir).await.unwrap();
     }
     let pair = Pair::serving(memory).await;

@@ -44,8 +44,28 @@ fn id() -> impl Strategy<Value = FileId> {
     (word(), word()).prop_map(|(hi, lo)| FileId { hi, lo })
 }
 
+fn special() -> impl Strategy<Value = Special> {
+    let device = || (any::<u32>(), any::<u32>()).prop_map(|(major, minor)| Device { major, minor });
+    prop_oneof![
+        Just(Special::Fifo),
+        Just(Special::Socket),
+        device().prop_map(Special::CharDevice),
+        device().prop_map(Special::BlockDevice)
+    ]
+}
+
+fn maker() -> impl Strategy<Value = Option<Maker>> {
+    let some = (any::<u32>(), any::<u32>(), any::<u32>());
+    prop::option::of(some.prop_map(|(uid, gid, umask)| Maker { uid, gid, umask }))
+}
+
 pub fn some_attr() -> impl Strategy<Value = Attr> {
-    let kind = prop_oneof![Just(Kind::File), Just(Kind::Dir), Just(Kind::Symlink), Just(Kind::Other)];
+    let kind = prop_oneof![
+        Just(Kind::File),
+        Just(Kind::Dir),
+        Just(Kind::Symlink),
+        special().prop_map(Kind::Special)
+    ];
     let sizes = (word(), word(), any::<bool>());
     let times = (time(), time(), time(), time());
     let links = prop_oneof![Just(1), any::<u32>()];
@@ -133,13 +153,29 @@ fn set_attr() -> impl Strategy<Value = SetAttr> {
 }
 
 fn named() -> impl Strategy<Value = Named> {
-    prop_oneof![name().prop_map(Named::extended), name().prop_map(Named::stream), Just(Named::Descriptor)]
+    prop_oneof![
+        name().prop_map(Named::extended),
+        name().prop_map(Named::system),
+        name().prop_map(Named::stream),
+        Just(Named::Descriptor)
+    ]
 }
 
 fn change() -> impl Strategy<Value = Change> {
     let expect = || prop::option::of(id());
     prop_oneof![
-        (path(), any::<u32>(), dos()).prop_map(|(path, mode, dos)| Change::MakeDir { path, mode, dos }),
+        (path(), any::<u32>(), dos(), maker()).prop_map(|(path, mode, dos, maker)| Change::MakeDir {
+            path,
+            mode,
+            dos,
+            maker
+        }),
+        (path(), special(), any::<u32>(), maker()).prop_map(|(path, node, mode, maker)| Change::MakeNode {
+            path,
+            node,
+            mode,
+            maker
+        }),
         (path(), any::<bool>(), expect()).prop_map(|(path, dir, expect)| Change::Remove {
             path,
             dir,
@@ -157,7 +193,7 @@ fn change() -> impl Strategy<Value = Change> {
             replace,
             expect
         }),
-        (path(), name()).prop_map(|(path, target)| Change::Symlink { path, target }),
+        (path(), name(), maker()).prop_map(|(path, target, maker)| Change::Symlink { path, target, maker }),
         (path(), set_attr(), expect()).prop_map(|(path, set, expect)| Change::SetAttr { path, set, expect }),
         (path(), named(), prop::option::of(blob()), expect())
             .prop_map(|(path, name, value, expect)| { Change::SetNamed { path, name, value, expect } }),
@@ -167,10 +203,10 @@ fn change() -> impl Strategy<Value = Change> {
 fn open_how() -> impl Strategy<Value = OpenHow> {
     let create = prop_oneof![Just(Create::Never), Just(Create::IfMissing), Just(Create::New)];
     let first = prop::option::of((word(), 0..=peer_wire::IO_MAX_BYTES));
-    (0..4u8, create, any::<bool>(), any::<u32>(), dos(), prop::option::of(id()), first).prop_map(
-        |(access, create, truncate, mode, dos, expect, first)| {
+    (0..4u8, create, any::<bool>(), any::<u32>(), dos(), maker(), prop::option::of(id()), first).prop_map(
+        |(access, create, truncate, mode, dos, maker, expect, first)| {
             let access = Access::from_bits_truncate(access);
-            OpenHow { access, create, truncate, mode, dos, expect, first }
+            OpenHow { access, create, truncate, mode, dos, maker, expect, first }
         },
     )
 }
@@ -295,7 +331,7 @@ fn freshness() -> impl Strategy<Value = Freshness> {
 }
 
 fn caps() -> impl Strategy<Value = Caps> {
-    (any::<[bool; 17]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
+    (any::<[bool; 18]>(), any::<u32>(), any::<u32>()).prop_map(|(has, io_size, named_max)| Caps {
         namespace: if has[16] { Namespace::Keys } else { Namespace::Tree },
         stable_ids: has[0],
         atomic_rename: has[1],
@@ -313,6 +349,7 @@ fn caps() -> impl Strategy<Value = Caps> {
         clones: has[13],
         compression: has[14],
         quotas: has[15],
+        posix: has[17],
         io_size,
         named_max,
     })

@@ -205,7 +205,7 @@ pub(super) async fn named_values_that_cannot_be(volume: &dyn Volume) {
     fails(volume.named(&cx(), &p("none"), None, &stream).await, ErrorKind::NotFound);
     fails(volume.list_named(&cx(), &p("none"), None).await, ErrorKind::NotFound);
     if volume.caps().symlinks {
-        apply(volume, Change::Symlink { path: p("l"), target: "f".into() }).await;
+        apply(volume, Change::Symlink { path: p("l"), target: "f".into(), maker: None }).await;
         fails(try_set(volume, "l", &stream, b"x").await, ErrorKind::Unsupported);
         fails_with(volume.named(&cx(), &p("l"), None, &stream).await, &[ErrorKind::Unsupported]);
         fails_with(volume.list_named(&cx(), &p("l"), None).await, &[ErrorKind::Unsupported]);

@@ -14,7 +14,7 @@ async fn attempt(volume: &dyn Volume, change: Change) -> Result<Applied> {
 }
 
 fn make(path: &str) -> Change {
-    Change::MakeDir { path: p(path), mode: 0o755, dos: DosAttributes::empty() }
+    Change::MakeDir { path: p(path), mode: 0o755, dos: DosAttributes::empty(), maker: None }
 }
 
 fn removal(path: &str, dir: bool, expect: Option<FileId>) -> Change {
@@ -46,7 +46,7 @@ pub(super) async fn make_dir(volume: &dyn Volume) {
     fails_with(attempt(volume, make("f/e")).await, NO_SUCH_PATH);
     if volume.caps().dos_attributes {
         let dos = DosAttributes::HIDDEN;
-        apply(volume, Change::MakeDir { path: p("hidden"), mode: 0o755, dos }).await;
+        apply(volume, Change::MakeDir { path: p("hidden"), mode: 0o755, dos, maker: None }).await;
         assert_eq!(stat(volume, "hidden").await.dos, dos);
     }
 }
@@ -209,7 +209,8 @@ pub(super) async fn hard_link_errors(volume: &dyn Volume) {
 }
 
 pub(super) async fn symlinks(volume: &dyn Volume) {
-    let order = |path: &str, target: &str| Change::Symlink { path: p(path), target: target.to_owned() };
+    let order =
+        |path: &str, target: &str| Change::Symlink { path: p(path), target: target.to_owned(), maker: None };
     let made = attempt(volume, order("l", "no/where")).await;
     if !volume.caps().symlinks {
         fails(made, ErrorKind::Unsupported);
@@ -388,7 +389,7 @@ pub(super) async fn directories_are_synced(volume: &dyn Volume) {
     fails(volume.sync_dir(&cx(), &p("d/f"), None).await, ErrorKind::NotADirectory);
     fails(volume.sync_dir(&cx(), &p("none"), None).await, ErrorKind::NotFound);
     if volume.caps().symlinks {
-        apply(volume, Change::Symlink { path: p("l"), target: "d".into() }).await;
+        apply(volume, Change::Symlink { path: p("l"), target: "d".into(), maker: None }).await;
         fails_with(volume.sync_dir(&cx(), &p("l"), None).await, &[ErrorKind::NotADirectory, ErrorKind::Loop]);
     }
 }

@@ -67,6 +67,7 @@ impl Default for MemConfig {
                 compression: true,
                 // Who wants them says so: files that are made want an owner then.
                 quotas: false,
+                posix: false,
                 read_only: false,
                 io_size: 8 << 20,
             },
@@ -312,7 +313,8 @@ impl Volume for MemVolume {
             self.writable(change.name(), path)?;
             let unsupported = || Err(Error::new(ErrorKind::Unsupported, change.name(), path));
             let id = match change {
-                Change::MakeDir { path, mode, dos } => tree.make_dir(path, *mode, *dos)?,
+                Change::MakeDir { path, mode, dos, maker: _ } => tree.make_dir(path, *mode, *dos)?,
+                Change::MakeNode { .. } => return unsupported(),
                 Change::Remove { path, dir, expect } => {
                     tree.remove(path, *dir, *expect)?;
                     return Ok(Applied { attr: None });
@@ -321,7 +323,7 @@ impl Volume for MemVolume {
                 Change::Link { .. } if !caps.hard_links => return unsupported(),
                 Change::Link { from, to, replace, expect } => tree.link(from, to, *replace, *expect)?,
                 Change::Symlink { .. } if !caps.symlinks => return unsupported(),
-                Change::Symlink { path, target } => tree.make_symlink(path, target)?,
+                Change::Symlink { path, target, maker: _ } => tree.make_symlink(path, target)?,
                 Change::SetAttr { set, .. } if !file::can_set(&caps, set) => return unsupported(),
                 Change::SetAttr { path, set, expect } => tree.set_attr_named(path, set, *expect)?,
                 Change::SetNamed { .. } if !caps.named => return unsupported(),

@@ -33,7 +33,7 @@ async fn the_nth_call_fails_once() {
 async fn a_lost_answer_had_its_effect() {
     let (inner, volume) = faulty();
     volume.lose_answer(Op::Apply, 1, ErrorKind::TimedOut);
-    let change = volume::Change::Symlink { path: ease::p("l"), target: "x".into() };
+    let change = volume::Change::Symlink { path: ease::p("l"), target: "x".into(), maker: None };
     ease::fails(volume.apply(&ease::cx(), &change).await, ErrorKind::TimedOut);
     assert!(ease::exists(&*inner, "l").await);
 }

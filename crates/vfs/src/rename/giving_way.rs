@@ -72,7 +72,7 @@ async fn make_like(
     was: &Attr,
     mut carried: Vec<(Named, Bytes)>,
 ) -> volume::Result<()> {
-    let make = Change::MakeDir { path: path.clone(), mode: was.mode, dos: was.dos };
+    let make = Change::MakeDir { path: path.clone(), mode: was.mode, dos: was.dos, maker: None };
     let now = match core.volume.apply(cx, &make).await?.attr {
         Some(attr) => attr,
         None => core.volume.stat(cx, path).await?,

@@ -94,7 +94,7 @@ async fn a_name_that_stands_for_another_file_by_now_is_left_alone() {
 async fn deleting_a_link_leaves_what_it_leads_to() {
     let site = site();
     put(&*site.mem, "target", "x").await;
-    let link = volume::Change::Symlink { path: p("link"), target: "target".into() };
+    let link = volume::Change::Symlink { path: p("link"), target: "target".into(), maker: None };
     testkit::ease::apply(&*site.mem, link).await;
     let open = site.try_open("link", DELETE, |r| r.delete_on_close = true).await.unwrap().open;
     open.close(&cx()).await.unwrap();

@@ -320,7 +320,7 @@ async fn a_link_is_judged_by_what_is_shown_of_it() {
     give(&*site.mem, "closed", descriptor(READ, Some(LOOK))).await;
     mkdir(&*site.mem, "dir").await;
     for (name, target) in [("leads", "../closed/file"), ("lost", "nowhere")] {
-        let change = Change::Symlink { path: p(&format!("dir/{name}")), target: target.into() };
+        let change = Change::Symlink { path: p(&format!("dir/{name}")), target: target.into(), maker: None };
         apply(&*site.mem, change).await;
     }
     assert_eq!(site.allowed("dir", Links::Followed, READ, "").await, [".", "..", "lost"]);
@@ -455,7 +455,7 @@ async fn a_link_is_followed_for_whom_the_rights_let() {
     put(&*site.mem, "hidden/file", "content").await;
     put(&*site.mem, "other", "content").await;
     for (path, target) in [("dir", "hidden"), ("file", "hidden/file"), ("fine", "other")] {
-        apply(&*site.mem, Change::Symlink { path: p(path), target: target.into() }).await;
+        apply(&*site.mem, Change::Symlink { path: p(path), target: target.into(), maker: None }).await;
     }
     for (path, expect) in [("fine", "Ok"), ("file", "LinkRefused"), ("dir/file", "LinkRefused")] {
         assert_eq!(site.judged(path, READ).await, expect, "{path}");
@@ -548,7 +548,7 @@ async fn what_others_have_written_by_another_way_stays_where_a_descriptor_cannot
         let mem = MemVolume::new();
         mkdir(&*mem, "dir").await;
         give(&*mem, "dir", descriptor(Access::all(), Some(Access::all()))).await;
-        apply(&*mem, Change::Symlink { path: p("way"), target: "dir".into() }).await;
+        apply(&*mem, Change::Symlink { path: p("way"), target: "dir".into(), maker: None }).await;
         let fault = FaultVolume::new(mem.clone());
         let vfs = Vfs::new(fault.clone(), VfsConfig::default());
         let gate = fault.gate(Op::Apply);

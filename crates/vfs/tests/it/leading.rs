@@ -26,7 +26,7 @@ async fn a_move_waits_for_who_works_below_by_way_of_a_link() {
         mkdir(&*mem, "dir").await;
         put(&*mem, "dir/file", "x").await;
         put(&*mem, "other", "x").await;
-        apply(&*mem, Change::Symlink { path: p("way"), target: "dir".into() }).await;
+        apply(&*mem, Change::Symlink { path: p("way"), target: "dir".into(), maker: None }).await;
         let fault = FaultVolume::new(mem);
         let vfs = Vfs::new(fault.clone(), VfsConfig::default());
         let dir = vfs.open(&cx(), ask("dir", DELETE)).await.unwrap().open;
@@ -66,7 +66,7 @@ async fn what_a_link_leads_to_is_found_whatever_it_leads_to_by_then() {
         mkdir(&*mem, dir).await;
         put(&*mem, &format!("{dir}/file"), content).await;
     }
-    apply(&*mem, Change::Symlink { path: p("way"), target: "old".into() }).await;
+    apply(&*mem, Change::Symlink { path: p("way"), target: "old".into(), maker: None }).await;
     let fault = FaultVolume::new(mem.clone());
     let vfs = Vfs::new(fault.clone(), VfsConfig::default());
     let deletes = OpenRequest { delete_on_close: true, ..ask("old/file", DELETE) };
@@ -81,7 +81,7 @@ async fn what_a_link_leads_to_is_found_whatever_it_leads_to_by_then() {
     others_go_on().await;
     for change in [
         Change::Remove { path: p("way"), dir: false, expect: None },
-        Change::Symlink { path: p("way"), target: "new".into() },
+        Change::Symlink { path: p("way"), target: "new".into(), maker: None },
     ] {
         apply(&*mem, change).await;
     }

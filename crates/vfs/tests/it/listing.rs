@@ -241,7 +241,7 @@ async fn links_show_what_they_lead_to() {
     let site = site();
     mkdir(&*site.mem, "real").await;
     for (path, target) in [("l1", "real"), ("l2", "nowhere"), ("l3", "/etc")] {
-        apply(&*site.mem, Change::Symlink { path: p(path), target: target.into() }).await;
+        apply(&*site.mem, Change::Symlink { path: p(path), target: target.into(), maker: None }).await;
     }
     let mut cursor = site.open("", READ).await.list(Links::Followed).unwrap();
     let mut kinds = Vec::new();
@@ -276,7 +276,7 @@ async fn what_was_given_up_half_way_is_listed_once() {
         let faults = FaultVolume::new(mem.clone());
         let site = Site { vfs: Vfs::new(faults.clone(), VfsConfig::default()), mem: mem.clone() };
         put(&*mem, "a", "").await;
-        apply(&*mem, Change::Symlink { path: p("l"), target: "a".into() }).await;
+        apply(&*mem, Change::Symlink { path: p("l"), target: "a".into(), maker: None }).await;
         put(&*mem, "z", "").await;
         let mut cursor = site.open("", READ).await.list(Links::Followed).unwrap();
         if given_up {

@@ -101,7 +101,7 @@ async fn links_are_followed_inside_and_never_out() {
         [("dir", "real"), ("up", "real/../real/file"), ("out", "../x"), ("abs", "/etc"), ("dead", "no")];
     let links = links.map(|(a, b)| (a.to_owned(), b.to_owned())).into_iter().chain(long);
     for (path, target) in links {
-        apply(&*site.mem, Change::Symlink { path: p(&path), target }).await;
+        apply(&*site.mem, Change::Symlink { path: p(&path), target, maker: None }).await;
     }
     assert_eq!(content(&site, "dir/file").await, "x");
     assert_eq!(content(&site, "DIR/FILE").await, "x");

@@ -77,7 +77,7 @@ async fn what_others_write_by_another_way_is_not_lost_to_a_link_in_its_place() {
     let mem = MemVolume::new();
     mkdir(&*mem, "dir").await;
     put(&*mem, "dir/file", "").await;
-    apply(&*mem, Change::Symlink { path: p("way"), target: "dir".into() }).await;
+    apply(&*mem, Change::Symlink { path: p("way"), target: "dir".into(), maker: None }).await;
     let fault = FaultVolume::new(mem.clone());
     let site = Site { vfs: Vfs::new(fault.clone(), VfsConfig::default()), mem };
     let sets = site.open("dir/file", SETS).await;
