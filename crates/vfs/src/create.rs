@@ -292,7 +292,9 @@ async fn make(
     let made = match request.want {
         Want::Dir => make_dir(&core, &cx, &request, &path).await,
         Want::Any | Want::File => {
-            let how = OpenHow { dos: request.dos | DosAttributes::ARCHIVE, ..how(&request, Create::New) };
+            // The mark of backup programs means nothing to POSIX callers, and would cost them an attribute each time.
+            let mark = if request.maker.is_some() { DosAttributes::empty() } else { DosAttributes::ARCHIVE };
+            let how = OpenHow { dos: request.dos | mark, ..how(&request, Create::New) };
             let opened = core.volume.open(&cx, &path, how).await;
             opened.map(|opened| (Some(opened.file), opened.attr))
         }

@@ -8,10 +8,11 @@ use crate::{
     Access, AckRefused, Caching, Carry, Error, Former, LeaseId, NewNode, Open, OpenId, OpenRequest, Opened,
     Owner, Result, Share, create, nodes, restore, streams, watch,
 };
+use bytes::Bytes;
 use std::sync::Arc;
 use volume::{
-    Attr, Caps, Cx, FileId, Freshness, Maker, QuotaChange, QuotaRules, QuotasOf, Space, UserQuota, VPath,
-    Volume,
+    Attr, Caps, Cx, FileId, Freshness, Maker, Named, NamedEntry, QuotaChange, QuotaRules, QuotasOf, Space,
+    UserQuota, VPath, Volume,
 };
 
 /// Most symbolic links that are followed for one path.
@@ -192,6 +193,17 @@ impl Vfs {
     /// Where the link of exactly this name leads, uninterpreted.
     pub async fn read_link(&self, cx: &Cx, path: &VPath) -> Result<String> {
         Ok(self.0.volume.read_link(cx, path).await?)
+    }
+
+    /// The whole value that what has exactly this name carries; `None` when there is none. Unlike an open's, exactly of
+    /// that name too.
+    pub async fn named(&self, cx: &Cx, path: &VPath, name: &Named) -> Result<Option<Bytes>> {
+        Ok(self.0.volume.named(cx, path, None, name).await?)
+    }
+
+    /// All that it carries.
+    pub async fn list_named(&self, cx: &Cx, path: &VPath) -> Result<Vec<NamedEntry>> {
+        Ok(self.0.volume.list_named(cx, path, None).await?)
     }
 
     /// Makes what has no content to be opened, under exactly this name. Once begun it runs to its end, also when the

@@ -28,6 +28,7 @@ mod owner;
 mod pages;
 mod path;
 mod quota;
+mod spelling;
 mod traits;
 mod watch;
 
@@ -45,6 +46,7 @@ pub use quota::{
     QUOTA_USER_MAX_BYTES, QUOTA_USERS_MAX, QuotaChange, QuotaFlags, QuotaRules, QuotasOf, UserQuota,
     check_quota_users,
 };
+pub use spelling::{name_from_bytes, name_to_bytes};
 pub use traits::{
     Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,
     RANGES_MAX, SyncKind, Ticket, Volume,
