@@ -9,11 +9,12 @@ use std::path::Path;
 const FILE_LINES_MAX: usize = 800;
 
 /// Arrows only go down: what a crate of each role may depend on, among ours.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("volume", &[]),
     ("store", &[]),
     ("link", &[]),
     ("smb-wire", &[]),
+    ("fuse-wire", &[]),
     ("gcm", &[]),
     ("smb-core", &["gcm", "smb-wire"]),
     ("smb-raw", &["smb-core", "smb-wire"]),
