@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("layer-", &["volume", "store"]),
     ("origin-", &["volume", "link", "peer-wire", "smb-wire"]),
     // A front end writes down what its clients may find again after a restart.
-    ("front-", &["vfs", "volume", "store", "smb-core", "smb-wire", "link", "peer-wire"]),
+    ("front-", &["vfs", "volume", "store", "smb-core", "smb-wire", "fuse-wire", "link", "peer-wire"]),
 ];
 
 /// These stand above the arrows.

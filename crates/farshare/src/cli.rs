@@ -21,6 +21,8 @@ pub enum Command {
     Try(TryArgs),
     /// Run a node
     Serve(ConfigArgs),
+    /// Mount a directory of this machine through farshare (root)
+    Mount(MountArgs),
     /// Look at configuration, certificates, peers, origins and caches without serving; exit status 0, 1 or 2
     Check(ConfigArgs),
     /// Make, issue, show and renew the certificates of the site link
@@ -100,6 +102,26 @@ pub struct TryArgs {
     /// Room for the cache
     #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = crate::config::Size::parse)]
     pub cache_size: crate::config::Size,
+}
+
+#[derive(Args, Debug)]
+pub struct MountArgs {
+    /// The directory that is mounted
+    pub dir: PathBuf,
+    /// Over which directory
+    pub mountpoint: PathBuf,
+    /// Refuse every change
+    #[arg(long)]
+    pub read_only: bool,
+    /// Let setuid bits and devices in there mean what they say
+    #[arg(long)]
+    pub suid_and_dev: bool,
+    /// Keep everybody out but the user who mounts
+    #[arg(long)]
+    pub private: bool,
+    /// How long the kernel believes names and attributes that others may have changed in the directory itself
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub valid_ms: u64,
 }
 
 /// Which running node.

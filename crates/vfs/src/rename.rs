@@ -88,10 +88,6 @@ async fn try_rename(
     if stays && key.is_dir() {
         return renamed();
     }
-    // To POSIX two names of one file are as they should be.
-    if how.posix && !stays && existing.as_ref().is_some_and(|there| there.id == key.file) {
-        return Ok(Tried::Renamed(Renamed { from: to.clone(), to: to.clone() }));
-    }
     check_movable(core, key, &target)?;
     if !how.posix
         && let Some(breaking) = check_unheld(core, key, &target, began)?

@@ -59,4 +59,3 @@ pub fn name_to_bytes(text: &str) -> Result<Cow<'_, [u8]>, ErrorKind> {
         false => Err(ErrorKind::InvalidName),
     }
 }
-

@@ -4,6 +4,7 @@ pub mod certs;
 pub mod check;
 pub mod control;
 mod how_to_connect;
+pub mod mount;
 pub mod serve;
 pub mod try_out;
 pub mod user;

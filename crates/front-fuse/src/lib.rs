@@ -1,0 +1,38 @@
+//! A front end: volumes mounted by FUSE, the file systems of Linux that a process serves.
+//!
+//! [`Mount::new`] opens `/dev/fuse`, mounts, and lets a few threads read the kernel's requests (`device.rs`). Each request is
+//! served where it was read, as long as it does not have to wait; what waits goes on as a task of the runtime
+//! (`session.rs`). What a request means is said in `serve/`, a file for names, attributes, files, directories and
+//! extended attributes each.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `mount` | mounting and unmounting |
+//! | `device`, `session` | requests come in, answers go out |
+//! | `nodes` | the kernel's numbers for objects, and their names |
+//! | `handles` | what the kernel has open |
+//! | `serve` | the operations, on `vfs` |
+//! | `translate` | attributes, times and kinds both ways |
+//! | `errno` | from errors to errno(3) |
+//!
+//! **Who may what** is judged by the kernel (`default_permissions`), by mode and POSIX access control lists as they are at
+//! the origin. What is made belongs to its maker from the beginning ([`volume::Maker`]).
+//!
+//! **How fresh** what the kernel remembers is: names and attributes for [`MountConfig::valid`], content until a file is
+//! opened again. What this mount changes is seen at once.
+//!
+//! **What an answer promises.** A change is answered when the volume has it; fsync(2) returns when it is durable there.
+//!
+//! **What is absent**: locks are kept among the processes of this mount, by the kernel; `O_TMPFILE`, `RENAME_EXCHANGE` and
+//! `RENAME_WHITEOUT`, ioctls and `FALLOC_FL_COLLAPSE_RANGE` are refused.
+
+mod device;
+mod errno;
+mod handles;
+mod mount;
+mod nodes;
+mod serve;
+mod session;
+mod translate;
+
+pub use mount::{Mount, MountConfig, MountError};

@@ -1,0 +1,134 @@
+//! Names: looking them up, making, linking, renaming and removing what they stand for.
+
+use super::{
+    Answer, Refused, Reply, asked, done_with, entry, maker, open_at, path_in, path_of, payload, spelled,
+};
+use crate::session::Session;
+use crate::translate;
+use bytes::Bytes;
+use fuse_wire::Header;
+use fuse_wire::flags::RenameFlags;
+use fuse_wire::request::{Mkdir, Mknod, Rename};
+use rustix::io::Errno;
+use vfs::{Access, DeleteHow, Disposition, NewNode, OpenRequest, ReadonlyTarget, RenameHow, Want};
+use volume::{Attr, Maker};
+
+/// How POSIX callers remove and replace.
+const POSIX_DELETION: DeleteHow = DeleteHow { ignore_readonly: true, on_close: false, posix: true };
+
+pub(super) async fn lookup(session: &Session, dir: u64, name: &[u8]) -> Answer {
+    let name = spelled(name)?;
+    let path = path_in(session, dir, &name)?;
+    match session.vfs.look(&session.cx(), &path).await {
+        Ok(attr) => payload(entry(session, dir, &name, &attr).encode()),
+        Err(error) => {
+            let refused = Refused::from(error);
+            if refused.0 == Errno::NOENT {
+                session.nodes.unnamed(dir, &name);
+            }
+            Err(refused)
+        }
+    }
+}
+
+pub(super) async fn read_link(session: &Session, node: u64) -> Answer {
+    let target = session.vfs.read_link(&session.cx(), &path_of(session, node)?).await?;
+    payload(volume::name_to_bytes(&target).map_err(|_| Errno::ILSEQ)?)
+}
+
+pub(super) async fn symlink(session: &Session, header: &Header, name: &[u8], target: &[u8]) -> Answer {
+    let target = NewNode::Symlink(volume::name_from_bytes(target).into_owned());
+    make(session, header, name, target, 0).await
+}
+
+pub(super) async fn make_node(session: &Session, header: &Header, what: &Mknod) -> Answer {
+    let mode = what.mode & translate::MODE_BITS;
+    match translate::special(what.mode, what.rdev) {
+        Some(special) => {
+            make(session, header, &what.name, NewNode::Special { special, mode }, what.umask).await
+        }
+        None if what.mode & translate::TYPE_MASK == translate::REGULAR => {
+            let how =
+                OpenRequest { want: Want::File, mode, maker: maker(header, what.umask), ..template(session) };
+            open_new(session, header.nodeid, &what.name, how).await
+        }
+        None => Err(Errno::INVAL.into()),
+    }
+}
+
+async fn make(session: &Session, header: &Header, name: &[u8], node: NewNode, umask: u32) -> Answer {
+    let name = spelled(name)?;
+    let path = path_in(session, header.nodeid, &name)?;
+    let maker = Maker { uid: header.uid, gid: header.gid, umask };
+    let attr = session.vfs.make_node(&session.cx(), &path, node, maker).await?;
+    payload(entry(session, header.nodeid, &name, &attr).encode())
+}
+
+pub(super) async fn make_dir(session: &Session, header: &Header, what: &Mkdir) -> Answer {
+    let mode = what.mode & translate::MODE_BITS;
+    let how = OpenRequest { want: Want::Dir, mode, maker: maker(header, what.umask), ..template(session) };
+    open_new(session, header.nodeid, &what.name, how).await
+}
+
+/// What a file or directory is made with that nobody opens at once.
+fn template(session: &Session) -> OpenRequest {
+    OpenRequest {
+        disposition: Disposition::Create,
+        ..asked(session, volume::VPath::root(), Access::READ_ATTRIBUTES)
+    }
+}
+
+async fn open_new(session: &Session, dir: u64, name: &[u8], how: OpenRequest) -> Answer {
+    let name = spelled(name)?;
+    let path = path_in(session, dir, &name)?;
+    let opened = session.vfs.open(&session.cx(), OpenRequest { path, ..how }).await?;
+    done_with(session, &opened.open).await;
+    payload(entry(session, dir, &name, &opened.attr).encode())
+}
+
+pub(super) async fn remove(session: &Session, dir: u64, name: &[u8], want: Want) -> Answer {
+    let name = spelled(name)?;
+    let path = path_in(session, dir, &name)?;
+    let how = OpenRequest { want, ..asked(session, path, Access::DELETE) };
+    let open = session.vfs.open(&session.cx(), how).await?.open;
+    let doomed = open.set_deletion(&session.cx(), true, POSIX_DELETION).await;
+    if let Err(error) = doomed {
+        done_with(session, &open).await;
+        return Err(error.into());
+    }
+    open.close(&session.cx()).await?;
+    session.nodes.unnamed(dir, &name);
+    Ok(Reply::Done)
+}
+
+pub(super) async fn rename(session: &Session, dir: u64, what: &Rename) -> Answer {
+    if what.flags.intersects(!RenameFlags::NOREPLACE) {
+        return Err(Errno::INVAL.into());
+    }
+    let (from, to) = (spelled(&what.name)?, spelled(&what.new_name)?);
+    let target = path_in(session, what.new_parent, &to)?;
+    let open = open_at(session, path_in(session, dir, &from)?, Access::DELETE).await?;
+    let replace = !what.flags.contains(RenameFlags::NOREPLACE);
+    let how = RenameHow { replace, posix: true, readonly: ReadonlyTarget::Unknown };
+    let renamed = open.rename(&session.cx(), &target, how).await;
+    done_with(session, &open).await;
+    renamed?;
+    session.nodes.renamed((dir, &from), (what.new_parent, &to));
+    Ok(Reply::Done)
+}
+
+pub(super) async fn link(session: &Session, dir: u64, node: u64, name: &Bytes) -> Answer {
+    let name = spelled(name)?;
+    let path = path_in(session, dir, &name)?;
+    let open = open_at(session, path_of(session, node)?, Access::WRITE_ATTRIBUTES).await?;
+    let how = RenameHow { replace: false, posix: true, readonly: ReadonlyTarget::Unknown };
+    let linked = open.link(&session.cx(), &path, how).await;
+    done_with(session, &open).await;
+    linked?;
+    let attr = attr_of_new(session, &path).await?;
+    payload(entry(session, dir, &name, &attr).encode())
+}
+
+async fn attr_of_new(session: &Session, path: &volume::VPath) -> Result<Attr, Refused> {
+    Ok(session.vfs.look(&session.cx(), path).await?)
+}
