@@ -38,6 +38,16 @@ impl Mounted {
         Mounted::made(scratch, name, size, "xfs", "-q")
     }
 
+    /// The same of ext4.
+    pub fn ext4(scratch: &Scratch, name: &str, size: &str) -> Outcome<Mounted> {
+        Mounted::made(scratch, name, size, "ext4", "-q")
+    }
+
+    /// What another process has mounted at `at`: it is unmounted with this.
+    pub fn by_another(at: &Path) -> Mounted {
+        Mounted(at.to_owned())
+    }
+
     fn made(scratch: &Scratch, name: &str, size: &str, kind: &str, quiet: &str) -> Outcome<Mounted> {
         let file = scratch.file(&format!("{name}.{kind}"), "")?;
         let file = file.to_str().ok_or("a scratch directory whose path is no UTF-8")?;

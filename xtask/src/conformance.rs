@@ -62,7 +62,7 @@ pub enum Scope<'a> {
 }
 
 /// Suite and test.
-type Name = (String, String);
+pub type Name = (String, String);
 
 /// Runs the suites. `known_fail`: a list other than the project's own.
 pub fn smb(scope: Scope, known_fail: Option<&str>) -> Outcome {
@@ -123,7 +123,7 @@ fn surprises(results: &BTreeMap<Name, String>, known: &BTreeMap<Name, String>) -
 }
 
 /// The third column of a TSV, by the first two; a head and lines with `#` are no rows.
-fn rows(path: &Path) -> Outcome<BTreeMap<Name, String>> {
+pub fn rows(path: &Path) -> Outcome<BTreeMap<Name, String>> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut all = BTreeMap::new();
     for (number, line) in text.lines().enumerate() {

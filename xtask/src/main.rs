@@ -6,6 +6,7 @@ mod bench;
 mod conformance;
 mod fuzz;
 mod packages;
+mod posix;
 mod run;
 mod served;
 mod test;
@@ -28,6 +29,9 @@ cargo xtask CHORE
   vm [--far | --samba] [--backend uml|kvm|tcg] [SCRIPT...]
                       the kernel's SMB client in a Linux guest at work on a debug build (root); exactly the known
                       fails may fail. --far: with link and cache between; --samba: Samba 4.22 instead, not judged
+  posix [--peer ext4|bindfs | --at DIR] [pjdfstest|fsx|fio|dbench|stress-ng...]
+                      suites for file systems on a mounted debug build (root); exactly the known fails may fail.
+                      --peer: the file system below, or bindfs, in its place, --at: what is mounted there; not judged
   fuzz [--seconds N]  every fuzz target for N seconds (10)
   bench lan [--rounds N] [--only smbclient|channels|opens|small]
                       one client on loopback beside Samba 4.22 (root): one connection and four channels, plain, signed
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
             conformance_smb(Scope::Named(names), None)
         }
         ["vm", options @ ..] => kernel_client(options),
+        ["posix", options @ ..] => posix::plan(options).and_then(|plan| posix::check(&plan)),
         ["fuzz"] => fuzz::check(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::check(seconds),

@@ -5,9 +5,12 @@
 //! for one near its end.
 
 use crate::run::{self, Outcome};
+use std::path::PathBuf;
 
-/// A program that must be there, and the Debian package that has it.
-const DEBIAN: [(&str, &[&str], &str); 17] = [
+/// A program that must be there, the words that it answers to with success, and the Debian package that has it.
+type Program = (&'static str, &'static [&'static str], &'static str);
+
+const DEBIAN: [Program; 17] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
@@ -28,8 +31,24 @@ const DEBIAN: [(&str, &[&str], &str); 17] = [
     ("ls", &["/usr/lib/x86_64-linux-gnu/samba/ldb/samba_dsdb.so"], "samba-ad-dc"),
 ];
 
+/// What `xtask posix` needs.
+const POSIX: [Program; 9] = [
+    ("fio", &["--version"], "fio"),
+    ("stress-ng", &["--version"], "stress-ng"),
+    ("ls", &["/usr/share/dbench/client.txt"], "dbench"),
+    ("bindfs", &["--version"], "bindfs"),
+    ("fusermount3", &["--version"], "fuse3"),
+    ("mkfs.ext4", &["-V"], "e2fsprogs"),
+    ("ip", &["-V"], "iproute2"),
+    ("setpriv", &["--version"], "util-linux"),
+    // pjdfstest is built with it.
+    ("ls", &["/usr/include/sys/acl.h"], "libacl1-dev"),
+];
+
 /// A Python module, and what pip installs for it.
-const PYTHON: [(&str, &str); 2] = [("smbprotocol", "smbprotocol==1.17.0"), ("impacket", "impacket==0.13.1")];
+type Module = (&'static str, &'static str);
+
+const PYTHON: [Module; 2] = [("smbprotocol", "smbprotocol==1.17.0"), ("impacket", "impacket==0.13.1")];
 
 /// Built and tested with this one.
 const CARGO_FUZZ: &str = "0.13.2";
@@ -45,12 +64,37 @@ pub const PYTHON_PROGRAM: &str = "python3";
 
 /// Installs what is missing.
 pub fn ensure() -> Outcome {
-    let root = run::output("id", &["-u"])?.trim() == "0";
-    let (debian, python) = (missing_debian(), missing_python());
+    install(&DEBIAN, &PYTHON)
+}
+
+/// The same for the suites of `xtask posix` alone.
+pub fn ensure_posix() -> Outcome {
+    install(&POSIX, &[])
+}
+
+/// Whether this is root.
+pub fn is_root() -> Outcome<bool> {
+    Ok(run::output("id", &["-u"])?.trim() == "0")
+}
+
+/// A program of a crate of this name, built below target/ where it is not there.
+pub fn tool(name: &str, version: &str) -> Outcome<PathBuf> {
+    let root = run::target().join("tools").join(format!("{name}-{version}"));
+    let program = root.join("bin").join(name);
+    if !program.exists() {
+        let (root, package) = (root.display().to_string(), format!("{name}@{version}"));
+        let words = ["install", "--quiet", "--locked", "--root", &root, &package];
+        run::run_with(&run::cargo(), &words, &[("CARGO_NET_RETRY", RETRIES)])?;
+    }
+    Ok(program)
+}
+
+fn install(programs: &[Program], modules: &[Module]) -> Outcome {
+    let (debian, python) = (missing_debian(programs, modules), missing_python(modules));
     if debian.is_empty() && python.is_empty() {
         return Ok(());
     }
-    if !root {
+    if !is_root()? {
         return Err(format!(
             "missing: {}; install them or run this as root",
             [debian, python].concat().join(" ")
@@ -60,7 +104,7 @@ pub fn ensure() -> Outcome {
         apt(&debian)?;
     }
     // Only now is it known whether there is a Python at all.
-    let python = missing_python();
+    let python = missing_python(modules);
     if python.is_empty() { Ok(()) } else { pip(&python) }
 }
 
@@ -87,19 +131,19 @@ pub fn cargo_fuzz() -> Outcome {
     run::run_with(&cargo, &words, &[("CARGO_NET_RETRY", RETRIES)])
 }
 
-fn missing_debian() -> Vec<&'static str> {
-    let missing = DEBIAN.iter().filter(|(program, words, _)| !run::there(program, words));
+fn missing_debian(programs: &[Program], modules: &[Module]) -> Vec<&'static str> {
+    let missing = programs.iter().filter(|(program, words, _)| !run::there(program, words));
     let mut packages: Vec<&str> = missing.map(|(_, _, package)| *package).collect();
-    if !run::there(PYTHON_PROGRAM, &["-m", "pip", "--version"]) {
+    if !modules.is_empty() && !run::there(PYTHON_PROGRAM, &["-m", "pip", "--version"]) {
         packages.push("python3-pip");
     }
     packages.dedup();
     packages
 }
 
-fn missing_python() -> Vec<&'static str> {
+fn missing_python(modules: &[Module]) -> Vec<&'static str> {
     let there = |module: &str| run::there(PYTHON_PROGRAM, &["-c", &format!("import {module}")]);
-    PYTHON.iter().filter(|(module, _)| !there(module)).map(|(_, package)| *package).collect()
+    modules.iter().filter(|(module, _)| !there(module)).map(|(_, package)| *package).collect()
 }
 
 fn apt(packages: &[&str]) -> Outcome {

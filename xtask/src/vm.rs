@@ -5,6 +5,7 @@
 //! same battery against Samba 4.22 tells what of a fail is the rig's or the client's; its results are kept beside
 //! the list, and shown.
 
+use crate::packages;
 use crate::run::{self, Outcome};
 use crate::served::{NAMESPACE, PREFIX, Served, Server};
 use e2e::{Guest, Scratch, Wires, output, vm_rig};
@@ -34,8 +35,8 @@ const BATTERY: [&str; 13] = [
 const KNOWN_FAIL: &str = "e2e/vm/known-fail.tsv";
 const BASELINE: &str = "e2e/vm/baseline-samba-4.22.tsv";
 const SCRIPT_LIMIT: Duration = Duration::from_secs(900);
-/// The exerciser that the guest is given.
-const FSX: &str = "fsx@0.3.2";
+/// The file system exerciser that the guest is given.
+pub const FSX: (&str, &str) = ("fsx", "0.3.2");
 
 /// What to run.
 pub struct Plan {
@@ -80,7 +81,7 @@ pub fn check(plan: &Plan) -> Outcome {
         true => BATTERY.into_iter().filter(|script| is_for(script, plan.server)).collect(),
         false => plan.scripts.iter().map(String::as_str).collect(),
     };
-    let tools = vec![fsx()?];
+    let tools = vec![packages::tool(FSX.0, FSX.1)?];
     output(build_of_guest())?;
     let mut results = Results::new();
     for script in &scripts {
@@ -160,17 +161,6 @@ pub fn obey(order: &str, wires: &Wires, served: &mut Served, data: &Path) -> Out
         }
         _ => Err(format!("no such order: {order}")),
     }
-}
-
-/// Installs the exerciser where it is not there.
-fn fsx() -> Outcome<PathBuf> {
-    let root = run::target().join("vm-tools");
-    let program = root.join("bin/fsx");
-    if !program.exists() {
-        let root = root.display().to_string();
-        run::run(&run::cargo(), &["install", "--quiet", "--locked", "--root", &root, FSX])?;
-    }
-    Ok(program)
 }
 
 /// Minutes on a machine that has no guest yet.
