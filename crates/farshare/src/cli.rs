@@ -309,7 +309,8 @@ mod tests {
             .take_while(|line| !line.is_empty())
             .filter_map(|line| line.split_whitespace().next())
             .collect();
-        let expect = ["try", "serve", "check", "certs", "user", "status", "stop", "reload", "cache", "help"];
+        let expect =
+            ["try", "serve", "mount", "check", "certs", "user", "status", "stop", "reload", "cache", "help"];
         assert_eq!(listed, expect, "{help}");
     }
 }

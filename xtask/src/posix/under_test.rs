@@ -114,7 +114,7 @@ fn daemon_of(kind: &Kind, tree: &Path, over: &Path) -> Option<Command> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     match kind {
-        Kind::Farshare => command.arg(program()).args(["mount", "--foreground"]),
+        Kind::Farshare => command.arg(program()).args(["mount", "--suid-and-dev"]),
         Kind::Bindfs => command.args(["bindfs", "-f"]),
         Kind::Ext4 | Kind::At(_) => return None,
     };
