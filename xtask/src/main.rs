@@ -38,6 +38,8 @@ cargo xtask CHORE
                       and sealed; opens; small files
   bench kernel [--rounds N] [--backend uml|kvm|tcg]
                       the kernel's SMB client in a Linux guest, over one and four channels, beside Samba 4.22 (root)
+  bench fuse [--rounds N] [--passthrough-hp PROGRAM]
+                      what a mount costs, beside ext4 itself and bindfs, and libfuse's example where it was built (root)
   bench memory        what two nodes hold with 50 clients on 100,000 files (root)
   bench memory clients
                       what a server holds for each of 10,000 idle connections and 1,000 sessions, beside Samba 4.22 (root)
@@ -72,6 +74,9 @@ fn main() -> ExitCode {
             packages::ensure()?;
             bench::kernel::bench(&plan)
         }),
+        ["bench", "fuse", options @ ..] => {
+            bench::fuse::plan(options).and_then(|plan| bench::fuse::bench(&plan))
+        }
         ["bench", "memory"] => packages::ensure().and_then(|()| bench::memory::bench()),
         ["bench", "memory", "clients"] => packages::ensure().and_then(|()| bench::clients::bench()),
         ["bench", "wan", options @ ..] => bench_wan(options),

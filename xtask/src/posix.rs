@@ -16,7 +16,7 @@ use outcome::{Results, Verdict};
 use std::fs;
 use std::time::Instant;
 use suites::{Ground, SUITES, Tools};
-use under_test::{Kind, UnderTest, mounted};
+pub use under_test::{Kind, UnderTest, mounted};
 
 const KNOWN_FAIL: &str = "e2e/posix/known-fail.tsv";
 const BASELINE: &str = "e2e/posix/baseline-ext4.tsv";

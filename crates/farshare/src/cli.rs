@@ -23,6 +23,9 @@ pub enum Command {
     Serve(ConfigArgs),
     /// Mount a directory of this machine through farshare (root)
     Mount(MountArgs),
+    /// Unmount what a killed `mount` has left, once it has ended
+    #[command(hide = true)]
+    MountGuard(MountGuardArgs),
     /// Look at configuration, certificates, peers, origins and caches without serving; exit status 0, 1 or 2
     Check(ConfigArgs),
     /// Make, issue, show and renew the certificates of the site link
@@ -122,6 +125,13 @@ pub struct MountArgs {
     /// How long the kernel believes names and attributes that others may have changed in the directory itself
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub valid_ms: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct MountGuardArgs {
+    /// The mount's device, as in /proc/self/mountinfo
+    pub device: String,
+    pub mountpoint: PathBuf,
 }
 
 /// Which running node.

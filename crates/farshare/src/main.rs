@@ -50,6 +50,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Try(args) => at_length(command::try_out::run(args)),
         Command::Serve(args) => at_length(command::serve::run(&args.config)),
         Command::Mount(args) => at_length(command::mount::run(args)),
+        Command::MountGuard(args) => command::mount::guard(args),
         Command::Check(args) => briefly(command::check::run(&args.config)),
         Command::Certs(command) => command::certs::run(command),
         Command::User(command) => command::user::run(command),

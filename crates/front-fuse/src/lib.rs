@@ -7,7 +7,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `mount` | mounting and unmounting |
+//! | `mount`, `stale` | mounting and unmounting; what a killed process has left |
 //! | `device`, `session` | requests come in, answers go out |
 //! | `nodes` | the kernel's numbers for objects, and their names |
 //! | `handles` | what the kernel has open |
@@ -33,6 +33,8 @@ mod mount;
 mod nodes;
 mod serve;
 mod session;
+mod stale;
 mod translate;
 
 pub use mount::{Mount, MountConfig, MountError};
+pub use stale::unmount_stale;

@@ -5,6 +5,7 @@
 
 use crate::device::Device;
 use crate::session::{self, Session};
+use crate::stale;
 use rustix::fd::AsRawFd;
 use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::CString;
@@ -68,6 +69,7 @@ impl MountError {
 /// A volume that is mounted.
 pub struct Mount {
     at: PathBuf,
+    device: String,
     threads: Vec<JoinHandle<()>>,
     ended: watch::Receiver<bool>,
     unmounted: bool,
@@ -88,7 +90,16 @@ impl Mount {
             let _ = rustix::mount::unmount(&at, UnmountFlags::DETACH);
         });
         let (threads, ended) = threads?;
-        Ok(Mount { at, threads, ended, unmounted: false })
+        let mut mount = Mount { at: at.clone(), device: String::new(), threads, ended, unmounted: false };
+        // The mount itself is asked.
+        let asked = tokio::task::spawn_blocking(move || stale::device_at(&at)).await;
+        mount.device = asked.map_err(MountError::new)??;
+        Ok(mount)
+    }
+
+    /// Where it is mounted, and by which device it is known there.
+    pub fn device(&self) -> (&Path, &str) {
+        (&self.at, &self.device)
     }
 
     /// Returns when it is mounted no more, whoever unmounted it.

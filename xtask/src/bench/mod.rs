@@ -5,6 +5,7 @@
 
 pub mod clients;
 mod figures;
+pub mod fuse;
 pub mod kernel;
 pub mod lan;
 mod load;

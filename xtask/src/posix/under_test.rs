@@ -24,6 +24,8 @@ pub enum Kind {
     Ext4,
     /// A peer in the same place as farshare.
     Bindfs,
+    /// libfuse's example, as it was built; for `bench`.
+    PassthroughHp(PathBuf),
     /// What somebody has mounted already.
     At(PathBuf),
 }
@@ -34,6 +36,7 @@ impl Kind {
             Kind::Farshare => "farshare",
             Kind::Ext4 => "ext4",
             Kind::Bindfs => "bindfs",
+            Kind::PassthroughHp(_) => "passthrough_hp",
             Kind::At(_) => "at",
         }
     }
@@ -58,6 +61,11 @@ impl UnderTest {
     /// A directory of another file system.
     pub fn other(&self) -> &Path {
         self.other.path()
+    }
+
+    /// Who shows it.
+    pub fn daemon(&self) -> Option<&Running> {
+        self.daemon.as_ref()
     }
 
     /// What to say of a daemon that did not live through a suite.
@@ -116,6 +124,7 @@ fn daemon_of(kind: &Kind, tree: &Path, over: &Path) -> Option<Command> {
     match kind {
         Kind::Farshare => command.arg(program()).args(["mount", "--suid-and-dev"]),
         Kind::Bindfs => command.args(["bindfs", "-f"]),
+        Kind::PassthroughHp(program) => command.arg(program).arg("--foreground"),
         Kind::Ext4 | Kind::At(_) => return None,
     };
     command.args([tree, over]);
