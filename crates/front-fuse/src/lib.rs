@@ -19,7 +19,7 @@
 //! the origin. What is made belongs to its maker from the beginning ([`volume::Maker`]).
 //!
 //! **How fresh** what the kernel remembers is: names and attributes for [`MountConfig::valid`], content until a file is
-//! opened again. What this mount changes is seen at once.
+//! opened again and has another [`volume::Version`]. What this mount changes is seen at once.
 //!
 //! **What an answer promises.** A change is answered when the volume has it; fsync(2) returns when it is durable there.
 //!

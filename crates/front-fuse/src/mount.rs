@@ -31,7 +31,7 @@ pub struct MountConfig {
     pub read_only: bool,
     /// How long the kernel believes names and attributes without asking.
     pub valid: Duration,
-    /// Threads that read requests.
+    /// Threads that read requests. Each may wait for a local disk.
     pub threads: usize,
 }
 
@@ -43,7 +43,7 @@ impl MountConfig {
             suid_and_dev: false,
             read_only: false,
             valid: Duration::from_secs(1),
-            threads: std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
+            threads: 2 * std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
         }
     }
 }

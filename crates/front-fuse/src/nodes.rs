@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use vfs::Open;
-use volume::{FileId, VPath};
+use volume::{FileId, VPath, Version};
 
 /// Names above each other are followed so far at most; a path has no more.
 const DEPTH_MAX: usize = volume::PATH_MAX_BYTES / 2;
@@ -36,11 +36,13 @@ struct Node {
     lookups: u64,
     names: Vec<Name>,
     opens: Vec<(u64, Weak<Open>)>,
+    /// The content that the kernel may have pages of: as it was when the node was last opened.
+    content: Option<Version>,
 }
 
 impl Nodes {
     pub(crate) fn new(root: FileId) -> Nodes {
-        let node = Node { file: root, lookups: 1, names: Vec::new(), opens: Vec::new() };
+        let node = Node::new(root, 1);
         Nodes(Mutex::new(Table {
             nodes: HashMap::from([(fuse_wire::ROOT_ID, node)]),
             by_file: HashMap::from([(root, fuse_wire::ROOT_ID)]),
@@ -101,6 +103,13 @@ impl Nodes {
         }
     }
 
+    /// The node is opened with this content: whether the kernel's pages are of just that.
+    pub(crate) fn has_content(&self, node: u64, content: Version) -> bool {
+        let mut table = self.0.lock();
+        let known = table.nodes.get_mut(&node);
+        known.is_some_and(|node| node.content.replace(content) == Some(content))
+    }
+
     pub(crate) fn closed(&self, node: u64, handle: u64) {
         let mut table = self.0.lock();
         if let Some(known) = table.nodes.get_mut(&node) {
@@ -114,6 +123,12 @@ impl Nodes {
         let table = self.0.lock();
         let opens = &table.nodes.get(&node)?.opens;
         opens.iter().filter_map(|(_, open)| open.upgrade()).find(|open| serves(open))
+    }
+}
+
+impl Node {
+    fn new(file: FileId, lookups: u64) -> Node {
+        Node { file, lookups, names: Vec::new(), opens: Vec::new(), content: None }
     }
 }
 
@@ -142,7 +157,7 @@ impl Table {
         let node = self.next;
         self.next += 1;
         self.by_file.insert(file, node);
-        self.nodes.insert(node, Node { file, lookups: 0, names: Vec::new(), opens: Vec::new() });
+        self.nodes.insert(node, Node::new(file, 0));
         node
     }
 
@@ -233,6 +248,16 @@ mod tests {
         let gone = nodes.found(ROOT_ID, &a, file(1));
         nodes.unnamed(ROOT_ID, &a);
         assert_ne!(nodes.found(ROOT_ID, &a, file(1)), gone);
+    }
+
+    #[test]
+    fn pages_are_kept_of_content_that_is_as_it_was() {
+        let (nodes, a) = (Nodes::new(file(0)), Arc::from("a"));
+        let node = nodes.found(ROOT_ID, &a, file(1));
+        let [one, two] = [1, 2].map(|hi| Version { hi, lo: 0 });
+        for (content, expect) in [(one, false), (one, true), (two, false), (two, true), (one, false)] {
+            assert_eq!(nodes.has_content(node, content), expect);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A mount at work: what was agreed with the kernel, and the way of each request.
 //!
-//! A request is served by the thread that has read it, up to where it would have to wait: local volumes answer most of
-//! them so. What waits becomes a task of the runtime, and the thread reads on.
+//! A request is served by the thread that has read it, which may wait for a local disk ([`volume::waiting_here`]): local
+//! volumes answer nearly all of them so. What waits for anything else becomes a task of the runtime, and the thread reads on.
 
 use crate::device::{Buffer, Device};
 use crate::handles::Handles;
@@ -79,7 +79,8 @@ impl Session {
             _ => {}
         }
         let mut work = Box::pin(self.clone().serve(request));
-        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        let first = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if volume::waiting_here(first).is_pending() {
             tokio::spawn(work);
         }
     }

@@ -7,6 +7,8 @@ pub struct LocalConfig {
     pub read_only: bool,
     /// Each change of a name is on the medium before it is answered: an `fsync` of its directory each time.
     pub sync_changes: bool,
+    /// Changes that others make are noticed: `watch` works. It costs a thread that hears of our own too.
+    pub watch: bool,
     /// Most directories watched for changes. Beyond it, or beyond `fs.inotify.max_user_watches`, the volume
     /// does not claim to notice all changes.
     pub watched_dirs_max: usize,
@@ -26,6 +28,7 @@ impl Default for LocalConfig {
         LocalConfig {
             read_only: false,
             sync_changes: false,
+            watch: true,
             watched_dirs_max: 1_000_000,
             sole: false,
             posix: false,

@@ -1,7 +1,8 @@
 //! What is done on the spot, and what on a blocking thread.
 //!
 //! On the spot only what touches memory alone, in a file system that answers (`beneath.rs`, `brisk.rs`); all else, and what
-//! turns out to have to wait, on a blocking thread (`pool.rs`).
+//! turns out to have to wait, on a blocking thread (`pool.rs`). Where the caller's thread may wait itself
+//! ([`volume::may_wait_here`]), names are worked on there; content is not, of which much may be under way at a time.
 
 use crate::attributes;
 use crate::beneath::Patience;
@@ -34,7 +35,11 @@ impl Disk {
             true => Err(work),
             false => Ok(work(&disk, Lies::Here)),
         };
-        match self.pool.run(cx, op, Lies::Here, here).await? {
+        let done = match volume::may_wait_here() {
+            true => here(),
+            false => self.pool.run(cx, op, Lies::Here, here).await?,
+        };
+        match done {
             Ok(done) => Ok(done),
             Err(work) => {
                 let disk = self.clone();

@@ -116,7 +116,7 @@ impl LocalVolume {
             named: extras,
             named_max: if extras { carried::NAMED_MAX_BYTES } else { 0 },
             case_sensitive: !CASELESS.contains(&magic),
-            watch: true,
+            watch: config.watch,
             holes: abilities.holes,
             copies: true,
             clones: abilities.clones,
@@ -428,6 +428,9 @@ impl Volume for LocalVolume {
     }
 
     async fn watch(&self, _cx: &Cx) -> Result<Watch> {
+        if !self.caps.watch {
+            return Err(Error::new(ErrorKind::Unsupported, "watch", "this volume"));
+        }
         self.watching.subscribe().map_err(|failure| failure.told("watch", "this volume"))
     }
 }

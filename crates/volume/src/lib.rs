@@ -30,6 +30,7 @@ mod path;
 mod quota;
 mod spelling;
 mod traits;
+mod waiting;
 mod watch;
 
 pub use attr::{Attr, Device, DosAttributes, FileId, Kind, Maker, SetAttr, Space, Special, Time, Version};
@@ -51,4 +52,5 @@ pub use traits::{
     Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,
     RANGES_MAX, SyncKind, Ticket, Volume,
 };
+pub use waiting::{may_wait_here, waiting_here};
 pub use watch::{Author, Freshness, NOTICES_MAX, Notice, Watch};

@@ -17,7 +17,9 @@ use vfs::{Vfs, VfsConfig};
 
 pub async fn run(args: &MountArgs) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::failed)?;
-    let config = LocalConfig { posix: true, sole: true, read_only: args.read_only, ..LocalConfig::default() };
+    // The kernel asks again for what others may have changed; nobody here wants to be told.
+    let config =
+        LocalConfig { posix: true, watch: false, read_only: args.read_only, ..LocalConfig::default() };
     let volume = LocalVolume::open(&args.dir, config).map_err(Failure::failed)?;
     let vfs = Vfs::new(volume, VfsConfig { read_only: args.read_only, ..VfsConfig::default() });
     let config = MountConfig {

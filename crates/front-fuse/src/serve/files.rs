@@ -7,7 +7,7 @@ use crate::session::Session;
 use crate::translate;
 use fuse_wire::Header;
 use fuse_wire::answer::{self, Opened};
-use fuse_wire::flags::{OpenRequestFlags, WriteFlags};
+use fuse_wire::flags::{OpenAnswerFlags, OpenRequestFlags, WriteFlags};
 use fuse_wire::request::{self, CopyFileRange, Creation, Fallocate, Lseek, Read, Write};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
@@ -60,7 +60,11 @@ pub(super) async fn open(session: &Session, node: u64, how: &request::Open) -> A
     {
         found.open.set_attr(&session.cx(), &SetAttr { mode: Some(mode), ..SetAttr::default() }).await?;
     }
-    payload(opened(session, node, found.open).encode())
+    let mut opened = opened(session, node, found.open);
+    if session.nodes.has_content(node, found.attr.version) {
+        opened.flags |= OpenAnswerFlags::KEEP_CACHE;
+    }
+    payload(opened.encode())
 }
 
 pub(super) async fn create(session: &Session, header: &Header, name: &[u8], how: &Creation) -> Answer {
