@@ -1,13 +1,13 @@
 //! What an object is: looking at it and changing it.
 
-use super::{Answer, Refused, asked, done_with, path_of, payload};
+use super::{Answer, Refused, done_with, open_at, payload};
 use crate::session::Session;
 use crate::translate;
 use fuse_wire::flags::SetattrFlags;
 use fuse_wire::request::{SetTime, Setattr};
 use rustix::io::Errno;
 use std::sync::Arc;
-use vfs::{Access, Open, OpenRequest};
+use vfs::{Access, Open};
 use volume::{Attr, Kind, SetAttr, Time};
 
 const SETUID: u32 = 0o4000;
@@ -86,13 +86,10 @@ async fn open_for(
         return Ok((open, false));
     }
     let Some(path) = session.nodes.path(node) else {
-        return match session.nodes.open_of(node, serves) {
-            Some(open) => Ok((open, false)),
-            None => Err(path_of(session, node).err().unwrap_or(Refused(Errno::STALE))),
-        };
+        let open = session.nodes.open_of(node, serves).ok_or(Errno::STALE)?;
+        return Ok((open, false));
     };
-    let how = OpenRequest { ..asked(session, path, needs) };
-    let open = session.vfs.open(&session.cx(), how).await?.open;
+    let open = open_at(session, path, needs).await?;
     match session.nodes.file(node) == Some(open.file_id()) {
         true => Ok((open, true)),
         false => {

@@ -10,7 +10,6 @@ use crate::handles::Handle;
 use crate::session::Session;
 use crate::translate;
 use fuse_wire::answer::Opened;
-use fuse_wire::flags::OpenAnswerFlags;
 use fuse_wire::request::Read;
 use fuse_wire::{DirentKind, Dirents, Entry};
 use rustix::io::Errno;
@@ -48,7 +47,7 @@ pub(super) async fn open(session: &Session, node: u64) -> Answer {
     let walk = Walk { open: open.clone(), at: Mutex::new(At { cursor, passed: 0 }) };
     let fh = session.handles.add(Handle::Dir(Arc::new(walk)));
     session.nodes.opened(node, fh, &open);
-    payload(Opened { fh, flags: OpenAnswerFlags::empty(), ..Opened::default() }.encode())
+    payload(Opened { fh, ..Opened::default() }.encode())
 }
 
 pub(super) async fn read(session: &Session, node: u64, what: &Read, plus: bool) -> Answer {

@@ -13,7 +13,7 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use std::sync::Arc;
 use vfs::{Access, Disposition, Open, OpenRequest, Want};
-use volume::{Copying, SetAttr, SyncKind};
+use volume::{Attr, Copying, SetAttr, SyncKind};
 
 /// `O_ACCMODE` and what it may be (open(2)).
 const ACCESS_MASK: u32 = 0o3;
@@ -55,16 +55,22 @@ pub(super) async fn open(session: &Session, node: u64, how: &request::Open) -> A
         super::done_with(session, &found.open).await;
         return Err(Errno::STALE.into());
     }
-    if how.open_flags.contains(OpenRequestFlags::KILL_SUIDGID)
-        && let Some(mode) = without_privileges(&found.attr)
-    {
-        found.open.set_attr(&session.cx(), &SetAttr { mode: Some(mode), ..SetAttr::default() }).await?;
+    if how.open_flags.contains(OpenRequestFlags::KILL_SUIDGID) {
+        take_privileges(session, &found.open, &found.attr).await?;
     }
     let mut opened = opened(session, node, found.open);
     if session.nodes.has_content(node, found.attr.version) {
         opened.flags |= OpenAnswerFlags::KEEP_CACHE;
     }
     payload(opened.encode())
+}
+
+/// Somebody else changes the content: setuid and setgid go.
+async fn take_privileges(session: &Session, open: &Open, attr: &Attr) -> Result<(), Refused> {
+    if let Some(mode) = without_privileges(attr) {
+        open.set_attr(&session.cx(), &SetAttr { mode: Some(mode), ..SetAttr::default() }).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn create(session: &Session, header: &Header, name: &[u8], how: &Creation) -> Answer {
@@ -75,7 +81,7 @@ pub(super) async fn create(session: &Session, header: &Header, name: &[u8], how:
         want: Want::File,
         disposition,
         mode: how.mode & translate::MODE_BITS,
-        maker: maker(header, how.umask),
+        maker: Some(maker(header, how.umask)),
         ..asked(session, path, access(session, how.flags))
     };
     let made = session.vfs.open(&session.cx(), made).await?;
@@ -85,19 +91,12 @@ pub(super) async fn create(session: &Session, header: &Header, name: &[u8], how:
 }
 
 pub(super) async fn release(session: &Session, node: u64, fh: u64) -> Answer {
-    let handle = session.handles.remove(fh);
-    match handle {
-        Some(Handle::File(open)) => {
-            // What was written has been told of at each write.
-            super::done_with(session, &open).await;
-            session.nodes.closed(node, fh);
-        }
-        Some(Handle::Dir(walk)) => {
-            super::done_with(session, walk.open()).await;
-            session.nodes.closed(node, fh);
-        }
-        None => return Err(Errno::BADF.into()),
+    // What was written has been told of at each write.
+    match session.handles.remove(fh).ok_or(Errno::BADF)? {
+        Handle::File(open) => super::done_with(session, &open).await,
+        Handle::Dir(walk) => super::done_with(session, walk.open()).await,
     }
+    session.nodes.closed(node, fh);
     Ok(Reply::Done)
 }
 
@@ -109,10 +108,7 @@ pub(super) async fn read(session: &Session, what: &Read) -> Answer {
 pub(super) async fn write(session: &Session, what: Write) -> Answer {
     let open = file(session, what.fh)?;
     if what.write_flags.contains(WriteFlags::KILL_SUIDGID) {
-        let attr = open.attr(&session.cx()).await?;
-        if let Some(mode) = without_privileges(&attr) {
-            open.set_attr(&session.cx(), &SetAttr { mode: Some(mode), ..SetAttr::default() }).await?;
-        }
+        take_privileges(session, &open, &open.attr(&session.cx()).await?).await?;
     }
     let length = what.data.len() as u32;
     open.write(&session.cx(), what.offset, what.data).await?;

@@ -135,8 +135,8 @@ async fn statfs(session: &Session) -> Answer {
 }
 
 /// Who makes something.
-fn maker(header: &Header, umask: u32) -> Option<Maker> {
-    Some(Maker { uid: header.uid, gid: header.gid, umask })
+fn maker(header: &Header, umask: u32) -> Maker {
+    Maker { uid: header.uid, gid: header.gid, umask }
 }
 
 /// A name as the volume spells it.

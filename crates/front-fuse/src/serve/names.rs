@@ -11,7 +11,6 @@ use fuse_wire::flags::RenameFlags;
 use fuse_wire::request::{Mkdir, Mknod, Rename};
 use rustix::io::Errno;
 use vfs::{Access, DeleteHow, Disposition, NewNode, OpenRequest, ReadonlyTarget, RenameHow, Want};
-use volume::{Attr, Maker};
 
 /// How POSIX callers remove and replace.
 const POSIX_DELETION: DeleteHow = DeleteHow { ignore_readonly: true, on_close: false, posix: true };
@@ -48,8 +47,12 @@ pub(super) async fn make_node(session: &Session, header: &Header, what: &Mknod) 
             make(session, header, &what.name, NewNode::Special { special, mode }, what.umask).await
         }
         None if what.mode & translate::TYPE_MASK == translate::REGULAR => {
-            let how =
-                OpenRequest { want: Want::File, mode, maker: maker(header, what.umask), ..template(session) };
+            let how = OpenRequest {
+                want: Want::File,
+                mode,
+                maker: Some(maker(header, what.umask)),
+                ..template(session)
+            };
             open_new(session, header.nodeid, &what.name, how).await
         }
         None => Err(Errno::INVAL.into()),
@@ -59,14 +62,14 @@ pub(super) async fn make_node(session: &Session, header: &Header, what: &Mknod) 
 async fn make(session: &Session, header: &Header, name: &[u8], node: NewNode, umask: u32) -> Answer {
     let name = spelled(name)?;
     let path = path_in(session, header.nodeid, &name)?;
-    let maker = Maker { uid: header.uid, gid: header.gid, umask };
-    let attr = session.vfs.make_node(&session.cx(), &path, node, maker).await?;
+    let attr = session.vfs.make_node(&session.cx(), &path, node, maker(header, umask)).await?;
     payload(entry(session, header.nodeid, &name, &attr).encode())
 }
 
 pub(super) async fn make_dir(session: &Session, header: &Header, what: &Mkdir) -> Answer {
     let mode = what.mode & translate::MODE_BITS;
-    let how = OpenRequest { want: Want::Dir, mode, maker: maker(header, what.umask), ..template(session) };
+    let how =
+        OpenRequest { want: Want::Dir, mode, maker: Some(maker(header, what.umask)), ..template(session) };
     open_new(session, header.nodeid, &what.name, how).await
 }
 
@@ -125,10 +128,6 @@ pub(super) async fn link(session: &Session, dir: u64, node: u64, name: &Bytes) -
     let linked = open.link(&session.cx(), &path, how).await;
     done_with(session, &open).await;
     linked?;
-    let attr = attr_of_new(session, &path).await?;
+    let attr = session.vfs.look(&session.cx(), &path).await?;
     payload(entry(session, dir, &name, &attr).encode())
-}
-
-async fn attr_of_new(session: &Session, path: &volume::VPath) -> Result<Attr, Refused> {
-    Ok(session.vfs.look(&session.cx(), path).await?)
 }
