@@ -30,7 +30,8 @@ pub enum Change {
 /// What came of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Applied {
-    /// The object under its (new) name afterwards; `None` after `Remove`.
+    /// The object under its (new) name afterwards; `None` after `Remove`, and at an origin that would have to be asked
+    /// once more for it.
     pub attr: Option<Attr>,
 }
 
