@@ -23,6 +23,11 @@ pub enum StoreError {
         path: PathBuf,
         source: io::Error,
     },
+    /// What is there is not what was written.
+    Damaged {
+        path: PathBuf,
+        what: String,
+    },
     /// SQLite's own error; shared by all whose changes were in a transaction that failed.
     Sqlite(Arc<rusqlite::Error>),
     /// The writer thread has ended.
@@ -35,7 +40,10 @@ impl StoreError {
         match self {
             StoreError::Sqlite(e) => e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
             StoreError::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
-            StoreError::TooNew { .. } | StoreError::NotOurs { .. } | StoreError::Stopped => false,
+            StoreError::TooNew { .. }
+            | StoreError::NotOurs { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Stopped => false,
         }
     }
 
@@ -45,6 +53,7 @@ impl StoreError {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
             StoreError::Sqlite(e) => matches!(e.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
+            StoreError::Damaged { .. } => true,
             StoreError::Io { .. }
             | StoreError::TooNew { .. }
             | StoreError::NotOurs { .. }
@@ -72,6 +81,7 @@ impl fmt::Display for StoreError {
                 write!(f, "{} is a database of another kind; it was left as it is", path.display())
             }
             StoreError::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            StoreError::Damaged { path, what } => write!(f, "{}: {what}", path.display()),
             StoreError::Sqlite(e) => write!(f, "database: {e}"),
             StoreError::Stopped => f.write_str("the database writer has stopped"),
         }
@@ -83,7 +93,10 @@ impl std::error::Error for StoreError {
         match self {
             StoreError::Io { source, .. } => Some(source),
             StoreError::Sqlite(e) => Some(&**e),
-            StoreError::TooNew { .. } | StoreError::NotOurs { .. } | StoreError::Stopped => None,
+            StoreError::TooNew { .. }
+            | StoreError::NotOurs { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Stopped => None,
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Durable records: one SQLite file with one writer and many readers.
+//! Durable records, of two kinds: tables and journals.
 //!
-//! [`Store::open`] makes or migrates the file and starts its writer thread. Whoever wants to change something
+//! A [`Journal`] is for what comes thousands of times in a second and is read once, in order: see `journal/mod.rs`.
+//!
+//! A [`Store`] is one SQLite file with one writer and many readers. [`Store::open`] makes or migrates the file and starts its writer thread. Whoever wants to change something
 //! hands over a closure and awaits its result; closures that wait at the same time share one transaction, so
 //! that many small writers cost one sync (group commit). A closure that fails takes back its own changes and
 //! no one else's. A result arrives only after its transaction is committed, with the [`Durability`] that the
@@ -13,10 +15,12 @@
 //! `application_id`: a file of another kind or of a newer version is refused and left as it is.
 
 mod error;
+mod journal;
 mod schema;
 mod writer;
 
 pub use error::{Result, StoreError};
+pub use journal::{Ended, Journal, RECORD_MAX_BYTES, Reader};
 pub use rusqlite;
 pub use schema::Schema;
 
