@@ -6,7 +6,7 @@
 
 use crate::charged::{Charged, Locked};
 use crate::core::{Core, carried, in_time, is_elsewhere, is_open, patient};
-use crate::ticket;
+use crate::TICKET;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
@@ -211,7 +211,7 @@ impl File for QuotaFile {
     fn ticket(&self) -> Option<Ticket> {
         let inner = self.inner.ticket()?;
         Some(match &self.path {
-            Some(path) => ticket::make(path, &inner),
+            Some(path) => Ticket::at(TICKET, path, &inner),
             None => inner,
         })
     }

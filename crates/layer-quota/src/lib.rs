@@ -40,8 +40,10 @@ mod limits;
 mod names;
 mod recount;
 mod seen;
-mod ticket;
 mod volume;
 
 pub use crate::volume::QuotaVolume;
 pub use config::*;
+
+/// Of the tickets of this layer.
+const TICKET: u8 = b'Q';

@@ -1,5 +1,6 @@
 //! The volume that callers see.
 
+use crate::TICKET;
 use crate::config::{QuotaConfig, TURNS_MAX};
 use crate::core::Core;
 use crate::file::QuotaFile;
@@ -7,7 +8,6 @@ use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::names;
 use crate::recount::{OthersAreTold, follow, keep_counted};
-use crate::ticket;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -150,7 +150,7 @@ impl Volume for QuotaVolume {
     }
 
     async fn reopen(&self, cx: &Cx, ticket: &Ticket) -> Result<Opened> {
-        let (path, ticket) = ticket::read(ticket);
+        let (path, ticket) = ticket.split(TICKET);
         let opened = self.core.inner.reopen(cx, &ticket).await?;
         let file = self.file(opened.file, path.as_ref());
         // Now, while nobody has moved it yet; else a count finds out whose it is.

@@ -29,6 +29,7 @@ mod pages;
 mod path;
 mod quota;
 mod spelling;
+mod ticket;
 mod traits;
 mod waiting;
 mod watch;
@@ -48,9 +49,10 @@ pub use quota::{
     check_quota_users,
 };
 pub use spelling::{name_from_bytes, name_to_bytes};
+pub use ticket::Ticket;
 pub use traits::{
     Access, Close, Copying, Create, Directory, Entry, File, Fresh, ListHow, Listing, OpenHow, Opened,
-    RANGES_MAX, SyncKind, Ticket, Volume,
+    RANGES_MAX, SyncKind, Volume,
 };
 pub use waiting::{may_wait_here, waiting_here};
 pub use watch::{Author, Freshness, NOTICES_MAX, Notice, Watch};

@@ -2,7 +2,7 @@
 
 use crate::{
     Applied, Attr, Caps, Change, Cx, DosAttributes, FileId, Maker, Named, NamedEntry, Pages, QuotaChange,
-    QuotaRules, QuotasOf, Result, SetAttr, Space, UserQuota, VPath, Watch,
+    QuotaRules, QuotasOf, Result, SetAttr, Space, Ticket, UserQuota, VPath, Watch,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -289,7 +289,3 @@ pub enum Close {
     /// The writer gives up: an origin that publishes on close need not publish.
     Abort,
 }
-
-/// A name for an open that outlives the process. Opaque.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Ticket(pub Bytes);

@@ -66,6 +66,14 @@ impl Reader {
         Ok(Place { file, at, until })
     }
 
+    /// That the record before, which is as it was written, cannot be understood.
+    pub fn damaged_here(&self) -> StoreError {
+        StoreError::Damaged {
+            path: self.journal.dir.clone(),
+            what: format!("record {} is none of this version", self.number - 1),
+        }
+    }
+
     fn damaged(&self) -> StoreError {
         StoreError::Damaged {
             path: self.journal.dir.clone(),

@@ -1,0 +1,127 @@
+//! What the layer's volume and its files share.
+
+use crate::log::Log;
+use crate::names::Names;
+use crate::opens::{OpenFile, Opens};
+use crate::record::{Outcome, Record, Stamp};
+use std::sync::Arc;
+use store::StoreError;
+use tokio::sync::RwLock;
+use volume::{Error, ErrorKind, Result, Volume};
+
+/// Content that is written down on a thread of the runtime, bytes; more than that on one that may wait.
+const BRIEF_BYTES: usize = 64 * 1024;
+
+pub struct Core {
+    pub inner: Arc<dyn Volume>,
+    pub log: Arc<Log>,
+    pub names: Arc<Names>,
+    pub opens: Arc<Opens>,
+    /// Held together by all who change something, from before its record until it is settled.
+    pub gate: Arc<RwLock<()>>,
+}
+
+impl Core {
+    pub fn new(inner: Arc<dyn Volume>, log: Arc<Log>) -> Core {
+        Core { inner, log, names: Arc::default(), opens: Arc::default(), gate: Arc::default() }
+    }
+
+    /// Writes down what is about to happen.
+    pub async fn begin(&self, op: &'static str, record: Record) -> Result<u64> {
+        let begun = match record.data_len() <= BRIEF_BYTES || volume::may_wait_here() {
+            true => self.log.begin(record),
+            false => {
+                let log = self.log.clone();
+                blocking(move || log.begin(record)).await
+            }
+        };
+        begun.map_err(|cause| refused(op, cause))
+    }
+
+    /// Writes down `record`, does `work` and writes down what came of it. The order of all that `record` is about is held.
+    pub async fn recorded<T>(
+        &self,
+        op: &'static str,
+        record: Record,
+        work: impl Future<Output = Result<T>>,
+        outcome: impl FnOnce(&T) -> Outcome,
+    ) -> Result<T> {
+        let _together = self.gate.read().await;
+        let number = self.begin(op, record).await?;
+        let done = work.await;
+        self.log.settle(
+            number,
+            match &done {
+                Ok(done) => outcome(done),
+                Err(cause) => outcome_of_failure(cause.kind),
+            },
+        );
+        done
+    }
+
+    /// Says that `file` is whole for now, if somebody has changed it. Its order is held.
+    pub async fn cut(&self, op: &'static str, file: &OpenFile, stamp: Option<Stamp>) -> Result<()> {
+        if !file.take_changed() {
+            return Ok(());
+        }
+        match file.path() {
+            Some(path) => self.begin(op, Record::Cut { path, stamp }).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the log to the medium.
+    pub async fn sync(&self, op: &'static str) -> Result<()> {
+        let synced = match volume::may_wait_here() {
+            true => self.log.sync(),
+            false => {
+                let log = self.log.clone();
+                blocking(move || log.sync()).await
+            }
+        };
+        synced.map_err(|cause| refused(op, cause))
+    }
+}
+
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Stopped))
+}
+
+/// Without its record nothing is done.
+fn refused(op: &'static str, cause: StoreError) -> Error {
+    let kind = if cause.is_disk_full() { ErrorKind::NoSpace } else { ErrorKind::Io };
+    Error::new(kind, op, "the log of changes for the mirrors").because(cause)
+}
+
+/// What may have happened though it failed.
+fn outcome_of_failure(kind: ErrorKind) -> Outcome {
+    match kind {
+        ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::DirectoryNotEmpty
+        | ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnly
+        | ErrorKind::FileTooLarge
+        | ErrorKind::NameTooLong
+        | ErrorKind::InvalidName
+        | ErrorKind::InvalidArgument
+        | ErrorKind::Busy
+        | ErrorKind::Stale
+        | ErrorKind::Unsupported
+        | ErrorKind::TooManyLinks
+        | ErrorKind::Loop
+        | ErrorKind::CrossDevice
+        | ErrorKind::TooManyOpen => Outcome::Nothing,
+        // A write may have been done in part.
+        ErrorKind::NoSpace
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::Offline
+        | ErrorKind::TimedOut
+        | ErrorKind::Corrupt
+        | ErrorKind::Io => Outcome::Doubt,
+    }
+}

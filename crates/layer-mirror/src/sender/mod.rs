@@ -1,0 +1,683 @@
+//! One mirror: reads the log, sends, remembers how far it is.
+//!
+//! ```text
+//! log -> Interpreter -> steps in order -> on their way -> confirmed
+//!            |                                ^
+//!            +-> files in the making ---------+  appear when they are whole
+//! ```
+//!
+//! States: *away* (the mirror is not reached; asked again with growing pauses), *catching up* (trees are compared and made equal, `catch_up.rs`), *live*,
+//! *full* (no room there), *paused*. Whatever happens, the positions on disk (`progress.rs`) say
+//! where to go on: what was begun and not confirmed is asked of the mirror by names (`resume`).
+//!
+//! An error that concerns one name parks that name: nothing is done to it until somebody asks for it, then it is compared. Where the
+//! mirror is not as it was taken to be, somebody else writes there: it catches up at once.
+
+mod catch_up;
+pub mod compare;
+pub mod interpret;
+pub mod making;
+pub mod progress;
+pub mod remote;
+pub mod step;
+
+use crate::log::{Feed, Log, Settled};
+use crate::record::Record;
+use crate::status::{Shared, State};
+use compare::Depth;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use interpret::{Interpreter, Live, Steps};
+use making::{Budget, Making};
+use progress::{Parked, Positions, Progress};
+use remote::Remote;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use step::{Doing, InPlace, Step};
+use store::StoreError;
+use tokio::sync::{RwLock, mpsc, watch};
+use volume::{Change, Error, ErrorKind, SetAttr, Time, VPath, Volume};
+
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Steps that wait to be begun.
+const STEPS_MAX: usize = 1024;
+/// Steps that are on their way.
+const FLYING_MAX: usize = 256;
+/// Files that wait to appear, besides those that are still being written here.
+const MAKINGS_MAX: usize = 64;
+/// Content in memory, bytes.
+const BUDGET_BYTES: usize = 32 << 20;
+/// Records that are read in one go, bytes.
+const FEED_BYTES: usize = 4 << 20;
+/// Pauses before a mirror that is away is asked again: the first, and the longest.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long a mirror that was up to date waits after news, so that what belongs together is seen together.
+const GATHER: Duration = Duration::from_millis(3);
+/// How long nothing must happen before directories get their times.
+const QUIET: Duration = Duration::from_millis(100);
+/// Names that are parked; with more the whole tree is compared later.
+const PARKED_MAX: usize = 1000;
+
+/// What somebody asks of a mirror.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    Pause,
+    Resume,
+    /// Parked names are tried again.
+    Retry,
+    /// The whole tree is compared, with contents or without.
+    Resync {
+        contents: bool,
+    },
+}
+
+pub struct Sender {
+    pub name: String,
+    pub here: Arc<dyn Volume>,
+    pub log: Arc<Log>,
+    /// Held by who changes something; alone, nobody does.
+    pub gate: Arc<RwLock<()>>,
+    pub remote: Arc<Remote>,
+    pub progress: Progress,
+    pub shared: Arc<Shared>,
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Why a session with the mirror has ended.
+enum Ended {
+    /// It goes on later.
+    Later(Error),
+    /// What is on our own disk.
+    Ours(String),
+    Stopped,
+    /// Begin anew at once: an order changes what is to be done.
+    Anew,
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Ended {
+        Ended::Later(error)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        Ended::Ours(format!("what is remembered of the mirror: {error}"))
+    }
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Ended {
+        Ended::Ours(error.to_string())
+    }
+}
+
+/// What is on its way to the mirror.
+struct Session {
+    feed: Feed,
+    interpreter: Interpreter,
+    /// Read, not interpreted.
+    records: VecDeque<Settled>,
+    steps: Steps,
+    flying: FuturesUnordered<BoxFuture<'static, (Step, Result<()>)>>,
+    /// The records whose steps are on their way: when they were written, and how many steps.
+    flying_records: BTreeMap<u64, (Time, usize)>,
+    /// The records that began files which are about to appear, and those that said that they are whole.
+    flying_makings: BTreeMap<u64, Option<u64>>,
+    /// The names that they change, and the objects, counted.
+    flying_names: HashMap<VPath, usize>,
+    flying_objects: HashMap<VPath, usize>,
+    /// Directories in which something has changed.
+    dirs: BTreeSet<VPath>,
+    settled: watch::Receiver<u64>,
+    /// What the mirror has is not known any more: it is compared when nothing is on its way.
+    lost: bool,
+}
+
+impl Sender {
+    /// Serves the mirror until it is told to stop.
+    pub async fn run(mut self) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            if self.progress.ledger().paused {
+                self.shared.set(State::Paused);
+                match self.wait(None).await {
+                    true => continue,
+                    false => return,
+                }
+            }
+            let began = tokio::time::Instant::now();
+            let ended = self.session().await;
+            match ended {
+                Ok(never) => match never {},
+                Err(Ended::Stopped) => return,
+                Err(Ended::Anew) => continue,
+                Err(Ended::Later(error)) => {
+                    let full = matches!(error.kind, ErrorKind::NoSpace | ErrorKind::QuotaExceeded);
+                    tracing::warn!(mirror = self.name, %error, "the mirror waits");
+                    self.shared.set_error(if full { State::Full } else { State::Away }, error.to_string());
+                }
+                Err(Ended::Ours(why)) => {
+                    tracing::error!(mirror = self.name, why, "the mirror waits");
+                    self.shared.set_error(State::Failed, why);
+                }
+            }
+            if began.elapsed() > PAUSE_MAX {
+                pause = PAUSE_MIN;
+            }
+            // Mirrors that went away together do not all come back at the same moment.
+            let jitter = Duration::from_millis(u64::from(self.shared.jitter()) % 250);
+            if !self.wait(Some(pause + jitter)).await {
+                return;
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Waits for an order, or so long. `false` when it is told to stop.
+    async fn wait(&mut self, pause: Option<Duration>) -> bool {
+        let long = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = long => true,
+            order = self.orders.recv() => match order {
+                Some(order) => match self.obey(order) {
+                    Ok(()) => true,
+                    Err(why) => {
+                        tracing::error!(mirror = self.name, %why, "an order was not written down");
+                        true
+                    }
+                },
+                None => false,
+            },
+            () = stopped(&mut self.stop) => false,
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> io::Result<()> {
+        self.progress.change(|ledger| match order {
+            Order::Pause => ledger.paused = true,
+            Order::Resume => ledger.paused = false,
+            Order::Retry => {
+                let parked: Vec<VPath> = ledger.parked_paths().collect();
+                ledger.parked.clear();
+                parked.iter().for_each(|path| ledger.add(path, Depth::Contents));
+            }
+            Order::Resync { contents: true } => ledger.add(&VPath::root(), Depth::Contents),
+            Order::Resync { contents: false } => ledger.add(&VPath::root(), Depth::Metadata),
+        })
+    }
+
+    async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
+        self.shared.set(State::Connecting);
+        self.remote.prepare().await?;
+        self.overtaken()?;
+        if self.progress.ledger().catching_up || !self.progress.ledger().compare.is_empty() {
+            self.catch_up().await?;
+        }
+        let mut session = self.resume().await?;
+        loop {
+            self.interpret(&mut session)?;
+            while self.issue(&mut session).await? {}
+            self.note(&mut session)?;
+            if session.lost && session.flying.is_empty() {
+                return Err(Ended::Anew);
+            }
+            let idle = session.is_idle();
+            tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => return Err(Ended::Stopped),
+                Some((step, done)) = session.flying.next() => {
+                    self.landed(&mut session, step, done).await?;
+                    while let Some(Some((step, done))) = session.flying.next().now_or_never() {
+                        self.landed(&mut session, step, done).await?;
+                    }
+                }
+                () = session.interpreter.budget.clone().freed(), if !idle => {}
+                order = self.orders.recv() => {
+                    let order = order.ok_or(Ended::Stopped)?;
+                    self.obey(order)?;
+                    return Err(Ended::Anew);
+                }
+                changed = session.settled.changed(), if session.wants_more() => {
+                    changed.map_err(|_| Ended::Stopped)?;
+                    if idle {
+                        tokio::time::sleep(GATHER).await;
+                    }
+                }
+                () = tokio::time::sleep(QUIET), if idle && !session.dirs.is_empty() => {
+                    self.dress_dirs(&mut session).await?;
+                }
+            }
+        }
+    }
+
+    /// The log was cut short of what the mirror has: all is compared, and what is there of the log comes behind.
+    fn overtaken(&mut self) -> Result<(), Ended> {
+        let positions = self.progress.positions();
+        let first = self.log.first();
+        if positions.read >= first {
+            return Ok(());
+        }
+        tracing::warn!(
+            mirror = self.name,
+            "the log has given up what the mirror lacks: the whole tree is compared"
+        );
+        self.progress.change(|ledger| ledger.add(&VPath::root(), Depth::Metadata))?;
+        let next = self.log.settled();
+        self.progress.set(Positions { read: next, confirmed: next, issued: next })?;
+        Ok(())
+    }
+
+    /// Goes on where the last session ended: what it had begun is done or not, as the names at the mirror tell.
+    async fn resume(&mut self) -> Result<Session, Ended> {
+        let positions = self.progress.positions();
+        let feed = self.log.feed(positions.read).ok_or_else(|| Ended::Ours("the log was cut".into()))?;
+        let mut session = Session {
+            feed,
+            interpreter: Interpreter::new(Arc::default()),
+            records: VecDeque::new(),
+            steps: VecDeque::new(),
+            flying: FuturesUnordered::new(),
+            flying_records: BTreeMap::new(),
+            flying_makings: BTreeMap::new(),
+            flying_names: HashMap::new(),
+            flying_objects: HashMap::new(),
+            dirs: BTreeSet::new(),
+            settled: self.log.subscribe(),
+            lost: false,
+        };
+        while session.feed.next() <= positions.issued && !session.feed.is_empty() {
+            session.records.extend(session.feed.take(FEED_BYTES)?);
+        }
+        // What is confirmed counts for files in the making alone. Whether a file was to appear by its rename was decided when
+        // the steps were begun: never across `confirmed`, nor across `issued`.
+        while session.next_number() < positions.confirmed && !session.records.is_empty() {
+            session.interpret_one(positions.confirmed - 1);
+            session.steps.clear();
+        }
+        session.interpreter.files.retain(|_, live| matches!(live, Live::Making(_)));
+        while session.next_number() <= positions.issued && !session.records.is_empty() {
+            session.interpret_one(positions.issued);
+        }
+        while let Some(step) = session.steps.front()
+            && step.mark.number <= positions.issued
+        {
+            // What may be done twice is done again, if nothing behind it was done.
+            let telling = session.steps.iter().take_while(|step| step.mark.number <= positions.issued);
+            let Some(telling) = telling.into_iter().position(Step::is_telling) else { break };
+            if !session.steps[telling].is_done(&self.remote).await? {
+                break;
+            }
+            session.steps.drain(..=telling);
+        }
+        session.reopen();
+        // Before what told it goes: nothing is on its way now.
+        let now = session.positions();
+        self.progress.set(Positions { issued: now.confirmed.saturating_sub(1), ..now })?;
+        // Files that a comparison was sending stay: they are gone on with.
+        self.sweep(|name| !name.starts_with(compare::TEMP)).await?;
+        Ok(session)
+    }
+
+    /// Removes what nobody will finish.
+    async fn sweep(&self, is_left: impl Fn(&str) -> bool) -> Result<(), Ended> {
+        let dir = remote::private_dir();
+        let listed = self.remote.volume.list(&self.remote.cx(), &dir, Default::default()).await?;
+        for entry in listed.entries.iter().filter(|entry| is_left(&entry.name)) {
+            let remove = Change::Remove { path: remote::private(&entry.name), dir: false, expect: None };
+            self.remote.volume.apply(&self.remote.cx(), &remove).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a record to interpret.
+    fn read(&mut self, session: &mut Session) -> Result<bool, Ended> {
+        if session.records.is_empty() {
+            session.records.extend(session.feed.take(FEED_BYTES)?);
+        }
+        Ok(!session.records.is_empty())
+    }
+
+    fn interpret(&mut self, session: &mut Session) -> Result<(), Ended> {
+        while session.wants_more() && self.read(session)? {
+            session.interpret_one(u64::MAX);
+        }
+        let budget = session.budget();
+        session.interpreter.makings_mut().for_each(|making| making.begin(&self.remote, &budget));
+        for step in &mut session.steps {
+            if let Doing::Publish { making, .. } = &mut step.doing {
+                making.begin(&self.remote, &budget);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins what can be begun. Whether something was done at once, so that more may be possible.
+    async fn issue(&mut self, session: &mut Session) -> Result<bool, Ended> {
+        let mut landed = false;
+        let mut begun = Vec::new();
+        while let Some(step) = session.steps.front()
+            && !session.lost
+        {
+            if self.progress.ledger().parked.is_empty() || !self.passes_over(step)? {
+                if !session.may_begin(step, self.remote.in_order, !begun.is_empty()) {
+                    break;
+                }
+            } else {
+                session.steps.pop_front();
+                continue;
+            }
+            let Some(step) = session.steps.pop_front() else { break };
+            session.takes_off(&step);
+            begun.push(step);
+            if begun.last().is_some_and(Step::is_alone) {
+                break;
+            }
+        }
+        let Some(last) = begun.last() else { return Ok(false) };
+        // Together: what is on its way never concerns a name twice, also by what is on disk.
+        let issued = self.progress.positions().issued.max(last.mark.number);
+        self.progress.set(Positions { issued, ..session.positions() })?;
+        for step in begun {
+            if let Doing::CatchUp { below, depth } = &step.doing {
+                self.progress.change(|ledger| ledger.add(below, *depth))?;
+                session.lost = true;
+                continue;
+            }
+            let mut work = step.run(self.remote.clone());
+            // Its first request is on its way before that of the next.
+            match futures_util::poll!(&mut work) {
+                std::task::Poll::Ready((step, done)) => {
+                    self.landed(session, step, done).await?;
+                    landed = true;
+                }
+                std::task::Poll::Pending => session.flying.push(work),
+            }
+        }
+        Ok(landed)
+    }
+
+    /// Whether nothing is done, as a name is parked; a new name of what is parked is parked, too.
+    fn passes_over(&mut self, step: &Step) -> Result<bool, Ended> {
+        let ledger = self.progress.ledger();
+        let parked = step.concerned().into_iter().any(|path| ledger.is_parked(&path));
+        if let Doing::Change { change: Change::Rename { from, to, .. }, .. } = &step.doing {
+            let (from, to) = (from.clone(), to.clone());
+            self.progress.change(|ledger| ledger.renamed(&from, &to))?;
+        }
+        Ok(parked)
+    }
+
+    async fn landed(&mut self, session: &mut Session, step: Step, done: Result<()>) -> Result<(), Ended> {
+        session.lands(&step);
+        let Err(error) = done else {
+            self.shared.sent();
+            return Ok(());
+        };
+        match kind_of_trouble(error.kind) {
+            Trouble::OfAll => return Err(Ended::Later(error)),
+            Trouble::Diverged => {
+                tracing::warn!(mirror = self.name, %error, "the mirror is not as it was left: it is compared");
+                self.shared.diverged();
+                let concerned = step.concerned();
+                self.progress.change(|ledger| {
+                    concerned.iter().for_each(|path| ledger.add(path, Depth::Contents));
+                })?;
+                session.lost = true;
+            }
+            Trouble::OfOne => {
+                for path in step.concerned() {
+                    self.park(&path, &error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn park(&mut self, path: &VPath, error: &Error) -> Result<(), Ended> {
+        tracing::error!(mirror = self.name, %path, %error, "given up until `farshare retry`");
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let since = since.map_or(0, |since| since.as_secs());
+        let parked = Parked { error: error.to_string(), since };
+        self.progress.change(|ledger| {
+            if ledger.parked.len() < PARKED_MAX {
+                ledger.parked.insert(path.as_str().to_owned(), parked);
+            } else {
+                ledger.add(&VPath::root(), Depth::Metadata);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Writes down how far it is, and tells.
+    fn note(&mut self, session: &mut Session) -> Result<(), Ended> {
+        let issued = self.progress.positions().issued;
+        let positions = Positions { issued, ..session.positions() };
+        self.progress.set(positions)?;
+        self.shared.note(State::Live, &self.progress, session.oldest());
+        self.shared.lacks(self.remote.lacks());
+        Ok(())
+    }
+
+    /// Directories get the times that they have here, once nothing happens.
+    async fn dress_dirs(&mut self, session: &mut Session) -> Result<(), Ended> {
+        let dirs = std::mem::take(&mut session.dirs);
+        let (here, remote) = (&self.here, &self.remote);
+        let dress = async |dir: &VPath| {
+            let Ok(attr) = here.stat(&remote.cx(), dir).await else { return Ok(()) };
+            let set = SetAttr { mtime: Some(attr.mtime), atime: Some(attr.atime), ..SetAttr::default() };
+            match remote.set_attr(dir, set).await {
+                Err(e) if kind_of_trouble(e.kind) != Trouble::OfAll => Ok(()),
+                dressed => dressed,
+            }
+        };
+        let mut dressing = futures_util::stream::iter(dirs.iter().map(dress)).buffered(64);
+        while let Some(dressed) = dressing.next().await {
+            dressed?;
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    fn budget(&self) -> Arc<Budget> {
+        self.interpreter.budget.clone()
+    }
+
+    /// Files that wait to appear.
+    fn appearing(&self) -> impl Iterator<Item = &Making> {
+        self.steps.iter().filter_map(|step| match &step.doing {
+            Doing::Publish { making, .. } => Some(making),
+            Doing::Change { .. }
+            | Doing::Open(_)
+            | Doing::Touch { .. }
+            | Doing::Close { .. }
+            | Doing::CatchUp { .. } => None,
+        })
+    }
+
+    fn flying_cuts(&self) -> impl Iterator<Item = u64> {
+        self.flying_makings.values().filter_map(|cut| *cut)
+    }
+
+    /// How far the mirror is; what may have been begun is known to the caller.
+    fn positions(&self) -> Positions {
+        let flying = self.flying_records.keys().next().copied();
+        let waiting = self.steps.front().map(|step| step.mark.number);
+        let whole = self.interpreter.makings().chain(self.appearing()).filter_map(|making| making.cut);
+        let unconfirmed = flying.into_iter().chain(waiting).chain(whole).chain(self.flying_cuts());
+        let confirmed = unconfirmed.min().unwrap_or(self.next_number());
+        let appearing = self.appearing().map(|making| making.number);
+        let begun =
+            appearing.chain(self.interpreter.begun()).chain(self.flying_makings.keys().next().copied());
+        let read = begun.chain([confirmed]).min().unwrap_or(confirmed);
+        Positions { read, confirmed, issued: 0 }
+    }
+
+    /// When the oldest change was made that the mirror lacks.
+    fn oldest(&self) -> Option<Time> {
+        let flying = self.flying_records.values().next().map(|(at, _)| *at);
+        let waiting = self.steps.front().map(|step| step.mark.at);
+        flying.or(waiting).or(self.records.front().map(|record| record.at))
+    }
+
+    /// Files that are changed in place are opened anew, where the step that did it is done with.
+    fn reopen(&mut self) {
+        let mut opened: HashSet<*const InPlace> = HashSet::new();
+        let mut steps = VecDeque::with_capacity(self.steps.len());
+        for step in self.steps.drain(..) {
+            match &step.doing {
+                Doing::Open(file) => drop(opened.insert(Arc::as_ptr(file))),
+                Doing::Touch { file, .. } | Doing::Close { file, .. } => {
+                    if opened.insert(Arc::as_ptr(file)) {
+                        steps.push_back(Step { mark: step.mark, doing: Doing::Open(file.clone()) });
+                    }
+                }
+                Doing::Change { .. } | Doing::Publish { .. } | Doing::CatchUp { .. } => {}
+            }
+            steps.push_back(step);
+        }
+        self.steps = steps;
+        let is_opened = |file: &Arc<InPlace>| opened.contains(&Arc::as_ptr(file));
+        self.interpreter.files.retain(|_, live| match live {
+            Live::Making(_) => true,
+            Live::InPlace(file) => is_opened(file),
+        });
+    }
+
+    /// The number of the record that is interpreted next.
+    fn next_number(&self) -> u64 {
+        self.records.front().map_or(self.feed.next(), |record| record.number)
+    }
+
+    /// `until`: the last record that is looked at besides.
+    fn interpret_one(&mut self, until: u64) {
+        let Some(record) = self.records.pop_front() else { return };
+        if matches!(&*record.record, Record::Change(_) | Record::Create { .. }) {
+            self.dirs.extend(record.record.paths().into_iter().filter_map(VPath::parent));
+        }
+        let behind = self.records.iter().take_while(|record| record.number <= until);
+        self.interpreter.record(&record, behind, &mut self.steps);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.flying.is_empty() && self.steps.is_empty() && self.records.is_empty() && self.feed.is_empty()
+    }
+
+    fn wants_more(&self) -> bool {
+        let publishes = self.steps.iter().filter(|step| matches!(step.doing, Doing::Publish { .. }));
+        self.steps.len() < STEPS_MAX
+            && self.interpreter.budget.used() < BUDGET_BYTES
+            && publishes.take(MAKINGS_MAX).count() < MAKINGS_MAX
+    }
+
+    fn may_begin(&self, step: &Step, in_order: bool, others: bool) -> bool {
+        let touched = step.touched();
+        let is_free = |path: &&VPath| {
+            !self.flying_names.contains_key(*path) && !self.flying_objects.contains_key(*path)
+        };
+        let alone = self.flying_records.is_empty() && !others;
+        step.is_ready()
+            && (alone || (in_order && !step.is_alone()))
+            && self.flying_records.len() < FLYING_MAX
+            && touched.names.iter().all(is_free)
+            && touched.object.is_none_or(|path| !self.flying_names.contains_key(path))
+    }
+
+    fn takes_off(&mut self, step: &Step) {
+        self.flying_records.entry(step.mark.number).or_insert((step.mark.at, 0)).1 += 1;
+        let touched = step.touched();
+        for path in touched.names {
+            *self.flying_names.entry(path.clone()).or_default() += 1;
+        }
+        if let Some(path) = touched.object {
+            *self.flying_objects.entry(path.clone()).or_default() += 1;
+        }
+        if let Doing::Publish { making, .. } = &step.doing {
+            self.flying_makings.insert(making.number, making.cut);
+        }
+    }
+
+    fn lands(&mut self, step: &Step) {
+        if let Some((_, left)) = self.flying_records.get_mut(&step.mark.number) {
+            *left -= 1;
+            if *left == 0 {
+                self.flying_records.remove(&step.mark.number);
+            }
+        }
+        let touched = step.touched();
+        for path in touched.names {
+            release(&mut self.flying_names, path);
+        }
+        if let Some(path) = touched.object {
+            release(&mut self.flying_objects, path);
+        }
+        if let Doing::Publish { making, .. } = &step.doing {
+            self.flying_makings.remove(&making.number);
+        }
+    }
+}
+
+/// Returns when the sender is to stop, or nobody is left to tell it.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+fn release(counted: &mut HashMap<VPath, usize>, path: &VPath) {
+    if let Entry::Occupied(mut one) = counted.entry(path.clone()) {
+        *one.get_mut() -= 1;
+        if *one.get() == 0 {
+            one.remove();
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Trouble {
+    /// The mirror is away, full or broken.
+    OfAll,
+    /// It is not as it was left.
+    Diverged,
+    /// This cannot be done there.
+    OfOne,
+}
+
+fn kind_of_trouble(kind: ErrorKind) -> Trouble {
+    match kind {
+        ErrorKind::Offline
+        | ErrorKind::TimedOut
+        | ErrorKind::NoSpace
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::ReadOnly
+        | ErrorKind::TooManyOpen
+        | ErrorKind::Corrupt
+        | ErrorKind::Io => Trouble::OfAll,
+        ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::DirectoryNotEmpty
+        | ErrorKind::Stale => Trouble::Diverged,
+        ErrorKind::PermissionDenied
+        | ErrorKind::FileTooLarge
+        | ErrorKind::NameTooLong
+        | ErrorKind::InvalidName
+        | ErrorKind::InvalidArgument
+        | ErrorKind::Busy
+        | ErrorKind::Unsupported
+        | ErrorKind::TooManyLinks
+        | ErrorKind::Loop
+        | ErrorKind::CrossDevice => Trouble::OfOne,
+    }
+}

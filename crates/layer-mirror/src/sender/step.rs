@@ -1,0 +1,225 @@
+//! Steps: what is done to a mirror in order, one after the other as far as anybody there can see.
+//!
+//! Many steps are on their way at a time, but never two that change the same name: so it can be told later from the names alone
+//! which of them were done, when the connection or the process was lost in between (`Step::is_done`).
+
+use super::compare::Depth;
+use super::making::{Making, Weight};
+use super::remote::{Lack, Remote, Touch, gone, touch};
+use crate::record::Stamp;
+use futures_util::future::{BoxFuture, FutureExt};
+use std::sync::{Arc, OnceLock};
+use volume::{Change, Close, ErrorKind, File, Kind, OpenHow, Result, SetAttr, Time, VPath};
+
+pub struct Step {
+    pub mark: Mark,
+    pub doing: Doing,
+}
+
+/// Which record a step completes, and when that was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    pub number: u64,
+    pub at: Time,
+}
+
+pub enum Doing {
+    /// A change by name; for what it makes, whose it is then.
+    Change { change: Change, dress: Option<(Kind, Stamp)> },
+    /// A file that was in the making appears.
+    Publish { making: Making, to: VPath },
+    /// A file that is there is opened, to be changed in place.
+    Open(Arc<InPlace>),
+    Touch {
+        file: Arc<InPlace>,
+        touch: Touch,
+        /// Until it is done.
+        _weight: Weight,
+    },
+    /// It is whole again.
+    Close { file: Arc<InPlace>, stamp: Option<Stamp> },
+    /// From here on it is not known what happened below: see `catch_up.rs`.
+    CatchUp { below: VPath, depth: Depth },
+}
+
+/// A file that is changed in place.
+pub struct InPlace {
+    /// Where it was opened.
+    pub path: VPath,
+    file: OnceLock<Arc<dyn File>>,
+}
+
+/// What a step is about.
+pub struct Touched<'a> {
+    /// Names that come, go, or stand for something else.
+    pub names: Vec<&'a VPath>,
+    /// An object that is changed under this name.
+    pub object: Option<&'a VPath>,
+}
+
+impl InPlace {
+    pub fn new(path: VPath) -> Arc<InPlace> {
+        Arc::new(InPlace { path, file: OnceLock::new() })
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.file.get().is_some()
+    }
+
+    fn file(&self) -> Result<Arc<dyn File>> {
+        self.file.get().cloned().ok_or_else(|| gone("change", &self.path))
+    }
+}
+
+impl Step {
+    pub fn touched(&self) -> Touched<'_> {
+        let object = |path| Touched { names: Vec::new(), object: Some(path) };
+        match &self.doing {
+            Doing::Change { change, .. } => match change {
+                Change::SetAttr { path, .. } | Change::SetNamed { path, .. } => object(path),
+                Change::Link { from, to, .. } => Touched { names: vec![to], object: Some(from) },
+                Change::MakeDir { .. }
+                | Change::MakeNode { .. }
+                | Change::Symlink { .. }
+                | Change::Remove { .. }
+                | Change::Rename { .. } => Touched { names: change.paths().collect(), object: None },
+            },
+            Doing::Publish { to, .. } => Touched { names: vec![to], object: None },
+            Doing::Open(file) | Doing::Touch { file, .. } | Doing::Close { file, .. } => object(&file.path),
+            Doing::CatchUp { below, .. } => Touched { names: vec![below], object: None },
+        }
+    }
+
+    /// The names that are to be compared where the mirror is not as this step takes it to be.
+    pub fn concerned(&self) -> Vec<VPath> {
+        let touched = self.touched();
+        touched.names.into_iter().chain(touched.object).cloned().collect()
+    }
+
+    /// Whether what it needs is there.
+    pub fn is_ready(&self) -> bool {
+        match &self.doing {
+            Doing::Publish { making, .. } => making.is_finished(),
+            Doing::Touch { file, .. } | Doing::Close { file, .. } => file.is_open(),
+            Doing::Change { .. } | Doing::Open(_) | Doing::CatchUp { .. } => true,
+        }
+    }
+
+    /// Whether it waits for all before it, and all behind it for it.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.doing, Doing::CatchUp { .. })
+    }
+
+    /// Does it.
+    pub fn run(mut self, remote: Arc<Remote>) -> BoxFuture<'static, (Step, Result<()>)> {
+        async move {
+            let done = self.doing.run(remote).await;
+            (self, done)
+        }
+        .boxed()
+    }
+
+    /// Whether the mirror has it already, told by names. All steps before it are done, and none behind it has changed the same names.
+    pub async fn is_done(&self, remote: &Remote) -> Result<bool> {
+        let is_there = async |path: &VPath| match remote.volume.stat(&remote.cx(), path).await {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+            Err(e) => Err(e),
+        };
+        match &self.doing {
+            Doing::Publish { making, .. } => Ok(!is_there(&making.temp()).await?),
+            Doing::Change { change, .. } => match change {
+                Change::MakeDir { path, .. }
+                | Change::MakeNode { path, .. }
+                | Change::Symlink { path, .. }
+                | Change::Link { to: path, .. } => is_there(path).await,
+                Change::Remove { path, .. } | Change::Rename { from: path, .. } => Ok(!is_there(path).await?),
+                // These may be done twice.
+                Change::SetAttr { .. } | Change::SetNamed { .. } => Ok(false),
+            },
+            Doing::Open(_) | Doing::Touch { .. } | Doing::Close { .. } | Doing::CatchUp { .. } => Ok(false),
+        }
+    }
+
+    /// Whether [`Step::is_done`] tells something. What may be done twice tells nothing about what is behind it.
+    pub fn is_telling(&self) -> bool {
+        match &self.doing {
+            Doing::Publish { .. } => true,
+            Doing::Change { change, .. } => {
+                !matches!(change, Change::SetAttr { .. } | Change::SetNamed { .. })
+            }
+            Doing::Open(_) | Doing::Touch { .. } | Doing::Close { .. } | Doing::CatchUp { .. } => false,
+        }
+    }
+}
+
+impl Doing {
+    async fn run(&mut self, remote: Arc<Remote>) -> Result<()> {
+        match self {
+            Doing::Change { change, dress } => apply(&remote, change, *dress).await,
+            Doing::Publish { making, to } => {
+                making.outcome().unwrap_or_else(|| Err(gone("make", to)))?;
+                let rename =
+                    Change::Rename { from: making.temp(), to: to.clone(), replace: true, expect: None };
+                remote.volume.apply(&remote.cx(), &rename).await.map(drop)
+            }
+            Doing::Open(place) => {
+                let opened = remote.volume.open(&remote.cx(), &place.path, OpenHow::read_write()).await?;
+                // Opened once: nobody else has put one there.
+                drop(place.file.set(opened.file));
+                Ok(())
+            }
+            Doing::Touch { file, touch: what, .. } => touch(remote, file.file()?, what.clone()).await,
+            Doing::Close { file, stamp } => {
+                let open = file.file()?;
+                let set = stamp.map(|stamp| stamp.of_content()).unwrap_or_default();
+                let cx = remote.cx();
+                let dress = remote.set_file_attr(&*open, set);
+                let (dressed, closed) = remote.in_turn(dress, open.close(&cx, Close::Commit)).await;
+                dressed.and(closed.map(drop))
+            }
+            Doing::CatchUp { below, .. } => Err(gone("catch up", below)),
+        }
+    }
+}
+
+async fn apply(remote: &Remote, change: &Change, dress: Option<(Kind, Stamp)>) -> Result<()> {
+    match change {
+        Change::SetAttr { path, set, .. } => remote.set_attr(path, known(*set)).await,
+        Change::SetNamed { path, name, value, .. } => {
+            remote.set_named(path.clone(), name.clone(), value.clone()).await
+        }
+        Change::Link { .. } => match remote.apply(change).await {
+            Err(e) if matches!(e.kind, ErrorKind::Unsupported | ErrorKind::TooManyLinks) => {
+                remote.lack(Lack::HardLinks);
+                // It becomes a file of its own.
+                Err(gone("link", change.paths().next().unwrap_or(&VPath::root())))
+            }
+            done => done,
+        },
+        Change::MakeDir { .. } | Change::MakeNode { .. } | Change::Symlink { .. } => {
+            let Some((kind, stamp)) = dress else { return remote.apply(change).await };
+            let Some(path) = change.paths().next() else { return remote.apply(change).await };
+            let set = remote.of_ours(&stamp, kind);
+            let (made, dressed) = remote.in_turn(remote.apply(change), remote.set_attr(path, set)).await;
+            match made {
+                // It was made before, by a comparison or by somebody else.
+                Err(e) if e.kind == ErrorKind::AlreadyExists && kind == Kind::Dir => {
+                    let there = remote.volume.stat(&remote.cx(), path).await?;
+                    if there.is_dir() { dressed } else { Err(e) }
+                }
+                made => made.and(dressed),
+            }
+        }
+        Change::Remove { .. } => match remote.apply(change).await {
+            Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+            done => done,
+        },
+        Change::Rename { .. } => remote.apply(change).await,
+    }
+}
+
+/// What a mirror is to have of `set`.
+fn known(set: SetAttr) -> SetAttr {
+    SetAttr { btime: None, dos: None, compressed: None, sparse: None, ..set }
+}

@@ -1,0 +1,7 @@
+//! Mirrors of directories of this machine, through the layer and its log.
+
+mod rig;
+
+mod arriving;
+mod order;
+mod outliving;
