@@ -6,7 +6,7 @@
 //! Outcomes are written with the next record, not for their own sake: what a crash leaves without one is looked at when the log is
 //! opened again, and settled as a doubt. Those in doubt were open together, so no later record speaks of the same name.
 
-use crate::record::{Entry, Outcome, Record};
+use crate::record::{Entry, Outcome, Record, Stamp};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -54,6 +54,17 @@ pub struct Settled {
     pub record: Arc<Record>,
     pub outcome: Outcome,
     pub at: Time,
+}
+
+impl Settled {
+    /// What the object is afterwards, if it is known.
+    pub fn stamp(&self) -> Option<Stamp> {
+        match (&*self.record, self.outcome) {
+            (Record::Cut { stamp, .. }, _) => *stamp,
+            (_, Outcome::Done(stamp)) => stamp,
+            (_, Outcome::Nothing | Outcome::Doubt) => None,
+        }
+    }
 }
 
 impl Log {

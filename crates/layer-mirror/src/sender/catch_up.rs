@@ -9,6 +9,7 @@ use super::compare::{Comparison, Depth, Trees};
 use super::progress::Positions;
 use super::{Ended, FEED_BYTES, Result, Sender, compare, stopped};
 use crate::record::Outcome;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use volume::{ErrorKind, VPath};
@@ -41,21 +42,26 @@ impl Sender {
 
     /// The last round, where little is left. Whether the mirror is equal now.
     async fn last_round(&mut self) -> Result<bool, Ended> {
-        if self.named(self.log.settled())?.len() > LAST_ROUND_MAX {
+        if self.named(self.log.settled()).await?.len() > LAST_ROUND_MAX {
             return Ok(false);
         }
         let gate = self.gate.clone();
-        let Ok(_alone) = tokio::time::timeout(LAST_ROUND, gate.write()).await else { return Ok(false) };
+        let Ok(alone) = tokio::time::timeout(LAST_ROUND, gate.write()).await else { return Ok(false) };
         let settled = self.log.settled();
-        match tokio::time::timeout(LAST_ROUND, self.round(settled)).await {
-            Ok(done) => done.map(|()| true),
-            Err(_) => Ok(false),
+        let mut alone = Some(alone);
+        let round = self.round(settled);
+        tokio::pin!(round);
+        // It goes on when it takes longer, as one like those before.
+        tokio::select! {
+            done = &mut round => return done.map(|()| true),
+            () = tokio::time::sleep(LAST_ROUND) => drop(alone.take()),
         }
+        round.await.map(|()| false)
     }
 
     /// Compares what is asked for and what the log names below `settled`.
     async fn round(&mut self, settled: u64) -> Result<(), Ended> {
-        let trees = self.named(settled)?.take();
+        let trees = self.named(settled).await?.take();
         for (below, depth) in trees {
             self.compare(&below, depth).await?;
         }
@@ -70,7 +76,7 @@ impl Sender {
         Ok(())
     }
 
-    fn named(&self, settled: u64) -> Result<Trees, Ended> {
+    async fn named(&self, settled: u64) -> Result<Trees, Ended> {
         let mut trees = Trees::default();
         for tree in &self.progress.ledger().compare {
             if let Ok(path) = VPath::parse(&tree.below) {
@@ -79,13 +85,19 @@ impl Sender {
         }
         let from = self.progress.positions().read;
         let mut feed = self.log.feed(from).ok_or_else(|| Ended::Ours("the log was cut".into()))?;
+        let mut linked = HashSet::new();
         while feed.next() < settled && !feed.is_empty() {
             for record in feed.take(FEED_BYTES)? {
                 if record.outcome != Outcome::Nothing && record.number < settled {
                     let concerned = record.record.concerned();
                     concerned.into_iter().for_each(|(path, depth)| trees.add(path, depth));
+                    linked.extend(record.stamp().filter(|stamp| stamp.links > 1).map(|stamp| stamp.id));
                 }
             }
+        }
+        // What was changed under a name that is gone by now is to be found under its others.
+        for path in compare::names_of(&*self.here, &linked).await? {
+            trees.add(&path, Depth::Sent);
         }
         Ok(trees)
     }
@@ -95,6 +107,7 @@ impl Sender {
             return Ok(());
         }
         let comparison = Arc::new(Comparison::new(self.here.clone(), self.remote.clone(), depth));
+
         self.shared.comparing(below, comparison.tally.clone());
         let compared = tokio::select! {
             compared = comparison.run(below) => compared,

@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use volume::{
@@ -348,15 +348,12 @@ impl Comparison {
             let outside = linked.iter().filter(|(_, one)| one.seen < one.all);
             outside.map(|(id, one)| (*id, one.first.clone())).collect()
         };
-        let mut dirs = if wanted.is_empty() { Vec::new() } else { vec![VPath::root()] };
-        while let Some(dir) = dirs.pop() {
-            for entry in list(&*self.here, &self.cx(), &dir).await? {
-                let Ok(path) = dir.join(&entry.name) else { continue };
-                if entry.attr.is_dir() {
-                    dirs.push(path);
-                } else if wanted.contains_key(&entry.attr.id) && !path.is_within(below) {
-                    self.further.lock().push((path, entry.attr));
-                }
+        let ids = wanted.keys().copied().collect();
+        for path in names_of(&*self.here, &ids).await? {
+            if !path.is_within(below)
+                && let Some(attr) = seen(self.here.stat(&self.cx(), &path).await)?
+            {
+                self.further.lock().push((path, attr));
             }
         }
         Ok(())
@@ -526,6 +523,23 @@ impl Comparison {
         }
         Ok(())
     }
+}
+
+/// All names in `volume` of these files.
+pub async fn names_of(volume: &dyn Volume, ids: &HashSet<FileId>) -> Result<Vec<VPath>> {
+    let mut names = Vec::new();
+    let mut dirs = if ids.is_empty() { Vec::new() } else { vec![VPath::root()] };
+    while let Some(dir) = dirs.pop() {
+        for entry in list(volume, &Cx::system(Priority::Bulk), &dir).await? {
+            let Ok(path) = dir.join(&entry.name) else { continue };
+            if entry.attr.is_dir() {
+                dirs.push(path);
+            } else if ids.contains(&entry.attr.id) {
+                names.push(path);
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Removes what is at `path` of the mirror, with all that is below.

@@ -59,6 +59,7 @@ impl Interpreter {
         steps: &mut Steps,
     ) {
         let mark = Mark { number: settled.number, at: settled.at };
+
         let stamp = match settled.outcome {
             Outcome::Nothing => return,
             Outcome::Doubt => {
@@ -91,10 +92,11 @@ impl Interpreter {
                 }
             }
             Record::Unknown { below } => self.catch_up(mark, below, Depth::Metadata, steps),
+            // What was open then has no end in the log.
             Record::Restart => {
                 let mut open: Vec<VPath> = self.files.keys().cloned().collect();
                 open.sort();
-                open.iter().for_each(|path| self.end(mark, path, None, steps));
+                open.iter().for_each(|path| self.catch_up(mark, path, Depth::Sent, steps));
             }
         }
     }

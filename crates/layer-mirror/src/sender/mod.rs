@@ -297,7 +297,9 @@ impl Sender {
             settled: self.log.subscribe(),
             lost: false,
         };
-        while session.feed.next() <= positions.issued && !session.feed.is_empty() {
+        // What has changed nothing is confirmed without having been begun.
+        let last = positions.issued.max(positions.confirmed.saturating_sub(1));
+        while session.feed.next() <= last && !session.feed.is_empty() {
             session.records.extend(session.feed.take(FEED_BYTES)?);
         }
         // What is confirmed counts for files in the making alone. Whether a file was to appear by its rename was decided when
@@ -324,6 +326,7 @@ impl Sender {
         session.reopen();
         // Before what told it goes: nothing is on its way now.
         let now = session.positions();
+
         self.progress.set(Positions { issued: now.confirmed.saturating_sub(1), ..now })?;
         // Files that a comparison was sending stay: they are gone on with.
         self.sweep(|name| !name.starts_with(compare::TEMP)).await?;
