@@ -1,6 +1,6 @@
 //! `[fuse.NAME]`: volumes of a node that it mounts itself.
 
-use e2e::{Net, Outcome, Running, Scratch, SmbClient, free_port, output, program, wait_until};
+use e2e::{Net, Outcome, Running, Samba, Scratch, SmbClient, free_port, output, program, wait_until};
 use std::fs::{self, Permissions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -20,7 +20,6 @@ mkdir -p src/deep/er
 seq 1 20000 >src/numbers
 head -c 3000000 /dev/urandom >src/deep/large
 for i in $(seq 1 40); do echo "$i" >"src/deep/er/f $i"; done
-ln -s numbers src/link
 cp -r src copy
 diff -r src copy
 mv copy moved
@@ -28,8 +27,7 @@ test ! -e copy
 echo last >>moved/numbers
 test "$(tail -n 1 moved/numbers)" = last
 test "$(wc -l <moved/numbers)" = 20001
-chmod 640 moved/numbers
-test "$(stat -c %a moved/numbers)" = 640
+chmod "$(stat -c %a moved/numbers)" moved/numbers
 chown "$(stat -c %u:%g moved/numbers)" moved/numbers
 dd if=/dev/zero of=moved/deep/large bs=1000 seek=7 count=1 conv=notrunc status=none
 cmp -n 7000 src/deep/large moved/deep/large
@@ -37,9 +35,6 @@ truncate -s 100 moved/deep/large
 test "$(stat -c %s moved/deep/large)" = 100
 mv moved/deep/large moved/numbers
 test "$(stat -c %s moved/numbers)" = 100
-cp /bin/true program
-chmod +x program
-./program
 ls -l src/deep/er | grep -c 'f ' | grep -qx 40
 rm -r moved
 test ! -e moved
@@ -54,6 +49,19 @@ if command -v git >/dev/null; then
     git fsck --strict
     test -z "$(git status --porcelain)"
 fi
+"#;
+
+/// The same where links and modes are kept.
+const WORK_WITH_MODES: &str = r#"
+umask 022
+ln -s src/numbers link
+test "$(tail -n 1 link)" = 20000
+echo secret >secret
+chmod 640 secret
+test "$(stat -c %a secret)" = 640
+cp /bin/true program
+chmod +x program
+./program
 "#;
 
 /// A `farshare serve` with its configuration, and the directory below which it mounts.
@@ -174,6 +182,7 @@ fn mapped(path: &Path) -> Vec<u8> {
 fn a_node_mounts_what_it_shares_and_each_sees_what_the_other_does() {
     let mut site = Site::new("valid = \"50ms\"\n");
     site.serving.work(ORDINARY_WORK).unwrap();
+    site.serving.work(WORK_WITH_MODES).unwrap();
     let large = fs::read(site.dir.join("src/deep/large")).unwrap();
     assert_eq!(mapped(&site.at("src/deep/large")), large);
     assert_eq!(site.client.run("ls program").unwrap().matches("program").count(), 1);
@@ -262,12 +271,14 @@ fn guard_of(at: &Path) -> u32 {
     guards.next().expect("a guard")
 }
 
-/// Where no owners are kept, the mounter has all of it; the entrypoint starts before there is anybody to be asked.
+/// Where no owners are kept, the mounter has all of it, though the gateway keeps them for a mount of its own. The entrypoint
+/// starts before there is anybody to be asked.
 #[test]
 #[ignore = "needs root and packages: cargo xtask test"]
 fn a_volume_of_another_node_is_mounted_when_it_comes_and_worked_in() {
     let scratch = Scratch::new().unwrap();
-    let (dir, at) = (scratch.dir("dir").unwrap(), scratch.dir("at").unwrap());
+    let (dir, at, gate) =
+        (scratch.dir("dir").unwrap(), scratch.dir("at").unwrap(), scratch.dir("gate").unwrap());
     fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
     let certs = scratch.path().join("certs");
     for words in [&["certs", "init"][..], &["certs", "issue", "dc1"], &["certs", "issue", "dc2"]] {
@@ -280,8 +291,9 @@ fn a_volume_of_another_node_is_mounted_when_it_comes_and_worked_in() {
     let link = format!("127.0.0.1:{}", free_port());
     let gateway = format!(
         "[node]\nname = \"dc1\"\nstate = \"dc1\"\n[link]\nlisten = \"{link}\"\ncerts = \"certs\"\n\
-         [volume.data]\norigin = \"file://{}\"\nallow = [\"dc2\"]\n",
-        dir.display()
+         [volume.data]\norigin = \"file://{}\"\nallow = [\"dc2\"]\n[fuse.data]\nvolume = \"data\"\nat = \"{}\"\n",
+        dir.display(),
+        gate.display()
     );
     let entrypoint = format!(
         "[node]\nname = \"dc2\"\nstate = \"dc2\"\n[link]\ndial = [\"dc1={link}\"]\ncerts = \"certs\"\n\
@@ -295,12 +307,15 @@ fn a_volume_of_another_node_is_mounted_when_it_comes_and_worked_in() {
     let waits = || entrypoint.farshare(&["status"]).is_ok_and(|said| said.contains("! mount data: not at"));
     assert!(wait_until(PATIENCE, waits), "{}", entrypoint.running.log());
     assert!(!is_mounted(&at));
-    let _gateway = Serving::start(&gateway, &scratch.path().join("nowhere"));
+    let mut gateway = Serving::start(&gateway, &gate);
+    gateway.wait_until_mounted();
     entrypoint.wait_until_mounted();
     entrypoint.work(ORDINARY_WORK).unwrap();
+    entrypoint.work(WORK_WITH_MODES).unwrap();
     assert_eq!(mapped(&at.join("src/deep/large")), fs::read(dir.join("src/deep/large")).unwrap());
     let theirs = fs::metadata(at.join("theirs")).unwrap();
     assert_eq!((theirs.uid(), theirs.gid()), (0, 0));
+    assert_eq!(fs::metadata(gate.join("theirs")).unwrap().uid(), SOMEBODY);
     let refused = |script: &str| entrypoint.work(script).unwrap_err();
     for script in ["chown 1 theirs", "mkfifo pipe", "chmod u+s theirs"] {
         let said = refused(script);
@@ -309,4 +324,33 @@ fn a_volume_of_another_node_is_mounted_when_it_comes_and_worked_in() {
     entrypoint.running.signal(libc::SIGTERM);
     assert_eq!(entrypoint.running.wait(PATIENCE).unwrap(), Some(0), "{}", entrypoint.running.log());
     assert!(!is_mounted(&at));
+}
+
+/// Neither modes nor links are kept there.
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn a_share_of_a_file_server_is_mounted_and_worked_in() {
+    let scratch = Scratch::new().unwrap();
+    let (dir, at) = (scratch.dir("dir").unwrap(), scratch.dir("at").unwrap());
+    let address = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+    let samba = Samba::start(&dir, &Net::Host, address, "mandatory").unwrap();
+    let secret = scratch.file("pw", &samba.password).unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "[node]\nname = \"dc1\"\nstate = \"state\"\n\
+         [volume.data]\norigin = \"smb://{address}/{}\"\nuser = \"{}\"\npassword = {{ file = \"pw\" }}\n\
+         [fuse.data]\nvolume = \"data\"\nat = \"{}\"\n",
+        samba.share,
+        samba.user,
+        at.display()
+    );
+    let config = scratch.file("dc1.toml", &text).unwrap();
+    let mut node = Serving::start(&config, &at);
+    node.wait_until_mounted();
+    node.work(ORDINARY_WORK).unwrap();
+    assert_eq!(mapped(&at.join("src/deep/large")), fs::read(dir.join("src/deep/large")).unwrap());
+    for script in ["ln -s numbers src/link", "ln src/numbers other", "mkfifo pipe", "chmod 600 src/numbers"] {
+        let said = node.work(script).unwrap_err();
+        assert!(said.contains("not permitted"), "{script}: {said}");
+    }
 }
