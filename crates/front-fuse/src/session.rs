@@ -64,11 +64,11 @@ impl Session {
 
     /// What callers are told of an object. Where the volume keeps no owners all is the mounter's.
     pub(crate) fn attributes(&self, attr: &Attr) -> Attributes {
-        let mut told = translate::attributes(attr, translate::ino(attr.id, self.root));
-        if !self.posix {
-            (told.uid, told.gid) = self.mounter;
+        let ino = translate::ino(attr.id, self.root);
+        match self.posix {
+            true => translate::attributes(attr, ino),
+            false => translate::attributes_of(self.mounter, attr, ino),
         }
-        told
     }
 
     /// Serves a request, here or in a task.

@@ -209,6 +209,11 @@ fn a_node_mounts_what_it_shares_and_each_sees_what_the_other_does() {
     fs::write(&site.serving.config, text.replace("50ms", "60ms")).unwrap();
     let said = site.serving.farshare(&["reload"]).unwrap_err();
     assert!(said.contains("[fuse]") && !said.contains("[volume.web]"), "{said}");
+    let mut unmount = Command::new("umount");
+    unmount.arg(&site.serving.at);
+    output(unmount).unwrap();
+    let says = || site.serving.farshare(&["status"]).is_ok_and(|said| said.contains("! mount web: not at"));
+    assert!(wait_until(PATIENCE, says), "who unmounts is no surprise");
     site.serving.farshare(&["stop"]).unwrap();
     assert_eq!(site.serving.running.wait(PATIENCE).unwrap(), Some(0), "{}", site.serving.running.log());
     assert!(!is_mounted(&site.serving.at));

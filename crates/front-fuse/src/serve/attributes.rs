@@ -92,8 +92,8 @@ fn kept(mut set: SetAttr, now: &Attr, mounter: (u32, u32)) -> Result<SetAttr, Re
     set.uid = set.uid.filter(|uid| *uid != mounter.0);
     set.gid = set.gid.filter(|gid| *gid != mounter.1);
     set.mode = set.mode.filter(|mode| *mode != now.mode & translate::MODE_BITS);
-    let added = set.mode.map_or(0, |mode| mode & !now.mode & !PERMISSIONS);
-    match set.uid.is_some() || set.gid.is_some() || added != 0 {
+    let added = set.mode.is_some_and(|mode| mode & !now.mode & !PERMISSIONS != 0);
+    match set.uid.is_some() || set.gid.is_some() || added {
         true => Err(Errno::PERM.into()),
         false => Ok(set),
     }
