@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod config;
 mod failure;
+mod mount_guard;
 mod node;
 mod process;
 mod stack;
@@ -50,7 +51,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Try(args) => at_length(command::try_out::run(args)),
         Command::Serve(args) => at_length(command::serve::run(&args.config)),
         Command::Mount(args) => at_length(command::mount::run(args)),
-        Command::MountGuard(args) => command::mount::guard(args),
+        Command::MountGuard(args) => mount_guard::run(args),
         Command::Check(args) => briefly(command::check::run(&args.config)),
         Command::Certs(command) => command::certs::run(command),
         Command::User(command) => command::user::run(command),

@@ -1,7 +1,7 @@
 //! The order of layers: the one place that knows it.
 //!
 //! ```text
-//! front ends        SMB through a Vfs; peers through PeerServer
+//! front ends        SMB and mounts through one Vfs; peers through PeerServer
 //!   cache           nearest to the readers: what is here already asks nobody
 //!     quota         of users, at file:// alone: beside the origin, so that all ways to it count
 //!       origin      file://, smb://, peer://
@@ -102,8 +102,8 @@ pub async fn build(settings: &VolumeSettings, peers: Option<&Peers>, state: &Pat
 }
 
 fn local(settings: &VolumeSettings, root: &Path) -> Result<Arc<LocalVolume>, Trouble> {
-    let (sync_changes, sole) = (settings.sync_changes, settings.alone);
-    LocalVolume::open(root, LocalConfig { sync_changes, sole, ..LocalConfig::default() })
+    let (sync_changes, sole, posix) = (settings.sync_changes, settings.alone, settings.mounted);
+    LocalVolume::open(root, LocalConfig { sync_changes, sole, posix, ..LocalConfig::default() })
         .map_err(Trouble::Wrong)
 }
 

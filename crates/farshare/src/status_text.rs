@@ -2,7 +2,8 @@
 
 use crate::config::Size;
 use front_admin::{
-    CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, QuotaStatus, SmbStatus, Status, VolumeStatus,
+    CacheStatus, FreshnessStatus, LinkStatus, MountStatus, PeerStatus, QuotaStatus, SmbStatus, Status,
+    VolumeStatus,
 };
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +26,10 @@ pub fn render(status: &Status, now: SystemTime) -> String {
         line(String::new());
         link_lines(link, now).into_iter().for_each(&mut line);
     }
+    if !status.mounts.is_empty() {
+        line(String::new());
+    }
+    status.mounts.iter().map(mount_line).for_each(&mut line);
     if let Some(smb) = &status.smb {
         line(String::new());
         smb_lines(smb).into_iter().for_each(&mut line);
@@ -135,6 +140,13 @@ fn peer_text(peer: &PeerStatus, now: u64) -> String {
     text
 }
 
+fn mount_line(mount: &MountStatus) -> String {
+    let MountStatus { name, volume, at, state, .. } = mount;
+    let read_only = if mount.read_only { ", read-only" } else { "" };
+    let why = mount.why.iter().map(|why| format!(": {why}")).collect::<String>();
+    format!("mount {name} of volume {volume} at {at}{read_only}, {state}{why}")
+}
+
 fn smb_lines(smb: &SmbStatus) -> Vec<String> {
     let mut lines = vec![format!(
         "smb on {}: {} connections, {} sessions, {} opens, {} refused logins",
@@ -235,6 +247,13 @@ mod tests {
             }],
             ..SmbStatus::default()
         };
+        let mount = MountStatus {
+            name: "projects".into(),
+            volume: "projects".into(),
+            at: "/mnt/projects".into(),
+            state: "mounted".into(),
+            ..MountStatus::default()
+        };
         Status {
             node: "dc2".into(),
             version: "0.1.0".into(),
@@ -242,6 +261,7 @@ mod tests {
             uptime_seconds: 11_520,
             volumes: vec![volume],
             link: Some(LinkStatus { listen: None, peers: vec![peer] }),
+            mounts: vec![mount],
             smb: Some(smb),
         }
     }
@@ -260,6 +280,8 @@ volume projects
 
 link, dialing only
   dc1         up for 1 h 0 min, rtt 22.1 ms, 5 connections (bbr), sent 1 MiB, received 3 GiB
+
+mount projects of volume projects at /mnt/projects, mounted
 
 smb on 0.0.0.0:445: 3 connections, 2 sessions, 14 opens, 0 refused logins
   share p of volume projects, read-only
@@ -291,6 +313,8 @@ smb on 0.0.0.0:445: 3 connections, 2 sessions, 14 opens, 0 refused logins
         let mut status = entrypoint();
         status.volumes[0].freshness =
             FreshnessStatus { word: "offline".into(), since_unix: Some(4_000), every_ms: None };
+        let mount = &mut status.mounts[0];
+        (mount.state, mount.why) = ("waiting".into(), Some("the link is down".into()));
         let peer = &mut status.link.as_mut().unwrap().peers[0];
         (peer.up, peer.why, peer.since_unix) = (false, Some("connection refused".into()), 4_000);
         let page = render(&status, at(4_095));
@@ -298,6 +322,8 @@ smb on 0.0.0.0:445: 3 connections, 2 sessions, 14 opens, 0 refused logins
             "  freshness   offline for 1 min 35 s\n",
             "  dc1         down for 1 min 35 s: connection refused\n",
             "\n! volume projects: its origin peer://dc1/projects is out of reach\n",
+            "mount projects of volume projects at /mnt/projects, waiting: the link is down\n",
+            "\n! mount projects: not at /mnt/projects, waiting: the link is down\n",
             "\n! peer dc1: down (connection refused)\n",
         ] {
             assert!(page.contains(expect), "{page}");

@@ -16,6 +16,8 @@ pub struct Status {
     pub volumes: Vec<VolumeStatus>,
     /// `None` without a `[link]` section.
     pub link: Option<LinkStatus>,
+    /// What `[fuse.NAME]` mounts.
+    pub mounts: Vec<MountStatus>,
     /// `None` without an `[smb]` section.
     pub smb: Option<SmbStatus>,
 }
@@ -122,6 +124,20 @@ pub struct PeerStatus {
     pub received_bytes: u64,
 }
 
+/// A mount.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MountStatus {
+    pub name: String,
+    pub volume: String,
+    pub at: String,
+    pub read_only: bool,
+    /// `mounted`, `waiting` (its volume does not answer yet), `unmounted` (by somebody else) or `failed`.
+    pub state: String,
+    /// Why it waits or has failed.
+    pub why: Option<String>,
+}
+
 /// The SMB server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -173,6 +189,13 @@ impl Status {
             let why = peer.why.as_deref().unwrap_or("not connected yet");
             format!("peer {}: down ({why})", peer.name)
         });
-        offline.chain(down).collect()
+        let unmounted = self.mounts.iter().filter(|mount| mount.state != "mounted").map(|mount| {
+            let MountStatus { name, at, state, .. } = mount;
+            match &mount.why {
+                Some(why) => format!("mount {name}: not at {at}, {state}: {why}"),
+                None => format!("mount {name}: not at {at}, {state}"),
+            }
+        });
+        offline.chain(down).chain(unmounted).collect()
     }
 }

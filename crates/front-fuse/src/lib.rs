@@ -7,7 +7,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `mount`, `stale` | mounting and unmounting; what a killed process has left |
+//! | `mount`, `stale`, `keepers` | mounting and unmounting; what a killed process has left; who keeps a mount |
 //! | `device`, `session` | requests come in, answers go out |
 //! | `nodes` | the kernel's numbers for objects, and their names |
 //! | `handles` | what the kernel has open |
@@ -16,7 +16,8 @@
 //! | `errno` | from errors to errno(3) |
 //!
 //! **Who may what** is judged by the kernel (`default_permissions`), by mode and POSIX access control lists as they are at
-//! the origin. What is made belongs to its maker from the beginning ([`volume::Maker`]).
+//! the origin. What is made belongs to its maker from the beginning ([`volume::Maker`]). A volume that keeps no such things
+//! (`Caps::posix`) is shown as the mounter's, with the modes that it tells; what it cannot keep is refused (EPERM).
 //!
 //! **How fresh** what the kernel remembers is: names and attributes for [`MountConfig::valid`], content until a file is
 //! opened again and has another [`volume::Version`]. What this mount changes is seen at once.
@@ -29,6 +30,7 @@
 mod device;
 mod errno;
 mod handles;
+mod keepers;
 mod mount;
 mod nodes;
 mod serve;
@@ -36,5 +38,6 @@ mod session;
 mod stale;
 mod translate;
 
+pub use keepers::keepers;
 pub use mount::{Mount, MountConfig, MountError};
-pub use stale::unmount_stale;
+pub use stale::{mountpoint, unmount_stale};

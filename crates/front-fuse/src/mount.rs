@@ -7,6 +7,7 @@ use crate::device::Device;
 use crate::session::{self, Session};
 use crate::stale;
 use rustix::fd::AsRawFd;
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::CString;
 use std::fmt;
@@ -18,6 +19,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use vfs::Vfs;
 use volume::{Cx, FileId, Priority, VPath};
+
+/// The type of these file systems.
+pub(crate) const KIND: &str = "fuse.farshare";
 
 /// How a volume is mounted.
 #[derive(Clone, Debug)]
@@ -81,7 +85,10 @@ impl Mount {
     /// # Errors
     /// In words for who mounts: no `/dev/fuse`, no right to mount, no such directory, a kernel that is too old.
     pub async fn new(vfs: Vfs, at: &Path, config: &MountConfig) -> Result<Mount, MountError> {
-        let at = at.canonicalize().map_err(|why| MountError::new(format_args!("{}: {why}", at.display())))?;
+        let at = at.to_owned();
+        // What is there already is asked, and may be this very process.
+        let at = tokio::task::spawn_blocking(move || stale::cleared(&at)).await;
+        let at = at.map_err(MountError::new)??;
         let root = vfs.look(&Cx::system(Priority::Interactive), &VPath::root()).await;
         let root = root.map_err(|why| MountError::new(format_args!("the volume's root: {why}")))?.id;
         let device = Arc::new(Device::open()?);
@@ -108,6 +115,34 @@ impl Mount {
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 
+    /// Whether it still is mounted, as far as this process has been told.
+    pub fn is_mounted(&self) -> bool {
+        !self.unmounted && !*self.ended.borrow()
+    }
+
+    /// Unmounts unless somebody is in there; whether it is unmounted now. Blocks for what requests take.
+    ///
+    /// # Errors
+    /// What umount(2) says.
+    pub fn try_unmount(&mut self) -> Result<bool, MountError> {
+        if !self.is_mounted() {
+            return Ok(true);
+        }
+        match rustix::mount::unmount(&self.at, UnmountFlags::empty()) {
+            Ok(()) => self.unmounted = true,
+            Err(Errno::BUSY) => return Ok(false),
+            // Somebody has, for new callers; those who are in there are served on.
+            Err(Errno::INVAL) => {
+                self.unmounted = true;
+                return Ok(true);
+            }
+            Err(why) => {
+                return Err(MountError::new(format_args!("umount {}: {why}", self.at.display())));
+            }
+        }
+        self.join().map(|()| true)
+    }
+
     /// Unmounts; what was asked for before is answered. Blocks until the last caller has left, at most for what its
     /// requests take.
     ///
@@ -115,6 +150,10 @@ impl Mount {
     /// What umount(2) says; files that are open in there do not keep it mounted.
     pub fn unmount(mut self) -> Result<(), MountError> {
         self.detach()?;
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<(), MountError> {
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 return Err(MountError::new("a thread that served the mount has panicked"));
@@ -127,8 +166,7 @@ impl Mount {
         if std::mem::replace(&mut self.unmounted, true) || *self.ended.borrow() {
             return Ok(());
         }
-        let done = rustix::mount::unmount(&self.at, UnmountFlags::DETACH);
-        done.map_err(|why| MountError::new(format_args!("umount {}: {why}", self.at.display())))
+        stale::detach(&self.at)
     }
 }
 
@@ -141,7 +179,7 @@ impl Drop for Mount {
 }
 
 fn mount(device: &Device, at: &Path, config: &MountConfig) -> Result<(), MountError> {
-    let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let owner = mounter();
     let mut data = format!(
         "fd={},rootmode=40000,user_id={},group_id={},default_permissions",
         device.fd().as_raw_fd(),
@@ -155,14 +193,19 @@ fn mount(device: &Device, at: &Path, config: &MountConfig) -> Result<(), MountEr
     flags.set(MountFlags::NOSUID | MountFlags::NODEV, !config.suid_and_dev);
     flags.set(MountFlags::RDONLY, config.read_only);
     let data = CString::new(data).map_err(MountError::new)?;
-    match rustix::mount::mount(&*config.source, at, "fuse.farshare", flags, &*data) {
+    match rustix::mount::mount(&*config.source, at, KIND, flags, &*data) {
         Ok(()) => Ok(()),
-        Err(why @ rustix::io::Errno::PERM) => Err(MountError::new(format_args!(
+        Err(why @ Errno::PERM) => Err(MountError::new(format_args!(
             "{}: {why}: mounting is for root, and needs CAP_SYS_ADMIN",
             at.display()
         ))),
         Err(why) => Err(MountError::new(format_args!("mount over {}: {why}", at.display()))),
     }
+}
+
+/// Who this process mounts as: user and group.
+pub(crate) fn mounter() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
 type Begun = (Vec<JoinHandle<()>>, watch::Receiver<bool>);

@@ -5,19 +5,20 @@
 
 use crate::device::{Buffer, Device};
 use crate::handles::Handles;
-use crate::mount::{MountConfig, MountError};
+use crate::mount::{self, MountConfig, MountError};
 use crate::nodes::Nodes;
 use crate::serve::{self, Reply};
+use crate::translate;
 use bytes::Bytes;
 use fuse_wire::init::{InitAnswer, InitRequest};
-use fuse_wire::{Header, InitFlags, Operation, Request};
+use fuse_wire::{Attributes, Header, InitFlags, Operation, Request};
 use rustix::io::Errno;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use vfs::{Owner, Vfs};
-use volume::{Cx, FileId, Priority};
+use volume::{Attr, Cx, FileId, Priority};
 
 /// Longest WRITE and READ, bytes.
 const IO_MAX_BYTES: u32 = 1 << 20;
@@ -35,6 +36,10 @@ pub(crate) struct Session {
     pub(crate) valid: Duration,
     pub(crate) owner: Owner,
     pub(crate) root: FileId,
+    /// Whether the volume keeps what POSIX keeps.
+    pub(crate) posix: bool,
+    /// Who mounts: user and group.
+    pub(crate) mounter: (u32, u32),
     device: Arc<Device>,
     agreed: InitFlags,
 }
@@ -47,14 +52,23 @@ impl Session {
         device: Arc<Device>,
         config: &MountConfig,
     ) -> Result<Session, MountError> {
-        let agreed = agree(&device)?;
-        let owner = vfs.new_owner();
+        let (posix, mounter, owner) = (vfs.caps().posix, mount::mounter(), vfs.new_owner());
+        let agreed = agree(&device, posix)?;
         let (nodes, handles) = (Nodes::new(root), Handles::default());
-        Ok(Session { vfs, nodes, handles, valid: config.valid, owner, root, device, agreed })
+        Ok(Session { vfs, nodes, handles, valid: config.valid, owner, root, posix, mounter, device, agreed })
     }
 
     pub(crate) fn cx(&self) -> Cx {
         Cx::system(Priority::Interactive)
+    }
+
+    /// What callers are told of an object. Where the volume keeps no owners all is the mounter's.
+    pub(crate) fn attributes(&self, attr: &Attr) -> Attributes {
+        let ino = translate::ino(attr.id, self.root);
+        match self.posix {
+            true => translate::attributes(attr, ino),
+            false => translate::attributes_of(self.mounter, attr, ino),
+        }
     }
 
     /// Serves a request, here or in a task.
@@ -108,7 +122,7 @@ pub(crate) fn serve_thread(session: &Arc<Session>, runtime: &Handle) {
     }
 }
 
-fn agree(device: &Device) -> Result<InitFlags, MountError> {
+fn agree(device: &Device, posix: bool) -> Result<InitFlags, MountError> {
     let mut buffer = Buffer::new(fuse_wire::read_buffer_len(IO_MAX_BYTES));
     loop {
         let message = device.next(&mut buffer).map_err(MountError::new)?;
@@ -131,14 +145,14 @@ fn agree(device: &Device) -> Result<InitFlags, MountError> {
                 offer.major, offer.minor
             )));
         }
-        let answer = answer(&offer);
+        let answer = answer(&offer, posix);
         device.answer(unique, &answer.encode());
         return Ok(answer.flags);
     }
 }
 
-fn answer(offer: &InitRequest) -> InitAnswer {
-    let wanted = InitFlags::ASYNC_READ
+fn answer(offer: &InitRequest, posix: bool) -> InitAnswer {
+    let mut wanted = InitFlags::ASYNC_READ
         | InitFlags::BIG_WRITES
         | InitFlags::MAX_PAGES
         | InitFlags::ASYNC_DIO
@@ -146,12 +160,13 @@ fn answer(offer: &InitRequest) -> InitAnswer {
         | InitFlags::AUTO_INVAL_DATA
         | InitFlags::DO_READDIRPLUS
         | InitFlags::READDIRPLUS_AUTO
-        | InitFlags::POSIX_ACL
         | InitFlags::DONT_MASK
         | InitFlags::HANDLE_KILLPRIV_V2
         | InitFlags::SETXATTR_EXT
         | InitFlags::INIT_EXT
         | InitFlags::CACHE_SYMLINKS;
+    // Told that there are no lists it would keep everybody out.
+    wanted.set(InitFlags::POSIX_ACL, posix);
     InitAnswer {
         minor: offer.minor.min(fuse_wire::MINOR),
         flags: wanted & offer.flags,

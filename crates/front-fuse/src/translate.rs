@@ -14,6 +14,8 @@ const CHAR_DEVICE: u32 = 0o020_000;
 const FIFO: u32 = 0o010_000;
 /// What chmod(2) sets.
 pub(crate) const MODE_BITS: u32 = 0o7777;
+/// Setuid and setgid.
+const PRIVILEGES: u32 = 0o6000;
 /// `st_blocks` counts in these, bytes.
 const BLOCK_BYTES: u64 = 512;
 
@@ -32,6 +34,13 @@ pub(crate) fn attributes(attr: &Attr, ino: u64) -> Attributes {
         rdev: device(attr.kind),
         ..Attributes::default()
     }
+}
+
+/// The same where the volume keeps no owners: all is the mounter's. Setuid bits, which are those of an owner elsewhere, would
+/// be his too, and are not told.
+pub(crate) fn attributes_of(mounter: (u32, u32), attr: &Attr, ino: u64) -> Attributes {
+    let told = attributes(attr, ino);
+    Attributes { uid: mounter.0, gid: mounter.1, mode: told.mode & !PRIVILEGES, ..told }
 }
 
 /// Type and permissions.
@@ -109,6 +118,14 @@ mod tests {
             assert_eq!((rdev.major(), rdev.minor()), expect);
         }
         assert_eq!(special(REGULAR, Device::default()), None);
+    }
+
+    #[test]
+    fn what_is_shown_as_the_mounters_gives_nobody_his_rights() {
+        let attr = Attr { mode: 0o6755, uid: 1000, gid: 1000, ..testkit::ease::blank(Kind::File) };
+        let told = attributes_of((0, 7), &attr, 1);
+        assert_eq!((told.uid, told.gid, told.mode), (0, 7, REGULAR | 0o755));
+        assert_eq!(attributes(&attr, 1).mode, REGULAR | 0o6755);
     }
 
     #[test]

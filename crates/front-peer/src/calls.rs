@@ -6,7 +6,7 @@ use crate::session::{Session, close_unheard};
 use peer_wire::{Answer, Ask, Failure, IO_MAX_BYTES, Request};
 use std::sync::Arc;
 use std::time::Instant;
-use volume::{Access, Cx, Error, ErrorKind, File, OpenHow, Opened, Result, Ticket, VPath, Volume, Who};
+use volume::{Access, Caps, Cx, Error, ErrorKind, File, OpenHow, Opened, Result, Ticket, VPath, Volume, Who};
 
 /// What a call works with.
 pub(crate) struct Call<'a> {
@@ -36,7 +36,10 @@ impl<'a> Call<'a> {
         let cx = &self.cx;
         let op = ask.name();
         Ok(match ask {
-            Ask::VolumeInfo { volume } => Answer::Info(self.volume(op, &volume)?.caps()),
+            // Whom the kernel of another machine has judged is not judged here: nothing of POSIX is kept for him.
+            Ask::VolumeInfo { volume } => {
+                Answer::Info(Caps { posix: false, ..self.volume(op, &volume)?.caps() })
+            }
             Ask::Stat { volume, path } => Answer::Attr(self.volume(op, &volume)?.stat(cx, &path).await?),
             Ask::List { volume, dir, how } => {
                 Answer::Listing(ahead::list(&*self.volume(op, &volume)?, cx, &dir, &how).await?)

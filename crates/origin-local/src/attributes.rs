@@ -18,7 +18,8 @@ use rustix::process::{Gid, Uid};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use volume::{
-    Attr, Carries, Device, DosAttributes, ErrorKind, FileId, Kind, SetAttr, Special, Time, Version,
+    Attr, Carries, Device, DosAttributes, ErrorKind, FileId, Kind, Maker, SetAttr, Special, Time, Version,
+    Who,
 };
 
 const NAME: &CStr = c"user.farshare.attr";
@@ -51,6 +52,19 @@ pub(crate) struct Keeps {
 impl Keeps {
     /// What the kernel knows is all.
     pub(crate) const NOTHING: Keeps = Keeps { extras: false, compression: false, posix: false };
+
+    /// The same for this caller: what POSIX keeps is kept for those whom the kernel of this machine has judged alone.
+    pub(crate) fn asked_by(self, who: &Who) -> Keeps {
+        match who {
+            Who::System => self,
+            Who::User(_) | Who::Site(_) => Keeps { posix: false, ..self },
+        }
+    }
+
+    /// Whose is what is made.
+    pub(crate) fn maker(self, maker: Option<Maker>) -> Option<Maker> {
+        maker.filter(|_| self.posix)
+    }
 
     /// What of a mode that a caller says is meant.
     pub(crate) fn mode(self, mode: u32) -> Mode {

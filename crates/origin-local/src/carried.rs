@@ -15,7 +15,7 @@
 //! that it never says less than there is, also when the process ends in between. Extended attributes that others
 //! set have no flag.
 
-use crate::attributes::{self, Extra};
+use crate::attributes::{self, Extra, Keeps};
 use crate::beneath::{Patience, ProcPath};
 use crate::error::{Failure, Outcome};
 use crate::name;
@@ -129,7 +129,7 @@ impl Disk {
         let stat = attributes::look(&handle)?;
         crate::changes::expected(expect, attributes::id_of(&stat))?;
         let users = self.keeps.extras && attributes::can_have_extra(attributes::kind_of(&stat));
-        match users || (self.config.posix && systems) {
+        match users || systems {
             true => Ok(handle),
             false => Err(ErrorKind::Unsupported.into()),
         }
@@ -140,9 +140,10 @@ impl Disk {
         path: &VPath,
         expect: Option<FileId>,
         name: &Named,
+        keeps: Keeps,
     ) -> Outcome<Option<Bytes>> {
-        let handle = self.carrier(path, expect, is_systems(name))?;
-        let attribute = match attribute_of(name, self.config.posix) {
+        let handle = self.carrier(path, expect, is_systems(name) && keeps.posix)?;
+        let attribute = match attribute_of(name, keeps.posix) {
             Ok(attribute) => attribute,
             // What cannot be set is not there.
             Err(Failure::Kind(ErrorKind::InvalidName | ErrorKind::NameTooLong)) => return Ok(None),
@@ -157,12 +158,17 @@ impl Disk {
         }
     }
 
-    pub(crate) fn list_carried(&self, path: &VPath, expect: Option<FileId>) -> Outcome<Vec<NamedEntry>> {
-        let handle = self.carrier(path, expect, true)?;
+    pub(crate) fn list_carried(
+        &self,
+        path: &VPath,
+        expect: Option<FileId>,
+        keeps: Keeps,
+    ) -> Outcome<Vec<NamedEntry>> {
+        let handle = self.carrier(path, expect, keeps.posix)?;
         let path = ProcPath::of(&handle);
         let mut entries = Vec::new();
         for attribute in attributes_on(&handle)? {
-            let Some(name) = named_of(&attribute, self.config.posix) else { continue };
+            let Some(name) = named_of(&attribute, keeps.posix) else { continue };
             match getxattr_query(path.bytes(), &attribute[..]) {
                 Ok(size) => entries.push(NamedEntry { name, size: size as u64 }),
                 // It went away since the names were read.
@@ -179,9 +185,10 @@ impl Disk {
         name: &Named,
         value: Option<&Bytes>,
         expect: Option<FileId>,
+        keeps: Keeps,
     ) -> Outcome<Attr> {
-        let handle = self.carrier(path, expect, is_systems(name))?;
-        let attribute = attribute_of(name, self.config.posix)?;
+        let handle = self.carrier(path, expect, is_systems(name) && keeps.posix)?;
+        let attribute = attribute_of(name, keeps.posix)?;
         if value.is_some_and(|value| value.len() > NAMED_MAX_BYTES as usize) {
             return Err(ErrorKind::NoSpace.into());
         }

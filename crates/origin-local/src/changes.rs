@@ -1,6 +1,6 @@
 //! Changes of the namespace: blocking, each on names in directories held by descriptor.
 
-use crate::attributes;
+use crate::attributes::{self, Keeps};
 use crate::beneath::{Patience, Place, link_of, reopen};
 use crate::error::{Failure, Outcome};
 use crate::maker::making;
@@ -22,19 +22,19 @@ use volume::{
 const TEMPORARY_PREFIX: &str = ".farshare-link-";
 
 impl Disk {
-    /// Applies a change; returns what is under the (new) name afterwards.
-    pub(crate) fn apply(&self, change: &Change) -> Outcome<Option<Attr>> {
+    /// Applies a change for somebody of whom that is kept; returns what is under the (new) name afterwards.
+    pub(crate) fn apply(&self, change: &Change, keeps: Keeps) -> Outcome<Option<Attr>> {
         if self.config.read_only {
             return Err(ErrorKind::ReadOnly.into());
         }
         match change {
             Change::MakeDir { path, mode, dos, maker } => {
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
-                making(*maker, || Ok(mkdirat(&place.dir, &*place.name, self.keeps.mode(*mode))?))?;
+                making(keeps.maker(*maker), || Ok(mkdirat(&place.dir, &*place.name, keeps.mode(*mode))?))?;
                 self.endow_dir(&place, *dos).map(Some).inspect_err(|_| take_back_dir(&place))
             }
             Change::MakeNode { path, node, mode, maker } => {
-                self.make_node(path, *node, *mode, *maker).map(Some)
+                self.make_node(path, *node, *mode, *maker, keeps).map(Some)
             }
             Change::Remove { path, dir, expect } => self.remove(path, *dir, *expect).map(|()| None),
             Change::Rename { from, to, replace, expect } => {
@@ -42,12 +42,12 @@ impl Disk {
             }
             Change::Link { from, to, replace, expect } => self.link(from, to, *replace, *expect).map(Some),
             Change::Symlink { path, target, maker } => {
-                if !self.config.posix && leads_out(path, target) {
+                if !keeps.posix && leads_out(path, target) {
                     return Err(ErrorKind::InvalidArgument.into());
                 }
                 let place = self.root.place(path, ErrorKind::AlreadyExists)?;
                 let target = name::to_disk(target)?;
-                making(*maker, || Ok(symlinkat(&*target, &place.dir, &*place.name)?))?;
+                making(keeps.maker(*maker), || Ok(symlinkat(&*target, &place.dir, &*place.name)?))?;
                 self.named(&place).map(Some)
             }
             Change::SetAttr { path, set, expect } => {
@@ -64,11 +64,11 @@ impl Disk {
                 if let Some(size) = set.size {
                     resize(&reopen(&handle, OFlags::WRONLY)?, size)?;
                 }
-                self.set(&handle, set)?;
+                self.set(&handle, set, keeps)?;
                 attributes::attr_of(&handle, self.keeps).map(Some)
             }
             Change::SetNamed { path, name, value, expect } => {
-                self.set_carried(path, name, value.as_ref(), *expect).map(Some)
+                self.set_carried(path, name, value.as_ref(), *expect, keeps).map(Some)
             }
         }
     }
@@ -76,15 +76,15 @@ impl Disk {
     /// All that a new directory has beside its name.
     fn endow_dir(&self, place: &Place<'_>, dos: DosAttributes) -> Outcome<Attr> {
         if self.keeps.extras && !dos.is_empty() {
-            self.set(&handle_at(place)?, &SetAttr { dos: Some(dos), ..SetAttr::default() })?;
+            self.set(&handle_at(place)?, &SetAttr { dos: Some(dos), ..SetAttr::default() }, self.keeps)?;
         }
         self.named(place)
     }
 
     /// Sets everything but the size, one change of extras at a time.
-    pub(crate) fn set(&self, handle: &OwnedFd, set: &SetAttr) -> Outcome<()> {
+    pub(crate) fn set(&self, handle: &OwnedFd, set: &SetAttr, keeps: Keeps) -> Outcome<()> {
         let _one_at_a_time = self.setting_extras.lock();
-        attributes::set(handle, set, self.keeps)
+        attributes::set(handle, set, keeps)
     }
 
     /// What is under a name after a change; and the change on the medium, where that is wanted.
@@ -145,8 +145,15 @@ impl Disk {
         self.named(&target)
     }
 
-    fn make_node(&self, path: &VPath, node: Special, mode: u32, maker: Option<Maker>) -> Outcome<Attr> {
-        if !self.config.posix {
+    fn make_node(
+        &self,
+        path: &VPath,
+        node: Special,
+        mode: u32,
+        maker: Option<Maker>,
+        keeps: Keeps,
+    ) -> Outcome<Attr> {
+        if !keeps.posix {
             return Err(ErrorKind::Unsupported.into());
         }
         let place = self.root.place(path, ErrorKind::AlreadyExists)?;
@@ -157,7 +164,7 @@ impl Disk {
             Special::CharDevice(which) => (FileType::CharacterDevice, device(which)),
             Special::BlockDevice(which) => (FileType::BlockDevice, device(which)),
         };
-        let mode = self.keeps.mode(mode);
+        let mode = keeps.mode(mode);
         making(maker, || Ok(mknodat(&place.dir, &*place.name, kind, mode, device)?))?;
         self.named(&place)
     }

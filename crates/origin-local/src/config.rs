@@ -16,8 +16,8 @@ pub struct LocalConfig {
     /// what he does: then changes by this process are told as [`volume::Author::Us`], until [`crate::LocalVolume::share`].
     pub sole: bool,
     /// What POSIX callers set is set: owners, setuid, setgid and sticky bits, devices, attributes of the operating system,
-    /// links that lead anywhere. For callers whom the kernel has judged (a mount), not for those from afar: other
-    /// processes of this machine believe all that.
+    /// links that lead anywhere. For callers whom the kernel has judged (a mount, [`volume::Who::System`]), not for those
+    /// from afar, users and sites, for whom all is as without: other processes of this machine believe all that.
     pub posix: bool,
     /// Changes are noticed by inotify, though fanotify would do, which tells who made them.
     pub by_inotify: bool,

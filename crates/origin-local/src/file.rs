@@ -184,11 +184,12 @@ impl File for LocalFile {
         if set.size.is_some() {
             self.need(Access::WRITE).map_err(self.told("set_attr"))?;
         }
+        let keeps = disk.keeps.asked_by(&cx.who);
         let work = move || {
             if let Some(size) = set.size {
                 resize(&fd, size)?;
             }
-            disk.set(&fd, &set)?;
+            disk.set(&fd, &set, keeps)?;
             attributes::attr_of(&fd, disk.keeps)
         };
         self.blocking(cx, "set_attr", work).await

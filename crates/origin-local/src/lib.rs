@@ -20,7 +20,7 @@
 //! somebody looked at its own time; before, two changes within one tick (1 to 10 ms) can share one.
 //!
 //! **New files** belong to the user of this process, and its umask applies, or to their maker (`maker.rs`). Without
-//! [`LocalConfig::posix`] callers can set neither owner
+//! [`LocalConfig::posix`], and with it from afar, callers can set neither owner
 //! (`Unsupported`) nor setuid, setgid and sticky bits (left out), nor make a symlink that could lead out of the root
 //! (`InvalidArgument`): other processes of this machine would believe them. Times are the kernel's; a
 //! creation time that was set, and the attribute bits of MS-FSCC, live in one extended attribute

@@ -247,7 +247,7 @@ impl Disk {
     /// All that a new file has beside its name.
     fn endow(&self, fd: &OwnedFd, place: &Place<'_>, dos: DosAttributes) -> Outcome<Attr> {
         if self.keeps.extras && !dos.is_empty() {
-            self.set(fd, &SetAttr { dos: Some(dos), ..SetAttr::default() })?;
+            self.set(fd, &SetAttr { dos: Some(dos), ..SetAttr::default() }, self.keeps)?;
         }
         if self.config.sync_changes {
             sync_dir(&place.dir)?;
@@ -319,6 +319,8 @@ impl Volume for LocalVolume {
     }
 
     async fn open(&self, cx: &Cx, path: &VPath, how: OpenHow) -> Result<Opened> {
+        let keeps = self.disk.keeps.asked_by(&cx.who);
+        let how = OpenHow { mode: keeps.mode(how.mode).bits(), maker: keeps.maker(how.maker), ..how };
         let writes = how.access.contains(Access::WRITE) || how.create != Create::Never;
         if self.caps.read_only && writes {
             return Err(Error::new(ErrorKind::ReadOnly, "open", path));
@@ -362,11 +364,11 @@ impl Volume for LocalVolume {
     }
 
     async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
-        let op = change.name();
+        let (op, keeps) = (change.name(), self.disk.keeps.asked_by(&cx.who));
         let brief = match self.disk.brief(change) {
             Some(path) => {
                 let extras = matches!(change, Change::MakeDir { dos, .. } if !dos.is_empty());
-                self.disk.on_the_spot(path, extras, |disk| disk.apply(change))
+                self.disk.on_the_spot(path, extras, |disk| disk.apply(change, keeps))
             }
             None => None,
         };
@@ -374,7 +376,7 @@ impl Volume for LocalVolume {
             Some(done) => done,
             None => {
                 let (what, paths) = (change.clone(), change.paths().cloned().collect());
-                self.disk.blocking(cx, op, paths, move |disk, _| disk.apply(&what)).await?
+                self.disk.blocking(cx, op, paths, move |disk, _| disk.apply(&what, keeps)).await?
             }
         };
         let told = |failure: Failure| {
@@ -396,13 +398,13 @@ impl Volume for LocalVolume {
         expect: Option<FileId>,
         name: &Named,
     ) -> Result<Option<Bytes>> {
-        let (place, name) = (path.clone(), name.clone());
-        self.blocking(cx, "named", path, move |disk, _| disk.carried(&place, expect, &name)).await
+        let (place, name, keeps) = (path.clone(), name.clone(), self.disk.keeps.asked_by(&cx.who));
+        self.blocking(cx, "named", path, move |disk, _| disk.carried(&place, expect, &name, keeps)).await
     }
 
     async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {
-        let place = path.clone();
-        self.blocking(cx, "list_named", path, move |disk, _| disk.list_carried(&place, expect)).await
+        let (place, keeps) = (path.clone(), self.disk.keeps.asked_by(&cx.who));
+        self.blocking(cx, "list_named", path, move |disk, _| disk.list_carried(&place, expect, keeps)).await
     }
 
     async fn sync_dir(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<()> {

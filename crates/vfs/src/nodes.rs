@@ -16,7 +16,13 @@ pub enum NewNode {
     },
 }
 
-pub(crate) async fn make(core: Arc<Core>, cx: Cx, path: VPath, node: NewNode, maker: Maker) -> Result<Attr> {
+pub(crate) async fn make(
+    core: Arc<Core>,
+    cx: Cx,
+    path: VPath,
+    node: NewNode,
+    maker: Option<Maker>,
+) -> Result<Attr> {
     if core.caps.read_only {
         return Err(Error::ReadOnly);
     }
@@ -25,7 +31,6 @@ pub(crate) async fn make(core: Arc<Core>, cx: Cx, path: VPath, node: NewNode, ma
     if core.registry.lock().is_path_doomed(&parent) {
         return Err(Error::DeletePending);
     }
-    let maker = Some(maker);
     let change = match node {
         NewNode::Symlink(target) => Change::Symlink { path: path.clone(), target, maker },
         NewNode::Special { special, mode } => {

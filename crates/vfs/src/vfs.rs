@@ -211,7 +211,13 @@ impl Vfs {
     ///
     /// # Errors
     /// `Exists`, `PathNotFound`, `DeletePending` in a directory that goes away, `ReadOnly`, and what the volume answers.
-    pub async fn make_node(&self, cx: &Cx, path: &VPath, node: NewNode, maker: Maker) -> Result<Attr> {
+    pub async fn make_node(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        node: NewNode,
+        maker: Option<Maker>,
+    ) -> Result<Attr> {
         Carry::new(nodes::make(self.0.clone(), cx.clone(), path.clone(), node, maker)).await
     }
 

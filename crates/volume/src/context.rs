@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// On whose behalf.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Who {
-    /// farshare itself: prefetch, eviction, checks.
+    /// farshare itself: prefetch, eviction, checks. And who calls from this machine, whom its kernel has judged.
     System,
     /// A user who logged in at a front end.
     User(Arc<str>),

@@ -12,6 +12,7 @@ mod kerberos;
 mod mounts;
 mod near;
 mod network_view;
+mod node_mounts;
 mod quotas;
 mod security;
 mod tell;

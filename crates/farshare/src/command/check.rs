@@ -20,6 +20,8 @@ use std::path::Path;
 use std::time::Duration;
 use volume::{Cx, ListHow, Priority, VPath};
 
+/// By which processes serve file systems.
+const FUSE_DEVICE: &str = "/dev/fuse";
 /// How long a peer or an origin may take to answer.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -90,6 +92,7 @@ pub async fn run(file: &Path) -> Result<(), Failure> {
     for volume in &config.volumes {
         check_volume(&mut table, volume, peers.as_ref(), running.as_ref()).await;
     }
+    check_mounts(&mut table, &config, running.as_ref());
     check_smb(&mut table, &config, running.is_some());
     if let Some(peers) = peers {
         peers.node.shutdown().await;
@@ -226,6 +229,32 @@ async fn look(
     };
     let rights = if writable { "readable and writable" } else { "readable, not writable" };
     Ok(format!("{rights}, {} free", Size(space.available)))
+}
+
+/// Mountpoints; that they can be there was looked at with the configuration.
+fn check_mounts(table: &mut Table, config: &Config, running: Option<&Status>) {
+    if config.mounts.is_empty() {
+        return;
+    }
+    if !Path::new(FUSE_DEVICE).exists() {
+        table.wrong("FUSE", format_args!("no {FUSE_DEVICE}; modprobe fuse"));
+    }
+    if !rustix::process::geteuid().is_root() {
+        table.warn("FUSE", "mounting is for root, and this user is not; a node must be started by root");
+    }
+    for mount in &config.mounts {
+        let what = format!("mount {}", mount.name);
+        let detail = format!("volume {} at {}", mount.volume, mount.at.display());
+        let status = running.and_then(|node| node.mounts.iter().find(|known| known.name == mount.name));
+        match status {
+            Some(known) if known.state != "mounted" => {
+                let why = known.why.as_deref().unwrap_or("by somebody else");
+                table.wrong(what, format_args!("{detail}, {}: {why}", known.state));
+            }
+            Some(_) => table.ok(what, format_args!("{detail}, mounted")),
+            None => table.ok(what, detail),
+        }
+    }
 }
 
 fn check_room(table: &mut Table, what: &str, directory: &Path, wanted: Size) {

@@ -1,17 +1,13 @@
-//! `farshare mount DIR MOUNTPOINT`: a directory of this machine, mounted until it is unmounted or this ends.
-//!
-//! A second process waits for the end of this one, to unmount what is left when it was killed: it holds the other end of a
-//! pipe, which the kernel closes whatever happens.
+//! `farshare mount DIR MOUNTPOINT`: a directory of this machine, mounted until it is unmounted or this ends. What is left
+//! of it when this process is killed is unmounted by another (`mount_guard.rs`).
 
-use crate::cli::{MountArgs, MountGuardArgs};
+use crate::cli::MountArgs;
 use crate::failure::Failure;
+use crate::mount_guard::Guard;
 use crate::process::Signals;
 use crate::supervise;
-use front_fuse::{Mount, MountConfig, unmount_stale};
+use front_fuse::{Mount, MountConfig};
 use origin_local::{LocalConfig, LocalVolume};
-use std::io::Read;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use vfs::{Vfs, VfsConfig};
 
@@ -30,7 +26,7 @@ pub async fn run(args: &MountArgs) -> Result<(), Failure> {
         ..MountConfig::new(args.dir.display().to_string())
     };
     let mount = Mount::new(vfs, &args.mountpoint, &config).await.map_err(Failure::failed)?;
-    let guard = start_guard(&mount)?;
+    let guard = Guard::start(&mount)?;
     tracing::info!(dir = %args.dir.display(), at = %args.mountpoint.display(), "mounted");
     supervise::tell_systemd("READY=1");
     tokio::select! {
@@ -39,37 +35,5 @@ pub async fn run(args: &MountArgs) -> Result<(), Failure> {
     }
     let unmounted = tokio::task::spawn_blocking(move || mount.unmount()).await;
     unmounted.map_err(Failure::failed)?.map_err(Failure::failed)?;
-    end_guard(guard)
-}
-
-fn start_guard(mount: &Mount) -> Result<Child, Failure> {
-    let (at, device) = mount.device();
-    let program = std::env::current_exe().map_err(Failure::failed)?;
-    // Of a process group of its own: Ctrl-C is not for it.
-    let started = Command::new(program)
-        .arg("mount-guard")
-        .arg(device)
-        .arg(at)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .process_group(0)
-        .spawn();
-    started.map_err(|why| Failure::failed(format_args!("the guard of the mount: {why}")))
-}
-
-/// There is nothing left for it to unmount.
-fn end_guard(mut guard: Child) -> Result<(), Failure> {
-    drop(guard.stdin.take());
-    guard.wait().map(drop).map_err(|why| Failure::failed(format_args!("the guard of the mount: {why}")))
-}
-
-/// `farshare mount-guard`: the second process.
-pub fn guard(args: &MountGuardArgs) -> Result<(), Failure> {
-    let mut nothing = Vec::new();
-    // It ends when nobody can write any more, and nobody does.
-    std::io::stdin().read_to_end(&mut nothing).map_err(Failure::failed)?;
-    if unmount_stale(&args.mountpoint, &args.device).map_err(Failure::failed)? {
-        tracing::warn!(at = %args.mountpoint.display(), "unmounted: its process has ended and left it");
-    }
-    Ok(())
+    guard.end()
 }

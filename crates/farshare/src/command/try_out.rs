@@ -193,6 +193,7 @@ async fn start_gateway(state: &Path, shared: &[Shared]) -> Result<Arc<Node>, Fai
         link: Some(link),
         volumes: shared.iter().map(volume).collect(),
         smb: None,
+        mounts: Vec::new(),
         admin: AdminSettings::default(),
     };
     Node::start(config, None).await
@@ -219,6 +220,7 @@ fn entrypoint(
         link: Some(LinkSettings { dial, ..link(&state.join("certs")) }),
         volumes: shared.iter().map(volume).collect(),
         smb: Some(smb(args, shared)?),
+        mounts: Vec::new(),
         admin: admin(args),
     })
 }
@@ -233,6 +235,7 @@ fn direct(args: &TryArgs, state: &Path, shared: &[Shared]) -> Result<Config, Fai
         link: None,
         volumes: shared.iter().map(volume).collect(),
         smb: Some(smb(args, shared)?),
+        mounts: Vec::new(),
         admin: admin(args),
     })
 }

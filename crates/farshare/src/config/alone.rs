@@ -26,7 +26,7 @@ fn root(volume: &VolumeSettings) -> Option<&Path> {
 
 /// Where a path leads. One of which that cannot be found out is taken as it stands: it cannot be served either, or is
 /// made later in a directory that this node keeps for itself.
-fn real(path: &Path) -> PathBuf {
+pub(super) fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 

@@ -65,7 +65,7 @@ impl ConfigError {
 }
 
 /// Sections and keys of jobs that this version does not do yet.
-const LATER: [&str; 7] = ["fuse", "s3", "swift", "http", "mirror", "backend", "tier"];
+const LATER: [&str; 6] = ["s3", "swift", "http", "mirror", "backend", "tier"];
 
 /// serde speaks of fields; people who write TOML know keys.
 fn reworded(message: &str) -> String {

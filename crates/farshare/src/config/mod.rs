@@ -7,6 +7,7 @@ mod account;
 mod algorithm;
 mod alone;
 mod error;
+mod fuse;
 mod interface;
 mod kerberos;
 mod origin;
@@ -20,6 +21,7 @@ mod value;
 
 pub use account::check_account_name;
 pub use error::ConfigError;
+pub use fuse::MountSettings;
 pub use kerberos::{KerberosSettings, Pac};
 pub use origin::Origin;
 pub use secret::{SecretFile, read_private, read_secret};
@@ -51,6 +53,7 @@ pub struct Config {
     pub link: Option<LinkSettings>,
     pub volumes: Vec<VolumeSettings>,
     pub smb: Option<SmbSettings>,
+    pub mounts: Vec<MountSettings>,
     pub admin: AdminSettings,
 }
 
@@ -80,6 +83,8 @@ pub struct VolumeSettings {
     pub user_quotas: bool,
     /// At `file://`: this node changes what is below the root in no other way, as far as paths tell.
     pub alone: bool,
+    /// This node mounts it.
+    pub mounted: bool,
     /// Nodes that may use this volume over the link.
     pub allow: Vec<NodeName>,
     pub cache: Option<CacheSettings>,
@@ -287,6 +292,7 @@ impl VolumeSettings {
             sync_changes: false,
             user_quotas: false,
             alone: false,
+            mounted: false,
             allow: Vec::new(),
             cache: None,
         }

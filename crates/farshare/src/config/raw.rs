@@ -22,6 +22,8 @@ pub struct File {
     #[serde(default)]
     pub groups: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<String>>>>,
     pub smb: Option<Spanned<Smb>>,
+    #[serde(default)]
+    pub fuse: BTreeMap<Spanned<String>, Mount>,
     pub admin: Option<Admin>,
 }
 
@@ -183,6 +185,20 @@ pub enum Symlinks {
     #[default]
     Server,
     Client,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    pub volume: Spanned<String>,
+    pub at: Spanned<PathBuf>,
+    #[serde(default)]
+    pub read_only: bool,
+    #[serde(default)]
+    pub private: bool,
+    #[serde(default)]
+    pub suid_and_dev: bool,
+    pub valid: Option<Span>,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::algorithm;
 use super::alone;
+use super::fuse;
 use super::interface::Interface;
 use super::kerberos;
 use super::raw;
@@ -56,7 +57,8 @@ pub(super) fn settle(file: &Path, text: &str, raw: raw::File) -> Result<Config, 
         );
         return Err(ConfigError::whole(file, message));
     }
-    Ok(Config { name: raw.node.name, state, link, volumes, smb, admin })
+    let mounts = fuse::settle(&source, &mut volumes, &state, raw.fuse)?;
+    Ok(Config { name: raw.node.name, state, link, volumes, smb, mounts, admin })
 }
 
 fn settle_link(
@@ -160,7 +162,18 @@ fn settle_volume(
     }
     let cache = raw.cache.map(|cache| settle_cache(source, &name, cache)).transpose()?.flatten();
     let origin = raw.origin.into_inner();
-    Ok(VolumeSettings { name, origin, login, watch, sync_changes, user_quotas, alone: false, allow, cache })
+    Ok(VolumeSettings {
+        name,
+        origin,
+        login,
+        watch,
+        sync_changes,
+        user_quotas,
+        alone: false,
+        mounted: false,
+        allow,
+        cache,
+    })
 }
 
 fn settle_login(source: &Source<'_>, raw: &raw::Volume) -> Result<Option<Login>, ConfigError> {

@@ -325,7 +325,6 @@ fn quotas_are_kept_where_all_ways_to_the_tree_are_known() {
 
 #[test]
 fn jobs_of_later_versions_are_called_so() {
-    check("[admin]", "[fuse.web]\nvolume = \"x\"\n[admin]", 15, "`fuse` is not in this version of farshare");
     check(
         "[smb]",
         "[[volume.projects.mirror]]\nto = \"s3://a/b\"\n[smb]",

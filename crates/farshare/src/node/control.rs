@@ -2,7 +2,7 @@
 
 use super::places::{Place, offers};
 use super::{Node, shares, status::cache_status};
-use crate::config::{Config, Size};
+use crate::config::{Config, Size, VolumeSettings};
 use crate::status_text::cache_lines;
 use async_trait::async_trait;
 use front_admin::{CacheAction, CacheRequest, Control, Done, Refused, Reloaded, Status};
@@ -25,7 +25,11 @@ impl Control for Node {
         let Some(file) = &self.file else {
             return Err(Refused::Invalid("`farshare try` has no configuration to read again".into()));
         };
-        let new = Config::load(file).map_err(|error| Refused::Invalid(error.to_string()))?;
+        // It may lie in a mount of ours, by mistake: then it is this very process that answers.
+        let file = file.clone();
+        let new = tokio::task::spawn_blocking(move || Config::load(&file)).await;
+        let new = new.map_err(|why| Refused::Failed(why.to_string()))?;
+        let new = new.map_err(|error| Refused::Invalid(error.to_string()))?;
         let mut done = Reloaded::default();
         self.reload_certificates(&mut done)?;
         self.reload_quic(&mut done)?;
@@ -175,9 +179,13 @@ impl Node {
         differs(now.state != new.state, "[node] state".into());
         differs(now.link != new.link, "[link]".into());
         differs(now.smb != new.smb, "[smb]".into());
+        differs(now.mounts != new.mounts, "[fuse]".into());
         differs(now.admin != new.admin, "[admin]".into());
         for volume in &new.volumes {
-            differs(now.volume(&volume.name) != Some(volume), format!("[volume.{}]", volume.name));
+            // That it is mounted is said of the section that mounts it.
+            let as_mounted = |now: &VolumeSettings| VolumeSettings { mounted: volume.mounted, ..now.clone() };
+            let same = now.volume(&volume.name).is_some_and(|now| as_mounted(now) == *volume);
+            differs(!same, format!("[volume.{}]", volume.name));
         }
         for volume in &now.volumes {
             differs(new.volume(&volume.name).is_none(), format!("[volume.{}], removed", volume.name));

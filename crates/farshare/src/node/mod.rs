@@ -1,11 +1,12 @@
-//! A running node: volumes, link, SMB server. What is started when, and what is stopped when.
+//! A running node: volumes, link, mounts, SMB server. What is started when, and what is stopped when.
 //!
-//! Start: volumes that need no link; the link, which offers them to peers; volumes that lie at peers; the SMB
-//! server last, so that no client sees half of it. A volume whose origin was never reached comes later
-//! (`places.rs`). Stop: the SMB server drains first, then the caches write their index, then the link ends. A step
+//! Start: volumes that need no link; the link, which offers them to peers; volumes that lie at peers; mounts
+//! (`mounts.rs`); the SMB server last, so that no client sees half of it. A volume whose origin was never reached comes later
+//! (`places.rs`), and is mounted then. Stop: what is mounted is unmounted, the SMB server drains, then the caches write their index, then the link ends. A step
 //! that fails undoes nothing by itself: the process ends.
 
 mod control;
+mod mounts;
 mod places;
 mod status;
 
@@ -41,6 +42,7 @@ pub struct Node {
     started: Instant,
     volumes: Vec<Arc<Place>>,
     link: Option<Linked>,
+    mounts: Vec<Arc<mounts::MountPlace>>,
     smb: Option<front_smb::Server>,
     /// That there is an SMB server here.
     announcement: Mutex<Option<front_smb::Announcement>>,
@@ -65,6 +67,7 @@ impl Node {
     pub async fn start(config: Config, file: Option<PathBuf>) -> Result<Arc<Node>, Failure> {
         let lock = lock_state(&config.state)?;
         let users = UserTable::open(&config.state).map_err(Failure::usage)?;
+        let mounts = mounts::planned(&config.mounts)?;
         let here = config.volumes.iter().filter(|volume| !volume.is_remote());
         let mut volumes = places::fill(here, None, &config.state).await?;
         let link = start_link(&config, &volumes).await?;
@@ -72,6 +75,7 @@ impl Node {
         let elsewhere = config.volumes.iter().filter(|volume| volume.is_remote());
         volumes.extend(places::fill(elsewhere, peers, &config.state).await?);
         first_look(&volumes).await;
+        mounts::mount(&mounts, &volumes).await?;
         let (mut smb, mut announcement) = (None, None);
         if let Some(settings) = &config.smb {
             let mut server = stack::smb_config(settings, server_guid(&config.state)?, Arc::new(users))?;
@@ -105,6 +109,7 @@ impl Node {
             started,
             volumes,
             link,
+            mounts,
             smb,
             announcement,
             late,
@@ -146,6 +151,7 @@ impl Node {
     pub async fn shutdown(&self) {
         let mut late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
         late.shutdown().await;
+        mounts::unmount(&self.mounts).await;
         let announcement = self.announcement.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(announcement) = announcement {
             announcement.end().await;

@@ -4,7 +4,7 @@
 //! *served*. There is no way back: a volume that was served once answers `Offline` by itself. While one waits, its
 //! share is not there, peers that may use it are told `Offline`, and the status says why. All others are served.
 
-use super::Node;
+use super::{Node, mounts};
 use crate::acquainted::Pauses;
 use crate::config::{Config, VolumeSettings};
 use crate::failure::Failure;
@@ -119,11 +119,15 @@ pub(super) fn offers(config: &Config, places: &[Arc<Place>]) -> HashMap<String, 
 }
 
 impl Node {
-    /// A task for each volume that waits.
+    /// A task for each volume that waits, and for each that mounts wait for.
     pub(super) fn wait_for_origins(self: &Arc<Node>) {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        for place in self.volumes.iter().filter(|place| place.served.get().is_none()) {
-            late.spawn(wait_for(Arc::downgrade(self), place.clone()));
+        for place in &self.volumes {
+            let (node, place) = (Arc::downgrade(self), place.clone());
+            match place.served.get() {
+                Some(_) => late.spawn(mounts::mount_when_it_answers(node, place)),
+                None => late.spawn(wait_for(node, place)),
+            };
         }
     }
 
@@ -158,7 +162,7 @@ async fn wait_for(node: Weak<Node>, place: Arc<Place>) {
                 if let Some(node) = node.upgrade() {
                     node.take_up(&place);
                 }
-                return;
+                return mounts::mount_when_it_answers(node, place).await;
             }
             Err(trouble) => {
                 if let Trouble::Wrong(why) = &trouble {

@@ -22,6 +22,7 @@ impl Node {
             uptime_seconds: self.started.elapsed().as_secs(),
             volumes: self.volumes.iter().map(|place| volume_status(place, &config)).collect(),
             link: self.link.as_ref().map(|link| self.link_status(&link.peers.node)),
+            mounts: self.mounts.iter().map(|mount| mount.status()).collect(),
             smb: self.smb.as_ref().map(|smb| self.smb_status(smb)),
         }
     }

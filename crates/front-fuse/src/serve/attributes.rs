@@ -1,6 +1,6 @@
 //! What an object is: looking at it and changing it.
 
-use super::{Answer, Refused, done_with, open_at, payload};
+use super::{Answer, Refused, cannot_be_there, done_with, open_at, payload};
 use crate::session::Session;
 use crate::translate;
 use fuse_wire::flags::SetattrFlags;
@@ -13,14 +13,14 @@ use volume::{Attr, Kind, SetAttr, Time};
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const GROUP_EXECUTE: u32 = 0o010;
+const PERMISSIONS: u32 = 0o777;
 
 pub(super) async fn get(session: &Session, node: u64, fh: Option<u64>) -> Answer {
     told(session, &attr_of(session, node, fh).await?)
 }
 
 fn told(session: &Session, attr: &Attr) -> Answer {
-    let ino = translate::ino(attr.id, session.root);
-    payload(translate::attributes(attr, ino).answer(session.valid))
+    payload(session.attributes(attr).answer(session.valid))
 }
 
 /// What a node is now, by its name, or by an open where it has none.
@@ -67,11 +67,36 @@ pub(super) async fn set(session: &Session, node: u64, change: &Setattr) -> Answe
             Err(_) => None,
         };
     }
-    let done = open.set_attr(&session.cx(), &set).await;
+    let done = apply(session, &open, set).await;
     if ours {
         done_with(session, &open).await;
     }
     told(session, &done?)
+}
+
+async fn apply(session: &Session, open: &Open, set: SetAttr) -> Result<Attr, Refused> {
+    let cx = session.cx();
+    if session.posix {
+        return Ok(open.set_attr(&cx, &set).await?);
+    }
+    let now = open.attr(&cx).await?;
+    match kept(set, &now, session.mounter)? {
+        set if set.is_empty() => Ok(now),
+        set => open.set_attr(&cx, &set).await.map_err(cannot_be_there),
+    }
+}
+
+/// What is left to be set where a volume keeps neither owners nor all of a mode: what is so already is not asked for, and
+/// what could not be is refused, as other such file systems do.
+fn kept(mut set: SetAttr, now: &Attr, mounter: (u32, u32)) -> Result<SetAttr, Refused> {
+    set.uid = set.uid.filter(|uid| *uid != mounter.0);
+    set.gid = set.gid.filter(|gid| *gid != mounter.1);
+    set.mode = set.mode.filter(|mode| *mode != now.mode & translate::MODE_BITS);
+    let added = set.mode.is_some_and(|mode| mode & !now.mode & !PERMISSIONS != 0);
+    match set.uid.is_some() || set.gid.is_some() || added {
+        true => Err(Errno::PERM.into()),
+        false => Ok(set),
+    }
 }
 
 /// An open of the node that has these rights: the caller's, or one for this time alone, which is said.
@@ -121,5 +146,23 @@ mod tests {
         check(0o2745, None);
         check(0o2755, Some(0o755));
         check(0o1777, None);
+    }
+
+    #[test]
+    fn where_no_owners_are_kept_what_is_so_is_not_refused() {
+        let now = Attr { mode: 0o100_644, ..testkit::ease::blank(Kind::File) };
+        let check = |set: SetAttr, expect: Option<SetAttr>| {
+            assert_eq!(kept(set, &now, (0, 7)).ok(), expect, "{set:?}");
+        };
+        let nothing = SetAttr::default();
+        let owner = |uid, gid| SetAttr { uid, gid, ..nothing };
+        let mode = |mode| SetAttr { mode: Some(mode), ..nothing };
+        check(owner(Some(0), Some(7)), Some(nothing));
+        check(owner(Some(1), None), None);
+        check(owner(None, Some(0)), None);
+        check(mode(0o644), Some(nothing));
+        check(mode(0o600), Some(mode(0o600)));
+        check(mode(0o4644), None);
+        check(SetAttr { size: Some(1), ..owner(Some(0), None) }, Some(SetAttr::size(1)));
     }
 }

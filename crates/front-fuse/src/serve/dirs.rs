@@ -84,7 +84,7 @@ fn push(session: &Session, dir: u64, page: &mut Dirents, next: u64, what: &DirEn
         return page.push(ino, next, kind, &name);
     }
     if matches!(&*name, b"." | b"..") {
-        let attributes = translate::attributes(&what.attr, ino);
+        let attributes = session.attributes(&what.attr);
         return page.push_plus(&Entry { attributes, ..Entry::default() }, next, kind, &name);
     }
     let entry = entry(session, dir, &what.name, &what.attr);

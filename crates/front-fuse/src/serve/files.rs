@@ -1,10 +1,9 @@
 //! Opened files.
 
 use super::attributes::without_privileges;
-use super::{Answer, Refused, Reply, asked, entry, maker, path_in, path_of, payload, spelled};
+use super::{Answer, Refused, Reply, asked, entry, made_by, path_in, path_of, payload, spelled};
 use crate::handles::Handle;
 use crate::session::Session;
-use crate::translate;
 use fuse_wire::Header;
 use fuse_wire::answer::{self, Opened};
 use fuse_wire::flags::{OpenAnswerFlags, OpenRequestFlags, WriteFlags};
@@ -77,11 +76,12 @@ pub(super) async fn create(session: &Session, header: &Header, name: &[u8], how:
     let name = spelled(name)?;
     let path = path_in(session, header.nodeid, &name)?;
     let disposition = if how.flags & EXCLUSIVE != 0 { Disposition::Create } else { Disposition::OpenIf };
+    let (mode, maker) = made_by(session, header, how.mode, how.umask);
     let made = OpenRequest {
         want: Want::File,
         disposition,
-        mode: how.mode & translate::MODE_BITS,
-        maker: Some(maker(header, how.umask)),
+        mode,
+        maker,
         ..asked(session, path, access(session, how.flags))
     };
     let made = session.vfs.open(&session.cx(), made).await?;

@@ -134,9 +134,22 @@ async fn statfs(session: &Session) -> Answer {
     payload(statfs.encode())
 }
 
-/// Who makes something.
-fn maker(header: &Header, umask: u32) -> Maker {
-    Maker { uid: header.uid, gid: header.gid, umask }
+/// With which mode something is made, and by whom where the volume keeps that; elsewhere nobody applies the umask after
+/// us.
+fn made_by(session: &Session, header: &Header, mode: u32, umask: u32) -> (u32, Option<Maker>) {
+    let mode = mode & translate::MODE_BITS;
+    match session.posix {
+        true => (mode, Some(Maker { uid: header.uid, gid: header.gid, umask })),
+        false => (mode & !umask, None),
+    }
+}
+
+/// What a volume says of a kind of object, or a change, that it cannot keep.
+fn cannot_be_there(error: vfs::Error) -> Refused {
+    match error {
+        vfs::Error::Volume(error) if error.kind == volume::ErrorKind::Unsupported => Errno::PERM.into(),
+        error => error.into(),
+    }
 }
 
 /// A name as the volume spells it.
@@ -192,6 +205,6 @@ fn entry(session: &Session, dir: u64, name: &Arc<str>, attr: &Attr) -> Entry {
         generation: 0,
         name_valid: session.valid,
         attributes_valid: session.valid,
-        attributes: translate::attributes(attr, translate::ino(attr.id, session.root)),
+        attributes: session.attributes(attr),
     }
 }

@@ -1,7 +1,8 @@
 //! Names: looking them up, making, linking, renaming and removing what they stand for.
 
 use super::{
-    Answer, Refused, Reply, asked, done_with, entry, maker, open_at, path_in, path_of, payload, spelled,
+    Answer, Refused, Reply, asked, cannot_be_there, done_with, entry, made_by, open_at, path_in, path_of,
+    payload, spelled,
 };
 use crate::session::Session;
 use crate::translate;
@@ -11,6 +12,7 @@ use fuse_wire::flags::RenameFlags;
 use fuse_wire::request::{Mkdir, Mknod, Rename};
 use rustix::io::Errno;
 use vfs::{Access, DeleteHow, Disposition, NewNode, OpenRequest, ReadonlyTarget, RenameHow, Want};
+use volume::Maker;
 
 /// How POSIX callers remove and replace.
 const POSIX_DELETION: DeleteHow = DeleteHow { ignore_readonly: true, on_close: false, posix: true };
@@ -37,39 +39,35 @@ pub(super) async fn read_link(session: &Session, node: u64) -> Answer {
 
 pub(super) async fn symlink(session: &Session, header: &Header, name: &[u8], target: &[u8]) -> Answer {
     let target = NewNode::Symlink(volume::name_from_bytes(target).into_owned());
-    make(session, header, name, target, 0).await
+    let (_, maker) = made_by(session, header, 0, 0);
+    make(session, header.nodeid, name, target, maker).await
 }
 
 pub(super) async fn make_node(session: &Session, header: &Header, what: &Mknod) -> Answer {
-    let mode = what.mode & translate::MODE_BITS;
     match translate::special(what.mode, what.rdev) {
         Some(special) => {
-            make(session, header, &what.name, NewNode::Special { special, mode }, what.umask).await
+            let (mode, maker) = made_by(session, header, what.mode, what.umask);
+            make(session, header.nodeid, &what.name, NewNode::Special { special, mode }, maker).await
         }
         None if what.mode & translate::TYPE_MASK == translate::REGULAR => {
-            let how = OpenRequest {
-                want: Want::File,
-                mode,
-                maker: Some(maker(header, what.umask)),
-                ..template(session)
-            };
+            let (mode, maker) = made_by(session, header, what.mode, what.umask);
+            let how = OpenRequest { want: Want::File, mode, maker, ..template(session) };
             open_new(session, header.nodeid, &what.name, how).await
         }
         None => Err(Errno::INVAL.into()),
     }
 }
 
-async fn make(session: &Session, header: &Header, name: &[u8], node: NewNode, umask: u32) -> Answer {
+async fn make(session: &Session, dir: u64, name: &[u8], node: NewNode, maker: Option<Maker>) -> Answer {
     let name = spelled(name)?;
-    let path = path_in(session, header.nodeid, &name)?;
-    let attr = session.vfs.make_node(&session.cx(), &path, node, maker(header, umask)).await?;
-    payload(entry(session, header.nodeid, &name, &attr).encode())
+    let path = path_in(session, dir, &name)?;
+    let made = session.vfs.make_node(&session.cx(), &path, node, maker).await;
+    payload(entry(session, dir, &name, &made.map_err(cannot_be_there)?).encode())
 }
 
 pub(super) async fn make_dir(session: &Session, header: &Header, what: &Mkdir) -> Answer {
-    let mode = what.mode & translate::MODE_BITS;
-    let how =
-        OpenRequest { want: Want::Dir, mode, maker: Some(maker(header, what.umask)), ..template(session) };
+    let (mode, maker) = made_by(session, header, what.mode, what.umask);
+    let how = OpenRequest { want: Want::Dir, mode, maker, ..template(session) };
     open_new(session, header.nodeid, &what.name, how).await
 }
 
@@ -127,7 +125,7 @@ pub(super) async fn link(session: &Session, dir: u64, node: u64, name: &Bytes) -
     let how = RenameHow { replace: false, posix: true, readonly: ReadonlyTarget::Unknown };
     let linked = open.link(&session.cx(), &path, how).await;
     done_with(session, &open).await;
-    linked?;
+    linked.map_err(cannot_be_there)?;
     let attr = session.vfs.look(&session.cx(), &path).await?;
     payload(entry(session, dir, &name, &attr).encode())
 }

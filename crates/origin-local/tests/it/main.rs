@@ -1,5 +1,6 @@
 //! `LocalVolume` on a real directory: the contract, the model, and what only a disk can do.
 
+mod callers;
 mod carried;
 mod disk;
 mod escape;
