@@ -153,8 +153,7 @@ fn may_have_a_size(now: &Attrs) -> Outcome<()> {
     match attr::kind(now.mode) {
         Kind::File => Ok(()),
         Kind::Dir => Err(ErrorKind::IsADirectory.into()),
-        Kind::Symlink => Err(ErrorKind::Loop.into()),
-        Kind::Special(_) => Err(ErrorKind::InvalidArgument.into()),
+        Kind::Symlink | Kind::Special(_) => Err(ErrorKind::InvalidArgument.into()),
     }
 }
 

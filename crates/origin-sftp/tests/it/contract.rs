@@ -2,7 +2,7 @@
 
 use crate::rig::Rig;
 use std::sync::Arc;
-use testkit::contract;
+use testkit::{contract, model};
 use volume::Volume;
 
 /// What SFTP 3 cannot tell or do.
@@ -20,4 +20,12 @@ const KNOWN_FAILURES: &[(&str, &str)] = &[
 async fn the_contract_holds() {
     let rig = Rig::start();
     contract::run_except(|| async { rig.fresh() as Arc<dyn Volume> }, KNOWN_FAILURES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_model_agrees() {
+    let rig = Rig::start();
+    for seed in [1, 2, 3] {
+        model::run(&*rig.fresh(), seed, 300).await;
+    }
 }
