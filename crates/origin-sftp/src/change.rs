@@ -49,7 +49,7 @@ fn below_root(path: &VPath) -> Outcome<()> {
 }
 
 /// Waits for the one request that counts.
-async fn settle(session: &Session, waiting: Waiting, about: About<'_>) -> Outcome<()> {
+async fn settle(session: &Arc<Session>, waiting: Waiting, about: About<'_>) -> Outcome<()> {
     match waiting.answer().await.and_then(|answer| answer.done()) {
         Ok(()) => Ok(()),
         Err(why) => Err(judge(session, why, about).await),
@@ -194,7 +194,7 @@ async fn set_steps(
 
 /// Without `/proc` (a server's `ChrootDirectory`) older systems cannot set a mode and promise not to follow a link. So it is
 /// looked whether there is one.
-async fn set_mode_otherwise(session: &Session, wire: &Bytes, attrs: Attrs) -> Outcome<()> {
+async fn set_mode_otherwise(session: &Arc<Session>, wire: &Bytes, attrs: Attrs) -> Outcome<()> {
     let now = session.ask(Request::LStat { path: wire.clone() }).await?.attrs()?;
     if attr::kind(now.mode) == Kind::Symlink {
         return Err(Trouble::Here(ErrorKind::Unsupported));

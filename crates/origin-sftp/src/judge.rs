@@ -7,6 +7,7 @@ use crate::names::is_long;
 use crate::session::Session;
 use crate::wire::{Request, StatVfs, StatusCode};
 use bytes::Bytes;
+use std::sync::Arc;
 use volume::{ErrorKind, Kind};
 
 /// What was refused.
@@ -30,7 +31,7 @@ pub(crate) enum About<'a> {
 }
 
 /// The trouble, with the kind that it had.
-pub(crate) async fn judge(session: &Session, trouble: Trouble, about: About<'_>) -> Trouble {
+pub(crate) async fn judge(session: &Arc<Session>, trouble: Trouble, about: About<'_>) -> Trouble {
     let unclear = trouble.kind() == ErrorKind::Io;
     let Trouble::Refused(status) = trouble else { return trouble };
     let kind = match status.code {
@@ -58,7 +59,7 @@ impl<'a> About<'a> {
 }
 
 /// A directory was wanted, and something else is there.
-async fn no_such_file(session: &Session, about: About<'_>) -> Option<ErrorKind> {
+async fn no_such_file(session: &Arc<Session>, about: About<'_>) -> Option<ErrorKind> {
     let other = |kind: Option<Kind>| kind.is_some_and(|kind| kind != Kind::Dir);
     let wrong = match about {
         About::Remove { path, dir: true } | About::List(path) => other(look(session, path).await),
@@ -70,7 +71,7 @@ async fn no_such_file(session: &Session, about: About<'_>) -> Option<ErrorKind> 
     wrong.then_some(ErrorKind::NotADirectory)
 }
 
-async fn failure(session: &Session, about: About<'_>) -> Option<ErrorKind> {
+async fn failure(session: &Arc<Session>, about: About<'_>) -> Option<ErrorKind> {
     let found = match about {
         About::Make(path) => look(session, path).await.map(|_| ErrorKind::AlreadyExists),
         About::Remove { path, dir: false } => {
@@ -95,13 +96,13 @@ async fn failure(session: &Session, about: About<'_>) -> Option<ErrorKind> {
     }
 }
 
-async fn look(session: &Session, path: &Bytes) -> Option<Kind> {
+async fn look(session: &Arc<Session>, path: &Bytes) -> Option<Kind> {
     let attrs = session.ask(Request::LStat { path: path.clone() }).await.ok()?.attrs().ok()?;
     Some(crate::attr::kind(attrs.mode))
 }
 
 /// Whether there is a name in a directory besides `.` and `..`.
-async fn holds_names(session: &Session, path: &Bytes) -> bool {
+async fn holds_names(session: &Arc<Session>, path: &Bytes) -> bool {
     let opened = session.ask(Request::OpenDir { path: path.clone() }).await;
     let Ok(Ok(handle)) = opened.map(|answer| answer.handle()) else { return false };
     let mut found = false;
@@ -115,7 +116,7 @@ async fn holds_names(session: &Session, path: &Bytes) -> bool {
 }
 
 /// Whether the file system can take anything at all. The name itself may not be there.
-async fn room(session: &Session, about: About<'_>) -> Option<ErrorKind> {
+async fn room(session: &Arc<Session>, about: About<'_>) -> Option<ErrorKind> {
     let path = about.paths().last()?;
     let dir = match path.iter().rposition(|byte| *byte == b'/') {
         None | Some(0) => Bytes::from_static(b"/"),

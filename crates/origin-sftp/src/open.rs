@@ -72,7 +72,7 @@ async fn make(core: &Arc<Core>, path: &VPath, wire: Bytes, how: &OpenHow) -> Out
 }
 
 /// A missing parent is no reason to try again.
-async fn made_nothing(session: &Session, why: Trouble, wire: &Bytes) -> Trouble {
+async fn made_nothing(session: &Arc<Session>, why: Trouble, wire: &Bytes) -> Trouble {
     match judge(session, why, About::Make(wire)).await {
         Trouble::Refused(status) if status.code == StatusCode::NoSuchFile => {
             Trouble::Meant(ErrorKind::NotFound, status)

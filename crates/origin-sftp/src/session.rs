@@ -62,19 +62,24 @@ struct UnderWay {
 type Reply = oneshot::Sender<Outcome<Answer>>;
 
 /// An answer that will come. The request is in the queue already.
-pub(crate) struct Waiting(oneshot::Receiver<Outcome<Answer>>);
+pub(crate) struct Waiting {
+    answer: oneshot::Receiver<Outcome<Answer>>,
+    session: Arc<Session>,
+}
 
 impl Waiting {
-    /// Of a request that was not taken.
-    fn refused(trouble: Trouble) -> Waiting {
-        let (reply, waiting) = oneshot::channel();
-        let _own_receiver = reply.send(Err(trouble));
-        Waiting(waiting)
+    pub(crate) async fn answer(mut self) -> Outcome<Answer> {
+        let given_up = || Trouble::Lost(Arc::new(Loss::offline("the connection was given up")));
+        (&mut self.answer).await.unwrap_or_else(|_| Err(given_up()))
     }
+}
 
-    pub(crate) async fn answer(self) -> Outcome<Answer> {
-        let ended = || Trouble::Lost(Arc::new(Loss::offline("the connection was given up")));
-        self.0.await.unwrap_or_else(|_| Err(ended()))
+/// Whoever waited may go away just when the answer has come.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Ok(Ok(Answer::Handle(handle))) = self.answer.try_recv() {
+            self.session.close(handle);
+        }
     }
 }
 
@@ -112,32 +117,34 @@ impl Session {
     }
 
     /// Puts a request at the end of the queue, now. Gives it back when the session has ended.
-    pub(crate) fn try_push(&self, request: Request) -> Result<Waiting, Request> {
-        let (reply, waiting) = oneshot::channel();
-        {
-            let mut queue = self.queue.lock();
-            if queue.ended.is_some() {
-                return Err(request);
-            }
-            if queue.waiting.len() >= self.limits.waiting {
-                return Ok(Waiting::refused(Trouble::Full));
-            }
-            queue.waiting.push_back(Job { request, reply: Some(reply) });
+    pub(crate) fn try_push(self: &Arc<Session>, request: Request) -> Result<Waiting, Request> {
+        let (reply, answer) = oneshot::channel();
+        let mut queue = self.queue.lock();
+        if queue.ended.is_some() {
+            return Err(request);
         }
+        if queue.waiting.len() < self.limits.waiting {
+            queue.waiting.push_back(Job { request, reply: Some(reply) });
+        } else {
+            answered(Some(reply), Err(Trouble::Full));
+        }
+        drop(queue);
         self.stirred.notify_one();
-        Ok(Waiting(waiting))
+        Ok(Waiting { answer, session: self.clone() })
     }
 
     /// The same for a request that belongs to this session: it fails where that has ended.
-    pub(crate) fn push(&self, request: Request) -> Waiting {
+    pub(crate) fn push(self: &Arc<Session>, request: Request) -> Waiting {
         self.try_push(request).unwrap_or_else(|_| {
+            let (reply, answer) = oneshot::channel();
             let loss = self.ended().unwrap_or_else(|| Arc::new(Loss::offline("the connection has ended")));
-            Waiting::refused(Trouble::Lost(loss))
+            answered(Some(reply), Err(Trouble::Lost(loss)));
+            Waiting { answer, session: self.clone() }
         })
     }
 
     /// Pushes it, and waits for the answer.
-    pub(crate) async fn ask(&self, request: Request) -> Outcome<Answer> {
+    pub(crate) async fn ask(self: &Arc<Session>, request: Request) -> Outcome<Answer> {
         self.push(request).answer().await
     }
 
@@ -168,8 +175,8 @@ impl Session {
         };
         let replies =
             waiting.into_iter().map(|job| job.reply).chain(under_way.into_values().map(|one| one.reply));
-        for reply in replies.flatten() {
-            let _gone_away = reply.send(Err(Trouble::Lost(loss.clone())));
+        for reply in replies {
+            answered(reply, Err(Trouble::Lost(loss.clone())));
         }
         self.stirred.notify_one();
     }
@@ -196,7 +203,7 @@ impl Session {
                 continue;
             }
             if !facts.extensions.contains(request.needs()) {
-                let _gone_away = reply.map(|reply| reply.send(Err(Trouble::Lacking(request.needs()))));
+                answered(reply, Err(Trouble::Lacking(request.needs())));
                 continue;
             }
             let id = queue.free_id();
@@ -217,7 +224,7 @@ impl Session {
             queue.content_bytes -= one.content_bytes;
             (one.reply, !queue.waiting.is_empty())
         };
-        if let Some(Err(Ok(Answer::Handle(handle)))) = reply.map(|reply| reply.send(Ok(answer))) {
+        if let Some(Ok(Answer::Handle(handle))) = answered(reply, Ok(answer)) {
             self.close(handle);
         }
         if more {
@@ -225,6 +232,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Hands on an answer; gives it back when nobody waits for it any more.
+fn answered(reply: Option<Reply>, answer: Outcome<Answer>) -> Option<Outcome<Answer>> {
+    reply?.send(answer).err()
 }
 
 impl Queue {
@@ -236,5 +248,145 @@ impl Queue {
                 return id;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use volume::ErrorKind;
+
+    const ALL: Facts = Facts { extensions: Extensions::all(), read_max: 100, write_max: 100 };
+
+    fn session(limits: SftpLimits) -> Arc<Session> {
+        Arc::new(Session::new(limits))
+    }
+
+    fn remove(path: &'static str) -> Request {
+        Request::Remove { path: path.into() }
+    }
+
+    /// The numbers and paths of requests that go now.
+    fn sent(session: &Session) -> Vec<(u32, String)> {
+        let mut out = BytesMut::new();
+        session.take_batch(&mut out);
+        let mut requests = Vec::new();
+        while let Ok(Some(frame)) = crate::wire::split_frame(&mut out) {
+            let id = u32::from_be_bytes(frame[1..5].try_into().unwrap());
+            requests.push((id, String::from_utf8_lossy(&frame[9..]).into_owned()));
+        }
+        requests
+    }
+
+    fn check(session: &Session, expect: &[(u32, &str)]) {
+        let expect: Vec<_> = expect.iter().map(|(id, path)| (*id, (*path).to_owned())).collect();
+        assert_eq!(sent(session), expect);
+    }
+
+    fn done(session: &Session, id: u32) {
+        let status = [&[101][..], &id.to_be_bytes(), &[0; 4]].concat();
+        session.take_answer(status.into()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_server_is_reached_is_sent_in_its_order() {
+        let session = session(SftpLimits::default());
+        let waiting = ["a", "b", "c"].map(|path| session.push(remove(path)));
+        check(&session, &[]);
+        session.open(ALL);
+        check(&session, &[(0, "a"), (1, "b"), (2, "c")]);
+        // Answers may come in any order.
+        [2, 0, 1].into_iter().for_each(|id| done(&session, id));
+        for one in waiting {
+            one.answer().await.unwrap().done().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_server_that_promises_no_order_gets_one_at_a_time() {
+        let session = session(SftpLimits::default());
+        session.open(Facts { extensions: Extensions::empty(), ..ALL });
+        let _waiting = ["a", "b"].map(|path| session.push(remove(path)));
+        check(&session, &[(0, "a")]);
+        check(&session, &[]);
+        done(&session, 0);
+        check(&session, &[(1, "b")]);
+    }
+
+    #[tokio::test]
+    async fn limits_are_kept() {
+        let session =
+            session(SftpLimits { requests: 2, data_bytes: 10, waiting: 3, ..SftpLimits::default() });
+        let write = |length| Request::Write { handle: Bytes::new(), offset: 0, data: vec![0; length].into() };
+        let _waiting = [write(8), write(8), remove("a")].map(|request| session.push(request));
+        let full = session.push(remove("b")).answer().await.unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::TooManyOpen);
+        session.open(ALL);
+        // Nothing overtakes what waits for room.
+        assert_eq!(sent(&session).len(), 1);
+        done(&session, 0);
+        assert_eq!(sent(&session).len(), 2);
+        // One that is larger than all the room goes alone.
+        let _larger = session.push(write(100));
+        assert_eq!(sent(&session).len(), 0);
+        done(&session, 1);
+        assert_eq!(sent(&session).len(), 0);
+        done(&session, 2);
+        assert_eq!(sent(&session).len(), 1);
+    }
+
+    #[test]
+    fn whoever_goes_away_leaves_nothing_behind() {
+        let session = session(SftpLimits::default());
+        session.open(ALL);
+        let open = || Request::OpenDir { path: "d".into() };
+        let (before, while_under_way, behind) =
+            (session.push(open()), session.push(open()), session.push(open()));
+        drop(before);
+        check(&session, &[(0, "d"), (1, "d")]);
+        drop(while_under_way);
+        for (id, handle) in [(0_u32, b'x'), (1, b'y')] {
+            let answer = [&[102][..], &id.to_be_bytes(), &[0, 0, 0, 1, handle]].concat();
+            session.take_answer(answer.into()).unwrap();
+        }
+        drop(behind);
+        check(&session, &[(2, "x"), (3, "y")]);
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_to_all_and_nothing_goes_behind_it() {
+        let session = session(SftpLimits::default());
+        session.open(ALL);
+        let under_way = session.push(remove("a"));
+        check(&session, &[(0, "a")]);
+        let waiting = session.push(remove("b"));
+        session.end(Arc::new(Loss::offline("cut")));
+        session.end(Arc::new(Loss::offline("again")));
+        let late = session.push(remove("c"));
+        for one in [under_way, waiting, late] {
+            let why = one.answer().await.unwrap_err().into_error("test", "x");
+            assert!(why.kind == ErrorKind::Offline && why.to_string().contains("cut"), "{why}");
+        }
+        assert!(session.try_push(remove("d")).is_err());
+        check(&session, &[]);
+    }
+
+    #[tokio::test]
+    async fn what_the_server_cannot_do_is_not_sent() {
+        let session = session(SftpLimits::default());
+        session.open(Facts { extensions: Extensions::POSIX_RENAME, ..ALL });
+        let syncing = session.push(Request::FSync { handle: "h".into() });
+        check(&session, &[]);
+        assert_eq!(syncing.answer().await.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn an_answer_to_nothing_breaks_the_connection() {
+        let session = session(SftpLimits::default());
+        session.open(ALL);
+        let stray = session.take_answer(Bytes::from_static(&[101, 0, 0, 0, 9, 0, 0, 0, 0]));
+        assert_eq!(stray.unwrap_err().kind(), ErrorKind::Corrupt);
+        let none = session.take_answer(Bytes::from_static(&[1, 2]));
+        assert_eq!(none.unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }

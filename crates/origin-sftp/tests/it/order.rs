@@ -1,8 +1,8 @@
 //! The promise of order: calls take effect as they are first polled, and nobody waits in between.
 
+use crate::at_once;
 use crate::rig::Rig;
 use bytes::Bytes;
-use futures_util::future::join_all;
 use testkit::ease::{cx, get, names, p};
 use volume::{Applied, Change, Close, Create, DosAttributes, OpenHow, Result, Volume};
 
@@ -14,10 +14,9 @@ async fn apply(volume: &dyn Volume, change: Change) -> Result<Applied> {
     volume.apply(&cx(), &change).await
 }
 
-/// `join_all` polls in the order of its list, once each before it waits.
 async fn all(volume: &dyn Volume, changes: Vec<Change>) {
     for (number, done) in
-        join_all(changes.into_iter().map(|change| apply(volume, change))).await.into_iter().enumerate()
+        at_once(changes.into_iter().map(|change| apply(volume, change))).await.into_iter().enumerate()
     {
         done.unwrap_or_else(|why| panic!("change {number}: {why}"));
     }
@@ -64,7 +63,7 @@ async fn a_file_is_written_closed_and_renamed_without_waiting() {
         let (volume, path) = (&volume, p(&format!("temporary {number}")));
         async move { volume.open(&cx(), &path, OpenHow::create(Create::New)).await.unwrap().file }
     });
-    let files = join_all(opened).await;
+    let files = at_once(opened).await;
     let (context, content) = (cx(), Bytes::from(vec![7; 300_000]));
     let mut calls: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::new();
     for (number, file) in files.iter().enumerate() {
@@ -72,10 +71,10 @@ async fn a_file_is_written_closed_and_renamed_without_waiting() {
         let change = rename(&format!("temporary {number}"), "name");
         let (context, content, volume) = (&context, content.slice(..number * 1000), &volume);
         calls.push(Box::pin(async move { file.write_at(context, 0, content).await.unwrap() }));
-        calls.push(Box::pin(async move { drop(file.close(context, Close::Commit).await.unwrap()) }));
-        calls.push(Box::pin(async move { drop(volume.apply(context, &change).await.unwrap()) }));
+        calls.push(Box::pin(async move { assert!(file.close(context, Close::Commit).await.is_ok()) }));
+        calls.push(Box::pin(async move { assert!(volume.apply(context, &change).await.is_ok()) }));
     }
-    join_all(calls).await;
+    at_once(calls).await;
     assert_eq!(names(&*volume, "").await, ["name"]);
     assert_eq!(get(&*volume, "name").await, content[..(FILES - 1) * 1000]);
 }

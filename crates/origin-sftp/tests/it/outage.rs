@@ -1,8 +1,8 @@
 //! Connections that are lost.
 
+use crate::at_once;
 use crate::rig::Rig;
 use bytes::Bytes;
-use futures_util::future::join_all;
 use testkit::ease::{cx, fails, get, p, put};
 use volume::{Change, ErrorKind, OpenHow, Retry, Volume};
 
@@ -48,7 +48,7 @@ async fn all_that_is_under_way_fails_and_nothing_hangs() {
         async move { volume.apply(&cx(), &change).await }
     });
     // All of them are polled before the connection is cut.
-    let (answers, ()) = tokio::join!(join_all(calls), async { rig.cut() });
+    let (answers, ()) = tokio::join!(at_once(calls), async { rig.cut() });
     for answer in answers {
         fails(answer, ErrorKind::Offline);
     }
