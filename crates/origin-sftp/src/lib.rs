@@ -9,10 +9,13 @@
 //!   belongs to one session for good, so no request can reach another file after a reconnect.
 //!
 //! **Order.** Calls take effect at the server in the order in which their futures are first polled, also when many are under
-//! way and none has been waited for: at its first poll a call puts all its requests into the queue (those of its *effect*, and
-//! before any of another call's), they are sent in that order, and OpenSSH does one after the other as they come. So a
-//! file may be written, closed and renamed without waiting in between. To other servers (which do not announce
-//! `posix-rename@openssh.com`) the next request is sent when the one before is answered, with the same result.
+//! way and none has been waited for: at its first poll a call puts all its requests into the queue, they are sent in that
+//! order, and OpenSSH does one after the other as they come. So a file may be written, closed and renamed without waiting in
+//! between. To other servers (which do not announce `posix-rename@openssh.com`) the next request is sent when the one before
+//! is answered, with the same result.
+//!
+//! The order holds within one connection. What is asked behind a loss goes by the next one, also when something before it was
+//! lost: who builds on what came before compares [`SftpVolume::connection`].
 //!
 //! Some calls must look first, and then take effect only by what they ask behind the answer: opening without
 //! [`Create::New`](volume::Create::New) (a server would follow a link, and wait at a FIFO), setting a size by name (for the
@@ -20,7 +23,7 @@
 //! these in order waits for it.
 //!
 //! **After a loss** all that was under way answers `Offline` and may or may not have happened; files that were open are
-//! `Offline` for good. [`SftpVolume::connection`] tells that the connection is another one.
+//! `Offline` for good.
 //!
 //! **What SFTP 3 does not have.** No inode: a `FileId` is made of the path, so that `expect` says little. No links' number,
 //! no ctime, times in whole seconds, so that two writes of one size within a second are one `Version`. Links on the way in

@@ -7,8 +7,8 @@
 //! States: *waiting* (for the log-on) -> *open* -> *ended*. One lock guards all of it and is never held across an await.
 //!
 //! Requests are kept as values and written into one buffer when the connection takes more, so many small ones go out
-//! together. Those whose caller has gone away before are left out. An OPEN whose caller has gone away while it was under
-//! way is closed.
+//! together. Questions whose caller has gone away are left out; changes are not, for one may be several requests. What was
+//! opened for a caller who has gone away is closed.
 
 use crate::config::SftpLimits;
 use crate::error::{Loss, Outcome, Trouble};
@@ -199,7 +199,8 @@ impl Session {
                 break;
             }
             let Some(Job { request, reply }) = queue.waiting.pop_front() else { break };
-            if reply.as_ref().is_some_and(|reply| reply.is_closed()) {
+            let unheard = reply.as_ref().is_some_and(|reply| reply.is_closed());
+            if unheard && request.is_question() {
                 continue;
             }
             if !facts.extensions.contains(request.needs()) {

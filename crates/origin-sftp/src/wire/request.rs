@@ -143,6 +143,21 @@ impl Request {
         }
     }
 
+    /// Whether it leaves everything at the server as it was.
+    pub(crate) fn is_question(&self) -> bool {
+        matches!(
+            self,
+            Request::Read { .. }
+                | Request::LStat { .. }
+                | Request::Stat { .. }
+                | Request::FStat { .. }
+                | Request::OpenDir { .. }
+                | Request::ReadDir { .. }
+                | Request::ReadLink { .. }
+                | Request::StatVfs { .. }
+        )
+    }
+
     /// Bytes of content that the request or its answer carries.
     pub(crate) fn content_bytes(&self) -> usize {
         match self {

@@ -75,3 +75,38 @@ async fn a_server_that_is_not_there_is_offline_and_a_root_that_is_not_is_not_fou
     // The key file went with the server.
     assert!(matches!(error.kind, ErrorKind::Offline | ErrorKind::PermissionDenied), "{error}");
 }
+
+/// Set for [`by_an_agent`]: where the rig is that the test below has started.
+const CONFIG: &str = "ORIGIN_SFTP_TEST_AGENT";
+
+#[test]
+fn the_agent_signs() {
+    let rig = Rig::start();
+    let socket = rig.at("agent");
+    let mut agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).spawn().expect("ssh-agent");
+    while !socket.exists() {
+        assert!(agent.try_wait().unwrap().is_none(), "the agent has ended");
+        std::thread::yield_now();
+    }
+    let added = Command::new("ssh-add").arg("-q").arg(rig.at("rsa")).env("SSH_AUTH_SOCK", &socket).status();
+    // The agent is found by the environment, which a process has but once.
+    let logged_on = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "connecting::by_an_agent", "--nocapture"])
+        .env("SSH_AUTH_SOCK", &socket)
+        .env(CONFIG, format!("{} {} {}", rig.port(), rig.at("known_hosts").display(), rig.config().user))
+        .status();
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(added.unwrap().success() && logged_on.unwrap().success());
+}
+
+#[tokio::test]
+async fn by_an_agent() {
+    let Ok(told) = std::env::var(CONFIG) else { return };
+    let [port, known_hosts, user] = told.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let mut config = SftpConfig::new("127.0.0.1", user, "/", known_hosts);
+    config.port = port.parse().unwrap();
+    fails(SftpVolume::new(config.clone()).stat(&cx(), &p("")).await, ErrorKind::PermissionDenied);
+    config.agent = true;
+    SftpVolume::new(config).connect().await.unwrap();
+}
