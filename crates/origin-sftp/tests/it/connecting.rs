@@ -10,8 +10,10 @@ use volume::{ErrorKind, Retry, Volume};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_is_reached_with_keys_of_every_kind() {
     let rig = Rig::start();
-    for key in ["user", "rsa", "ecdsa"] {
-        let volume = SftpVolume::new(SftpConfig { key: Some(rig.at(key)), ..rig.config() });
+    for key in ["ed25519", "rsa", "ecdsa"] {
+        let file = Some(rig.key(key, key));
+        rig.authorize(key);
+        let volume = SftpVolume::new(SftpConfig { key: file, ..rig.config() });
         assert_eq!(volume.connection(), 0, "nothing is dialed before it is needed");
         let server = volume.connect().await.unwrap_or_else(|why| panic!("{key}: {why}"));
         assert!(server.banner.starts_with("OpenSSH"), "{server:?}");
@@ -25,6 +27,7 @@ async fn a_server_is_reached_with_keys_of_every_kind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_host_key_is_refused() {
     let rig = Rig::start();
+    rig.key("other", "ed25519");
     let other = fs::read_to_string(rig.at("other.pub")).unwrap();
     fs::write(rig.at("known_hosts"), format!("[127.0.0.1]:{} {other}", rig.port())).unwrap();
     let error = rig.volume().connect().await.unwrap_err();
@@ -53,7 +56,7 @@ async fn an_unknown_host_key_is_refused_and_learned_by_the_line_that_is_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_users_key_is_refused() {
     let rig = Rig::start();
-    let volume = SftpVolume::new(SftpConfig { key: Some(rig.at("other")), ..rig.config() });
+    let volume = SftpVolume::new(SftpConfig { key: Some(rig.key("other", "ed25519")), ..rig.config() });
     let told = fails(volume.stat(&cx(), &p("")).await, ErrorKind::PermissionDenied).to_string();
     assert!(told.contains("does not let") && told.contains("the key SHA256:"), "{told}");
     let volume = SftpVolume::new(SftpConfig { key: Some(rig.at("none")), ..rig.config() });
@@ -82,13 +85,15 @@ const CONFIG: &str = "ORIGIN_SFTP_TEST_AGENT";
 #[test]
 fn the_agent_signs() {
     let rig = Rig::start();
+    let key = rig.key("rsa", "rsa");
+    rig.authorize("rsa");
     let socket = rig.at("agent");
     let mut agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).spawn().expect("ssh-agent");
     while !socket.exists() {
         assert!(agent.try_wait().unwrap().is_none(), "the agent has ended");
         std::thread::yield_now();
     }
-    let added = Command::new("ssh-add").arg("-q").arg(rig.at("rsa")).env("SSH_AUTH_SOCK", &socket).status();
+    let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status();
     // The agent is found by the environment, which a process has but once.
     let logged_on = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "connecting::by_an_agent", "--nocapture"])

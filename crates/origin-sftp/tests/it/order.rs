@@ -3,8 +3,8 @@
 use crate::at_once;
 use crate::rig::Rig;
 use bytes::Bytes;
-use testkit::ease::{cx, get, names, p};
-use volume::{Applied, Change, Close, Create, DosAttributes, OpenHow, Result, Volume};
+use testkit::ease::{cx, fails, get, names, p};
+use volume::{Applied, Change, Close, Create, DosAttributes, ErrorKind, OpenHow, Result, Volume};
 
 fn rename(from: &str, to: &str) -> Change {
     Change::Rename { from: p(from), to: p(to), replace: true, expect: None }
@@ -77,4 +77,28 @@ async fn a_file_is_written_closed_and_renamed_without_waiting() {
     at_once(calls).await;
     assert_eq!(names(&*volume, "").await, ["name"]);
     assert_eq!(get(&*volume, "name").await, content[..(FILES - 1) * 1000]);
+}
+
+/// A server without OpenSSH's extensions may do requests in any order: it gets one at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_promises_no_order_keeps_it_nevertheless() {
+    const STEPS: usize = 100;
+    let rig =
+        Rig::start_with("internal-sftp -P posix-rename,hardlink,statvfs,fsync,lsetstat,limits,copy-data");
+    let volume = rig.fresh();
+    let server = volume.connect().await.unwrap();
+    assert!(!server.in_order && server.write_max == 32 * 1024, "{server:?}");
+    let caps = volume.caps();
+    assert!(!caps.atomic_rename && !caps.hard_links && !caps.copies && caps.io_size == 32 * 1024);
+    drop(volume.open(&cx(), &p("a0"), OpenHow::create(Create::New)).await.unwrap());
+    let onto_nothing = |step| Change::Rename {
+        from: p(&format!("a{step}")),
+        to: p(&format!("a{}", step + 1)),
+        replace: false,
+        expect: None,
+    };
+    all(&*volume, (0..STEPS).map(onto_nothing).collect()).await;
+    assert_eq!(names(&*volume, "").await, [format!("a{STEPS}")]);
+    fails(apply(&*volume, rename("a100", "b")).await, ErrorKind::Unsupported);
+    fails(volume.space(&cx(), &p("")).await, ErrorKind::Unsupported);
 }

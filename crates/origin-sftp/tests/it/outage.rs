@@ -3,6 +3,8 @@
 use crate::at_once;
 use crate::rig::Rig;
 use bytes::Bytes;
+use origin_sftp::{SftpConfig, SftpVolume};
+use std::time::Duration;
 use testkit::ease::{cx, fails, get, p, put};
 use volume::{Change, ErrorKind, OpenHow, Retry, Volume};
 
@@ -52,6 +54,17 @@ async fn all_that_is_under_way_fails_and_nothing_hangs() {
     for answer in answers {
         fails(answer, ErrorKind::Offline);
     }
+    volume.connect().await.unwrap();
+    assert_eq!(volume.connection(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_is_lost() {
+    let rig = Rig::start();
+    let volume = SftpVolume::new(SftpConfig { keep_alive: Duration::from_millis(250), ..rig.config() });
+    volume.connect().await.unwrap();
+    rig.pause();
+    fails(volume.stat(&cx(), &p("")).await, ErrorKind::Offline);
     volume.connect().await.unwrap();
     assert_eq!(volume.connection(), 2);
 }

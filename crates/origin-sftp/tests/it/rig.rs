@@ -3,6 +3,7 @@
 use origin_sftp::{SftpConfig, SftpVolume};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,31 +24,25 @@ pub struct Rig {
 
 impl Rig {
     pub fn start() -> Rig {
-        Rig::start_with("")
+        Rig::start_with("internal-sftp")
     }
 
-    /// With further lines of configuration.
-    pub fn start_with(lines: &str) -> Rig {
+    /// With another SFTP server, or words for it.
+    pub fn start_with(subsystem: &str) -> Rig {
         let home = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| home.path().join(name);
-        for (name, kind) in [
-            ("host", "ed25519"),
-            ("user", "ed25519"),
-            ("rsa", "rsa"),
-            ("ecdsa", "ecdsa"),
-            ("other", "ed25519"),
-        ] {
-            keygen(&at(name), kind);
+        for name in ["host", "user"] {
+            keygen(&at(name), "ed25519");
         }
         fs::create_dir(at("data")).unwrap();
         let public = |name: &str| fs::read_to_string(at(&format!("{name}.pub"))).unwrap();
-        fs::write(at("authorized_keys"), [public("user"), public("rsa"), public("ecdsa")].concat()).unwrap();
+        fs::write(at("authorized_keys"), public("user")).unwrap();
         let _there_already = fs::create_dir(PRIVILEGE_SEPARATION_DIR);
         let port = free_port();
         let show = |name: &str| at(name).display().to_string();
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-             PasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nSubsystem sftp internal-sftp\n{lines}\n",
+             PasswordAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nSubsystem sftp {subsystem}\n",
             show("host"),
             show("authorized_keys"),
         );
@@ -75,6 +70,18 @@ impl Rig {
         config.port = self.port;
         config.key = Some(self.at("user"));
         config
+    }
+
+    /// Another key, not known to anybody.
+    pub fn key(&self, name: &str, kind: &str) -> PathBuf {
+        keygen(&self.at(name), kind);
+        self.at(name)
+    }
+
+    /// Lets the user log on with this key too.
+    pub fn authorize(&self, name: &str) {
+        let mut keys = fs::OpenOptions::new().append(true).open(self.at("authorized_keys")).unwrap();
+        keys.write_all(&fs::read(self.at(&format!("{name}.pub"))).unwrap()).unwrap();
     }
 
     pub fn volume(&self) -> SftpVolume {
