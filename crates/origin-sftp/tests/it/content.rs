@@ -6,15 +6,17 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
 use testkit::Rng;
-use testkit::ease::{cx, get, names, p, put, stat};
+use testkit::ease::{cx, fails, get, names, p, put, stat};
 use volume::{
-    Change, Close, Create, DosAttributes, OpenHow, SetAttr, SyncKind, Time, Volume, name_from_bytes,
+    Change, Close, Create, DosAttributes, ErrorKind, OpenHow, SetAttr, SyncKind, Time, Volume,
+    name_from_bytes,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_file_goes_there_and_back() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let volume = rig.volume();
     let content = Bytes::from(Rng::new(1).bytes((20 << 20) + 4321));
     let file = volume.open(&cx(), &p("f"), OpenHow::create(Create::New)).await.unwrap().file;
@@ -29,7 +31,7 @@ async fn a_long_file_goes_there_and_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_bytes() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let volume = rig.volume();
     let odd: [&[u8]; 5] = [b"\xff\xfe", b"line\nbreak", "né".as_bytes(), b"half\xc3", b"-rf *?[a]"];
     let mut wanted = Vec::new();
@@ -51,7 +53,7 @@ async fn names_are_bytes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn modes_and_times_are_set_and_links_are_not_followed() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let volume = rig.volume();
     let dir = Change::MakeDir { path: p("d"), mode: 0o777, dos: DosAttributes::empty(), maker: None };
     volume.apply(&cx(), &dir).await.unwrap();
@@ -72,4 +74,28 @@ async fn modes_and_times_are_set_and_links_are_not_followed() {
         .unwrap();
     let attr = stat(&volume, "f").await;
     assert_eq!((attr.mode, Some(attr.mtime), attr.atime.to_parts().0), (0o4711, mtime, before.atime()));
+}
+
+/// What OpenSSH answers to all of this is FAILURE.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root"]
+async fn a_disk_that_is_full_or_read_only_says_so() {
+    let Some(rig) = Rig::start() else { return };
+    let at = rig.data();
+    let mount =
+        |words: &[&str]| assert!(Command::new("mount").args(words).arg(&at).status().unwrap().success());
+    mount(&["-t", "tmpfs", "-o", "size=1m", "none"]);
+    let volume = rig.volume();
+    let file = volume.open(&cx(), &p("f"), OpenHow::create(Create::New)).await.unwrap().file;
+    let written = file.write_at(&cx(), 0, Bytes::from(vec![1; 2 << 20])).await;
+    let closed = file.close(&cx(), Close::Commit).await;
+    mount(&["-o", "remount,ro"]);
+    let made = volume.open(&cx(), &p("g"), OpenHow::create(Create::New)).await;
+    let removed = volume.apply(&cx(), &Change::Remove { path: p("f"), dir: false, expect: None }).await;
+    drop(volume);
+    assert!(Command::new("umount").arg("-l").arg(&at).status().unwrap().success());
+    fails(written, ErrorKind::NoSpace);
+    closed.unwrap();
+    fails(made, ErrorKind::ReadOnly);
+    fails(removed, ErrorKind::ReadOnly);
 }

@@ -33,14 +33,14 @@ async fn a_chain_of_renames(volume: &dyn Volume) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renames_are_done_one_behind_the_other() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     // The first of them dials.
     a_chain_of_renames(&*rig.fresh()).await;
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_asked_before_the_server_is_reached_keeps_its_order() {
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let volume = rig.fresh();
     let make =
         |path: &str| Change::MakeDir { path: p(path), mode: 0o755, dos: DosAttributes::empty(), maker: None };
@@ -57,7 +57,7 @@ async fn what_is_asked_before_the_server_is_reached_keeps_its_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_written_closed_and_renamed_without_waiting() {
     const FILES: usize = 200;
-    let rig = Rig::start();
+    let Some(rig) = Rig::start() else { return };
     let volume = rig.fresh();
     let opened = (0..FILES).map(|number| {
         let (volume, path) = (&volume, p(&format!("temporary {number}")));
@@ -83,8 +83,11 @@ async fn a_file_is_written_closed_and_renamed_without_waiting() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_promises_no_order_keeps_it_nevertheless() {
     const STEPS: usize = 100;
-    let rig =
-        Rig::start_with("internal-sftp -P posix-rename,hardlink,statvfs,fsync,lsetstat,limits,copy-data");
+    let Some(rig) =
+        Rig::start_with("internal-sftp -P posix-rename,hardlink,statvfs,fsync,lsetstat,limits,copy-data")
+    else {
+        return;
+    };
     let volume = rig.fresh();
     let server = volume.connect().await.unwrap();
     assert!(!server.in_order && server.write_max == 32 * 1024, "{server:?}");
