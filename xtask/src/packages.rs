@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// A program that must be there, the words that it answers to with success, and the Debian package that has it.
 type Program = (&'static str, &'static [&'static str], &'static str);
 
-const DEBIAN: [Program; 17] = [
+const DEBIAN: [Program; 19] = [
     ("smbd", &["--version"], "samba"),
     ("smbclient", &["--version"], "smbclient"),
     ("rpcclient", &["--version"], "smbclient"),
@@ -21,9 +21,11 @@ const DEBIAN: [Program; 17] = [
     ("nsenter", &["--version"], "util-linux"),
     ("openssl", &["version"], "openssl"),
     ("wsdd", &["--version"], "wsdd"),
+    // Some have no question that they answer with success.
+    ("ls", &["/usr/sbin/sshd"], "openssh-server"),
+    ("ls", &["/usr/bin/ssh-keygen", "/usr/bin/ssh-keyscan"], "openssh-client"),
     ("mkfs.btrfs", &["--version"], "btrfs-progs"),
     ("mkfs.xfs", &["-V"], "xfsprogs"),
-    // These two have no question that they answer with success.
     ("ls", &["/usr/sbin/krb5kdc"], "krb5-kdc"),
     ("ls", &["/usr/sbin/kadmin.local"], "krb5-admin-server"),
     ("klist", &["-V"], "krb5-user"),

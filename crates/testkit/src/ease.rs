@@ -85,7 +85,7 @@ pub async fn names(volume: &dyn Volume, dir: &str) -> Vec<String> {
 
 pub async fn mkdir(volume: &dyn Volume, path: &str) -> Attr {
     let change = Change::MakeDir { path: p(path), mode: 0o755, dos: DosAttributes::empty(), maker: None };
-    apply(volume, change).await.unwrap_or_else(|| panic!("mkdir {path} gave no attributes"))
+    now(volume, apply(volume, change).await, path).await
 }
 
 pub async fn remove(volume: &dyn Volume, path: &str) {
@@ -106,6 +106,14 @@ pub async fn apply(volume: &dyn Volume, change: Change) -> Option<Attr> {
     match volume.apply(&cx(), &change).await {
         Ok(applied) => applied.attr,
         Err(e) => panic!("{change:?}: {e}"),
+    }
+}
+
+/// What an object is after a change: as the change told, or where it did not (see [`volume::Applied`]) as asked.
+pub async fn now(volume: &dyn Volume, told: Option<Attr>, path: &str) -> Attr {
+    match told {
+        Some(attr) => attr,
+        None => stat(volume, path).await,
     }
 }
 

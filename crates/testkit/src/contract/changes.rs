@@ -2,7 +2,7 @@
 
 use super::naming::NO_SUCH_PATH;
 use crate::ease::{
-    apply, cx, exists, fails, fails_with, get, mkdir, names, p, put, remove, rename, rmdir, stat,
+    apply, cx, exists, fails, fails_with, get, mkdir, names, now, p, put, remove, rename, rmdir, stat,
 };
 use volume::{
     Applied, Change, Create, DosAttributes, ErrorKind, FileId, Kind, Named, OpenHow, Result, SetAttr, Time,
@@ -88,7 +88,7 @@ pub(super) async fn rename_files(volume: &dyn Volume) {
     let applied = attempt(volume, renaming("f", "d/g", false)).await.unwrap();
     assert!(!exists(volume, "f").await);
     assert_eq!(get(volume, "d/g").await, b"content");
-    let attr = applied.attr.expect("a rename tells what the object is now");
+    let attr = now(volume, applied.attr, "d/g").await;
     assert_eq!((attr.size, attr.id), (7, stat(volume, "d/g").await.id));
     if volume.caps().stable_ids {
         assert_eq!(attr.id, before.id);
@@ -172,7 +172,7 @@ pub(super) async fn hard_links(volume: &dyn Volume) {
         fails(made, ErrorKind::Unsupported);
         return;
     }
-    let attr = made.unwrap().attr.expect("a link tells what the object is now");
+    let attr = now(volume, made.unwrap().attr, "g").await;
     assert_eq!((attr.id, attr.links), (before.id, 2));
     put(volume, "g", "through g").await;
     assert_eq!(get(volume, "f").await, b"through g");
@@ -216,7 +216,7 @@ pub(super) async fn symlinks(volume: &dyn Volume) {
         fails(made, ErrorKind::Unsupported);
         return;
     }
-    assert_eq!(made.unwrap().attr.map(|attr| attr.kind), Some(Kind::Symlink));
+    assert_eq!(now(volume, made.unwrap().attr, "l").await.kind, Kind::Symlink);
     assert_eq!(volume.read_link(&cx(), &p("l")).await.unwrap(), "no/where");
     assert_eq!(stat(volume, "l").await.kind, Kind::Symlink, "reported as itself");
     fails(attempt(volume, order("l", "x")).await, ErrorKind::AlreadyExists);
@@ -264,7 +264,7 @@ pub(super) async fn set_attr_by_name(volume: &dyn Volume) {
     };
     for path in ["f", "d"] {
         if caps.set_times {
-            let attr = apply(volume, setting(path, times)).await.expect("setattr tells the attributes");
+            let attr = now(volume, apply(volume, setting(path, times)).await, path).await;
             assert_eq!((Some(attr.mtime), Some(attr.atime)), (times.mtime, times.atime), "{path}");
             assert_eq!(Some(stat(volume, path).await.mtime), times.mtime);
         }
@@ -299,7 +299,7 @@ pub(super) async fn compression(volume: &dyn Volume) {
         fails(attempt(volume, setting("d", true)).await, ErrorKind::Unsupported);
         return;
     }
-    let attr = apply(volume, setting("d", true)).await.expect("setattr tells the attributes");
+    let attr = now(volume, apply(volume, setting("d", true)).await, "d").await;
     assert!(attr.dos.contains(bit), "{attr:?}");
     put(volume, "d/after", "x").await;
     mkdir(volume, "d/dir").await;
@@ -337,7 +337,7 @@ pub(super) async fn sparseness(volume: &dyn Volume) {
     let bits = |dos| self::setting("f", SetAttr { dos: Some(dos), ..SetAttr::default() });
     apply(volume, bits(DosAttributes::HIDDEN | DosAttributes::SPARSE)).await;
     assert_eq!(stat(volume, "f").await.dos, DosAttributes::HIDDEN, "bits do not give it");
-    let attr = apply(volume, setting(true)).await.expect("setattr tells the attributes");
+    let attr = now(volume, apply(volume, setting(true)).await, "f").await;
     assert_eq!(attr.dos, DosAttributes::HIDDEN | DosAttributes::SPARSE);
     apply(volume, bits(DosAttributes::READONLY)).await;
     assert_eq!(stat(volume, "f").await.dos, DosAttributes::READONLY | DosAttributes::SPARSE, "nor take it");

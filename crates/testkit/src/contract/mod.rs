@@ -3,7 +3,8 @@
 //! A check that needs an ability which the volume does not claim checks that it is refused, or nothing. The
 //! same checks run for each origin and each layer; `MemVolume` passes them all, so a layer over it must too.
 //! What is left open on purpose, because storage differs: the order of listings, the kind of error for a path
-//! through a file (`NotFound` or `NotADirectory`), replacing an empty directory by rename.
+//! through a file (`NotFound` or `NotADirectory`), replacing an empty directory by rename, whether a change tells what it
+//! left behind (`Applied`).
 
 mod carrying;
 mod changes;

@@ -60,7 +60,8 @@ impl Model {
 
     pub(super) async fn copy(&mut self, caps: &Caps) {
         let (Some((target, to)), Some((source, from))) = (self.handle(), self.handle()) else { return };
-        if !(caps.copies && caps.random_write) {
+        // Who knows files by their names alone may take two opens by one name for one file.
+        if !(caps.copies && caps.random_write && caps.stable_ids) {
             return;
         }
         let (offset, source_offset) = (self.rng.below(FILE_MAX), self.rng.below(FILE_MAX));
