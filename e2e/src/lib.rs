@@ -7,6 +7,7 @@ mod domain;
 mod farshare;
 mod kdc;
 mod lan;
+pub mod order;
 mod over_quic;
 mod pair;
 mod process;
