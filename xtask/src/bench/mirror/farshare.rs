@@ -8,7 +8,6 @@ use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -88,10 +87,9 @@ impl Tool for Farshare {
     fn restart(&mut self) -> Outcome {
         let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
         let below = device(&self.at);
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(e2e::program()).arg("serve").arg("--config");
-        command.arg(&self.config);
-        let running = self.running.insert(Running::start("farshare serve", command, &self.log)?);
+        let words = ["serve".as_ref(), "--config".as_ref(), self.config.as_os_str()];
+        let daemon = tool::daemon(e2e::program().as_os_str(), &words, &self.log)?;
+        let running = self.running.insert(daemon);
         let there = || device(&self.at).is_some_and(|device| Some(device) != below);
         if wait_until(START_PATIENCE, || there() || !running.is_running()) && there() {
             self.mount = Some(Mounted::by_another(&self.at));

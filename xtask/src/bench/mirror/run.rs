@@ -4,13 +4,16 @@ use super::site::Site;
 use super::tool::{Tool, Usage};
 use super::tree::Tree;
 use crate::run::Outcome;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Whoever is not done by then is not waited for.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// What is run by hand is run so often before it counts as not done.
 const PASSES_MAX: usize = 3;
+/// A file that comes and goes before anything is measured.
+const CANARY: &str = "canary";
 const PROBE_PAUSE: Duration = Duration::from_millis(5);
 /// Between two comparisons of whole trees, besides as long as one took.
 const COMPARE_PAUSE: Duration = Duration::from_millis(50);
@@ -68,9 +71,31 @@ impl Run<'_> {
         self.found.push((measure.to_owned(), Value::Word(word.to_owned())));
     }
 
-    /// Has the mirrors become what the source is; an error when they do not.
+    /// Has the mirrors become what the source is; an error when they do not. What is live has shown by then that it is: mirrors
+    /// that were equal from the start say nothing of a tool that is still about to begin.
     pub fn settle(&mut self) -> Outcome {
+        if self.tool.live() {
+            let canary = self.tool.work().join(CANARY);
+            let failed = |error| format!("{}: {error}", canary.display());
+            fs::write(&canary, CANARY).map_err(failed)?;
+            self.canary(true)?;
+            fs::remove_file(&canary).map_err(failed)?;
+            self.canary(false)?;
+        }
         self.equal(Instant::now(), &|_| true, false)?.map(drop)
+    }
+
+    /// Waits until the canary is on all mirrors, or on none.
+    fn canary(&mut self, there: bool) -> Outcome {
+        let copies: Vec<PathBuf> = self.site.mirrors.iter().map(|mirror| mirror.root.join(CANARY)).collect();
+        let arrived = self.work_until(PATIENCE, &|| copies.iter().all(|copy| copy.exists() == there));
+        self.tool.check()?;
+        let what = if there { "a first file" } else { "the removal of the first file" };
+        if arrived {
+            Ok(())
+        } else {
+            Err(format!("{what} is not on all mirrors in {} s", PATIENCE.as_secs()))
+        }
     }
 
     /// Waits until all mirrors are what the source is, contents too, and notes what it took since `begun`.

@@ -2,9 +2,11 @@
 
 use crate::run::Outcome;
 use e2e::Running;
+use std::ffi::OsStr;
 use std::fs;
 use std::ops::Sub;
 use std::path::Path;
+use std::process::Command;
 
 /// What a tool and all that it started have used.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +51,13 @@ pub trait Tool {
 
     /// Says why where it does not run any more.
     fn check(&mut self) -> Outcome;
+}
+
+/// Starts a daemon, which ends with this process. All that it says goes to `log`: nobody reads a pipe of it.
+pub fn daemon(program: &OsStr, words: &[&OsStr], log: &Path) -> Outcome<Running> {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "sh", "-c", "exec \"$0\" \"$@\" >&2"]).arg(program).args(words);
+    Running::start(&program.to_string_lossy(), command, log)
 }
 
 /// The usage of a daemon, of which each process can be asked.

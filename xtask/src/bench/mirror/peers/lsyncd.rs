@@ -7,7 +7,6 @@ use e2e::Running;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 pub struct Lsyncd {
     source: PathBuf,
@@ -70,9 +69,7 @@ impl Tool for Lsyncd {
     }
 
     fn restart(&mut self) -> Outcome {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "lsyncd"]).arg(&self.config);
-        self.running = Some(Running::start("lsyncd", command, &self.log)?);
+        self.running = Some(tool::daemon("lsyncd".as_ref(), &[self.config.as_os_str()], &self.log)?);
         Ok(())
     }
 
