@@ -25,7 +25,7 @@ pub use kdc::{Kdc, RealmUser};
 pub use lan::Lan;
 pub use over_quic::build as build_over_quic;
 pub use pair::{Pair, Shared};
-pub use process::{Cpu, Net, Running, Scratch, free_port, output, raise_open_files, wait_until};
+pub use process::{Cpu, Net, Running, Scratch, free_port, output, peak_bytes, raise_open_files, wait_until};
 pub use samba::Samba;
 pub use samba_newest::SambaNewest;
 pub use secluded::{Mounted, seclude};

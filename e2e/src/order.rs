@@ -42,8 +42,9 @@ impl Writer {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                advance(&dir, generation + 1)
-                    .map_err(|error| format!("generation {} in {}: {error}", generation + 1, dir.display()))?;
+                advance(&dir, generation + 1).map_err(|error| {
+                    format!("generation {} in {}: {error}", generation + 1, dir.display())
+                })?;
                 generation += 1;
                 std::thread::sleep(pace);
             }
@@ -261,10 +262,7 @@ mod tests {
             |dir| fs::File::options().write(true).open(file_of(dir, 4)).unwrap().set_len(99).unwrap(),
             "the pointer names 4, file 4 is not whole (99 bytes)",
         );
-        check(
-            |dir| fs::write(dir.join(CURRENT), "00000003\n").unwrap(),
-            "the pointer went back from 4 to 3",
-        );
+        check(|dir| fs::write(dir.join(CURRENT), "00000003\n").unwrap(), "the pointer went back from 4 to 3");
         check(|dir| fs::write(dir.join(CURRENT), "").unwrap(), "the pointer holds \"\"");
         check(|dir| fs::remove_file(dir.join(CURRENT)).unwrap(), "the pointer is gone");
     }

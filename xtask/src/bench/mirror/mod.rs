@@ -120,7 +120,7 @@ pub fn bench(plan: &Plan) -> Outcome {
                 let dir = disk.path().join(format!("{round}-{}-{}", case.name, who.column.name));
                 let found = measured(plan, case, who, dir, &servers).unwrap_or_else(|why| {
                     eprintln!("xtask: {}: {}: {why}", case.name, who.column.name);
-                    failed.push(format!("{}: {}: {why}", case.name, who.column.name));
+                    failed.push(format!("{} by {}", case.name, who.column.name));
                     vec![(SECONDS.to_owned(), Value::Word("failed".to_owned()))]
                 });
                 board.note(case, column, found);
@@ -130,7 +130,7 @@ pub fn bench(plan: &Plan) -> Outcome {
     print(plan, &board);
     match failed.as_slice() {
         [] => Ok(()),
-        failed => Err(format!("not measured:\n{}", failed.join("\n"))),
+        failed => Err(format!("not measured: {}", failed.join(", "))),
     }
 }
 

@@ -15,13 +15,13 @@ const PASSES_MAX: usize = 3;
 /// A file that comes and goes before anything is measured.
 const CANARY: &str = "canary";
 const PROBE_PAUSE: Duration = Duration::from_millis(5);
-/// Between two comparisons of whole trees, besides as long as one took.
+/// Between two comparisons of whole trees, besides twice as long as one took.
 const COMPARE_PAUSE: Duration = Duration::from_millis(50);
 
 pub const SECONDS: &str = "seconds until equal";
 pub const WIRE: &str = "MB on the wire, all mirrors";
 const CPU: &str = "CPU seconds";
-const PEAK: &str = "peak memory, MiB";
+const PEAK: &str = "peak memory of the daemon or program, MiB";
 
 /// How much there is to mirror.
 #[derive(Clone, Copy, Debug)]
@@ -105,10 +105,7 @@ impl Run<'_> {
         let wire = self.site.servers.bytes() - begun.wire;
         match equal {
             Ok(seconds) => self.number(SECONDS, seconds),
-            Err(why) => {
-                eprintln!("xtask: {why}");
-                self.word(SECONDS, &why);
-            }
+            Err(why) => self.word(SECONDS, &why),
         }
         self.number(WIRE, wire as f64 / 1e6);
         self.number(CPU, used.cpu_seconds);
@@ -166,39 +163,53 @@ impl Run<'_> {
             }
             let source = source.get_or_insert_with(|| Tree::read(&self.site.source));
             let differing = self.differing(source, contents);
-            if differing.is_none() {
+            if differing.is_empty() {
                 return Ok(Ok(at.duration_since(begun).as_secs_f64()));
             }
             if late {
-                return Ok(Err(self.told(at.duration_since(begun), differing, last_pass)));
+                return Ok(Err(self.told(at.duration_since(begun), &differing, last_pass)));
             }
-            std::thread::sleep(COMPARE_PAUSE + at.elapsed());
+            std::thread::sleep(COMPARE_PAUSE + 2 * at.elapsed());
         }
     }
 
-    fn told(&self, took: Duration, differing: Option<String>, last_pass: Outcome) -> String {
+    /// How far they came, for the table; what is behind it is said at once.
+    fn told(&self, took: Duration, differing: &[Differing], last_pass: Outcome) -> String {
+        for Differing { mirror, first, .. } in differing {
+            eprintln!("xtask: {mirror} differs in {}", first.display());
+        }
+        if let Err(why) = last_pass {
+            eprintln!("xtask: {why}");
+        }
         let how_long = match self.tool.live() {
             true => format!("not in {} s", took.as_secs()),
             false => format!("not in {PASSES_MAX} passes"),
         };
-        if let Err(why) = last_pass {
-            eprintln!("xtask: {why}");
-        }
-        format!("{how_long}: {}", differing.unwrap_or_default())
+        let each: Vec<String> =
+            differing.iter().map(|mirror| format!("{} differs in {}", mirror.mirror, mirror.count)).collect();
+        format!("{how_long}: {}", each.join(", "))
     }
 
-    /// In what mirrors differ, if they do.
-    fn differing(&self, source: &Tree, contents: bool) -> Option<String> {
-        let mut told = Vec::new();
+    /// Mirrors that are not what the source is.
+    fn differing(&self, source: &Tree, contents: bool) -> Vec<Differing> {
+        let mut all = Vec::new();
         for mirror in &self.site.mirrors {
             let mut differing = source.differing(&Tree::read(&mirror.root));
             if differing.is_empty() && contents {
                 differing = source.contents_differing(&self.site.source, &mirror.root);
             }
             if let Some(first) = differing.first() {
-                told.push(format!("{} lacks {} ({})", mirror.name, differing.len(), first.display()));
+                let (mirror, first) = (mirror.name.clone(), first.clone());
+                all.push(Differing { mirror, count: differing.len(), first });
             }
         }
-        (!told.is_empty()).then(|| told.join(", "))
+        all
     }
+}
+
+struct Differing {
+    mirror: String,
+    count: usize,
+    /// One of the names that differ.
+    first: PathBuf,
 }

@@ -12,7 +12,7 @@ use std::process::Command;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     pub cpu_seconds: f64,
-    /// The most memory that the daemon held, or one process of what was run by hand.
+    /// The most memory that the daemon or the program itself held, without what it started.
     pub peak_bytes: u64,
 }
 

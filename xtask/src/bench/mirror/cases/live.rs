@@ -98,9 +98,9 @@ fn twice(run: &mut Run<'_>) -> Outcome {
     // What was there before is of another second.
     thread::sleep(Duration::from_secs(1));
     let apart = rewrite(run, "twice-0", None)?;
-    run.word(APART, if apart { "yes" } else { "NO" });
+    run.word(APART, if apart { "yes" } else { "no" });
     let alike = rewrite(run, "twice-1", Some(SystemTime::now()))?;
-    run.word(ALIKE, if alike { "yes" } else { "NO" });
+    run.word(ALIKE, if alike { "yes" } else { "no" });
     Ok(())
 }
 

@@ -86,7 +86,7 @@ fn meta(run: &mut Run<'_>) -> Outcome {
 }
 
 fn arrived(it_did: bool) -> &'static str {
-    if it_did { "x" } else { "-" }
+    if it_did { "yes" } else { "no" }
 }
 
 fn make(root: &Path) -> Outcome {

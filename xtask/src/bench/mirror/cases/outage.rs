@@ -44,6 +44,10 @@ fn renamed(number: usize) -> PathBuf {
     PathBuf::from(format!("flat/renamed-{number:05}"))
 }
 
+fn new_file(number: usize) -> PathBuf {
+    PathBuf::from(format!("flat/new-{number:05}"))
+}
+
 /// Files to rename and to remove, and as many that stay.
 fn prepare_flat(source: &Path, _scale: &Scale) -> Outcome {
     let mut content = random(FILE_BYTES)?;
@@ -69,13 +73,18 @@ fn down(run: &mut Run<'_>) -> Outcome {
     }
     wire.heal();
     let begun = run.begin();
-    run.measure(&begun, &|_| true)
+    let done = |root: &Path| {
+        root.join(renamed(RENAMED - 1)).exists()
+            && root.join(new_file(NEW - 1)).exists()
+            && !root.join(flat(RENAMED + REMOVED - 1)).exists()
+    };
+    run.measure(&begun, &done)
 }
 
 /// Makes new files, renames some that were there and removes others.
 fn change(work: &Path, [new, rename, remove]: [std::ops::Range<usize>; 3], content: &mut [u8]) -> Outcome {
     for number in new {
-        write(&work.join(format!("flat/new-{number:05}")), content, (1 << 32) + number as u64)?;
+        write(&work.join(new_file(number)), content, (1 << 32) + number as u64)?;
     }
     for number in rename {
         let from = work.join(flat(number));
@@ -108,5 +117,6 @@ fn killed(run: &mut Run<'_>) -> Outcome {
     }
     let begun = run.begin();
     run.tool.restart()?;
-    run.measure(&begun, &|root| root.join("moved").exists())
+    let last = renamed(KILLED_RENAMED - 1);
+    run.measure(&begun, &|root| root.join("moved").exists() && root.join(&last).exists())
 }

@@ -7,6 +7,10 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// How often a program is asked whether it has ended, and what it holds.
+const POLL: Duration = Duration::from_millis(2);
 
 /// One mirror, and the program for it.
 pub struct Target {
@@ -87,7 +91,7 @@ impl Tool for ByHand {
     }
 }
 
-/// Runs it to its end: what it says, and what it and all that it waited for used.
+/// Runs it to its end; what it and all that it waited for used.
 fn run(target: &Target, log: &Path) -> Outcome<(ExitStatus, Usage)> {
     let open = || File::options().create(true).append(true).open(log);
     let failed = |error: std::io::Error| format!("{} for {}: {error}", target.program, target.name);
@@ -99,16 +103,29 @@ fn run(target: &Target, log: &Path) -> Outcome<(ExitStatus, Usage)> {
         .stderr(open().map_err(failed)?)
         .spawn()
         .map_err(failed)?;
+    let mut peak_bytes = 0;
+    loop {
+        peak_bytes = peak_bytes.max(e2e::peak_bytes(child.id()));
+        if let Some((status, cpu_seconds)) = ended(child.id()).map_err(failed)? {
+            return Ok((status, Usage { cpu_seconds, peak_bytes }));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// How a child ended and what CPU time it took, once it has. (The kernel's own account of its peak begins before the program does, with
+/// what this process holds.)
+fn ended(pid: u32) -> std::io::Result<Option<(ExitStatus, f64)>> {
     let mut status = 0;
     // SAFETY: all of it zero is a valid one.
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the pid is that of a child not waited for; both structures live here.
-    let waited = unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut used) };
-    if waited < 0 {
-        return Err(failed(std::io::Error::last_os_error()));
+    match unsafe { libc::wait4(pid as i32, &mut status, libc::WNOHANG, &mut used) } {
+        0 => Ok(None),
+        waited if waited < 0 => Err(std::io::Error::last_os_error()),
+        _ => {
+            let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+            Ok(Some((ExitStatus::from_raw(status), seconds(used.ru_utime) + seconds(used.ru_stime))))
+        }
     }
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    let cpu_seconds = seconds(used.ru_utime) + seconds(used.ru_stime);
-    let usage = Usage { cpu_seconds, peak_bytes: used.ru_maxrss as u64 * 1024 };
-    Ok((ExitStatus::from_raw(status), usage))
 }
