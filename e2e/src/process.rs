@@ -95,23 +95,17 @@ impl Running {
 
     /// Memory that the process holds at this moment, bytes.
     pub fn resident_bytes(&self) -> u64 {
-        self.memory("VmRSS:")
+        memory(self.pid(), "VmRSS:")
     }
 
     /// The most memory that it has held, bytes.
     pub fn peak_bytes(&self) -> u64 {
-        self.memory("VmHWM:")
+        peak_bytes(self.pid())
     }
 
     /// Memory that it and all below it hold, bytes; what several of them share is counted once.
     pub fn family_bytes(&self) -> u64 {
         family(self.pid()).into_iter().filter_map(proportional_bytes).sum()
-    }
-
-    fn memory(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
     /// Sends a signal.
@@ -184,6 +178,17 @@ fn family(pid: u32) -> Vec<u32> {
         at += 1;
     }
     all
+}
+
+/// The most memory that a process has held, bytes; none when it has ended.
+pub fn peak_bytes(pid: u32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 /// A process's memory, what it shares with others divided among them (proc(5), smaps_rollup).

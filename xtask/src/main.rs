@@ -40,6 +40,11 @@ cargo xtask CHORE
                       the kernel's SMB client in a Linux guest, over one and four channels, beside Samba 4.22 (root)
   bench fuse [--rounds N] [--passthrough-hp PROGRAM]
                       what a mount costs, beside ext4 itself and bindfs, and libfuse's example where it was built (root)
+  bench mirror [--rounds N] [--only CASE...] [--peer NAME...] [--mirrors N] [--rtt-ms N] [--rate-mbit N]
+                      live mirrors of a directory, two unless told otherwise, on OpenSSH servers of its own, beside tar,
+                      rsync, lsyncd and Unison (root). CASE: small, big, mid, mvfiles, mvdir, down, kill9, order, twice,
+                      rate or meta. --peer: these alone, farshare being one of them. --rtt-ms, --rate-mbit: far away (80 and
+                      100 unless told otherwise), and less of everything
   bench memory        what two nodes hold with 50 clients on 100,000 files (root)
   bench memory clients
                       what a server holds for each of 10,000 idle connections and 1,000 sessions, beside Samba 4.22 (root)
@@ -76,6 +81,9 @@ fn main() -> ExitCode {
         }),
         ["bench", "fuse", options @ ..] => {
             bench::fuse::plan(options).and_then(|plan| bench::fuse::bench(&plan))
+        }
+        ["bench", "mirror", options @ ..] => {
+            bench::mirror::plan(options).and_then(|plan| bench::mirror::bench(&plan))
         }
         ["bench", "memory"] => packages::ensure().and_then(|()| bench::memory::bench()),
         ["bench", "memory", "clients"] => packages::ensure().and_then(|()| bench::clients::bench()),

@@ -47,6 +47,19 @@ const POSIX: [Program; 9] = [
     ("ls", &["/usr/include/sys/acl.h"], "libacl1-dev"),
 ];
 
+/// What `xtask bench mirror` needs.
+const MIRROR: [Program; 8] = [
+    // It has no question that it answers with success.
+    ("ls", &["/usr/sbin/sshd"], "openssh-server"),
+    ("ssh", &["-V"], "openssh-client"),
+    ("rsync", &["--version"], "rsync"),
+    ("lsyncd", &["--version"], "lsyncd"),
+    ("unison", &["-version"], "unison"),
+    ("fusermount3", &["--version"], "fuse3"),
+    ("mkfs.ext4", &["-V"], "e2fsprogs"),
+    ("ip", &["-V"], "iproute2"),
+];
+
 /// A Python module, and what pip installs for it.
 type Module = (&'static str, &'static str);
 
@@ -72,6 +85,11 @@ pub fn ensure() -> Outcome {
 /// The same for the suites of `xtask posix` alone.
 pub fn ensure_posix() -> Outcome {
     install(&POSIX, &[])
+}
+
+/// The same for the peers of `xtask bench mirror`, which nothing else needs.
+pub fn ensure_mirror() -> Outcome {
+    install(&MIRROR, &[])
 }
 
 /// Whether this is root.

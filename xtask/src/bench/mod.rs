@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod lan;
 mod load;
 pub mod memory;
+pub mod mirror;
 pub mod wan;
 
 use crate::run::{self, Outcome};
