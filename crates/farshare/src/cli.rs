@@ -43,6 +43,54 @@ pub enum Command {
     /// Look at and tend a volume's cache on a running node
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Look at and steer the mirrors of a running node's volumes
+    #[command(subcommand)]
+    Mirror(MirrorCommand),
+    /// List what mirrors have not got yet and what was given up
+    Tasks(TasksArgs),
+    /// Try again what was given up at a mirror
+    Retry(OneMirror),
+}
+
+#[derive(Args, Debug)]
+pub struct TasksArgs {
+    /// Only of this mirror
+    pub mirror: Option<String>,
+    #[command(flatten)]
+    pub status: StatusArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum MirrorCommand {
+    /// List the mirrors, and how far each is
+    List(StatusArgs),
+    /// Send nothing until `resume`; what changes is kept in the log
+    Pause(OneMirror),
+    /// Go on after `pause`
+    Resume(OneMirror),
+    /// Compare a mirror with the volume and list what differs; exit status 1 when something does
+    Verify(ComparedMirror),
+    /// Compare a mirror with the volume and make it equal
+    Resync(ComparedMirror),
+}
+
+#[derive(Args, Debug)]
+pub struct OneMirror {
+    /// The volume's name
+    pub volume: String,
+    /// The mirror's name [default: all of the volume]
+    pub mirror: Option<String>,
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ComparedMirror {
+    #[command(flatten)]
+    pub mirror: OneMirror,
+    /// Read and compare contents, too, where size and time are the same
+    #[arg(long)]
+    pub contents: bool,
 }
 
 #[derive(Args, Debug)]
@@ -295,6 +343,13 @@ mod tests {
             "farshare cache unpin projects a/b",
             "farshare cache evict 10GiB projects",
             "farshare cache flush projects --log debug",
+            "farshare mirror list --json",
+            "farshare mirror pause web m1",
+            "farshare mirror resume web",
+            "farshare mirror verify web m1 --contents --state /tmp/s",
+            "farshare mirror resync web",
+            "farshare tasks m1 --json",
+            "farshare retry web m1",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
@@ -319,8 +374,10 @@ mod tests {
             .take_while(|line| !line.is_empty())
             .filter_map(|line| line.split_whitespace().next())
             .collect();
-        let expect =
-            ["try", "serve", "mount", "check", "certs", "user", "status", "stop", "reload", "cache", "help"];
+        let expect = [
+            "try", "serve", "mount", "check", "certs", "user", "status", "stop", "reload", "cache", "mirror",
+            "tasks", "retry", "help",
+        ];
         assert_eq!(listed, expect, "{help}");
     }
 }

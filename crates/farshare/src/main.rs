@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod config;
 mod failure;
+mod mirrors;
 mod mount_guard;
 mod node;
 mod process;
@@ -59,6 +60,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Stop(node) => briefly(command::control::stop(node)),
         Command::Reload(node) => briefly(command::control::reload(node)),
         Command::Cache(command) => briefly(command::control::cache(command)),
+        Command::Mirror(command) => briefly(command::control::mirror(command)),
+        Command::Tasks(args) => briefly(command::control::tasks(args)),
+        Command::Retry(of) => briefly(command::control::retry(of)),
     }
 }
 

@@ -3,20 +3,22 @@
 //! ```text
 //! front ends        SMB and mounts through one Vfs; peers through PeerServer
 //!   cache           nearest to the readers: what is here already asks nobody
-//!     quota         of users, at file:// alone: beside the origin, so that all ways to it count
-//!       origin      file://, smb://, peer://
+//!     mirrors       at file:// alone: what was refused below goes nowhere
+//!       quota       of users, at file:// alone: beside the origin, so that all ways to it count
+//!         origin    file://, smb://, peer://
 //! ```
 //!
 //! Peers are served the top of the same stack, so that they and the SMB clients of this node see one state.
 
 use crate::acquainted::{Acquainted, Memory, ToFileServer, ToPeer};
 use crate::config::{
-    CacheSettings, Dialect, Encryption, KerberosSettings, Origin, QuicSettings, Signing, SmbSettings,
-    VolumeSettings, Watch,
+    CacheSettings, Dialect, Encryption, KerberosSettings, MirrorsSettings, Origin, QuicSettings, Signing,
+    SmbSettings, VolumeSettings, Watch,
 };
 use crate::failure::Failure;
 use crate::users::UserTable;
 use layer_cache::{CacheConfig, CacheVolume};
+use layer_mirror::{MirrorConfig, Mirrors};
 use layer_quota::{QuotaConfig, QuotaVolume};
 use origin_local::{LocalConfig, LocalVolume};
 use origin_peer::{Inbox, PeerVolume};
@@ -34,6 +36,8 @@ pub struct Stack {
     pub cache: Option<Arc<CacheVolume>>,
     /// Who has how much, where that is counted here.
     pub quotas: Option<Arc<QuotaVolume>>,
+    /// Where its changes go.
+    pub mirrors: Option<Arc<Mirrors>>,
     /// The origin, at `file://`.
     local: Option<Arc<LocalVolume>>,
 }
@@ -95,16 +99,43 @@ pub async fn build(settings: &VolumeSettings, peers: Option<&Peers>, state: &Pat
         (None, Some(local)) => local.clone(),
         (None, None) => origin(settings, peers, Some(state)).await?,
     };
-    let Some(cache) = &settings.cache else { return Ok(Stack { top: origin, cache: None, quotas, local }) };
+    let (origin, mirrors) = match &settings.mirrors {
+        Some(wanted) => {
+            let (recorded, mirrors) = mirrored(origin, settings, wanted, peers, state).await?;
+            (recorded, Some(mirrors))
+        }
+        None => (origin, None),
+    };
+    let Some(cache) = &settings.cache else {
+        return Ok(Stack { top: origin, cache: None, quotas, mirrors, local });
+    };
     let config = cache_config(cache, &settings.origin);
     let cache = CacheVolume::open(origin, config).await.map_err(Trouble::Wrong)?;
-    Ok(Stack { top: cache.clone(), cache: Some(cache), quotas, local })
+    Ok(Stack { top: cache.clone(), cache: Some(cache), quotas, mirrors, local })
 }
 
 fn local(settings: &VolumeSettings, root: &Path) -> Result<Arc<LocalVolume>, Trouble> {
-    let (sync_changes, sole, posix) = (settings.sync_changes, settings.alone, settings.mounted);
+    let (sync_changes, sole) = (settings.sync_changes, settings.alone);
+    // What a mirror is to have, it must see.
+    let posix = settings.mounted || settings.mirrors.is_some();
     LocalVolume::open(root, LocalConfig { sync_changes, sole, posix, ..LocalConfig::default() })
         .map_err(Trouble::Wrong)
+}
+
+/// A volume whose changes go to mirrors. The log of changes lies in `state`.
+async fn mirrored(
+    origin: Arc<dyn Volume>,
+    settings: &VolumeSettings,
+    wanted: &MirrorsSettings,
+    peers: Option<&Peers>,
+    state: &Path,
+) -> Result<(Arc<dyn Volume>, Arc<Mirrors>), Trouble> {
+    let targets: volume::Result<_> =
+        wanted.mirrors.iter().map(|mirror| crate::mirrors::target(mirror, peers)).collect();
+    let config =
+        MirrorConfig { dir: state.join("mirrors").join(&settings.name), log_max_bytes: wanted.log.0 };
+    let targets = targets.map_err(Trouble::Wrong)?;
+    Mirrors::open(origin, config, targets).await.map_err(Trouble::Wrong)
 }
 
 /// A local tree with quotas of users, whose limits lie in `state`.

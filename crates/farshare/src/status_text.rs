@@ -2,8 +2,8 @@
 
 use crate::config::Size;
 use front_admin::{
-    CacheStatus, FreshnessStatus, LinkStatus, MountStatus, PeerStatus, QuotaStatus, SmbStatus, Status,
-    VolumeStatus,
+    CacheStatus, FreshnessStatus, LinkStatus, MirrorStatus, MountStatus, PeerStatus, QuotaStatus, SmbStatus,
+    Status, VolumeStatus,
 };
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -82,10 +82,44 @@ fn volume_lines(volume: &VolumeStatus, now: u64) -> Vec<String> {
     if let Some(quotas) = &volume.quotas {
         lines.push(format!("  quotas      {}", quotas_text(quotas)));
     }
+    for mirror in &volume.mirrors {
+        lines.push(format!("  mirror      {}", mirror_line(mirror)));
+    }
+    if let Some(bytes) = volume.mirror_log_bytes {
+        lines.push(format!("  mirror log  {}", Size(bytes)));
+    }
     if !volume.allow.is_empty() {
         lines.push(format!("  allowed     {}", volume.allow.join(", ")));
     }
     lines
+}
+
+/// One mirror: where, what it does, how far it is.
+pub fn mirror_line(mirror: &MirrorStatus) -> String {
+    let mut text = format!("{} ({}): {}", mirror.name, mirror.to, mirror.state);
+    match (mirror.state.as_str(), mirror.behind_changes) {
+        ("live", 0) => text.push_str(", has everything"),
+        (_, 0) => {}
+        (_, many) => {
+            let age = short(Duration::from_millis(mirror.behind_ms));
+            let _ = write!(text, ", lacks {many} changes, the oldest of {age} ago");
+        }
+    }
+    if let Some(now) = &mirror.comparing {
+        let rate = Size(now.sent_bytes.checked_div(now.seconds).unwrap_or(now.sent_bytes));
+        let (below, seen, sent) = (&now.below, now.looked_at, now.sent_files);
+        let _ = write!(text, "; comparing {below}: {seen} looked at, {sent} sent, {rate}/s");
+    }
+    if !mirror.parked.is_empty() {
+        let _ = write!(text, "; {} given up", mirror.parked.len());
+    }
+    if !mirror.not_kept.is_empty() {
+        let _ = write!(text, "; does not keep {}", mirror.not_kept.join(", "));
+    }
+    if let Some(error) = &mirror.error {
+        let _ = write!(text, ": {error}");
+    }
+    text
 }
 
 fn quotas_text(quotas: &QuotaStatus) -> String {

@@ -1,6 +1,6 @@
 //! The other end of the unix socket: what `farshare status`, `stop`, `reload` and `cache` use.
 
-use crate::control::{CacheAction, CacheRequest, Done, Reloaded};
+use crate::control::{CacheAction, CacheRequest, Done, MirrorAction, MirrorRequest, Reloaded};
 use crate::status::Status;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -55,6 +55,12 @@ impl Client {
     pub async fn cache(&self, action: CacheAction, request: &CacheRequest) -> Result<Done, ClientError> {
         let body = serde_json::to_vec(request).map_err(|cause| ClientError::Garbled(cause.to_string()))?;
         self.call(Method::POST, &format!("/cache/{}", action.name()), Bytes::from(body)).await
+    }
+
+    /// As [`Control::mirror`](crate::Control::mirror).
+    pub async fn mirror(&self, action: MirrorAction, request: &MirrorRequest) -> Result<Done, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|cause| ClientError::Garbled(cause.to_string()))?;
+        self.call(Method::POST, &format!("/mirror/{}", action.name()), Bytes::from(body)).await
     }
 
     async fn call<T: DeserializeOwned>(

@@ -18,6 +18,62 @@ pub trait Control: Send + Sync + 'static {
 
     /// Does something with one volume's cache.
     async fn cache(&self, action: CacheAction, request: CacheRequest) -> Result<Done, Refused>;
+
+    /// Tells one mirror of a volume, or all of them, something.
+    async fn mirror(&self, action: MirrorAction, request: MirrorRequest) -> Result<Done, Refused>;
+}
+
+/// What `farshare mirror` and `farshare retry` can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MirrorAction {
+    /// Nothing is sent until further notice; the log grows.
+    Pause,
+    Resume,
+    /// What was given up is tried again.
+    Retry,
+    /// The mirror is made equal to the volume.
+    Resync,
+    /// The mirror is compared, and what differs is told.
+    Verify,
+}
+
+/// Which mirror.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorRequest {
+    pub volume: String,
+    /// Empty: all mirrors of the volume.
+    #[serde(default)]
+    pub mirror: String,
+    /// With resync and verify: contents are read and compared, too.
+    #[serde(default)]
+    pub contents: bool,
+}
+
+impl MirrorAction {
+    /// The word in the URL and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            MirrorAction::Pause => "pause",
+            MirrorAction::Resume => "resume",
+            MirrorAction::Retry => "retry",
+            MirrorAction::Resync => "resync",
+            MirrorAction::Verify => "verify",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [MirrorAction; 5] = [
+        MirrorAction::Pause,
+        MirrorAction::Resume,
+        MirrorAction::Retry,
+        MirrorAction::Resync,
+        MirrorAction::Verify,
+    ];
+
+    pub(crate) fn parse(word: &str) -> Option<MirrorAction> {
+        MirrorAction::ALL.into_iter().find(|action| action.name() == word)
+    }
 }
 
 /// What `farshare cache` can ask for.

@@ -12,6 +12,7 @@
 //! | `GET /metrics` | the same figures in the Prometheus text format |
 //! | `POST /stop` | starts draining; the answer comes before the node ends |
 //! | `POST /reload` | [`Reloaded`] |
+//! | `POST /mirror/pause`, `resume`, `retry`, `resync`, `verify` (all below `/mirror/`) | takes [`MirrorRequest`] |
 //! | `POST /cache/stat`, `pin`, `unpin`, `warm`, `evict`, `flush` (all below `/cache/`) | takes [`CacheRequest`] |
 //!
 //! This crate knows HTTP and these values only; the binary implements [`Control`].
@@ -24,10 +25,10 @@ mod server;
 mod status;
 
 pub use client::{Client, ClientError};
-pub use control::{CacheAction, CacheRequest, Control, Done, Refused, Reloaded};
+pub use control::{CacheAction, CacheRequest, Control, Done, MirrorAction, MirrorRequest, Refused, Reloaded};
 pub use metrics::render as render_metrics;
 pub use server::{ADMIN_CONNECTIONS_MAX, REQUEST_PATIENCE, Server, ServerConfig, Token};
 pub use status::{
-    CacheStatus, FreshnessStatus, LinkStatus, MountStatus, PeerStatus, QuotaStatus, SessionStatus,
-    ShareStatus, SmbStatus, Status, VolumeStatus,
+    CacheStatus, ComparingStatus, FreshnessStatus, LinkStatus, MirrorStatus, MountStatus, PeerStatus,
+    QuotaStatus, SessionStatus, ShareStatus, SmbStatus, Status, VolumeStatus,
 };

@@ -1,6 +1,6 @@
 //! From a request to an answer, without sockets: who may ask what, and what is said.
 
-use crate::control::{CacheAction, CacheRequest, Control, Refused};
+use crate::control::{CacheAction, CacheRequest, Control, MirrorAction, MirrorRequest, Refused};
 use crate::server::Token;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -55,6 +55,7 @@ pub(crate) async fn answer(
             Err(refused) => refusal(refused),
         },
         (&Method::POST, path) if path.starts_with("/cache/") => cache(control, &request).await,
+        (&Method::POST, path) if path.starts_with("/mirror/") => mirror(control, &request).await,
         (_, "/health" | "/status" | "/metrics" | "/stop" | "/reload") => {
             error(StatusCode::METHOD_NOT_ALLOWED, "reading is GET, changing is POST")
         }
@@ -123,6 +124,20 @@ async fn cache(control: &dyn Control, request: &Request) -> Answer {
         Err(cause) => return error(StatusCode::BAD_REQUEST, &format!("not a cache request: {cause}")),
     };
     match control.cache(action, asked).await {
+        Ok(done) => json(StatusCode::OK, &done),
+        Err(refused) => refusal(refused),
+    }
+}
+
+async fn mirror(control: &dyn Control, request: &Request) -> Answer {
+    let Some(action) = request.path.strip_prefix("/mirror/").and_then(MirrorAction::parse) else {
+        return error(StatusCode::NOT_FOUND, "a mirror knows pause, resume, retry, resync, verify");
+    };
+    let asked: MirrorRequest = match serde_json::from_slice(&request.body) {
+        Ok(asked) => asked,
+        Err(cause) => return error(StatusCode::BAD_REQUEST, &format!("not a mirror request: {cause}")),
+    };
+    match control.mirror(action, asked).await {
         Ok(done) => json(StatusCode::OK, &done),
         Err(refused) => refusal(refused),
     }

@@ -40,6 +40,48 @@ pub struct VolumeStatus {
     pub quotas: Option<QuotaStatus>,
     /// Nodes that may use this volume over the link.
     pub allow: Vec<String>,
+    /// Where its changes go.
+    pub mirrors: Vec<MirrorStatus>,
+    /// Room that the log of changes for them takes, bytes; `None` where there is none.
+    pub mirror_log_bytes: Option<u64>,
+}
+
+/// A mirror of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MirrorStatus {
+    pub name: String,
+    pub to: String,
+    /// `connecting`, `away`, `full`, `failed`, `paused`, `catching up` or `live`.
+    pub state: String,
+    /// Why it is away, full or failed.
+    pub error: Option<String>,
+    /// Changes that it lacks.
+    pub behind_changes: u64,
+    /// How old the oldest of them is, milliseconds.
+    pub behind_ms: u64,
+    /// Steps that were done there since the start.
+    pub sent_steps: u64,
+    /// Names that are given up until `farshare retry`, each with its error.
+    pub parked: Vec<(String, String)>,
+    /// What it cannot hold.
+    pub not_kept: Vec<String>,
+    /// How often it was found changed by somebody else.
+    pub diverged: u64,
+    /// While it catches up.
+    pub comparing: Option<ComparingStatus>,
+}
+
+/// A comparison under way.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ComparingStatus {
+    pub below: String,
+    pub looked_at: u64,
+    pub sent_files: u64,
+    pub sent_bytes: u64,
+    pub removed: u64,
+    pub seconds: u64,
 }
 
 /// How fresh what a volume tells is.
@@ -196,6 +238,25 @@ impl Status {
                 None => format!("mount {name}: not at {at}, {state}"),
             }
         });
-        offline.chain(down).chain(unmounted).collect()
+        let mirrors = self
+            .volumes
+            .iter()
+            .flat_map(|volume| volume.mirrors.iter().filter_map(|mirror| mirror.complaint(&volume.name)));
+        offline.chain(down).chain(unmounted).chain(mirrors).collect()
+    }
+}
+
+impl MirrorStatus {
+    fn complaint(&self, volume: &str) -> Option<String> {
+        let MirrorStatus { name, state, parked, .. } = self;
+        let why = self.error.as_deref().unwrap_or("no reason is known");
+        match state.as_str() {
+            "away" | "full" | "failed" => Some(format!("mirror {name} of {volume}: {state}: {why}")),
+            _ if !parked.is_empty() => {
+                let mend = format!("see `farshare tasks {name}`, then `farshare retry {volume} {name}`");
+                Some(format!("mirror {name} of {volume}: {} names are given up; {mend}", parked.len()))
+            }
+            _ => None,
+        }
     }
 }

@@ -28,7 +28,7 @@ mod status;
 mod volume;
 
 pub use log::Log;
-pub use mirrors::{MirrorConfig, Mirrors, Target};
+pub use mirrors::{Here, MirrorConfig, Mirrors, Reach, Target};
 pub use sender::Order;
 pub use sender::remote::PRIVATE_DIR;
 pub use status::{Comparing, MirrorStatus, State};

@@ -7,17 +7,18 @@
 use crate::core::{Core, blocking};
 use crate::log::Log;
 use crate::record::{Record, Stamp};
-use crate::sender::compare::Depth;
+use crate::sender::compare::{Comparison, Depth};
 use crate::sender::progress::{Ledger, Positions, Progress};
 use crate::sender::remote::Remote;
-use crate::sender::{Order, Sender};
-use crate::status::{MirrorStatus, Shared};
+use crate::sender::{Order, Pauses, Sender};
+use crate::status::{MirrorStatus, Shared, State};
 use crate::volume::Recorded;
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use store::{Ended, StoreError};
 use tokio::sync::{mpsc, watch};
@@ -29,6 +30,9 @@ const CHORES_EVERY: Duration = Duration::from_secs(1);
 /// A file that is open is cut when nothing has come for so long, or after so long in any case.
 const CUT_AFTER_QUIET: Duration = Duration::from_secs(1);
 const CUT_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a verification waits for what is on its way.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a volume is mirrored.
 #[derive(Clone, Debug)]
@@ -45,9 +49,26 @@ pub struct Target {
     pub name: String,
     /// Where it is, for those who look.
     pub to: String,
-    pub volume: Arc<dyn Volume>,
+    pub way: Arc<dyn Reach>,
     /// Whether its calls take effect in the order in which they are first polled.
     pub in_order: bool,
+}
+
+/// The way to a mirror.
+#[async_trait]
+pub trait Reach: Send + Sync + 'static {
+    /// One attempt. What the volume can do is known when it succeeds; from then on it finds its own way there.
+    async fn reach(&self) -> Result<Arc<dyn Volume>>;
+}
+
+/// A volume that needs no way.
+pub struct Here(pub Arc<dyn Volume>);
+
+#[async_trait]
+impl Reach for Here {
+    async fn reach(&self) -> Result<Arc<dyn Volume>> {
+        Ok(self.0.clone())
+    }
 }
 
 pub struct Mirrors {
@@ -60,6 +81,8 @@ pub struct Mirrors {
 
 struct Running {
     shared: Arc<Shared>,
+    /// Once it was reached.
+    remote: Arc<OnceLock<Arc<Remote>>>,
     orders: mpsc::UnboundedSender<Order>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -99,23 +122,22 @@ impl Mirrors {
         let shared = Arc::new(Shared::new(&target.name, &target.to, &progress));
         let (orders, taken) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
-        let sender = Sender {
-            name: target.name.clone(),
-            here: self.core.inner.clone(),
-            log: self.core.log.clone(),
-            gate: self.core.gate.clone(),
-            remote: Arc::new(Remote::new(target.volume, target.in_order)),
-            progress,
-            shared: shared.clone(),
-            orders: taken,
-            stop: stopped,
+        let (here, log, gate) = (self.core.inner.clone(), self.core.log.clone(), self.core.gate.clone());
+        let (name, told) = (target.name.clone(), shared.clone());
+        let remote: Arc<OnceLock<Arc<Remote>>> = Arc::default();
+        let reached = remote.clone();
+        let serve = async move {
+            let Some(volume) = reach(&target, &told, stopped.clone()).await else { return };
+            let remote = reached.get_or_init(|| Arc::new(Remote::new(volume, target.in_order))).clone();
+            let (name, shared, orders, stop) = (target.name, told, taken, stopped);
+            Sender { name, here, log, gate, remote, progress, shared, orders, stop }.run().await;
         };
         let mut senders = self.senders.lock();
-        if senders.contains_key(&target.name) {
-            return Err(Error::new(ErrorKind::AlreadyExists, "add mirror", &target.name));
+        if senders.contains_key(&name) {
+            return Err(Error::new(ErrorKind::AlreadyExists, "add mirror", &name));
         }
-        let task = tokio::spawn(sender.run());
-        senders.insert(target.name, Running { shared, orders, stop, task });
+        let task = tokio::spawn(serve);
+        senders.insert(name, Running { shared, remote, orders, stop, task });
         Ok(())
     }
 
@@ -130,11 +152,14 @@ impl Mirrors {
         Progress::create(&self.config.dir, name, positions, ledger)
     }
 
-    /// Stops sending to `name` and forgets how far it was.
-    pub async fn remove(&self, name: &str) -> Result<()> {
+    /// Stops sending to `name`, and forgets how far it was unless that is to be remembered.
+    pub async fn remove(&self, name: &str, remember: bool) -> Result<()> {
         let running = self.senders.lock().remove(name);
         let running = running.ok_or_else(|| Error::new(ErrorKind::NotFound, "remove mirror", name))?;
         running.end().await;
+        if remember {
+            return Ok(());
+        }
         Progress::remove(&self.config.dir, name).map_err(|cause| failed_io(name, cause))
     }
 
@@ -143,6 +168,47 @@ impl Mirrors {
         let senders = self.senders.lock();
         let running = senders.get(name).ok_or_else(|| Error::new(ErrorKind::NotFound, "mirror", name))?;
         running.orders.send(order).map_err(|_| Error::new(ErrorKind::Stale, "mirror", name))
+    }
+
+    /// Compares mirror `name` with what is here, and tells what differs, up to a limit. What was on its way is looked at once more when
+    /// it has arrived. Nothing is changed.
+    pub async fn verify(&self, name: &str, contents: bool) -> Result<Vec<(VPath, &'static str)>> {
+        let (shared, remote) = {
+            let senders = self.senders.lock();
+            let running = senders.get(name).ok_or_else(|| Error::new(ErrorKind::NotFound, "mirror", name))?;
+            (running.shared.clone(), running.remote.get().cloned())
+        };
+        let remote = remote.ok_or_else(|| Error::new(ErrorKind::Offline, "verify", name))?;
+        let depth = if contents { Depth::Contents } else { Depth::Metadata };
+        let first = self.differences(&remote, depth, &VPath::root()).await?;
+        if first.is_empty() {
+            return Ok(first);
+        }
+        let (settled, began) = (self.core.log.settled(), Instant::now());
+        while !shared.is_done_with(settled) && began.elapsed() < ARRIVAL_PATIENCE {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut left = Vec::new();
+        for (path, _) in first {
+            left.extend(self.differences(&remote, Depth::Itself.max(depth), &path).await?);
+        }
+        left.sort();
+        left.dedup();
+        Ok(left)
+    }
+
+    async fn differences(
+        &self,
+        remote: &Arc<Remote>,
+        depth: Depth,
+        below: &VPath,
+    ) -> Result<Vec<(VPath, &'static str)>> {
+        let mut comparison = Comparison::new(self.core.inner.clone(), remote.clone(), depth);
+        comparison.dry = true;
+        let comparison = Arc::new(comparison);
+        comparison.run(below).await?;
+        let differences = std::mem::take(&mut *comparison.differences.lock());
+        Ok(differences)
     }
 
     pub fn status(&self) -> Vec<MirrorStatus> {
@@ -215,6 +281,28 @@ impl Mirrors {
             if let Err(cause) = self.core.cut("cut", &file, attr.as_ref().map(Stamp::of)).await {
                 tracing::error!(%cause, "the state of a file was not written down");
             }
+        }
+    }
+}
+
+/// Tries until the mirror is reached. `None` when it is not to be any more.
+async fn reach(
+    target: &Target,
+    shared: &Shared,
+    mut stopped: watch::Receiver<bool>,
+) -> Option<Arc<dyn Volume>> {
+    let mut pauses = Pauses::default();
+    loop {
+        match target.way.reach().await {
+            Ok(volume) => return Some(volume),
+            Err(error) => {
+                tracing::warn!(mirror = target.name, %error, "not reached so far");
+                shared.set_error(State::Away, error.to_string());
+            }
+        }
+        let pause = pauses.next(shared.jitter());
+        if tokio::time::timeout(pause, stopped.wait_for(|stop| *stop)).await.is_ok() {
+            return None;
         }
     }
 }

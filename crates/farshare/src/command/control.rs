@@ -1,10 +1,10 @@
-//! `farshare status`, `stop`, `reload`, `cache`: what is said to a running node, over its unix socket.
+//! `farshare status`, `stop`, `reload`, `cache`, `mirror`, `tasks`, `retry`: what is said to a running node, over its unix socket.
 
-use crate::cli::{CacheCommand, NodeArgs, StatusArgs};
+use crate::cli::{CacheCommand, ComparedMirror, MirrorCommand, NodeArgs, OneMirror, StatusArgs, TasksArgs};
 use crate::command::state_dir;
 use crate::failure::Failure;
 use crate::status_text;
-use front_admin::{CacheAction, CacheRequest, Client};
+use front_admin::{CacheAction, CacheRequest, Client, MirrorAction, MirrorRequest, Status};
 use std::time::SystemTime;
 
 /// The unix socket in the state directory.
@@ -62,4 +62,76 @@ pub async fn cache(command: &CacheCommand) -> Result<(), Failure> {
     let request = CacheRequest { volume: volume.clone(), path, bytes };
     println!("{}", client(node)?.cache(action, &request).await?.message);
     Ok(())
+}
+
+pub async fn mirror(command: &MirrorCommand) -> Result<(), Failure> {
+    let steered = |of: &ComparedMirror, action| {
+        let (of, contents) = (&of.mirror, of.contents);
+        steer_request(of, contents).map(|(client, request)| (client, action, request))
+    };
+    let (client, action, request) = match command {
+        MirrorCommand::List(args) => return tasks_of(args, None, false).await,
+        MirrorCommand::Pause(of) => {
+            let (client, request) = steer_request(of, false)?;
+            (client, MirrorAction::Pause, request)
+        }
+        MirrorCommand::Resume(of) => {
+            let (client, request) = steer_request(of, false)?;
+            (client, MirrorAction::Resume, request)
+        }
+        MirrorCommand::Verify(of) => steered(of, MirrorAction::Verify)?,
+        MirrorCommand::Resync(of) => steered(of, MirrorAction::Resync)?,
+    };
+    let done = client.mirror(action, &request).await?;
+    println!("{}", done.message);
+    match action == MirrorAction::Verify && done.message.lines().any(|line| !line.ends_with(": equal")) {
+        true => Err(Failure::silent(1)),
+        false => Ok(()),
+    }
+}
+
+pub async fn retry(of: &OneMirror) -> Result<(), Failure> {
+    let (client, request) = steer_request(of, false)?;
+    println!("{}", client.mirror(MirrorAction::Retry, &request).await?.message);
+    Ok(())
+}
+
+/// What is not sent yet, and what was given up.
+pub async fn tasks(args: &TasksArgs) -> Result<(), Failure> {
+    tasks_of(&args.status, args.mirror.as_deref(), true).await
+}
+
+async fn tasks_of(args: &StatusArgs, only: Option<&str>, parked: bool) -> Result<(), Failure> {
+    let status: Status = client(&args.node)?.status().await?;
+    let of = |volume: &front_admin::VolumeStatus| {
+        let wanted = volume.mirrors.iter().filter(|mirror| only.is_none_or(|only| mirror.name == only));
+        wanted.map(|mirror| (volume.name.clone(), mirror.clone())).collect::<Vec<_>>()
+    };
+    let mirrors: Vec<_> = status.volumes.iter().flat_map(of).collect();
+    if let Some(only) = only.filter(|_| mirrors.is_empty()) {
+        return Err(Failure::failed(format_args!("no mirror {only:?}; `farshare mirror list` shows them")));
+    }
+    if args.json {
+        let rows: Vec<_> = mirrors
+            .iter()
+            .map(|(volume, mirror)| serde_json::json!({ "volume": volume, "mirror": mirror }))
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&rows).map_err(Failure::failed)?);
+        return Ok(());
+    }
+    for (volume, mirror) in &mirrors {
+        println!("{volume} -> {}", status_text::mirror_line(mirror));
+        for (path, error) in mirror.parked.iter().filter(|_| parked) {
+            println!("  given up: {path}: {error}");
+        }
+    }
+    if mirrors.is_empty() {
+        println!("no volume has mirrors");
+    }
+    Ok(())
+}
+
+fn steer_request(of: &OneMirror, contents: bool) -> Result<(Client, MirrorRequest), Failure> {
+    let (volume, mirror) = (of.volume.clone(), of.mirror.clone().unwrap_or_default());
+    Ok((client(&of.node)?, MirrorRequest { volume, mirror, contents }))
 }

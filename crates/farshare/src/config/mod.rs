@@ -10,6 +10,7 @@ mod error;
 mod fuse;
 mod interface;
 mod kerberos;
+mod mirror;
 mod origin;
 mod raw;
 mod secret;
@@ -23,6 +24,7 @@ pub use account::check_account_name;
 pub use error::ConfigError;
 pub use fuse::MountSettings;
 pub use kerberos::{KerberosSettings, Pac};
+pub use mirror::{MirrorSettings, MirrorTo, MirrorsSettings};
 pub use origin::Origin;
 pub use secret::{SecretFile, read_private, read_secret};
 pub use value::{Dial, NodeName, Size};
@@ -32,6 +34,7 @@ use smb_core::algorithm::{Cipher, SigningAlgorithm};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::Spanned;
 
 /// Where the configuration is looked for.
 pub const DEFAULT_FILE: &str = "/etc/farshare/farshare.toml";
@@ -88,6 +91,8 @@ pub struct VolumeSettings {
     /// Nodes that may use this volume over the link.
     pub allow: Vec<NodeName>,
     pub cache: Option<CacheSettings>,
+    /// At `file://`: where its changes go.
+    pub mirrors: Option<MirrorsSettings>,
 }
 
 /// `[volume.NAME] watch`
@@ -295,6 +300,7 @@ impl VolumeSettings {
             mounted: false,
             allow: Vec::new(),
             cache: None,
+            mirrors: None,
         }
     }
 
@@ -303,13 +309,26 @@ impl VolumeSettings {
         matches!(self.origin, Origin::Peer { .. })
     }
 
+    /// Whether it needs the link: it, or a mirror of it, lies at another node.
+    pub fn needs_link(&self) -> bool {
+        self.is_remote() || self.mirror_peers().next().is_some()
+    }
+
+    fn mirror_peers(&self) -> impl Iterator<Item = &NodeName> {
+        let mirrors = self.mirrors.iter().flat_map(|mirrors| &mirrors.mirrors);
+        mirrors.filter_map(|mirror| match &mirror.to {
+            MirrorTo::Volume(Origin::Peer { peer, .. }) => Some(peer),
+            MirrorTo::Volume(Origin::File { .. } | Origin::Smb { .. }) | MirrorTo::Sftp { .. } => None,
+        })
+    }
+
     /// The nodes that have to do with it.
     pub fn peers(&self) -> Vec<String> {
         let origin = match &self.origin {
             Origin::Peer { peer, .. } => Some(peer),
             Origin::File { .. } | Origin::Smb { .. } => None,
         };
-        origin.into_iter().chain(&self.allow).map(|peer| peer.0.clone()).collect()
+        origin.into_iter().chain(self.mirror_peers()).chain(&self.allow).map(|peer| peer.0.clone()).collect()
     }
 }
 

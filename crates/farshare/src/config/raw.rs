@@ -3,6 +3,7 @@
 
 use super::algorithm::{CipherName, SigningName};
 use super::interface::Interface;
+use super::mirror::MirrorTo;
 use super::origin::Origin;
 use super::secret::SecretFile;
 use super::value::{Dial, Listen, NodeName, Size, Span};
@@ -59,6 +60,23 @@ pub struct Volume {
     #[serde(default)]
     pub allow: Vec<Spanned<NodeName>>,
     pub cache: Option<Cache>,
+    pub mirror_log: Option<Spanned<Size>>,
+    #[serde(default)]
+    pub mirror: Vec<Spanned<Mirror>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    pub name: Option<Spanned<String>>,
+    pub to: Spanned<MirrorTo>,
+    pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub agent: bool,
+    pub known_hosts: Option<PathBuf>,
+    pub password: Option<Spanned<SecretFile>>,
+    pub user: Option<String>,
+    pub domain: Option<String>,
 }
 
 #[derive(Deserialize)]

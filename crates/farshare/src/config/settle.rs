@@ -5,6 +5,7 @@ use super::alone;
 use super::fuse;
 use super::interface::Interface;
 use super::kerberos;
+use super::mirror;
 use super::raw;
 use super::share::{self, Groups};
 use super::value::{Listen, Span};
@@ -162,6 +163,7 @@ fn settle_volume(
     }
     let cache = raw.cache.map(|cache| settle_cache(source, &name, cache)).transpose()?.flatten();
     let origin = raw.origin.into_inner();
+    let mirrors = mirror::settle(source, link.is_some(), &origin, raw.mirror_log, raw.mirror)?;
     Ok(VolumeSettings {
         name,
         origin,
@@ -173,6 +175,7 @@ fn settle_volume(
         mounted: false,
         allow,
         cache,
+        mirrors,
     })
 }
 

@@ -5,10 +5,13 @@ use super::{Node, shares, status::cache_status};
 use crate::config::{Config, Size, VolumeSettings};
 use crate::status_text::cache_lines;
 use async_trait::async_trait;
-use front_admin::{CacheAction, CacheRequest, Control, Done, Refused, Reloaded, Status};
+use front_admin::{
+    CacheAction, CacheRequest, Control, Done, MirrorAction, MirrorRequest, Refused, Reloaded, Status,
+};
 use layer_cache::CacheVolume;
+use layer_mirror::{Mirrors, Order};
 use link::certs;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use volume::VPath;
 
 #[async_trait]
@@ -37,6 +40,7 @@ impl Control for Node {
         self.reload_shares(&new, &mut done);
         self.reload_groups(&new, &mut done);
         self.reload_rights(&new, &mut done);
+        self.reload_mirrors(&new, &mut done).await?;
         done.needs_restart = self.differences(&new);
         Ok(done)
     }
@@ -60,6 +64,32 @@ impl Control for Node {
             volume::ErrorKind::NotFound => Refused::NotFound(error.to_string()),
             _ => Refused::Failed(error.to_string()),
         })
+    }
+
+    async fn mirror(&self, action: MirrorAction, request: MirrorRequest) -> Result<Done, Refused> {
+        let place = self.volumes.iter().find(|place| place.name() == request.volume);
+        let mirrors = place.and_then(|place| place.served.get()?.stack.mirrors.clone()).ok_or_else(|| {
+            let mirrored = |place: &&Arc<Place>| place.settings.mirrors.is_some();
+            let known: Vec<_> = self.volumes.iter().filter(mirrored).map(|place| place.name()).collect();
+            let known = if known.is_empty() { "none has mirrors".into() } else { known.join(", ") };
+            Refused::NotFound(format!("no mirrors of a volume {:?}; with mirrors: {known}", request.volume))
+        })?;
+        let all: Vec<String> = mirrors.status().into_iter().map(|mirror| mirror.name).collect();
+        let names = match request.mirror.as_str() {
+            "" => all,
+            name if all.iter().any(|known| known == name) => vec![name.to_owned()],
+            name => {
+                let message =
+                    format!("{} has no mirror {name:?}; there is: {}", request.volume, all.join(", "));
+                return Err(Refused::NotFound(message));
+            }
+        };
+        let mut lines = Vec::with_capacity(names.len());
+        for name in &names {
+            let line = steer(&mirrors, name, action, request.contents).await;
+            lines.push(line.map_err(|error| Refused::Failed(error.to_string()))?);
+        }
+        Ok(Done { message: lines.join("\n") })
     }
 }
 
@@ -89,6 +119,30 @@ async fn tend(
         CacheAction::Evict => format!("made room: {}", Size(cache.evict(bytes).await?)),
         CacheAction::Flush => format!("dropped {}", Size(cache.flush().await?)),
     })
+}
+
+/// Does it to one mirror; a line that says what.
+async fn steer(
+    mirrors: &Mirrors,
+    name: &str,
+    action: MirrorAction,
+    contents: bool,
+) -> volume::Result<String> {
+    let order = |order, line: &str| mirrors.order(name, order).map(|()| format!("{name}: {line}"));
+    match action {
+        MirrorAction::Pause => order(Order::Pause, "paused; what changes is kept in the log"),
+        MirrorAction::Resume => order(Order::Resume, "goes on"),
+        MirrorAction::Retry => order(Order::Retry, "tries what was given up"),
+        MirrorAction::Resync => order(Order::Resync { contents }, "is compared and made equal"),
+        MirrorAction::Verify => {
+            let differ = mirrors.verify(name, contents).await?;
+            let lines = differ.iter().map(|(path, what)| format!("\n  {path}: {what}"));
+            Ok(match differ.len() {
+                0 => format!("{name}: equal"),
+                many => format!("{name}: {many} differ{}", lines.collect::<String>()),
+            })
+        }
+    }
 }
 
 impl Node {
@@ -164,6 +218,38 @@ impl Node {
             link.server.offer(offers(&config, &self.volumes));
             done.applied.push(format!("who may use {}", changed.join(", ")));
         }
+    }
+
+    /// Mirrors come and go while the volume is served, if it had any at the start. One that is told of otherwise goes on where it was.
+    async fn reload_mirrors(&self, new: &Config, done: &mut Reloaded) -> Result<(), Refused> {
+        for place in &self.volumes {
+            let Some(mirrors) = place.served.get().and_then(|served| served.stack.mirrors.clone()) else {
+                continue;
+            };
+            let wanted = new.volume(place.name()).and_then(|volume| volume.mirrors.clone());
+            let present = self.config().volume(place.name()).and_then(|volume| volume.mirrors.clone());
+            let (Some(wanted), Some(present)) = (wanted, present) else { continue };
+            let failed = |error: volume::Error| Refused::Failed(error.to_string());
+            for old in present.mirrors.iter().filter(|old| !wanted.mirrors.contains(old)) {
+                let stays = wanted.mirrors.iter().any(|new| new.name == old.name);
+                mirrors.remove(&old.name, stays).await.map_err(failed)?;
+                if !stays {
+                    done.applied.push(format!("mirror {} of {} is none any more", old.name, place.name()));
+                }
+            }
+            for mirror in wanted.mirrors.iter().filter(|new| !present.mirrors.contains(new)) {
+                let peers = self.link.as_ref().map(|link| &link.peers);
+                let target = crate::mirrors::target(mirror, peers).map_err(failed)?;
+                mirrors.add(target).map_err(failed)?;
+                done.applied.push(format!("mirror {} of {}: {}", mirror.name, place.name(), mirror.to));
+            }
+            let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+            let settings = config.volumes.iter_mut().find(|volume| volume.name == place.name());
+            if let Some(present) = settings.and_then(|settings| settings.mirrors.as_mut()) {
+                present.mirrors = wanted.mirrors;
+            }
+        }
+        Ok(())
     }
 
     /// What of `new` is not in force.

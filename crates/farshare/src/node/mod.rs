@@ -33,6 +33,9 @@ use volume::{Cx, Priority, VPath};
 /// How long a volume may take to answer at the start before the node starts without it.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the end of the node waits for mirrors to get what they lack. It is in the log, and goes there after the next start.
+const MIRRORS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A running node.
 pub struct Node {
     /// Where the configuration came from; `None` for `farshare try`.
@@ -68,12 +71,16 @@ impl Node {
         let lock = lock_state(&config.state)?;
         let users = UserTable::open(&config.state).map_err(Failure::usage)?;
         let mounts = mounts::planned(&config.mounts)?;
-        let here = config.volumes.iter().filter(|volume| !volume.is_remote());
+        let here = config.volumes.iter().filter(|volume| !volume.needs_link());
         let mut volumes = places::fill(here, None, &config.state).await?;
         let link = start_link(&config, &volumes).await?;
         let peers = link.as_ref().map(|link| &link.peers);
-        let elsewhere = config.volumes.iter().filter(|volume| volume.is_remote());
+        let elsewhere = config.volumes.iter().filter(|volume| volume.needs_link());
         volumes.extend(places::fill(elsewhere, peers, &config.state).await?);
+        volumes.sort_by(|a, b| a.name().cmp(b.name()));
+        if let Some(link) = &link {
+            link.server.offer(places::offers(&config, &volumes));
+        }
         first_look(&volumes).await;
         mounts::mount(&mounts, &volumes).await?;
         let (mut smb, mut announcement) = (None, None);
@@ -168,6 +175,11 @@ impl Node {
                 tracing::warn!(volume = volume.name(), %cause, "the cache's index is not up to date");
             }
         }
+        let mirrors = self.volumes.iter().filter_map(|volume| volume.served.get()?.stack.mirrors.clone());
+        let mut ending: JoinSet<()> = JoinSet::new();
+        mirrors
+            .for_each(|mirrors| drop(ending.spawn(async move { mirrors.shut_down(MIRRORS_PATIENCE).await })));
+        ending.join_all().await;
         if let Some(link) = &self.link {
             link.peers.node.shutdown().await;
         }

@@ -4,8 +4,8 @@ use super::Node;
 use super::places::{Place, Served};
 use crate::config::Config;
 use front_admin::{
-    CacheStatus, FreshnessStatus, LinkStatus, PeerStatus, QuotaStatus, SessionStatus, ShareStatus, SmbStatus,
-    Status, VolumeStatus,
+    CacheStatus, ComparingStatus, FreshnessStatus, LinkStatus, MirrorStatus, PeerStatus, QuotaStatus,
+    SessionStatus, ShareStatus, SmbStatus, Status, VolumeStatus,
 };
 use link::LinkState;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -72,6 +72,7 @@ fn volume_status(place: &Place, config: &Config) -> VolumeStatus {
         }
     };
     let allow = config.volume(place.name()).map(|volume| volume.allow.as_slice()).unwrap_or_default();
+    let mirrors = place.served.get().and_then(|served| served.stack.mirrors.clone());
     VolumeStatus {
         name: place.name().to_owned(),
         origin: place.settings.origin.to_string(),
@@ -82,6 +83,32 @@ fn volume_status(place: &Place, config: &Config) -> VolumeStatus {
         cache: cache_status(place),
         quotas: quota_status(place),
         allow: allow.iter().map(|peer| peer.0.clone()).collect(),
+        mirrors: mirrors.iter().flat_map(|mirrors| mirrors.status()).map(mirror_status).collect(),
+        mirror_log_bytes: mirrors.as_ref().map(|mirrors| mirrors.log_bytes()),
+    }
+}
+
+fn mirror_status(mirror: layer_mirror::MirrorStatus) -> MirrorStatus {
+    let age = |since: volume::Time| volume::Time::now().0.saturating_sub(since.0) / 1_000_000;
+    MirrorStatus {
+        name: mirror.name,
+        to: mirror.to,
+        state: mirror.state.name().to_owned(),
+        error: mirror.error,
+        behind_changes: mirror.behind,
+        behind_ms: mirror.behind_since.map_or(0, age),
+        sent_steps: mirror.sent,
+        parked: mirror.parked,
+        not_kept: mirror.lacks.into_iter().map(str::to_owned).collect(),
+        diverged: mirror.diverged,
+        comparing: mirror.comparing.map(|comparing| ComparingStatus {
+            below: comparing.below,
+            looked_at: comparing.looked_at,
+            sent_files: comparing.sent,
+            sent_bytes: comparing.bytes,
+            removed: comparing.removed,
+            seconds: comparing.seconds,
+        }),
     }
 }
 

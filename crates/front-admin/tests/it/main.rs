@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use front_admin::{
-    CacheAction, CacheRequest, Client, ClientError, Control, Done, Refused, Reloaded, Server, ServerConfig,
-    Status, Token, VolumeStatus,
+    CacheAction, CacheRequest, Client, ClientError, Control, Done, MirrorAction, MirrorRequest, Refused,
+    Reloaded, Server, ServerConfig, Status, Token, VolumeStatus,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -40,6 +40,10 @@ impl Control for Node {
         }
         Ok(Done { message: format!("{} {}", action.name(), request.path) })
     }
+
+    async fn mirror(&self, action: MirrorAction, request: MirrorRequest) -> Result<Done, Refused> {
+        Ok(Done { message: format!("{} {}/{}", action.name(), request.volume, request.mirror) })
+    }
 }
 
 async fn tcp(server: &Server, request: &str) -> String {
@@ -64,6 +68,8 @@ async fn the_client_speaks_to_the_socket() {
     assert_eq!(client.reload().await.unwrap().applied, ["users"]);
     let request = CacheRequest { volume: "v".into(), path: "a/b".into(), bytes: 0 };
     assert_eq!(client.cache(CacheAction::Pin, &request).await.unwrap().message, "pin a/b");
+    let request = MirrorRequest { volume: "v".into(), mirror: "m".into(), contents: false };
+    assert_eq!(client.mirror(MirrorAction::Retry, &request).await.unwrap().message, "retry v/m");
     let request = CacheRequest { volume: "w".into(), ..CacheRequest::default() };
     let refused = client.cache(CacheAction::Flush, &request).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Refused(why) if why == "no volume \"w\""), "{refused}");

@@ -143,7 +143,7 @@ struct Session {
 impl Sender {
     /// Serves the mirror until it is told to stop.
     pub async fn run(mut self) {
-        let mut pause = PAUSE_MIN;
+        let mut pauses = Pauses::default();
         loop {
             if self.progress.ledger().paused {
                 self.shared.set(State::Paused);
@@ -169,14 +169,12 @@ impl Sender {
                 }
             }
             if began.elapsed() > PAUSE_MAX {
-                pause = PAUSE_MIN;
+                pauses = Pauses::default();
             }
-            // Mirrors that went away together do not all come back at the same moment.
-            let jitter = Duration::from_millis(u64::from(self.shared.jitter()) % 250);
-            if !self.wait(Some(pause + jitter)).await {
+            let pause = pauses.next(self.shared.jitter());
+            if !self.wait(Some(pause)).await {
                 return;
             }
-            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -629,6 +627,24 @@ impl Session {
         if let Doing::Publish { making, .. } = &step.doing {
             self.flying_makings.remove(&making.number);
         }
+    }
+}
+
+/// Pauses between attempts: each twice as long as the one before, up to a limit.
+pub struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Pauses {
+        Pauses(PAUSE_MIN)
+    }
+}
+
+impl Pauses {
+    /// Mirrors that went away together do not all come back at the same moment: `jitter` is another number for each.
+    pub fn next(&mut self, jitter: u32) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(PAUSE_MAX);
+        pause + Duration::from_millis(u64::from(jitter) % 250)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A directory, its log and its mirrors, in lives that can end at any moment.
 
-use layer_mirror::{MirrorConfig, Mirrors, PRIVATE_DIR, State, Target};
+use layer_mirror::{Here, MirrorConfig, Mirrors, PRIVATE_DIR, State, Target};
 use origin_local::{LocalConfig, LocalVolume};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -53,7 +53,7 @@ impl Rig {
         let targets = self.mirrors.iter().map(|name| Target {
             name: (*name).to_owned(),
             to: (*name).to_owned(),
-            volume: open(&self.there(name)),
+            way: Arc::new(Here(open(&self.there(name)))),
             in_order: false,
         });
         let config = MirrorConfig { dir: self.dir.path().join("state"), log_max_bytes };
