@@ -16,8 +16,10 @@ pub mod samba_newest;
 mod secluded;
 mod smbclient;
 mod solo;
+mod sshd;
 mod vm;
 mod wan;
+mod wire;
 
 pub use domain::Domain;
 pub use farshare::{Farshare, Node, Plan, Sites, program};
@@ -31,8 +33,10 @@ pub use samba_newest::SambaNewest;
 pub use secluded::{Mounted, seclude};
 pub use smbclient::{SmbClient, fetch};
 pub use solo::Solo;
+pub use sshd::{Servers, client_options};
 pub use vm::{Guest, Wires, rig as vm_rig};
 pub use wan::{Shape, Side, Wan};
+pub use wire::{Far, Wire};
 
 /// Anything that stops a rig, told in words.
 pub type Outcome<T = ()> = Result<T, String>;

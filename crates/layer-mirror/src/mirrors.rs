@@ -22,8 +22,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use store::{Ended, StoreError};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use volume::{Cx, Error, ErrorKind, Priority, Result, VPath, Volume};
+use tokio::task::{JoinHandle, JoinSet};
+use volume::{Author, Cx, Error, ErrorKind, Notice, Priority, Result, VPath, Volume, Watch};
 
 /// How often the chores are done.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ pub struct Mirrors {
     config: MirrorConfig,
     senders: Mutex<BTreeMap<String, Running>>,
     stop: watch::Sender<bool>,
-    chores: Mutex<Option<JoinHandle<()>>>,
+    chores: Mutex<JoinSet<()>>,
 }
 
 struct Running {
@@ -111,8 +111,13 @@ impl Mirrors {
         for target in targets {
             mirrors.add(target)?;
         }
-        let chores = tokio::spawn(chores_until(mirrors.clone(), stopped));
-        *mirrors.chores.lock() = Some(chores);
+        let mut chores = JoinSet::new();
+        chores.spawn(chores_until(mirrors.clone(), stopped.clone()));
+        if core.inner.caps().watch {
+            let watch = core.inner.watch(&Cx::system(Priority::Interactive)).await?;
+            chores.spawn(note_others_until(core.clone(), watch, stopped));
+        }
+        *mirrors.chores.lock() = chores;
         Ok((Arc::new(Recorded::new(core)), mirrors))
     }
 
@@ -235,11 +240,11 @@ impl Mirrors {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.stop.send_replace(true);
-        let chores = self.chores.lock().take();
-        if let Some(chores) = chores
-            && let Err(cause) = chores.await
-        {
-            tracing::error!(%cause, "the chores of the mirrors");
+        let mut chores = std::mem::take(&mut *self.chores.lock());
+        while let Some(ended) = chores.join_next().await {
+            if let Err(cause) = ended {
+                tracing::error!(%cause, "the chores of the mirrors");
+            }
         }
         let senders = std::mem::take(&mut *self.senders.lock());
         for running in senders.into_values() {
@@ -310,6 +315,30 @@ async fn reach(
 async fn chores_until(mirrors: Arc<Mirrors>, mut stopped: watch::Receiver<bool>) {
     while tokio::time::timeout(CHORES_EVERY, stopped.wait_for(|stop| *stop)).await.is_err() {
         mirrors.chores().await;
+    }
+}
+
+/// What others change in the tree itself goes unseen but for what the volume tells: that is compared. Where it cannot tell
+/// who it was, what we do ourselves would be compared as well; then it is found by `verify` alone.
+async fn note_others_until(core: Arc<Core>, mut watch: Watch, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let notice = tokio::select! {
+            notice = watch.notices.recv() => notice,
+            _ = stopped.wait_for(|stop| *stop) => None,
+        };
+        let Some(notice) = notice else { return };
+        let told = *watch.authors.borrow();
+        let changed = match notice {
+            Notice::Changed { path, by: Author::Others, .. } if told => vec![path],
+            Notice::Moved { from, to, by: Author::Others, .. } if told => vec![from, to],
+            Notice::Changed { .. } | Notice::Moved { .. } => Vec::new(),
+            Notice::Unknown { below } => vec![below],
+        };
+        for below in changed {
+            if let Err(cause) = core.begin("watch", Record::Unknown { below }).await {
+                tracing::error!(%cause, "a change by others was not written down");
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod cables;
 mod far;
 mod guests;
 mod kerberos;
+mod mirrors;
 mod mounts;
 mod near;
 mod network_view;

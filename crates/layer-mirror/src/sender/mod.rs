@@ -568,6 +568,13 @@ impl Session {
         if matches!(&*record.record, Record::Change(_) | Record::Create { .. }) {
             self.dirs.extend(record.record.paths().into_iter().filter_map(VPath::parent));
         }
+        if let Record::Change(Change::Rename { from, to, .. }) = &*record.record {
+            let moved: Vec<VPath> = self.dirs.iter().filter(|dir| dir.is_within(from)).cloned().collect();
+            for dir in moved {
+                self.dirs.remove(&dir);
+                self.dirs.extend(dir.rebase(from, to));
+            }
+        }
         let behind = self.records.iter().take_while(|record| record.number <= until);
         self.interpreter.record(&record, behind, &mut self.steps);
     }

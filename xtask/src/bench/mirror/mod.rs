@@ -11,25 +11,22 @@ mod farshare;
 mod peers;
 mod run;
 mod site;
-mod sshd;
 mod tool;
 mod tree;
-mod wire;
 
 use super::build;
 use crate::packages;
 use crate::run::Outcome;
 use board::{Board, Column, Kind};
 use cases::{CASES, Case};
+use e2e::{Far, Servers};
 use e2e::{Mounted, Scratch};
 use peers::PEERS;
 use run::{Run, SECONDS, Scale, Value};
 use site::Site;
-use sshd::Servers;
 use std::fs;
 use std::path::PathBuf;
 use tool::Tool;
-use wire::Far;
 
 /// It takes as much room as is written.
 const DISK_SIZE: &str = "16G";

@@ -1,8 +1,8 @@
 //! Where one tool is measured: the directory that is mirrored, the mirrors' directories and how they are reached. Made anew
 //! for each measure, removed with it.
 
-use super::sshd::{self, Servers};
 use crate::run::Outcome;
+use e2e::Servers;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,7 +52,7 @@ impl Site<'_> {
     /// What calls a mirror by OpenSSH, without the host.
     pub fn ssh(&self, mirror: &Mirror) -> Vec<String> {
         let mut words = vec!["ssh".to_owned(), "-p".to_owned(), mirror.port.to_string()];
-        words.extend(sshd::client_options(&self.servers.key, &self.servers.known_hosts));
+        words.extend(e2e::client_options(&self.servers.key, &self.servers.known_hosts));
         words
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Far is what passes, not TCP itself: handshakes cost a round trip, but there is no loss and no slow start.
 
-use crate::run::Outcome;
+use crate::Outcome;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};

@@ -1,9 +1,8 @@
 //! The mirrors' servers: real OpenSSH on loopback, each with a host key of its own and our wire before it, and the one
 //! key that opens all of them.
 
-use super::wire::{Far, Wire};
-use crate::run::{self, Outcome};
-use e2e::{Running, free_port, wait_until};
+use crate::wire::{Far, Wire};
+use crate::{Outcome, Running, free_port, output, wait_until};
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -81,7 +80,9 @@ fn start(dir: &Path, number: usize, host_key: &Path, port: u16) -> Outcome<Runni
     command.args(["--pdeathsig", "KILL", SSHD, "-D", "-e", "-f"]).arg(&config);
     // Newer ones punish who is cut off in the middle of a log-in; older ones do not know the word.
     let config = config.display().to_string();
-    if run::there(SSHD, &["-t", "-f", &config, "-o", "PerSourcePenalties=no"]) {
+    let mut knows = Command::new(SSHD);
+    knows.args(["-t", "-f", &config, "-o", "PerSourcePenalties=no"]);
+    if output(knows).is_ok() {
         command.args(["-o", "PerSourcePenalties=no"]);
     }
     let mut running = Running::start("sshd", command, &dir.join(format!("sshd{number}.log")))?;
@@ -96,7 +97,7 @@ fn new_key(dir: &Path, name: &str) -> Outcome<PathBuf> {
     let key = dir.join(name);
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&key);
-    e2e::output(command)?;
+    output(command)?;
     Ok(key)
 }
 
