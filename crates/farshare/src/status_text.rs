@@ -101,8 +101,11 @@ pub fn mirror_line(mirror: &MirrorStatus) -> String {
         ("live", 0) => text.push_str(", has everything"),
         (_, 0) => {}
         (_, many) => {
-            let age = short(Duration::from_millis(mirror.behind_ms));
-            let _ = write!(text, ", lacks {many} changes, the oldest of {age} ago");
+            let _ = write!(text, ", lacks {many} changes");
+            if mirror.behind_ms > 0 {
+                let _ =
+                    write!(text, ", the oldest of {} ago", short(Duration::from_millis(mirror.behind_ms)));
+            }
         }
     }
     if let Some(now) = &mirror.comparing {

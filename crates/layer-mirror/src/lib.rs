@@ -23,6 +23,7 @@ mod mirrors;
 mod names;
 mod opens;
 mod record;
+mod recover;
 mod sender;
 mod status;
 mod volume;

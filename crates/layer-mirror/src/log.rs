@@ -4,12 +4,12 @@
 //! [`Log::settled`] is the number below which all are. Mirrors read up to there, so what they are sent has happened.
 //!
 //! Outcomes are written with the next record, not for their own sake: what a crash leaves without one is looked at when the log is
-//! opened again, and settled as a doubt. Those in doubt were open together, so no later record speaks of the same name.
+//! opened again (`recover.rs`). Those were open together, so no later record speaks of the same name.
 
 use crate::record::{Entry, Outcome, Record, Stamp};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use store::{Ended, Journal, Reader, StoreError};
@@ -26,6 +26,14 @@ pub struct Log {
     journal: Arc<Journal>,
     state: Mutex<State>,
     settled: watch::Sender<u64>,
+}
+
+/// A log that was opened.
+pub struct Opened {
+    pub log: Log,
+    pub ended: Ended,
+    /// Records without an outcome.
+    pub open: Vec<(u64, Record)>,
 }
 
 struct State {
@@ -68,8 +76,9 @@ impl Settled {
 }
 
 impl Log {
-    /// Opens the log in `dir`, and settles what was open when the process before ended. Blocks on the disk.
-    pub fn open(dir: &Path) -> Result<(Log, Ended), StoreError> {
+    /// Opens the log in `dir`. What was open when the process before ended is told, and is to be settled before anything is read.
+    /// Blocks on the disk.
+    pub fn open(dir: &Path) -> Result<Opened, StoreError> {
         let (journal, ended) = Journal::open(dir)?;
         let journal = Arc::new(journal);
         let open = left_open(&journal)?;
@@ -78,12 +87,11 @@ impl Log {
             tail: VecDeque::new(),
             tail_first: next,
             tail_bytes: 0,
-            unwritten: open.into_iter().map(|number| (number, Outcome::Doubt)).collect(),
+            unwritten: Vec::new(),
             settled: next,
         };
         let log = Log { journal, state: Mutex::new(state), settled: watch::Sender::new(next) };
-        log.write_outcomes()?;
-        Ok((log, ended))
+        Ok(Opened { log, ended, open })
     }
 
     /// Writes down what is about to happen; it survives the end of the process when this returns. Blocks as a write to
@@ -219,15 +227,15 @@ impl Slot {
 }
 
 /// The records that have no outcome in the journal.
-fn left_open(journal: &Arc<Journal>) -> Result<Vec<u64>, StoreError> {
-    let mut open = std::collections::BTreeSet::new();
+fn left_open(journal: &Arc<Journal>) -> Result<Vec<(u64, Record)>, StoreError> {
+    let mut open = BTreeMap::new();
     let mut reader = journal.reader(scan_from(journal)?).expect("between the first and the next");
     while let Some((number, entry)) = next_entry(&mut reader)? {
         for (settled, _) in entry.outcomes {
             open.remove(&settled);
         }
-        if entry.record.is_some_and(|record| record.settles()) {
-            open.insert(number);
+        if let Some(record) = entry.record.filter(Record::settles) {
+            open.insert(number, record);
         }
     }
     Ok(open.into_iter().collect())
@@ -381,7 +389,7 @@ mod tests {
     #[test]
     fn what_is_settled_is_read_and_nothing_behind_what_is_open() {
         let dir = tempfile::tempdir().unwrap();
-        let log = Arc::new(Log::open(dir.path()).unwrap().0);
+        let log = Arc::new(Log::open(dir.path()).unwrap().log);
         let mut feed = log.feed(1).unwrap();
         let numbers: Vec<u64> = ["a", "b", "c"].map(|name| log.begin(record(name)).unwrap()).into();
         log.settle(numbers[2], Outcome::Done(None));
@@ -394,9 +402,9 @@ mod tests {
     }
 
     #[test]
-    fn after_a_crash_what_was_open_is_in_doubt_and_the_rest_is_as_it_was() {
+    fn after_a_crash_what_was_open_is_told_and_the_rest_is_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
-        let log = Log::open(dir.path()).unwrap().0;
+        let log = Log::open(dir.path()).unwrap().log;
         let numbers: Vec<u64> = ["a", "b", "c"].map(|name| log.begin(record(name)).unwrap()).into();
         log.settle(numbers[0], Outcome::Done(None));
         log.settle(numbers[1], Outcome::Nothing);
@@ -410,8 +418,13 @@ mod tests {
             ("c", Outcome::Doubt),
             ("d", Outcome::Doubt),
         ];
-        for _ in 0..2 {
-            let log = Arc::new(Log::open(dir.path()).unwrap().0);
+        for open in [vec![3, 4], vec![]] {
+            let opened = Log::open(dir.path()).unwrap();
+            let numbers: Vec<u64> = opened.open.iter().map(|(number, _)| *number).collect();
+            assert_eq!(numbers, open);
+            let log = Arc::new(opened.log);
+            open.iter().for_each(|number| log.settle(*number, Outcome::Doubt));
+            log.write_outcomes().unwrap();
             let read = names(&mut log.feed(1).unwrap());
             assert_eq!(read, expect.map(|(name, outcome)| (name.to_owned(), outcome)));
         }
@@ -420,7 +433,7 @@ mod tests {
     #[test]
     fn a_reader_far_behind_goes_on_from_disk_to_memory() {
         let dir = tempfile::tempdir().unwrap();
-        let log = Arc::new(Log::open(dir.path()).unwrap().0);
+        let log = Arc::new(Log::open(dir.path()).unwrap().log);
         let mut feed = log.feed(1).unwrap();
         let count = TAIL_RECORDS_MAX + 1000;
         for number in 0..count {

@@ -7,6 +7,7 @@
 use crate::core::{Core, blocking};
 use crate::log::Log;
 use crate::record::{Record, Stamp};
+use crate::recover;
 use crate::sender::compare::{Comparison, Depth};
 use crate::sender::progress::{Ledger, Positions, Progress};
 use crate::sender::remote::Remote;
@@ -96,8 +97,10 @@ impl Mirrors {
         targets: Vec<Target>,
     ) -> Result<(Arc<dyn Volume>, Arc<Mirrors>)> {
         let dir = config.dir.join("log");
-        let (log, ended) = blocking(move || Log::open(&dir)).await.map_err(failed)?;
-        let core = Arc::new(Core::new(inner, Arc::new(log)));
+        let opened = blocking(move || Log::open(&dir)).await.map_err(failed)?;
+        let ended = opened.ended;
+        let core = Arc::new(Core::new(inner, Arc::new(opened.log)));
+        recover::settle(&core, opened.open).await?;
         core.log.begin(Record::Restart).map_err(failed)?;
         if ended == Ended::WithTheMachine {
             tracing::warn!(

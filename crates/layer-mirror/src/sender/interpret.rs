@@ -96,7 +96,10 @@ impl Interpreter {
             Record::Restart => {
                 let mut open: Vec<VPath> = self.files.keys().cloned().collect();
                 open.sort();
-                open.iter().for_each(|path| self.catch_up(mark, path, Depth::Sent, steps));
+                for path in open {
+                    self.end(mark, &path, None, steps);
+                    steps.push_back(Step { mark, doing: Doing::Dress(path) });
+                }
             }
         }
     }

@@ -3,11 +3,12 @@
 //! What happens to it there is seen by nobody, so it needs no order with anything else. A making that has not begun keeps what it
 //! was given: after a start it is not known at once whether the mirror has the file already.
 
-use super::remote::{Remote, Touch, gone, private, touch};
+use super::remote::{Remote, Touch, private, touch};
 use crate::record::Stamp;
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc};
@@ -77,7 +78,7 @@ pub struct Making {
 
 enum State {
     Kept(Vec<Piece>),
-    Begun { pieces: mpsc::UnboundedSender<Piece>, task: JoinHandle<Result<()>> },
+    Begun { pieces: mpsc::UnboundedSender<Piece>, task: JoinHandle<()>, made: Arc<Mutex<Option<Result<()>>>> },
 }
 
 impl Making {
@@ -105,26 +106,26 @@ impl Making {
         let (pieces, taken) = mpsc::unbounded_channel();
         kept.into_iter().for_each(|piece| drop(pieces.send(piece)));
         let (work, budget) = (make(remote.clone(), self.temp(), taken), budget.clone());
+        let made: Arc<Mutex<Option<Result<()>>>> = Arc::default();
+        let tell = made.clone();
         let task = tokio::spawn(async move {
-            let made = work.await;
+            let done = work.await;
+            *tell.lock() = Some(done);
             budget.freed.notify_one();
-            made
         });
-        self.state = State::Begun { pieces, task };
+        self.state = State::Begun { pieces, task, made };
     }
 
     /// Whether it is whole, or has failed.
     pub fn is_finished(&self) -> bool {
-        matches!(&self.state, State::Begun { task, .. } if task.is_finished())
+        matches!(&self.state, State::Begun { made, .. } if made.lock().is_some())
     }
 
     /// What came of it, once it is finished.
     pub fn outcome(&mut self) -> Option<Result<()>> {
-        let State::Begun { task, .. } = &mut self.state else { return None };
-        match task.now_or_never()? {
-            Ok(made) => Some(made),
-            Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-            Err(_) => Some(Err(gone("make", &self.temp()))),
+        match &self.state {
+            State::Begun { made, .. } => made.lock().take(),
+            State::Kept(_) => None,
         }
     }
 }

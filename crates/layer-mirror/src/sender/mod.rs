@@ -396,7 +396,7 @@ impl Sender {
                 session.lost = true;
                 continue;
             }
-            let mut work = step.run(self.remote.clone());
+            let mut work = step.run(self.here.clone(), self.remote.clone());
             // Its first request is on its way before that of the next.
             match futures_util::poll!(&mut work) {
                 std::task::Poll::Ready((step, done)) => {
@@ -504,6 +504,7 @@ impl Session {
             | Doing::Open(_)
             | Doing::Touch { .. }
             | Doing::Close { .. }
+            | Doing::Dress(_)
             | Doing::CatchUp { .. } => None,
         })
     }
@@ -545,7 +546,7 @@ impl Session {
                         steps.push_back(Step { mark: step.mark, doing: Doing::Open(file.clone()) });
                     }
                 }
-                Doing::Change { .. } | Doing::Publish { .. } | Doing::CatchUp { .. } => {}
+                Doing::Change { .. } | Doing::Publish { .. } | Doing::Dress(_) | Doing::CatchUp { .. } => {}
             }
             steps.push_back(step);
         }

@@ -9,7 +9,7 @@ use super::remote::{Lack, Remote, Touch, gone, touch};
 use crate::record::Stamp;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::{Arc, OnceLock};
-use volume::{Change, Close, ErrorKind, File, Kind, OpenHow, Result, SetAttr, Time, VPath};
+use volume::{Change, Close, ErrorKind, File, Kind, OpenHow, Result, SetAttr, Time, VPath, Volume};
 
 pub struct Step {
     pub mark: Mark,
@@ -38,6 +38,8 @@ pub enum Doing {
     },
     /// It is whole again.
     Close { file: Arc<InPlace>, stamp: Option<Stamp> },
+    /// A file gets the mode and the times that it has here now.
+    Dress(VPath),
     /// From here on it is not known what happened below: see `catch_up.rs`.
     CatchUp { below: VPath, depth: Depth },
 }
@@ -86,6 +88,7 @@ impl Step {
             },
             Doing::Publish { to, .. } => Touched { names: vec![to], object: None },
             Doing::Open(file) | Doing::Touch { file, .. } | Doing::Close { file, .. } => object(&file.path),
+            Doing::Dress(path) => object(path),
             Doing::CatchUp { below, .. } => Touched { names: vec![below], object: None },
         }
     }
@@ -101,7 +104,7 @@ impl Step {
         match &self.doing {
             Doing::Publish { making, .. } => making.is_finished(),
             Doing::Touch { file, .. } | Doing::Close { file, .. } => file.is_open(),
-            Doing::Change { .. } | Doing::Open(_) | Doing::CatchUp { .. } => true,
+            Doing::Change { .. } | Doing::Open(_) | Doing::Dress(_) | Doing::CatchUp { .. } => true,
         }
     }
 
@@ -111,9 +114,13 @@ impl Step {
     }
 
     /// Does it.
-    pub fn run(mut self, remote: Arc<Remote>) -> BoxFuture<'static, (Step, Result<()>)> {
+    pub fn run(
+        mut self,
+        here: Arc<dyn Volume>,
+        remote: Arc<Remote>,
+    ) -> BoxFuture<'static, (Step, Result<()>)> {
         async move {
-            let done = self.doing.run(remote).await;
+            let done = self.doing.run(&*here, remote).await;
             (self, done)
         }
         .boxed()
@@ -137,7 +144,11 @@ impl Step {
                 // These may be done twice.
                 Change::SetAttr { .. } | Change::SetNamed { .. } => Ok(false),
             },
-            Doing::Open(_) | Doing::Touch { .. } | Doing::Close { .. } | Doing::CatchUp { .. } => Ok(false),
+            Doing::Open(_)
+            | Doing::Touch { .. }
+            | Doing::Close { .. }
+            | Doing::Dress(_)
+            | Doing::CatchUp { .. } => Ok(false),
         }
     }
 
@@ -148,13 +159,17 @@ impl Step {
             Doing::Change { change, .. } => {
                 !matches!(change, Change::SetAttr { .. } | Change::SetNamed { .. })
             }
-            Doing::Open(_) | Doing::Touch { .. } | Doing::Close { .. } | Doing::CatchUp { .. } => false,
+            Doing::Open(_)
+            | Doing::Touch { .. }
+            | Doing::Close { .. }
+            | Doing::Dress(_)
+            | Doing::CatchUp { .. } => false,
         }
     }
 }
 
 impl Doing {
-    async fn run(&mut self, remote: Arc<Remote>) -> Result<()> {
+    async fn run(&mut self, here: &dyn Volume, remote: Arc<Remote>) -> Result<()> {
         match self {
             Doing::Change { change, dress } => apply(&remote, change, *dress).await,
             Doing::Publish { making, to } => {
@@ -178,6 +193,11 @@ impl Doing {
                 let (dressed, closed) = remote.in_turn(dress, open.close(&cx, Close::Commit)).await;
                 dressed.and(closed.map(drop))
             }
+            Doing::Dress(path) => match here.stat(&remote.cx(), path).await {
+                Ok(attr) if attr.is_file() => remote.set_attr(path, Stamp::of(&attr).of_content()).await,
+                // It is something else by now, of which the log tells.
+                _ => Ok(()),
+            },
             Doing::CatchUp { below, .. } => Err(gone("catch up", below)),
         }
     }

@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const CHUNK_BYTES: usize = 1 << 20;
+/// At the root of a mirror of the product's.
+const IN_THE_MAKING: &str = ".farshare-mirror";
 
 /// Names below a root, and what is there.
 pub struct Tree(BTreeMap<PathBuf, Entry>);
@@ -30,6 +32,9 @@ impl Tree {
             for entry in listing.flatten() {
                 let Ok(metadata) = entry.metadata() else { continue };
                 let path = dir.join(entry.file_name());
+                if path.as_os_str() == IN_THE_MAKING {
+                    continue;
+                }
                 if metadata.is_dir() {
                     dirs.push(path.clone());
                 }
