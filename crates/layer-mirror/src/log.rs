@@ -26,6 +26,8 @@ pub struct Log {
     journal: Arc<Journal>,
     state: Mutex<State>,
     settled: watch::Sender<u64>,
+    /// The first number that this process has given.
+    began: u64,
 }
 
 struct State {
@@ -81,8 +83,12 @@ impl Log {
             unwritten: open.into_iter().map(|number| (number, Outcome::Doubt)).collect(),
             settled: next,
         };
-        let log = Log { journal, state: Mutex::new(state), settled: watch::Sender::new(next) };
-        log.write_outcomes()?;
+        let log = Log { journal, state: Mutex::new(state), settled: watch::Sender::new(next), began: next };
+        match ended {
+            // In one record with the outcomes: whoever is killed before it leaves all to the next.
+            Ended::WithTheMachine => drop(log.begin(Record::Unknown { below: volume::VPath::root() })?),
+            Ended::New | Ended::Cleanly | Ended::Killed => log.write_outcomes()?,
+        }
         Ok((log, ended))
     }
 
@@ -147,6 +153,11 @@ impl Log {
     /// The number that the next record gets.
     pub fn next(&self) -> u64 {
         self.journal.next()
+    }
+
+    /// The first number that this process has given.
+    pub fn began(&self) -> u64 {
+        self.began
     }
 
     /// Follows [`Log::settled`].
