@@ -60,14 +60,20 @@ impl Core {
     }
 
     /// Says that `file` is whole for now, if somebody has changed it. Its order is held.
-    pub async fn cut(&self, op: &'static str, file: &OpenFile, stamp: Option<Stamp>) -> Result<()> {
+    pub async fn cut(&self, op: &'static str, file: &Arc<OpenFile>, stamp: Option<Stamp>) -> Result<()> {
+        self.cut_now(file, stamp).map_err(|cause| refused(op, cause))
+    }
+
+    /// The same without a runtime. What cannot be written down now is tried again with the next chores.
+    pub fn cut_now(&self, file: &Arc<OpenFile>, stamp: Option<Stamp>) -> Result<(), StoreError> {
         if !file.take_changed() {
             return Ok(());
         }
-        match file.path() {
-            Some(path) => self.begin(op, Record::Cut { path, stamp }).await.map(drop),
-            None => Ok(()),
-        }
+        let Some(path) = file.path() else { return Ok(()) };
+        self.log.begin(Record::Cut { path, stamp }).map(drop).inspect_err(|_| {
+            file.note_changed();
+            self.opens.keep(file.clone());
+        })
     }
 
     /// Brings the log to the medium.

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use volume::{
     Attr, Carry, Close, Copying, Cx, File, FileId, Fresh, Pages, Result, SetAttr, SyncKind, Ticket,
 };
@@ -16,12 +15,14 @@ use volume::{
 /// Longest content of one record, bytes.
 pub(crate) const RECORD_DATA_MAX: usize = 1 << 20;
 
-pub(crate) struct MirrorFile {
+pub(crate) struct MirrorFile(Arc<Handle>);
+
+/// What a change that is under way holds, too: the end of the file is written down behind it.
+struct Handle {
     core: Arc<Core>,
     inner: Arc<dyn File>,
     file: Arc<OpenFile>,
     writes: bool,
-    closed: AtomicBool,
 }
 
 impl MirrorFile {
@@ -31,7 +32,7 @@ impl MirrorFile {
         file: Arc<OpenFile>,
         writes: bool,
     ) -> MirrorFile {
-        MirrorFile { core, inner, file, writes, closed: AtomicBool::new(false) }
+        MirrorFile(Arc::new(Handle { core, inner, file, writes }))
     }
 
     /// Does `work` in the file's order, with a record before it while the file has a name.
@@ -42,12 +43,13 @@ impl MirrorFile {
         work: impl FnOnce(Arc<dyn File>) -> F + Send + 'static,
         outcome: impl FnOnce(&T) -> Outcome + Send + 'static,
     ) -> Result<T> {
-        let (core, inner, file) = (self.core.clone(), self.inner.clone(), self.file.clone());
+        let handle = self.0.clone();
         Carry::new(async move {
-            let _order = file.order().await;
-            let Some(path) = file.path() else { return work(inner).await };
-            let done = core.recorded(op, record(path), work(inner), outcome).await;
-            file.note_changed();
+            let _order = handle.file.order().await;
+            let inner = handle.inner.clone();
+            let Some(path) = handle.file.path() else { return work(inner).await };
+            let done = handle.core.recorded(op, record(path), work(inner), outcome).await;
+            handle.file.note_changed();
             done
         })
         .await
@@ -74,7 +76,9 @@ impl MirrorFile {
         )
         .await
     }
+}
 
+impl Handle {
     /// Writes down what stands in a range now, and would be lost with the process: what was copied there by the volume itself.
     async fn record_range(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
         let end = offset.saturating_add(length);
@@ -92,14 +96,13 @@ impl MirrorFile {
     }
 }
 
-impl Drop for MirrorFile {
+impl Drop for Handle {
     /// A handle that nobody has closed: its process is gone, say.
     fn drop(&mut self) {
-        if !self.writes || self.closed.load(Ordering::Relaxed) || !self.file.take_changed() {
-            return;
-        }
-        let Some(path) = self.file.path() else { return };
-        if let Err(cause) = self.core.log.begin(Record::Cut { path, stamp: None }) {
+        // Also one that was closed, where a change has come to its end later.
+        if self.writes
+            && let Err(cause) = self.core.cut_now(&self.file, None)
+        {
             tracing::warn!(%cause, "the end of a file was not written down");
         }
     }
@@ -108,11 +111,11 @@ impl Drop for MirrorFile {
 #[async_trait]
 impl File for MirrorFile {
     fn id(&self) -> FileId {
-        self.inner.id()
+        self.0.inner.id()
     }
 
     async fn attr(&self, cx: &Cx, fresh: Fresh) -> Result<Attr> {
-        self.inner.attr(cx, fresh).await
+        self.0.inner.attr(cx, fresh).await
     }
 
     async fn set_attr(&self, cx: &Cx, set: &SetAttr) -> Result<Attr> {
@@ -120,11 +123,11 @@ impl File for MirrorFile {
     }
 
     async fn read_at(&self, cx: &Cx, offset: u64, length: u32) -> Result<Bytes> {
-        self.inner.read_at(cx, offset, length).await
+        self.0.inner.read_at(cx, offset, length).await
     }
 
     async fn pages(&self, cx: &Cx, offset: u64, length: u32) -> Result<Option<Pages>> {
-        self.inner.pages(cx, offset, length).await
+        self.0.inner.pages(cx, offset, length).await
     }
 
     async fn write_at(&self, cx: &Cx, offset: u64, data: Bytes) -> Result<()> {
@@ -139,7 +142,7 @@ impl File for MirrorFile {
     }
 
     async fn ranges(&self, cx: &Cx, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
-        self.inner.ranges(cx, offset, length).await
+        self.0.inner.ranges(cx, offset, length).await
     }
 
     async fn zero(&self, cx: &Cx, offset: u64, length: u64) -> Result<()> {
@@ -163,9 +166,8 @@ impl File for MirrorFile {
         length: u64,
         how: Copying,
     ) -> Result<u64> {
-        let source = source.as_own::<MirrorFile>().map_or(source, |own| &own.inner).clone();
-        let this = MirrorFile::new(self.core.clone(), self.inner.clone(), self.file.clone(), false);
-        let cx = cx.clone();
+        let source = source.as_own::<MirrorFile>().map_or(source, |own| &own.0.inner).clone();
+        let (this, cx) = (self.0.clone(), cx.clone());
         Carry::new(async move {
             let _order = this.file.order().await;
             let Some(path) = this.file.path() else {
@@ -188,37 +190,37 @@ impl File for MirrorFile {
     }
 
     async fn allocate(&self, cx: &Cx, size: u64) -> Result<Attr> {
-        self.inner.allocate(cx, size).await
+        self.0.inner.allocate(cx, size).await
     }
 
     async fn sync(&self, cx: &Cx, kind: SyncKind) -> Result<()> {
-        self.inner.sync(cx, kind).await?;
-        if self.writes {
-            let _order = self.file.order().await;
-            let stamp = self.inner.attr(cx, Fresh::Now).await.ok();
-            self.core.cut("sync", &self.file, stamp.as_ref().map(Stamp::of)).await?;
+        self.0.inner.sync(cx, kind).await?;
+        if self.0.writes {
+            let _order = self.0.file.order().await;
+            let stamp = self.0.inner.attr(cx, Fresh::Now).await.ok();
+            self.0.core.cut("sync", &self.0.file, stamp.as_ref().map(Stamp::of)).await?;
         }
-        self.core.sync("sync").await
+        self.0.core.sync("sync").await
     }
 
     async fn close(&self, cx: &Cx, how: Close) -> Result<Attr> {
-        self.closed.store(true, Ordering::Relaxed);
-        if !self.writes {
-            return self.inner.close(cx, how).await;
+        if !self.0.writes {
+            return self.0.inner.close(cx, how).await;
         }
-        let (core, inner, file, cx) = (self.core.clone(), self.inner.clone(), self.file.clone(), cx.clone());
+        let (this, cx) = (self.0.clone(), cx.clone());
         Carry::new(async move {
-            let _order = file.order().await;
-            let attr = inner.close(&cx, how).await?;
-            core.cut("close", &file, Some(Stamp::of(&attr))).await?;
-            Ok(attr)
+            let _order = this.file.order().await;
+            // What was written is at the mirror's, too, where the end of it has failed.
+            let closed = this.inner.close(&cx, how).await;
+            this.core.cut("close", &this.file, closed.as_ref().ok().map(Stamp::of)).await?;
+            closed
         })
         .await
     }
 
     fn ticket(&self) -> Option<Ticket> {
-        let inner = self.inner.ticket()?;
-        Some(match self.file.path() {
+        let inner = self.0.inner.ticket()?;
+        Some(match self.0.file.path() {
             Some(path) => Ticket::at(TICKET, &path, &inner),
             None => inner,
         })

@@ -26,6 +26,8 @@ pub struct Log {
     journal: Arc<Journal>,
     state: Mutex<State>,
     settled: watch::Sender<u64>,
+    /// The first number that this process has given.
+    began: u64,
 }
 
 /// A log that was opened.
@@ -90,7 +92,10 @@ impl Log {
             unwritten: Vec::new(),
             settled: next,
         };
-        let log = Log { journal, state: Mutex::new(state), settled: watch::Sender::new(next) };
+        let log = Log { journal, state: Mutex::new(state), settled: watch::Sender::new(next), began: next };
+        if ended == Ended::WithTheMachine {
+            log.begin(Record::Unknown { below: volume::VPath::root() })?;
+        }
         Ok(Opened { log, ended, open })
     }
 
@@ -155,6 +160,11 @@ impl Log {
     /// The number that the next record gets.
     pub fn next(&self) -> u64 {
         self.journal.next()
+    }
+
+    /// The first number that this process has given.
+    pub fn began(&self) -> u64 {
+        self.began
     }
 
     /// Follows [`Log::settled`].

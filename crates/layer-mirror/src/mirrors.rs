@@ -31,6 +31,8 @@ const CHORES_EVERY: Duration = Duration::from_secs(1);
 /// A file that is open is cut when nothing has come for so long, or after so long in any case.
 const CUT_AFTER_QUIET: Duration = Duration::from_secs(1);
 const CUT_AFTER: Duration = Duration::from_secs(10);
+/// How long one waits for a change of it that is under way.
+const CUT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a verification waits for what is on its way.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(60);
@@ -106,7 +108,6 @@ impl Mirrors {
             tracing::warn!(
                 "the machine went down: mirrors are compared, as the last changes may not be in the log"
             );
-            core.log.begin(Record::Unknown { below: VPath::root() }).map_err(failed)?;
         }
         let (stop, stopped) = watch::channel(false);
         let (senders, chores) = Default::default();
@@ -150,7 +151,8 @@ impl Mirrors {
     }
 
     fn progress(&self, name: &str) -> io::Result<Progress> {
-        if let Some(known) = Progress::open(&self.config.dir, name)? {
+        if let Some(mut known) = Progress::open(&self.config.dir, name)? {
+            known.not_beyond(self.core.log.began())?;
             return Ok(known);
         }
         let next = self.core.log.settled();
@@ -281,8 +283,13 @@ impl Mirrors {
     }
 
     async fn cut(&self, ripe: impl Fn(Instant, Instant) -> bool) {
+        let kept = self.core.opens.take_kept();
         for file in self.core.opens.changed(ripe) {
-            let _order = file.order().await;
+            // One whose change hangs must not hold up the others.
+            let Ok(_order) = tokio::time::timeout(CUT_PATIENCE, file.order()).await else {
+                self.core.opens.keep(file);
+                continue;
+            };
             let Some(path) = file.path() else { continue };
             let cx = Cx::system(Priority::Background);
             let attr = self.core.inner.stat(&cx, &path).await.ok().filter(|attr| attr.id == file.id);
@@ -290,6 +297,7 @@ impl Mirrors {
                 tracing::error!(%cause, "the state of a file was not written down");
             }
         }
+        kept.into_iter().filter(|file| file.is_changed()).for_each(|file| self.core.opens.keep(file));
     }
 }
 

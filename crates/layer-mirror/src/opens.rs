@@ -14,6 +14,8 @@ use volume::{FileId, VPath};
 #[derive(Default)]
 pub struct Opens {
     by_id: Mutex<HashMap<FileId, Weak<OpenFile>>>,
+    /// Those whose last change could not be told yet, whoever has them open.
+    kept: Mutex<Vec<Arc<OpenFile>>>,
 }
 
 /// All handles of one file.
@@ -54,6 +56,19 @@ impl Opens {
         let file = Arc::new(OpenFile { id, opens, state, order });
         by_id.insert(id, Arc::downgrade(&file));
         file
+    }
+
+    /// Keeps a file until its change is told.
+    pub fn keep(&self, file: Arc<OpenFile>) {
+        let mut kept = self.kept.lock();
+        if !kept.iter().any(|other| Arc::ptr_eq(other, &file)) {
+            kept.push(file);
+        }
+    }
+
+    /// Those that were kept, which the caller tells now.
+    pub fn take_kept(&self) -> Vec<Arc<OpenFile>> {
+        std::mem::take(&mut *self.kept.lock())
     }
 
     fn all(&self) -> Vec<Arc<OpenFile>> {
@@ -97,6 +112,10 @@ impl OpenFile {
         let mut state = self.state.lock();
         let first = state.changed.map_or(now, |changed| changed.first);
         state.changed = Some(Changed { first, last: now });
+    }
+
+    pub fn is_changed(&self) -> bool {
+        self.state.lock().changed.is_some()
     }
 
     /// What was changed is told now. Whether there was something.

@@ -106,7 +106,6 @@ impl Volume for Recorded {
 }
 
 async fn open(core: &Arc<Core>, cx: &Cx, path: &VPath, how: OpenHow) -> Result<Opened> {
-    let writes = how.access.contains(Access::WRITE);
     let _holding = core.names.hold(&[path]).await;
     let emptied = how.truncate;
     let first = how.first.filter(|_| !emptied);
@@ -127,6 +126,8 @@ async fn open(core: &Arc<Core>, cx: &Cx, path: &VPath, how: OpenHow) -> Result<O
     if opened.created {
         file.note_changed();
     }
+    // What was made appears at a mirror when it is cut, also where nobody writes to it.
+    let writes = how.access.contains(Access::WRITE) || opened.created;
     let file = MirrorFile::new(core.clone(), opened.file, file, writes);
     if emptied && !opened.created {
         opened.attr = file.change_attr(cx, &SetAttr::size(0)).await?;
@@ -145,8 +146,18 @@ async fn apply(core: &Core, cx: &Cx, change: &Change) -> Result<Applied> {
     let stamp = |applied: &Applied| Outcome::Done(applied.attr.as_ref().map(Stamp::of));
     let applied =
         core.recorded(change.name(), Record::of(change), core.inner.apply(cx, change), stamp).await?;
+    if let Change::SetAttr { path, set: SetAttr { size: Some(_), .. }, .. } = change {
+        // It is whole again, but where others have it open and say so later.
+        concerned.iter().for_each(|file| file.note_changed());
+        if concerned.is_empty() {
+            let stamp = applied.attr.as_ref().map(Stamp::of);
+            core.begin(change.name(), Record::Cut { path: path.clone(), stamp }).await?;
+        }
+    }
     for file in &concerned {
         match change {
+            // Nothing has happened.
+            Change::Rename { from, to, .. } if from == to => {}
             Change::Remove { path, .. } => file.unlinked(path),
             Change::Rename { from, to, .. } => {
                 // Two names of one file stay as they are (POSIX rename).

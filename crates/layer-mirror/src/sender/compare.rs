@@ -238,7 +238,10 @@ impl Comparison {
                     self.further.lock().push((path, *here));
                     return Ok(Vec::new());
                 }
-                let differs = here.size != there.size || !same_time(here.mtime, there.mtime);
+                // What has more names there than here would change with one that is another file here.
+                let differs = here.size != there.size
+                    || !same_time(here.mtime, there.mtime)
+                    || (self.there.volume.caps().stable_ids && there.links > here.links);
                 let differs = match self.depth {
                     Depth::Sent => true,
                     Depth::Contents => differs || self.contents_differ(&path, here).await?,

@@ -22,6 +22,19 @@ pub struct Interpreter {
 pub enum Live {
     Making(Making),
     InPlace(Arc<InPlace>),
+    /// It was changed in place since this record, and not cut; it is not open at the mirror.
+    Left(u64),
+}
+
+impl Live {
+    /// The record that began it.
+    fn begun(&self) -> u64 {
+        match self {
+            Live::Making(making) => making.number,
+            Live::InPlace(file) => file.begun,
+            Live::Left(begun) => *begun,
+        }
+    }
 }
 
 /// Where steps go.
@@ -32,22 +45,22 @@ impl Interpreter {
         Interpreter { files: HashMap::new(), budget }
     }
 
-    /// The oldest record that a file in the making needs.
+    /// The oldest record that a file needs which is not cut.
     pub fn begun(&self) -> Option<u64> {
-        self.makings().map(|making| making.number).min()
+        self.files.values().map(Live::begun).min()
     }
 
     pub fn makings(&self) -> impl Iterator<Item = &Making> {
         self.files.values().filter_map(|live| match live {
             Live::Making(making) => Some(making),
-            Live::InPlace(_) => None,
+            Live::InPlace(_) | Live::Left(_) => None,
         })
     }
 
     pub fn makings_mut(&mut self) -> impl Iterator<Item = &mut Making> {
         self.files.values_mut().filter_map(|live| match live {
             Live::Making(making) => Some(making),
-            Live::InPlace(_) => None,
+            Live::InPlace(_) | Live::Left(_) => None,
         })
     }
 
@@ -138,16 +151,19 @@ impl Interpreter {
             return;
         }
         let file = self.in_place(mark, path, steps);
-        steps.push_back(Step { mark, doing: Doing::Touch { file, touch, _weight: weight } });
+        steps.push_back(Step {
+            mark,
+            doing: Doing::Touch { file, path: path.clone(), touch, _weight: weight },
+        });
     }
 
     fn in_place(&mut self, mark: Mark, path: &VPath, steps: &mut Steps) -> Arc<InPlace> {
         if let Some(Live::InPlace(file)) = self.files.get(path) {
             return file.clone();
         }
-        let file = InPlace::new(path.clone());
+        let file = InPlace::new(self.files.get(path).map_or(mark.number, Live::begun));
         self.files.insert(path.clone(), Live::InPlace(file.clone()));
-        steps.push_back(Step { mark, doing: Doing::Open(file.clone()) });
+        steps.push_back(Step { mark, doing: Doing::Open { file: file.clone(), path: path.clone() } });
         file
     }
 
@@ -168,7 +184,14 @@ impl Interpreter {
             Some(size) => self.touch(mark, path, Touch::Size(size), steps),
             None => {}
         }
-        let set = SetAttr { size: None, ..set };
+        let mut set = SetAttr { size: None, ..set };
+        // By halves a target would have to be asked for the other one.
+        if let Some(stamp) = stamp.filter(|_| set.mtime.is_some() != set.atime.is_some()) {
+            (set.mtime, set.atime) = (Some(stamp.mtime), Some(stamp.atime));
+        }
+        if let Some(stamp) = stamp.filter(|_| set.uid.is_some() != set.gid.is_some()) {
+            (set.uid, set.gid) = (Some(stamp.uid), Some(stamp.gid));
+        }
         if !set.is_empty() && !self.is_making(path) {
             let change = Change::SetAttr { path: path.clone(), set, expect: None };
             steps.push_back(Step { mark, doing: Doing::Change { change, dress: None } });
@@ -180,10 +203,10 @@ impl Interpreter {
         match self.files.remove(path) {
             Some(Live::Making(making)) => publish(mark, making, path, stamp, steps),
             Some(Live::InPlace(file)) => {
-                steps.push_back(Step { mark, doing: Doing::Close { file, stamp } });
+                steps.push_back(Step { mark, doing: Doing::Close { file, path: path.clone(), stamp } });
             }
             // What was done to it was confirmed before a start, or was about attributes.
-            None => {
+            Some(Live::Left(_)) | None => {
                 let Some(stamp) = stamp else { return };
                 let change = Change::SetAttr { path: path.clone(), set: stamp.of_content(), expect: None };
                 steps.push_back(Step { mark, doing: Doing::Change { change, dress: None } });
@@ -200,6 +223,7 @@ impl Interpreter {
             // Nobody has ever seen it.
             Change::Remove { path, .. } if self.give_up(mark, path, steps) => return,
             Change::Remove { .. } => {}
+            Change::Rename { from, to, .. } if from == to => return,
             Change::Rename { from, to, .. } => {
                 if self.rename(mark, from, to, stamp, steps) {
                     return;
@@ -254,12 +278,17 @@ impl Interpreter {
     /// The name goes, and what is under it. Whether a mirror has never seen it.
     fn give_up(&mut self, mark: Mark, path: &VPath, steps: &mut Steps) -> bool {
         match self.files.remove(path) {
-            Some(Live::Making(making)) => making.new,
+            Some(Live::Making(making)) => {
+                let new = making.new;
+                making.give_up();
+                new
+            }
             Some(Live::InPlace(file)) => {
-                steps.push_back(Step { mark, doing: Doing::Close { file, stamp: None } });
+                let doing = Doing::Close { file, path: path.clone(), stamp: None };
+                steps.push_back(Step { mark, doing });
                 false
             }
-            None => false,
+            Some(Live::Left(_)) | None => false,
         }
     }
 

@@ -3,7 +3,7 @@
 //! What happens to it there is seen by nobody, so it needs no order with anything else. A making that has not begun keeps what it
 //! was given: after a start it is not known at once whether the mirror has the file already.
 
-use super::remote::{Remote, Touch, private, touch};
+use super::remote::{Remote, Touch, gone, private, touch};
 use crate::record::Stamp;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use volume::{Close, Create, Kind, Named, OpenHow, Result, VPath};
+use volume::{Change, Close, Create, Error, Kind, Named, OpenHow, Result, VPath};
 
 /// Pieces of one file that are on their way at a time.
 const PIECES_MAX: usize = 64;
@@ -28,6 +28,8 @@ pub enum Piece {
     },
     /// It is whole.
     Finish(Option<Stamp>),
+    /// Nobody will ever see it.
+    GiveUp,
 }
 
 /// Content that is held in memory for one mirror, bytes.
@@ -78,7 +80,16 @@ pub struct Making {
 
 enum State {
     Kept(Vec<Piece>),
-    Begun { pieces: mpsc::UnboundedSender<Piece>, task: JoinHandle<()>, made: Arc<Mutex<Option<Result<()>>>> },
+    Begun { pieces: mpsc::UnboundedSender<Piece>, task: JoinHandle<()>, outcome: Arc<Mutex<Ended>> },
+}
+
+/// What came of it; told before anybody is woken.
+#[derive(Default)]
+enum Ended {
+    #[default]
+    Not,
+    Made,
+    Failed(Error),
 }
 
 impl Making {
@@ -106,26 +117,51 @@ impl Making {
         let (pieces, taken) = mpsc::unbounded_channel();
         kept.into_iter().for_each(|piece| drop(pieces.send(piece)));
         let (work, budget) = (make(remote.clone(), self.temp(), taken), budget.clone());
-        let made: Arc<Mutex<Option<Result<()>>>> = Arc::default();
-        let tell = made.clone();
+        let outcome = Arc::<Mutex<Ended>>::default();
+        let told = outcome.clone();
         let task = tokio::spawn(async move {
-            let done = work.await;
-            *tell.lock() = Some(done);
+            let made = work.await;
+            *told.lock() = made.map_or_else(Ended::Failed, |()| Ended::Made);
             budget.freed.notify_one();
         });
-        self.state = State::Begun { pieces, task, made };
+        self.state = State::Begun { pieces, task, outcome };
     }
 
     /// Whether it is whole, or has failed.
     pub fn is_finished(&self) -> bool {
-        matches!(&self.state, State::Begun { made, .. } if made.lock().is_some())
+        let State::Begun { task, outcome, .. } = &self.state else { return false };
+        !matches!(*outcome.lock(), Ended::Not) || task.is_finished()
     }
 
-    /// What came of it, once it is finished.
-    pub fn outcome(&mut self) -> Option<Result<()>> {
+    pub fn has_failed(&self) -> bool {
         match &self.state {
-            State::Begun { made, .. } => made.lock().take(),
-            State::Kept(_) => None,
+            State::Begun { task, outcome, .. } => match *outcome.lock() {
+                Ended::Failed(_) => true,
+                Ended::Made => false,
+                Ended::Not => task.is_finished(),
+            },
+            State::Kept(_) => false,
+        }
+    }
+
+    /// Why it has failed, if it has: then there is nothing that could appear.
+    pub fn failure(&mut self) -> Option<Error> {
+        let temp = self.temp();
+        let State::Begun { task, outcome, .. } = &mut self.state else { return None };
+        match std::mem::take(&mut *outcome.lock()) {
+            Ended::Failed(error) => return Some(error),
+            Ended::Made => {}
+            Ended::Not if !task.is_finished() => return None,
+            Ended::Not => return Some(gone("make", &temp)),
+        }
+        *outcome.lock() = Ended::Made;
+        None
+    }
+
+    /// It is not needed: what is there of it goes.
+    pub fn give_up(mut self) {
+        if let State::Begun { pieces, .. } = std::mem::replace(&mut self.state, State::Kept(Vec::new())) {
+            drop(pieces.send(Piece::GiveUp));
         }
     }
 }
@@ -145,6 +181,10 @@ async fn make(remote: Arc<Remote>, temp: VPath, mut pieces: mpsc::UnboundedRecei
     let at_once = if remote.in_order { PIECES_MAX } else { 1 };
     while let Some(piece) = pieces.recv().await {
         match piece {
+            Piece::Touch(what, weight) if what.is_slow(&remote) => {
+                touch(remote.clone(), file.clone(), what).await?;
+                drop(weight);
+            }
             Piece::Touch(what, weight) => {
                 let mut work = touch(remote.clone(), file.clone(), what);
                 match futures_util::poll!(&mut work) {
@@ -169,6 +209,11 @@ async fn make(remote: Arc<Remote>, temp: VPath, mut pieces: mpsc::UnboundedRecei
                     done?;
                 }
                 return dressed.and(closed.map(drop));
+            }
+            Piece::GiveUp => {
+                file.close(&remote.cx(), Close::Abort).await?;
+                let remove = Change::Remove { path: temp, dir: false, expect: None };
+                return remote.volume.apply(&remote.cx(), &remove).await.map(drop);
             }
         }
     }

@@ -133,6 +133,10 @@ struct Session {
     /// The names that they change, and the objects, counted.
     flying_names: HashMap<VPath, usize>,
     flying_objects: HashMap<VPath, usize>,
+    /// What is on its way takes effect by more than it has asked for at once: nothing may overtake it.
+    flying_slow: Option<u64>,
+    /// Names that were changed by what is done, while something before it is not: by record.
+    landed_names: BTreeMap<u64, Vec<VPath>>,
     /// Directories in which something has changed.
     dirs: BTreeSet<VPath>,
     settled: watch::Receiver<u64>,
@@ -291,6 +295,8 @@ impl Sender {
             flying_makings: BTreeMap::new(),
             flying_names: HashMap::new(),
             flying_objects: HashMap::new(),
+            landed_names: BTreeMap::new(),
+            flying_slow: None,
             dirs: BTreeSet::new(),
             settled: self.log.subscribe(),
             lost: false,
@@ -306,10 +312,11 @@ impl Sender {
             session.interpret_one(positions.confirmed - 1);
             session.steps.clear();
         }
-        session.interpreter.files.retain(|_, live| matches!(live, Live::Making(_)));
+        session.leave(|_| false);
         while session.next_number() <= positions.issued && !session.records.is_empty() {
             session.interpret_one(positions.issued);
         }
+        let mut last_done = None;
         while let Some(step) = session.steps.front()
             && step.mark.number <= positions.issued
         {
@@ -319,7 +326,14 @@ impl Sender {
             if !session.steps[telling].is_done(&self.remote).await? {
                 break;
             }
-            session.steps.drain(..=telling);
+            last_done = session.steps.drain(..=telling).next_back();
+        }
+        if let Some(step) = last_done {
+            // It is there; whether it was dressed is not known.
+            match step.dress(&self.remote).await {
+                Err(e) if kind_of_trouble(e.kind) == Trouble::OfAll => return Err(e.into()),
+                _ => {}
+            }
         }
         session.reopen();
         // Before what told it goes: nothing is on its way now.
@@ -371,18 +385,28 @@ impl Sender {
         while let Some(step) = session.steps.front()
             && !session.lost
         {
-            if self.progress.ledger().parked.is_empty() || !self.passes_over(step)? {
-                if !session.may_begin(step, self.remote.in_order, !begun.is_empty()) {
-                    break;
-                }
-            } else {
-                session.steps.pop_front();
+            let is_passed = !self.progress.ledger().parked.is_empty() && self.passes_over(step)?;
+            // What has failed before it could be seen goes alone: it was never on its way.
+            let has_failed = !is_passed && step.has_failed();
+            if !is_passed
+                && (!session.may_begin(step, &self.remote, !begun.is_empty())
+                    || (has_failed && !begun.is_empty()))
+            {
+                break;
+            }
+            let Some(mut step) = session.steps.pop_front() else { break };
+            if is_passed {
+                step.give_up();
                 continue;
             }
-            let Some(step) = session.steps.pop_front() else { break };
+            if let Some(failure) = step.failure() {
+                self.failed(session, &step, failure)?;
+                return Ok(true);
+            }
             session.takes_off(&step);
+            session.flying_slow = step.is_slow(&self.remote).then_some(step.mark.number);
             begun.push(step);
-            if begun.last().is_some_and(Step::is_alone) {
+            if session.flying_slow.is_some() || begun.last().is_some_and(Step::is_alone) {
                 break;
             }
         }
@@ -412,20 +436,34 @@ impl Sender {
     /// Whether nothing is done, as a name is parked; a new name of what is parked is parked, too.
     fn passes_over(&mut self, step: &Step) -> Result<bool, Ended> {
         let ledger = self.progress.ledger();
-        let parked = step.concerned().into_iter().any(|path| ledger.is_parked(&path));
+        let concerned = step.concerned();
+        let parked = concerned.iter().any(|path| ledger.is_parked(path));
         if let Doing::Change { change: Change::Rename { from, to, .. }, .. } = &step.doing {
             let (from, to) = (from.clone(), to.clone());
             self.progress.change(|ledger| ledger.renamed(&from, &to))?;
+        }
+        // Neither is at the mirror what it is here.
+        for path in concerned.iter().filter(|_| parked) {
+            if !self.progress.ledger().is_parked(path) {
+                let error = Error::new(ErrorKind::Stale, "change", "it depends on what was given up");
+                self.park(path, &error)?;
+            }
         }
         Ok(parked)
     }
 
     async fn landed(&mut self, session: &mut Session, step: Step, done: Result<()>) -> Result<(), Ended> {
         session.lands(&step);
-        let Err(error) = done else {
-            self.shared.sent();
-            return Ok(());
-        };
+        match done {
+            Ok(()) => {
+                self.shared.sent();
+                Ok(())
+            }
+            Err(error) => self.failed(session, &step, error),
+        }
+    }
+
+    fn failed(&mut self, session: &mut Session, step: &Step, error: Error) -> Result<(), Ended> {
         match kind_of_trouble(error.kind) {
             Trouble::OfAll => return Err(Ended::Later(error)),
             Trouble::Diverged => {
@@ -439,26 +477,29 @@ impl Sender {
             }
             Trouble::OfOne => {
                 for path in step.concerned() {
-                    self.park(&path, &error)?;
+                    session.lost |= !self.park(&path, &error)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn park(&mut self, path: &VPath, error: &Error) -> Result<(), Ended> {
+    /// Whether there was room for it; else the whole tree is to be compared.
+    fn park(&mut self, path: &VPath, error: &Error) -> Result<bool, Ended> {
         tracing::error!(mirror = self.name, %path, %error, "given up until `farshare retry`");
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let since = since.map_or(0, |since| since.as_secs());
         let parked = Parked { error: error.to_string(), since };
-        self.progress.change(|ledger| {
-            if ledger.parked.len() < PARKED_MAX {
+        let has_room = self.progress.change(|ledger| {
+            let has_room = ledger.parked.len() < PARKED_MAX;
+            if has_room {
                 ledger.parked.insert(path.as_str().to_owned(), parked);
             } else {
                 ledger.add(&VPath::root(), Depth::Metadata);
             }
+            has_room
         })?;
-        Ok(())
+        Ok(has_room)
     }
 
     /// Writes down how far it is, and tells.
@@ -501,7 +542,7 @@ impl Session {
         self.steps.iter().filter_map(|step| match &step.doing {
             Doing::Publish { making, .. } => Some(making),
             Doing::Change { .. }
-            | Doing::Open(_)
+            | Doing::Open { .. }
             | Doing::Touch { .. }
             | Doing::Close { .. }
             | Doing::Dress(_)
@@ -540,10 +581,11 @@ impl Session {
         let mut steps = VecDeque::with_capacity(self.steps.len());
         for step in self.steps.drain(..) {
             match &step.doing {
-                Doing::Open(file) => drop(opened.insert(Arc::as_ptr(file))),
-                Doing::Touch { file, .. } | Doing::Close { file, .. } => {
+                Doing::Open { file, .. } => drop(opened.insert(Arc::as_ptr(file))),
+                Doing::Touch { file, path, .. } | Doing::Close { file, path, .. } => {
                     if opened.insert(Arc::as_ptr(file)) {
-                        steps.push_back(Step { mark: step.mark, doing: Doing::Open(file.clone()) });
+                        let doing = Doing::Open { file: file.clone(), path: path.clone() };
+                        steps.push_back(Step { mark: step.mark, doing });
                     }
                 }
                 Doing::Change { .. } | Doing::Publish { .. } | Doing::Dress(_) | Doing::CatchUp { .. } => {}
@@ -551,11 +593,18 @@ impl Session {
             steps.push_back(step);
         }
         self.steps = steps;
-        let is_opened = |file: &Arc<InPlace>| opened.contains(&Arc::as_ptr(file));
-        self.interpreter.files.retain(|_, live| match live {
-            Live::Making(_) => true,
-            Live::InPlace(file) => is_opened(file),
-        });
+        self.leave(|file| opened.contains(&Arc::as_ptr(file)));
+    }
+
+    /// Files that are changed in place are opened anew when they are changed further.
+    fn leave(&mut self, is_opened: impl Fn(&Arc<InPlace>) -> bool) {
+        for live in self.interpreter.files.values_mut() {
+            if let Live::InPlace(file) = live
+                && !is_opened(file)
+            {
+                *live = Live::Left(file.begun);
+            }
+        }
     }
 
     /// The number of the record that is interpreted next.
@@ -591,17 +640,22 @@ impl Session {
             && publishes.take(MAKINGS_MAX).count() < MAKINGS_MAX
     }
 
-    fn may_begin(&self, step: &Step, in_order: bool, others: bool) -> bool {
+    fn may_begin(&self, step: &Step, remote: &Remote, others: bool) -> bool {
         let touched = step.touched();
         let is_free = |path: &&VPath| {
             !self.flying_names.contains_key(*path) && !self.flying_objects.contains_key(*path)
         };
         let alone = self.flying_records.is_empty() && !others;
         step.is_ready()
-            && (alone || (in_order && !step.is_alone()))
+            && (alone || (remote.in_order && !step.is_alone()))
+            && self.flying_slow.is_none()
             && self.flying_records.len() < FLYING_MAX
             && touched.names.iter().all(is_free)
             && touched.object.is_none_or(|path| !self.flying_names.contains_key(path))
+            && step.moved().is_none_or(|(from, to)| {
+                let is_below = |path: &VPath| path.is_within(from) || path.is_within(to);
+                !self.flying_names.keys().any(is_below)
+            })
     }
 
     fn takes_off(&mut self, step: &Step) {
@@ -619,6 +673,7 @@ impl Session {
     }
 
     fn lands(&mut self, step: &Step) {
+        self.flying_slow = self.flying_slow.filter(|slow| *slow != step.mark.number);
         if let Some((_, left)) = self.flying_records.get_mut(&step.mark.number) {
             *left -= 1;
             if *left == 0 {
@@ -626,14 +681,19 @@ impl Session {
             }
         }
         let touched = step.touched();
-        for path in touched.names {
-            release(&mut self.flying_names, path);
-        }
+        self.landed_names.entry(step.mark.number).or_default().extend(touched.names.into_iter().cloned());
         if let Some(path) = touched.object {
             release(&mut self.flying_objects, path);
         }
         if let Doing::Publish { making, .. } = &step.doing {
             self.flying_makings.remove(&making.number);
+        }
+        // Which steps were done is told from names later: so each is changed once by what is not confirmed.
+        let first = self.flying_records.keys().next().copied().unwrap_or(u64::MAX);
+        while let Some(done) = self.landed_names.first_entry()
+            && *done.key() < first
+        {
+            done.remove().iter().for_each(|path| release(&mut self.flying_names, path));
         }
     }
 }

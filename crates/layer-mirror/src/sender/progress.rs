@@ -128,6 +128,16 @@ impl Progress {
         Ok(())
     }
 
+    /// Where a log has lost its end to a power loss, it gives numbers again that are counted here. Then the whole tree is compared.
+    pub fn not_beyond(&mut self, next: u64) -> io::Result<()> {
+        let Positions { read, confirmed, issued } = self.positions;
+        if read.max(confirmed).max(issued) <= next {
+            return Ok(());
+        }
+        self.change(|ledger| ledger.add(&VPath::root(), Depth::Metadata))?;
+        self.set(Positions { read: next, confirmed: next, issued: next })
+    }
+
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -212,6 +222,18 @@ mod tests {
         assert_eq!(found.ledger().compare.len(), 1);
         found.file.write_all_at(b"\xff", 20).unwrap();
         assert!(Progress::open(dir.path(), "m").unwrap().is_none());
+    }
+
+    #[test]
+    fn numbers_that_the_log_gives_again_are_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let positions = Positions { read: 7, confirmed: 9, issued: 9 };
+        let mut made = Progress::create(dir.path(), "m", positions, Ledger::default()).unwrap();
+        made.not_beyond(9).unwrap();
+        assert_eq!((made.positions(), made.ledger().compare.len()), (positions, 0));
+        made.not_beyond(8).unwrap();
+        assert_eq!(made.positions(), Positions { read: 8, confirmed: 8, issued: 8 });
+        assert_eq!(made.ledger().compare.len(), 1);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use volume::{Change, Cx, Error, ErrorKind, File, Kind, Named, Priority, Result, SetAttr, VPath, Volume};
+use volume::{
+    Change, Cx, Error, ErrorKind, File, Fresh, Kind, Named, Priority, Result, SetAttr, VPath, Volume,
+};
 
 /// At the root of a mirror: what is in the making. Nobody else's business, and never compared.
 pub const PRIVATE_DIR: &str = ".farshare-mirror";
@@ -210,6 +212,13 @@ pub enum Touch {
     Size(u64),
 }
 
+impl Touch {
+    /// Whether it takes more than what is asked for at once: then nothing may be asked for behind it before it is done.
+    pub fn is_slow(&self, remote: &Remote) -> bool {
+        matches!(self, Touch::Zero { .. }) && !remote.volume.caps().holes
+    }
+}
+
 /// Does it.
 pub fn touch(remote: Arc<Remote>, file: Arc<dyn File>, touch: Touch) -> BoxFuture<'static, Result<()>> {
     async move {
@@ -220,6 +229,9 @@ pub fn touch(remote: Arc<Remote>, file: Arc<dyn File>, touch: Touch) -> BoxFutur
                 file.zero(&remote.cx(), offset, length).await
             }
             Touch::Zero { offset, length } => {
+                // Never beyond the end: that would move it.
+                let size = file.attr(&remote.cx(), Fresh::Now).await?.size;
+                let length = length.min(size.saturating_sub(offset));
                 let mut left = length;
                 while left > 0 {
                     let piece = left.min(ZEROS.len() as u64);

@@ -9,7 +9,7 @@ use super::remote::{Lack, Remote, Touch, gone, touch};
 use crate::record::Stamp;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::{Arc, OnceLock};
-use volume::{Change, Close, ErrorKind, File, Kind, OpenHow, Result, SetAttr, Time, VPath, Volume};
+use volume::{Change, Close, Error, ErrorKind, File, Kind, OpenHow, Result, SetAttr, Time, VPath, Volume};
 
 pub struct Step {
     pub mark: Mark,
@@ -29,25 +29,26 @@ pub enum Doing {
     /// A file that was in the making appears.
     Publish { making: Making, to: VPath },
     /// A file that is there is opened, to be changed in place.
-    Open(Arc<InPlace>),
+    Open { file: Arc<InPlace>, path: VPath },
     Touch {
         file: Arc<InPlace>,
+        path: VPath,
         touch: Touch,
         /// Until it is done.
         _weight: Weight,
     },
     /// It is whole again.
-    Close { file: Arc<InPlace>, stamp: Option<Stamp> },
+    Close { file: Arc<InPlace>, path: VPath, stamp: Option<Stamp> },
     /// A file gets the mode and the times that it has here now.
     Dress(VPath),
     /// From here on it is not known what happened below: see `catch_up.rs`.
     CatchUp { below: VPath, depth: Depth },
 }
 
-/// A file that is changed in place.
+/// A file that is changed in place. Its steps say under which name it is when they are done.
 pub struct InPlace {
-    /// Where it was opened.
-    pub path: VPath,
+    /// The record that began it.
+    pub begun: u64,
     file: OnceLock<Arc<dyn File>>,
 }
 
@@ -60,16 +61,16 @@ pub struct Touched<'a> {
 }
 
 impl InPlace {
-    pub fn new(path: VPath) -> Arc<InPlace> {
-        Arc::new(InPlace { path, file: OnceLock::new() })
+    pub fn new(begun: u64) -> Arc<InPlace> {
+        Arc::new(InPlace { begun, file: OnceLock::new() })
     }
 
     pub fn is_open(&self) -> bool {
         self.file.get().is_some()
     }
 
-    fn file(&self) -> Result<Arc<dyn File>> {
-        self.file.get().cloned().ok_or_else(|| gone("change", &self.path))
+    fn file(&self, path: &VPath) -> Result<Arc<dyn File>> {
+        self.file.get().cloned().ok_or_else(|| gone("change", path))
     }
 }
 
@@ -87,7 +88,7 @@ impl Step {
                 | Change::Rename { .. } => Touched { names: change.paths().collect(), object: None },
             },
             Doing::Publish { to, .. } => Touched { names: vec![to], object: None },
-            Doing::Open(file) | Doing::Touch { file, .. } | Doing::Close { file, .. } => object(&file.path),
+            Doing::Open { path, .. } | Doing::Touch { path, .. } | Doing::Close { path, .. } => object(path),
             Doing::Dress(path) => object(path),
             Doing::CatchUp { below, .. } => Touched { names: vec![below], object: None },
         }
@@ -104,8 +105,59 @@ impl Step {
         match &self.doing {
             Doing::Publish { making, .. } => making.is_finished(),
             Doing::Touch { file, .. } | Doing::Close { file, .. } => file.is_open(),
-            Doing::Change { .. } | Doing::Open(_) | Doing::Dress(_) | Doing::CatchUp { .. } => true,
+            Doing::Change { .. } | Doing::Open { .. } | Doing::Dress(_) | Doing::CatchUp { .. } => true,
         }
+    }
+
+    /// What it moves, and where to.
+    pub fn moved(&self) -> Option<(&VPath, &VPath)> {
+        match &self.doing {
+            Doing::Change { change: Change::Rename { from, to, .. }, .. } => Some((from, to)),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes effect by more than what it asks for at once.
+    pub fn is_slow(&self, remote: &Remote) -> bool {
+        match &self.doing {
+            Doing::Touch { touch, .. } => touch.is_slow(remote),
+            Doing::Change { change: Change::SetAttr { set, .. }, .. } => {
+                set.uid.is_some() != set.gid.is_some() || set.mtime.is_some() != set.atime.is_some()
+            }
+            Doing::Change { .. }
+            | Doing::Publish { .. }
+            | Doing::Open { .. }
+            | Doing::Close { .. }
+            | Doing::CatchUp { .. } => false,
+            // It looks here first.
+            Doing::Dress(_) => true,
+        }
+    }
+
+    /// Whether what is to appear could not be made.
+    pub fn has_failed(&self) -> bool {
+        matches!(&self.doing, Doing::Publish { making, .. } if making.has_failed())
+    }
+
+    pub fn failure(&mut self) -> Option<Error> {
+        match &mut self.doing {
+            Doing::Publish { making, .. } => making.failure(),
+            _ => None,
+        }
+    }
+
+    /// It is not to be done.
+    pub fn give_up(self) {
+        if let Doing::Publish { making, .. } = self.doing {
+            making.give_up();
+        }
+    }
+
+    /// Gives what it has made its attributes, once more.
+    pub async fn dress(&self, remote: &Remote) -> Result<()> {
+        let Doing::Change { change, dress: Some((kind, stamp)) } = &self.doing else { return Ok(()) };
+        let Some(path) = change.paths().next() else { return Ok(()) };
+        remote.set_attr(path, remote.of_ours(stamp, *kind)).await
     }
 
     /// Whether it waits for all before it, and all behind it for it.
@@ -139,12 +191,14 @@ impl Step {
                 Change::MakeDir { path, .. }
                 | Change::MakeNode { path, .. }
                 | Change::Symlink { path, .. }
-                | Change::Link { to: path, .. } => is_there(path).await,
+                | Change::Link { to: path, replace: false, .. } => is_there(path).await,
                 Change::Remove { path, .. } | Change::Rename { from: path, .. } => Ok(!is_there(path).await?),
                 // These may be done twice.
-                Change::SetAttr { .. } | Change::SetNamed { .. } => Ok(false),
+                Change::SetAttr { .. } | Change::SetNamed { .. } | Change::Link { replace: true, .. } => {
+                    Ok(false)
+                }
             },
-            Doing::Open(_)
+            Doing::Open { .. }
             | Doing::Touch { .. }
             | Doing::Close { .. }
             | Doing::Dress(_)
@@ -156,10 +210,11 @@ impl Step {
     pub fn is_telling(&self) -> bool {
         match &self.doing {
             Doing::Publish { .. } => true,
-            Doing::Change { change, .. } => {
-                !matches!(change, Change::SetAttr { .. } | Change::SetNamed { .. })
-            }
-            Doing::Open(_)
+            Doing::Change { change, .. } => !matches!(
+                change,
+                Change::SetAttr { .. } | Change::SetNamed { .. } | Change::Link { replace: true, .. }
+            ),
+            Doing::Open { .. }
             | Doing::Touch { .. }
             | Doing::Close { .. }
             | Doing::Dress(_)
@@ -173,20 +228,22 @@ impl Doing {
         match self {
             Doing::Change { change, dress } => apply(&remote, change, *dress).await,
             Doing::Publish { making, to } => {
-                making.outcome().unwrap_or_else(|| Err(gone("make", to)))?;
+                making.failure().map_or(Ok(()), Err)?;
                 let rename =
                     Change::Rename { from: making.temp(), to: to.clone(), replace: true, expect: None };
                 remote.volume.apply(&remote.cx(), &rename).await.map(drop)
             }
-            Doing::Open(place) => {
-                let opened = remote.volume.open(&remote.cx(), &place.path, OpenHow::read_write()).await?;
+            Doing::Open { file, path } => {
+                let opened = remote.volume.open(&remote.cx(), path, OpenHow::read_write()).await?;
                 // Opened once: nobody else has put one there.
-                drop(place.file.set(opened.file));
+                drop(file.file.set(opened.file));
                 Ok(())
             }
-            Doing::Touch { file, touch: what, .. } => touch(remote, file.file()?, what.clone()).await,
-            Doing::Close { file, stamp } => {
-                let open = file.file()?;
+            Doing::Touch { file, path, touch: what, .. } => {
+                touch(remote, file.file(path)?, what.clone()).await
+            }
+            Doing::Close { file, path, stamp } => {
+                let open = file.file(path)?;
                 let set = stamp.map(|stamp| stamp.of_content()).unwrap_or_default();
                 let cx = remote.cx();
                 let dress = remote.set_file_attr(&*open, set);

@@ -3,5 +3,7 @@
 mod rig;
 
 mod arriving;
+mod breaking;
 mod order;
 mod outliving;
+mod wire;

@@ -87,21 +87,23 @@ impl Journal {
         let lock = lock(dir)?;
         let mut segments = segment::list(dir)?;
         let boot = segment::boot_id().map_err(io)?;
-        let (next, ended) = match segments.back_mut() {
-            None => (1, Ended::New),
-            Some(last) => {
-                let end = last.find_end()?;
-                let ended = match (end.closed, last.boot == boot) {
-                    (true, _) => Ended::Cleanly,
-                    (false, true) => Ended::Killed,
-                    (false, false) => Ended::WithTheMachine,
-                };
-                (end.next, ended)
-            }
+        let told = |last: &mut Segment| -> Result<(u64, Ended)> {
+            let end = last.find_end()?;
+            let ended = match (end.closed, last.boot == boot) {
+                (true, _) => Ended::Cleanly,
+                (false, true) => Ended::Killed,
+                (false, false) => Ended::WithTheMachine,
+            };
+            Ok((end.next, ended))
         };
+        let (next, mut ended) = segments.back_mut().map_or(Ok((1, Ended::New)), told)?;
         // One that holds nothing would have the name of the next.
         if let Some(empty) = segments.pop_back_if(|last| last.first == next) {
             std::fs::remove_file(segment::path(dir, empty.first)).map_err(io)?;
+            // Who made it may have been killed before he could act on how the one before him had ended.
+            if let Some(before) = segments.back_mut().filter(|_| ended == Ended::Killed) {
+                ended = told(before)?.1;
+            }
         }
         segments.push_back(Segment::create(dir, next, boot)?);
         let written = Mutex::new(Written { segments, next, failed: false });

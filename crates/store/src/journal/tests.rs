@@ -180,3 +180,24 @@ fn those_who_append_at_the_same_time_share_the_order_and_the_sync() {
         assert_eq!(turns, (0..25).map(|turn| format!("{writer} {turn}")).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn that_the_machine_went_down_is_told_until_something_is_written_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    append(&journal, "before");
+    drop(journal);
+    let path = files(dir.path()).pop().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[24..40].copy_from_slice(b"another boot of ");
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..40]).to_le_bytes();
+    bytes[40..48].copy_from_slice(&sum);
+    std::fs::write(&path, bytes).unwrap();
+    for _ in 0..3 {
+        assert_eq!(open(dir.path()).1, Ended::WithTheMachine);
+    }
+    let (journal, _) = open(dir.path());
+    append(&journal, "noted");
+    drop(journal);
+    assert_eq!(open(dir.path()).1, Ended::Killed);
+}
