@@ -228,6 +228,7 @@ impl Comparison {
         match here.kind {
             Kind::Dir => {
                 self.dirs.lock().insert(path.clone(), *here);
+                self.carry_exactly(&path).await?;
                 match self.depth {
                     Depth::Itself | Depth::Sent => Ok(Vec::new()),
                     Depth::Metadata | Depth::Contents => self.children(path, true).await,
@@ -250,9 +251,12 @@ impl Comparison {
                 if differs {
                     self.note(&path, "content");
                     self.send(&path, here).await?;
-                } else if here.mode != there.mode || self.is_owned_otherwise(here, there) {
-                    self.note(&path, "mode or owner");
-                    self.dress(&path, here).await?;
+                } else {
+                    if here.mode != there.mode || self.is_owned_otherwise(here, there) {
+                        self.note(&path, "mode or owner");
+                        self.dress(&path, here).await?;
+                    }
+                    self.carry_exactly(&path).await?;
                 }
                 Ok(Vec::new())
             }
@@ -454,6 +458,37 @@ impl Comparison {
         let rename = Change::Rename { from: temp, to: path.clone(), replace: true, expect: None };
         self.there.volume.apply(&self.there.cx(), &rename).await?;
         self.tally.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has what is there carry what is carried here and nothing else. Where only metadata is compared, that is not looked at.
+    async fn carry_exactly(&self, path: &VPath) -> Result<()> {
+        if self.depth == Depth::Metadata || !self.here.caps().named || !self.there.volume.caps().named {
+            return Ok(());
+        }
+        let there = self.there.volume.list_named(&self.there.cx(), path, None).await?;
+        let mut wanted = HashSet::new();
+        for entry in self.here.list_named(&self.cx(), path, None).await? {
+            let value = self.here.named(&self.cx(), path, None, &entry.name).await?;
+            let known = there.iter().any(|other| other.name == entry.name);
+            let known = match known {
+                true => self.there.volume.named(&self.there.cx(), path, None, &entry.name).await?,
+                false => None,
+            };
+            wanted.insert(entry.name.clone());
+            if known != value {
+                self.note(path, "what it carries");
+                if !self.dry {
+                    self.there.set_named(path.clone(), entry.name, value).await?;
+                }
+            }
+        }
+        for entry in there.into_iter().filter(|entry| !wanted.contains(&entry.name)) {
+            self.note(path, "what it carries");
+            if !self.dry {
+                self.there.set_named(path.clone(), entry.name, None).await?;
+            }
+        }
         Ok(())
     }
 

@@ -73,6 +73,8 @@ pub struct Making {
     pub new: bool,
     /// The last that is known of it.
     pub stamp: Option<Stamp>,
+    /// Which values it was given to carry, or not to.
+    pub carried: Vec<Named>,
     /// The record that said that it is whole, where it is to appear by a later one.
     pub cut: Option<u64>,
     state: State,
@@ -94,7 +96,7 @@ enum Ended {
 
 impl Making {
     pub fn new(number: u64, new: bool, stamp: Option<Stamp>) -> Making {
-        Making { number, new, stamp, cut: None, state: State::Kept(Vec::new()) }
+        Making { number, new, stamp, carried: Vec::new(), cut: None, state: State::Kept(Vec::new()) }
     }
 
     /// Its private name.
@@ -103,6 +105,9 @@ impl Making {
     }
 
     pub fn add(&mut self, piece: Piece) {
+        if let Piece::Named { name, .. } = &piece {
+            self.carried.push(name.clone());
+        }
         match &mut self.state {
             State::Kept(pieces) => pieces.push(piece),
             // A task that has ended has failed, which is found when the file is to appear.

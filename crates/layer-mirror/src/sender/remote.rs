@@ -187,6 +187,22 @@ impl Remote {
         }
     }
 
+    /// Gives `to` what the file that it replaces carries, but for `except`.
+    pub async fn carry_over(&self, from: &VPath, to: &VPath, except: &[Named]) -> Result<()> {
+        if !self.volume.caps().named {
+            return Ok(());
+        }
+        let carried = match self.volume.list_named(&self.cx(), from, None).await {
+            Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::Unsupported) => return Ok(()),
+            carried => carried?,
+        };
+        for entry in carried.into_iter().filter(|entry| !except.contains(&entry.name)) {
+            let value = self.volume.named(&self.cx(), from, None, &entry.name).await?;
+            self.set_named(to.clone(), entry.name, value).await?;
+        }
+        Ok(())
+    }
+
     /// A change, without what the target cannot hold.
     pub async fn apply(&self, change: &Change) -> Result<()> {
         let done = self.volume.apply(&self.cx(), change).await.map(drop);

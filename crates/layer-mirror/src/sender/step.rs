@@ -124,11 +124,9 @@ impl Step {
             Doing::Change { change: Change::SetAttr { set, .. }, .. } => {
                 set.uid.is_some() != set.gid.is_some() || set.mtime.is_some() != set.atime.is_some()
             }
-            Doing::Change { .. }
-            | Doing::Publish { .. }
-            | Doing::Open { .. }
-            | Doing::Close { .. }
-            | Doing::CatchUp { .. } => false,
+            // What the old one carries is looked at first.
+            Doing::Publish { making, .. } => !making.new && remote.volume.caps().named,
+            Doing::Change { .. } | Doing::Open { .. } | Doing::Close { .. } | Doing::CatchUp { .. } => false,
             // It looks here first.
             Doing::Dress(_) => true,
         }
@@ -229,6 +227,9 @@ impl Doing {
             Doing::Change { change, dress } => apply(&remote, change, *dress).await,
             Doing::Publish { making, to } => {
                 making.failure().map_or(Ok(()), Err)?;
+                if !making.new {
+                    remote.carry_over(to, &making.temp(), &making.carried).await?;
+                }
                 let rename =
                     Change::Rename { from: making.temp(), to: to.clone(), replace: true, expect: None };
                 remote.volume.apply(&remote.cx(), &rename).await.map(drop)
