@@ -43,6 +43,9 @@ pub enum Command {
     /// Look at and tend a volume's cache on a running node
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Try whether people hear of serious errors
+    #[command(subcommand)]
+    Alert(AlertCommand),
 }
 
 #[derive(Args, Debug)]
@@ -262,6 +265,12 @@ pub struct CachePath {
     pub node: NodeArgs,
 }
 
+#[derive(Subcommand, Debug)]
+pub enum AlertCommand {
+    /// Send a notice that nothing is wrong by each way that [alerts] names
+    Test(ConfigArgs),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +304,7 @@ mod tests {
             "farshare cache unpin projects a/b",
             "farshare cache evict 10GiB projects",
             "farshare cache flush projects --log debug",
+            "farshare alert test --config f.toml",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
@@ -319,8 +329,10 @@ mod tests {
             .take_while(|line| !line.is_empty())
             .filter_map(|line| line.split_whitespace().next())
             .collect();
-        let expect =
-            ["try", "serve", "mount", "check", "certs", "user", "status", "stop", "reload", "cache", "help"];
+        let expect = [
+            "try", "serve", "mount", "check", "certs", "user", "status", "stop", "reload", "cache", "alert",
+            "help",
+        ];
         assert_eq!(listed, expect, "{help}");
     }
 }

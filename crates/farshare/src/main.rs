@@ -59,6 +59,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Stop(node) => briefly(command::control::stop(node)),
         Command::Reload(node) => briefly(command::control::reload(node)),
         Command::Cache(command) => briefly(command::control::cache(command)),
+        Command::Alert(cli::AlertCommand::Test(args)) => briefly(command::alert::test(&args.config)),
     }
 }
 

@@ -28,6 +28,6 @@ pub use control::{CacheAction, CacheRequest, Control, Done, Refused, Reloaded};
 pub use metrics::render as render_metrics;
 pub use server::{ADMIN_CONNECTIONS_MAX, REQUEST_PATIENCE, Server, ServerConfig, Token};
 pub use status::{
-    CacheStatus, FreshnessStatus, LinkStatus, MountStatus, PeerStatus, QuotaStatus, SessionStatus,
-    ShareStatus, SmbStatus, Status, VolumeStatus,
+    AlertChannelStatus, AlertStatus, AlertsStatus, CacheStatus, FreshnessStatus, LinkStatus, MountStatus,
+    PeerStatus, QuotaStatus, SessionStatus, ShareStatus, SmbStatus, Status, VolumeStatus,
 };

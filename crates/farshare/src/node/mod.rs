@@ -2,7 +2,8 @@
 //!
 //! Start: volumes that need no link; the link, which offers them to peers; volumes that lie at peers; mounts
 //! (`mounts.rs`); the SMB server last, so that no client sees half of it. A volume whose origin was never reached comes later
-//! (`places.rs`), and is mounted then. Stop: what is mounted is unmounted, the SMB server drains, then the caches write their index, then the link ends. A step
+//! (`places.rs`), and is mounted then. Stop: what is mounted is unmounted, the SMB server drains, then the caches write their index, then the link ends; alerts go
+//! last, those that are not sent yet. A step
 //! that fails undoes nothing by itself: the process ends.
 
 mod control;
@@ -32,6 +33,8 @@ use volume::{Cx, Priority, VPath};
 
 /// How long a volume may take to answer at the start before the node starts without it.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long alerts that are not sent yet have at the end.
+const LAST_ALERTS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running node.
 pub struct Node {
@@ -48,6 +51,8 @@ pub struct Node {
     announcement: Mutex<Option<front_smb::Announcement>>,
     /// Those who wait for an origin that was never reached.
     late: Mutex<JoinSet<()>>,
+    /// Tells people of serious errors.
+    alerts: Option<Arc<alerts::Alerts>>,
     stop: watch::Sender<bool>,
     /// Held as long as the node lives: one process per state directory.
     _lock: File,
@@ -67,6 +72,7 @@ impl Node {
     pub async fn start(config: Config, file: Option<PathBuf>) -> Result<Arc<Node>, Failure> {
         let lock = lock_state(&config.state)?;
         let users = UserTable::open(&config.state).map_err(Failure::usage)?;
+        let alerts = config.alerts.as_ref().map(|alerts| Arc::new(alerts.start(&config.name)));
         let mounts = mounts::planned(&config.mounts)?;
         let here = config.volumes.iter().filter(|volume| !volume.is_remote());
         let mut volumes = places::fill(here, None, &config.state).await?;
@@ -113,6 +119,7 @@ impl Node {
             smb,
             announcement,
             late,
+            alerts,
             stop,
             _lock: lock,
         });
@@ -170,6 +177,9 @@ impl Node {
         }
         if let Some(link) = &self.link {
             link.peers.node.shutdown().await;
+        }
+        if let Some(alerts) = &self.alerts {
+            alerts.shut_down(LAST_ALERTS_PATIENCE).await;
         }
     }
 
