@@ -50,6 +50,9 @@ pub enum Command {
     Tasks(TasksArgs),
     /// Try again what was given up at a mirror
     Retry(OneMirror),
+    /// Try whether people hear of serious errors
+    #[command(subcommand)]
+    Alert(AlertCommand),
 }
 
 #[derive(Args, Debug)]
@@ -310,6 +313,12 @@ pub struct CachePath {
     pub node: NodeArgs,
 }
 
+#[derive(Subcommand, Debug)]
+pub enum AlertCommand {
+    /// Send a notice that nothing is wrong by each way that [alerts] names
+    Test(ConfigArgs),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +359,7 @@ mod tests {
             "farshare mirror resync web",
             "farshare tasks m1 --json",
             "farshare retry web m1",
+            "farshare alert test --config f.toml",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
@@ -376,7 +386,7 @@ mod tests {
             .collect();
         let expect = [
             "try", "serve", "mount", "check", "certs", "user", "status", "stop", "reload", "cache", "mirror",
-            "tasks", "retry", "help",
+            "tasks", "retry", "alert", "help",
         ];
         assert_eq!(listed, expect, "{help}");
     }

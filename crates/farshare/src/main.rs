@@ -63,6 +63,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Mirror(command) => briefly(command::control::mirror(command)),
         Command::Tasks(args) => briefly(command::control::tasks(args)),
         Command::Retry(of) => briefly(command::control::retry(of)),
+        Command::Alert(cli::AlertCommand::Test(args)) => briefly(command::alert::test(&args.config)),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::config::Size;
 use front_admin::{
-    CacheStatus, FreshnessStatus, LinkStatus, MirrorStatus, MountStatus, PeerStatus, QuotaStatus, SmbStatus,
-    Status, VolumeStatus,
+    AlertStatus, AlertsStatus, CacheStatus, FreshnessStatus, LinkStatus, MirrorStatus, MountStatus,
+    PeerStatus, QuotaStatus, SmbStatus, Status, VolumeStatus,
 };
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,6 +33,10 @@ pub fn render(status: &Status, now: SystemTime) -> String {
     if let Some(smb) = &status.smb {
         line(String::new());
         smb_lines(smb).into_iter().for_each(&mut line);
+    }
+    if let Some(alerts) = &status.alerts {
+        line(String::new());
+        alerts_lines(alerts, now).into_iter().for_each(&mut line);
     }
     let complaints = status.complaints();
     if !complaints.is_empty() {
@@ -204,6 +208,31 @@ fn smb_lines(smb: &SmbStatus) -> Vec<String> {
     lines
 }
 
+fn alerts_lines(alerts: &AlertsStatus, now: u64) -> Vec<String> {
+    let ago = |unix: u64| age(now.saturating_sub(unix));
+    let mut lines = vec![match alerts.open.len() {
+        0 => "alerts: nothing is wrong".to_owned(),
+        many => format!("alerts: {many} things are wrong"),
+    }];
+    for alert in &alerts.open {
+        let told = if alert.told { "" } else { ", not told yet" };
+        let AlertStatus { key, severity, text, since_unix, .. } = alert;
+        lines.push(format!("  {severity} for {}{told}: {key}: {text}", ago(*since_unix)));
+    }
+    for channel in &alerts.channels {
+        let mut text = match (&channel.last_error, channel.last_sent_unix) {
+            (Some(why), _) if channel.failing => format!("fails, {} wait: {why}", channel.waiting),
+            (_, Some(sent)) => format!("last sent {} ago", ago(sent)),
+            (_, None) => "nothing sent yet".to_owned(),
+        };
+        if channel.lost > 0 {
+            let _ = write!(text, "; {} messages lost", channel.lost);
+        }
+        lines.push(format!("  {}: {text}", channel.name));
+    }
+    lines
+}
+
 /// ` (93 %)`, or nothing before anything happened.
 fn share_of(hits: u64, misses: u64) -> String {
     match hits.saturating_add(misses) {
@@ -234,7 +263,7 @@ fn short(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use front_admin::{SessionStatus, ShareStatus};
+    use front_admin::{AlertChannelStatus, SessionStatus, ShareStatus};
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(seconds)
@@ -300,6 +329,7 @@ mod tests {
             link: Some(LinkStatus { listen: None, peers: vec![peer] }),
             mounts: vec![mount],
             smb: Some(smb),
+            alerts: None,
         }
     }
 
@@ -365,6 +395,38 @@ smb on 0.0.0.0:445: 3 connections, 2 sessions, 14 opens, 0 refused logins
         ] {
             assert!(page.contains(expect), "{page}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_and_who_hears_of_it() {
+        let alert = |told| AlertStatus {
+            key: "mirror/projects/b".into(),
+            severity: "error".into(),
+            text: "no route".into(),
+            since_unix: 4_500,
+            told,
+        };
+        let channel = AlertChannelStatus { name: "syslog".into(), ..AlertChannelStatus::default() };
+        let sent = AlertChannelStatus { last_sent_unix: Some(4_540), lost: 2, ..channel.clone() };
+        let failing = AlertChannelStatus {
+            name: "mail to a@x".into(),
+            failing: true,
+            waiting: 3,
+            last_error: Some("refused".into()),
+            ..sent.clone()
+        };
+        let alerts =
+            AlertsStatus { open: vec![alert(true), alert(false)], channels: vec![channel, sent, failing] };
+        let expect = "
+alerts: 2 things are wrong
+  error for 1 min 40 s: mirror/projects/b: no route
+  error for 1 min 40 s, not told yet: mirror/projects/b: no route
+  syslog: nothing sent yet
+  syslog: last sent 1 min 0 s ago; 2 messages lost
+  mail to a@x: fails, 3 wait: refused; 2 messages lost
+";
+        let page = render(&Status { alerts: Some(alerts), ..entrypoint() }, at(4_600));
+        assert!(page.ends_with(expect), "{page}");
     }
 
     #[test]

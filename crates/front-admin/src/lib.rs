@@ -29,6 +29,7 @@ pub use control::{CacheAction, CacheRequest, Control, Done, MirrorAction, Mirror
 pub use metrics::render as render_metrics;
 pub use server::{ADMIN_CONNECTIONS_MAX, REQUEST_PATIENCE, Server, ServerConfig, Token};
 pub use status::{
-    CacheStatus, ComparingStatus, FreshnessStatus, LinkStatus, MirrorStatus, MountStatus, PeerStatus,
-    QuotaStatus, SessionStatus, ShareStatus, SmbStatus, Status, VolumeStatus,
+    AlertChannelStatus, AlertStatus, AlertsStatus, CacheStatus, ComparingStatus, FreshnessStatus, LinkStatus,
+    MirrorStatus, MountStatus, PeerStatus, QuotaStatus, SessionStatus, ShareStatus, SmbStatus, Status,
+    VolumeStatus,
 };

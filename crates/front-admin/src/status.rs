@@ -20,6 +20,8 @@ pub struct Status {
     pub mounts: Vec<MountStatus>,
     /// `None` without an `[smb]` section.
     pub smb: Option<SmbStatus>,
+    /// `None` without an `[alerts]` section.
+    pub alerts: Option<AlertsStatus>,
 }
 
 /// One volume.
@@ -215,6 +217,45 @@ pub struct ShareStatus {
     pub name: String,
     pub volume: String,
     pub read_only: bool,
+}
+
+/// Whom the node tells of serious errors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertsStatus {
+    /// What is wrong now, the gravest first.
+    pub open: Vec<AlertStatus>,
+    pub channels: Vec<AlertChannelStatus>,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertStatus {
+    /// What goes on under this name is told once.
+    pub key: String,
+    /// `warning`, `error` or `critical`.
+    pub severity: String,
+    pub text: String,
+    pub since_unix: u64,
+    /// Whether it lasted long enough to be told.
+    pub told: bool,
+}
+
+/// A way to people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertChannelStatus {
+    pub name: String,
+    /// Whether the last attempt failed.
+    pub failing: bool,
+    /// Messages that wait.
+    pub waiting: u64,
+    pub last_sent_unix: Option<u64>,
+    pub last_error_unix: Option<u64>,
+    pub last_error: Option<String>,
+    /// Messages that were given up.
+    pub lost: u64,
 }
 
 impl Status {

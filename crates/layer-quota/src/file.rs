@@ -4,9 +4,9 @@
 //! reserved there, then the origin does it, and what came of it is settled, all under the file's lock and though the caller
 //! goes away. What ends within the size goes straight to the origin, many at a time.
 
+use crate::TICKET;
 use crate::charged::{Charged, Locked};
 use crate::core::{Core, carried, in_time, is_elsewhere, is_open, patient};
-use crate::TICKET;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::ops::Range;

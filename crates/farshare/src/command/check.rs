@@ -6,7 +6,7 @@
 
 use crate::command::certs::left;
 use crate::command::control::SOCKET;
-use crate::config::{Config, KerberosSettings, LinkSettings, Size, VolumeSettings};
+use crate::config::{AlertSettings, Config, KerberosSettings, LinkSettings, Size, VolumeSettings};
 use crate::failure::Failure;
 use crate::stack::{self, Peers};
 use crate::users::UserFile;
@@ -94,6 +94,7 @@ pub async fn run(file: &Path) -> Result<(), Failure> {
     }
     check_mounts(&mut table, &config, running.as_ref());
     check_smb(&mut table, &config, running.is_some());
+    check_alerts(&mut table, config.alerts.as_ref(), running.as_ref());
     if let Some(peers) = peers {
         peers.node.shutdown().await;
     }
@@ -306,6 +307,27 @@ fn check_smb(table: &mut Table, config: &Config, running: bool) {
         Ok(names) if names.is_empty() => table.warn("users", "none yet; farshare user add NAME"),
         Ok(names) => table.ok("users", names.len()),
         Err(why) => table.wrong("users", why),
+    }
+}
+
+/// Who is told of serious errors. Whether that arrives, `farshare alert test` tries.
+fn check_alerts(table: &mut Table, settings: Option<&AlertSettings>, running: Option<&Status>) {
+    let Some(settings) = settings else {
+        return table.ok("alerts", "nobody is told of serious errors; [alerts] in docs/manual.md");
+    };
+    for (what, detail, risk) in settings.described() {
+        match risk {
+            Some(risk) => table.warn(what, format_args!("{detail}: {risk}")),
+            None => table.ok(what, detail),
+        }
+    }
+    let channels =
+        running.and_then(|node| node.alerts.as_ref()).into_iter().flat_map(|alerts| &alerts.channels);
+    for channel in channels.filter(|channel| channel.failing) {
+        table.wrong(
+            format_args!("alerts by {}", channel.name),
+            channel.last_error.as_deref().unwrap_or("fails"),
+        );
     }
 }
 

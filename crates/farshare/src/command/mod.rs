@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod alert;
 pub mod certs;
 pub mod check;
 pub mod control;

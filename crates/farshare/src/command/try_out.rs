@@ -195,6 +195,7 @@ async fn start_gateway(state: &Path, shared: &[Shared]) -> Result<Arc<Node>, Fai
         smb: None,
         mounts: Vec::new(),
         admin: AdminSettings::default(),
+        alerts: None,
     };
     Node::start(config, None).await
 }
@@ -222,6 +223,7 @@ fn entrypoint(
         smb: Some(smb(args, shared)?),
         mounts: Vec::new(),
         admin: admin(args),
+        alerts: None,
     })
 }
 
@@ -237,6 +239,7 @@ fn direct(args: &TryArgs, state: &Path, shared: &[Shared]) -> Result<Config, Fai
         smb: Some(smb(args, shared)?),
         mounts: Vec::new(),
         admin: admin(args),
+        alerts: None,
     })
 }
 

@@ -4,6 +4,7 @@
 //! no secrets, only the files in which those lie, so they can be compared (reload) and printed.
 
 mod account;
+mod alert;
 mod algorithm;
 mod alone;
 mod error;
@@ -21,6 +22,7 @@ mod tests;
 mod value;
 
 pub use account::check_account_name;
+pub use alert::AlertSettings;
 pub use error::ConfigError;
 pub use fuse::MountSettings;
 pub use kerberos::{KerberosSettings, Pac};
@@ -58,6 +60,8 @@ pub struct Config {
     pub smb: Option<SmbSettings>,
     pub mounts: Vec<MountSettings>,
     pub admin: AdminSettings,
+    /// Who is told of serious errors.
+    pub alerts: Option<AlertSettings>,
 }
 
 /// `[link]`

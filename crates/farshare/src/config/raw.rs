@@ -26,6 +26,7 @@ pub struct File {
     #[serde(default)]
     pub fuse: BTreeMap<Spanned<String>, Mount>,
     pub admin: Option<Admin>,
+    pub alerts: Option<Spanned<super::alert::Raw>>,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! From what is written to what it means: defaults, relative paths, and whatever one key demands of another.
 
+use super::alert;
 use super::algorithm;
 use super::alone;
 use super::fuse;
@@ -59,7 +60,8 @@ pub(super) fn settle(file: &Path, text: &str, raw: raw::File) -> Result<Config, 
         return Err(ConfigError::whole(file, message));
     }
     let mounts = fuse::settle(&source, &mut volumes, &state, raw.fuse)?;
-    Ok(Config { name: raw.node.name, state, link, volumes, smb, mounts, admin })
+    let alerts = raw.alerts.map(|alerts| alert::settle(&source, alerts)).transpose()?;
+    Ok(Config { name: raw.node.name, state, link, volumes, smb, mounts, admin, alerts })
 }
 
 fn settle_link(

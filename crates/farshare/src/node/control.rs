@@ -267,6 +267,7 @@ impl Node {
         differs(now.smb != new.smb, "[smb]".into());
         differs(now.mounts != new.mounts, "[fuse]".into());
         differs(now.admin != new.admin, "[admin]".into());
+        differs(now.alerts != new.alerts, "[alerts]".into());
         for volume in &new.volumes {
             // That it is mounted is said of the section that mounts it.
             let as_mounted = |now: &VolumeSettings| VolumeSettings { mounted: volume.mounted, ..now.clone() };

@@ -2,9 +2,11 @@
 //!
 //! Start: volumes that need no link; the link, which offers them to peers; volumes that lie at peers; mounts
 //! (`mounts.rs`); the SMB server last, so that no client sees half of it. A volume whose origin was never reached comes later
-//! (`places.rs`), and is mounted then. Stop: what is mounted is unmounted, the SMB server drains, then the caches write their index, then the link ends. A step
+//! (`places.rs`), and is mounted then. Stop: what is mounted is unmounted, the SMB server drains, then the caches write their index, then the link ends; alerts go
+//! last, those that are not sent yet. A step
 //! that fails undoes nothing by itself: the process ends.
 
+mod alarms;
 mod control;
 mod mounts;
 mod places;
@@ -32,6 +34,8 @@ use volume::{Cx, Priority, VPath};
 
 /// How long a volume may take to answer at the start before the node starts without it.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long alerts that are not sent yet have at the end.
+const LAST_ALERTS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the end of the node waits for mirrors to get what they lack. It is in the log, and goes there after the next start.
 const MIRRORS_PATIENCE: Duration = Duration::from_secs(10);
@@ -51,6 +55,8 @@ pub struct Node {
     announcement: Mutex<Option<front_smb::Announcement>>,
     /// Those who wait for an origin that was never reached.
     late: Mutex<JoinSet<()>>,
+    /// Tells people of serious errors.
+    alerts: Option<Arc<alerts::Alerts>>,
     stop: watch::Sender<bool>,
     /// Held as long as the node lives: one process per state directory.
     _lock: File,
@@ -70,6 +76,7 @@ impl Node {
     pub async fn start(config: Config, file: Option<PathBuf>) -> Result<Arc<Node>, Failure> {
         let lock = lock_state(&config.state)?;
         let users = UserTable::open(&config.state).map_err(Failure::usage)?;
+        let alerts = config.alerts.as_ref().map(|alerts| Arc::new(alerts.start(&config.name)));
         let mounts = mounts::planned(&config.mounts)?;
         let here = config.volumes.iter().filter(|volume| !volume.needs_link());
         let mut volumes = places::fill(here, None, &config.state).await?;
@@ -120,10 +127,13 @@ impl Node {
             smb,
             announcement,
             late,
+            alerts,
             stop,
             _lock: lock,
         });
         node.wait_for_origins();
+        let looking = alarms::look_at_mirrors(Arc::downgrade(&node));
+        node.late.lock().unwrap_or_else(PoisonError::into_inner).spawn(looking);
         Ok(node)
     }
 
@@ -182,6 +192,9 @@ impl Node {
         ending.join_all().await;
         if let Some(link) = &self.link {
             link.peers.node.shutdown().await;
+        }
+        if let Some(alerts) = &self.alerts {
+            alerts.shut_down(LAST_ALERTS_PATIENCE).await;
         }
     }
 

@@ -4,8 +4,8 @@ use super::Node;
 use super::places::{Place, Served};
 use crate::config::Config;
 use front_admin::{
-    CacheStatus, ComparingStatus, FreshnessStatus, LinkStatus, MirrorStatus, PeerStatus, QuotaStatus,
-    SessionStatus, ShareStatus, SmbStatus, Status, VolumeStatus,
+    AlertChannelStatus, AlertStatus, AlertsStatus, CacheStatus, ComparingStatus, FreshnessStatus, LinkStatus,
+    MirrorStatus, PeerStatus, QuotaStatus, SessionStatus, ShareStatus, SmbStatus, Status, VolumeStatus,
 };
 use link::LinkState;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -24,6 +24,7 @@ impl Node {
             link: self.link.as_ref().map(|link| self.link_status(&link.peers.node)),
             mounts: self.mounts.iter().map(|mount| mount.status()).collect(),
             smb: self.smb.as_ref().map(|smb| self.smb_status(smb)),
+            alerts: self.alerts.as_ref().map(|alerts| alerts_status(alerts.status())),
         }
     }
 
@@ -179,6 +180,29 @@ fn peer_status(link: &link::Node, name: &str) -> PeerStatus {
         congestion: (!stats.congestion.is_empty()).then_some(stats.congestion),
         sent_bytes: stats.bytes_out,
         received_bytes: stats.bytes_in,
+    }
+}
+
+fn alerts_status(now: alerts::AlertStatus) -> AlertsStatus {
+    let open = |open: alerts::OpenIncident| AlertStatus {
+        key: open.key,
+        severity: open.severity.name().to_owned(),
+        text: open.text,
+        since_unix: unix(open.since),
+        told: open.told,
+    };
+    let channel = |channel: alerts::ChannelStatus| AlertChannelStatus {
+        name: channel.name,
+        failing: channel.failing,
+        waiting: channel.waiting as u64,
+        last_sent_unix: channel.last_sent.map(unix),
+        last_error_unix: channel.last_error.as_ref().map(|(at, _)| unix(*at)),
+        last_error: channel.last_error.map(|(_, why)| why),
+        lost: channel.lost,
+    };
+    AlertsStatus {
+        open: now.open.into_iter().map(open).collect(),
+        channels: now.channels.into_iter().map(channel).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program as its users meet it: exit status, words, files.
 
+mod alerted;
 mod served;
 mod unreached;
 

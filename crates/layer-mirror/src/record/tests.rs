@@ -1,3 +1,5 @@
+//! Each kind of record and outcome, there and back.
+
 use super::*;
 use volume::{Device, DosAttributes, Named, Special};
 

@@ -527,10 +527,10 @@ impl Comparison {
     async fn pump(&self, from: &dyn File, to: &Arc<dyn File>, begin: u64, size: u64) -> Result<()> {
         let ranges = match self.here.caps().holes {
             true => from.ranges(&self.cx(), begin, size.saturating_sub(begin)).await?,
-            false => vec![begin..size],
+            false => std::iter::once(begin..size).collect(),
         };
         let whole = ranges.len() < volume::RANGES_MAX;
-        let ranges = if whole { ranges } else { vec![begin..size] };
+        let ranges = if whole { ranges } else { std::iter::once(begin..size).collect() };
         let at_once = if self.there.in_order { PIECES_AT_ONCE } else { 1 };
         let mut flying = FuturesUnordered::new();
         let mut end = begin;

@@ -185,7 +185,12 @@ impl World {
             let look = move |what: &str| seen.lock().there(what, || tree(&there, false));
             let wire = Wire::new(self.there.clone(), seed, Breaking(plan.breaking), Box::new(look));
             let volume: Arc<dyn Volume> = wire.clone();
-            let target = Target { name: "m".into(), to: "m".into(), way: Arc::new(layer_mirror::Here(volume)), in_order: plan.in_order };
+            let target = Target {
+                name: "m".into(),
+                to: "m".into(),
+                way: Arc::new(layer_mirror::Here(volume)),
+                in_order: plan.in_order,
+            };
             let config = MirrorConfig { dir: self.state.clone(), log_max_bytes: u64::MAX };
             let (volume, mirrors) = Mirrors::open(faults.clone(), config, vec![target]).await.unwrap();
             (wire, volume, mirrors)
@@ -354,7 +359,7 @@ impl Writer<'_> {
 
     async fn change(&mut self) {
         let dirs = ["a", "b", "a/c", "c"];
-        let dir = path(*self.rng.pick(&dirs));
+        let dir = path(self.rng.pick::<&str>(&dirs));
         let one = self.name();
         match self.rng.below(22) {
             0 | 1 => {
@@ -369,7 +374,7 @@ impl Writer<'_> {
                 self.apply(Change::Rename { from: one, to, replace, expect: None }).await;
             }
             7 => {
-                let to = path(*self.rng.pick(&dirs));
+                let to = path(self.rng.pick::<&str>(&dirs));
                 self.apply(Change::Rename { from: dir, to, replace: true, expect: None }).await;
             }
             8 => {

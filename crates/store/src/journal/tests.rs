@@ -1,3 +1,5 @@
+//! What is read back after starts, cuts and damage.
+
 use super::*;
 use std::os::unix::fs::FileExt;
 
