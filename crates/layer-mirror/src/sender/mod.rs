@@ -56,6 +56,8 @@ const FEED_BYTES: usize = 4 << 20;
 /// Pauses before a mirror that is away is asked again: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// So many pauses are of the first length.
+const SHORT_PAUSES: u32 = 30;
 /// How long a mirror that was up to date waits after news, so that what belongs together is seen together.
 const GATHER: Duration = Duration::from_millis(3);
 /// How long nothing must happen before directories get their times.
@@ -698,21 +700,16 @@ impl Session {
     }
 }
 
-/// Pauses between attempts: each twice as long as the one before, up to a limit.
-pub struct Pauses(Duration);
-
-impl Default for Pauses {
-    fn default() -> Pauses {
-        Pauses(PAUSE_MIN)
-    }
-}
+/// Pauses between attempts: short ones for who is back soon, then each twice as long as the one before, up to a limit.
+#[derive(Default)]
+pub struct Pauses(u32);
 
 impl Pauses {
     /// Mirrors that went away together do not all come back at the same moment: `jitter` is another number for each.
     pub fn next(&mut self, jitter: u32) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSE_MAX);
-        pause + Duration::from_millis(u64::from(jitter) % 250)
+        let doubled = self.0.saturating_sub(SHORT_PAUSES).min(16);
+        self.0 = self.0.saturating_add(1);
+        (PAUSE_MIN * (1 << doubled)).min(PAUSE_MAX) + Duration::from_millis(u64::from(jitter) % 250)
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::rig::path;
 use crate::wire::{Breaking, Wire};
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use layer_mirror::{MirrorConfig, Mirrors, PRIVATE_DIR, State, Target};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -438,11 +438,13 @@ fn check(seed: u64, plan: Plan) {
             .collect();
         let changes = rng.below(plan.changes);
         life.runtime.block_on(async {
-            let all = futures_util::future::join_all(writers.into_iter().map(|mut writer| async move {
+            let all = futures_util::stream::iter(writers.into_iter().map(|mut writer| async move {
                 for _ in 0..changes {
                     writer.change().await;
                 }
-            }));
+            }))
+            .buffer_unordered(WRITERS_MAX)
+            .collect::<Vec<()>>();
             match last || plan.order {
                 true => drop(all.await),
                 false => drop(tokio::time::timeout(killed_after, all).await),
@@ -497,6 +499,8 @@ fn check_all(plan: Plan) {
     assert_eq!(failed, 0, "seeds failed");
 }
 
+/// More than there are in any plan.
+const WRITERS_MAX: usize = 8;
 const ONE: Plan = Plan { writers: 1, in_order: false, breaking: 0, changes: 60, lives: 0, order: true };
 const MANY: Plan = Plan { writers: 4, in_order: false, breaking: 0, changes: 40, lives: 0, order: false };
 

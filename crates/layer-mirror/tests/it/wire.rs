@@ -181,13 +181,12 @@ impl Volume for Wire {
     async fn open(&self, cx: &Cx, path: &VPath, how: OpenHow) -> Result<Opened> {
         let (path, state) = (path.clone(), self.state.clone());
         let what = format!("open {path} {:?}", how.create);
-        let opened = by_wire!(self, cx, what, |inner, cx| async move {
+        by_wire!(self, cx, what, |inner, cx| async move {
             let of = state.connection.load(Ordering::Relaxed);
             let opened = inner.open(&cx, &path, how).await?;
             let file = WireFile { inner: opened.file, state, of, path };
             Ok(Opened { file: Arc::new(file), ..opened })
-        });
-        opened
+        })
     }
 
     async fn reopen(&self, _cx: &Cx, _ticket: &Ticket) -> Result<Opened> {
