@@ -90,14 +90,8 @@ async fn open_new(session: &Session, dir: u64, name: &[u8], how: OpenRequest) ->
 pub(super) async fn remove(session: &Session, dir: u64, name: &[u8], want: Want) -> Answer {
     let name = spelled(name)?;
     let path = path_in(session, dir, &name)?;
-    let how = OpenRequest { want, ..asked(session, path, Access::DELETE) };
-    let open = session.vfs.open(&session.cx(), how).await?.open;
-    let doomed = open.set_deletion(&session.cx(), true, POSIX_DELETION).await;
-    if let Err(error) = doomed {
-        done_with(session, &open).await;
-        return Err(error.into());
-    }
-    open.close(&session.cx()).await?;
+    let what = OpenRequest { want, ..asked(session, path, Access::DELETE) };
+    session.vfs.remove(&session.cx(), what, POSIX_DELETION).await?;
     session.nodes.unnamed(dir, &name);
     Ok(Reply::Done)
 }
@@ -108,12 +102,10 @@ pub(super) async fn rename(session: &Session, dir: u64, what: &Rename) -> Answer
     }
     let (from, to) = (spelled(&what.name)?, spelled(&what.new_name)?);
     let target = path_in(session, what.new_parent, &to)?;
-    let open = open_at(session, path_in(session, dir, &from)?, Access::DELETE).await?;
+    let from_path = path_in(session, dir, &from)?;
     let replace = !what.flags.contains(RenameFlags::NOREPLACE);
     let how = RenameHow { replace, posix: true, readonly: ReadonlyTarget::Unknown };
-    let renamed = open.rename(&session.cx(), &target, how).await;
-    done_with(session, &open).await;
-    renamed?;
+    session.vfs.rename(&session.cx(), asked(session, from_path, Access::DELETE), &target, how).await?;
     session.nodes.renamed((dir, &from), (what.new_parent, &to));
     Ok(Reply::Done)
 }
