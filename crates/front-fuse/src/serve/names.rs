@@ -1,7 +1,7 @@
 //! Names: looking them up, making, linking, renaming and removing what they stand for.
 
 use super::{
-    Answer, Refused, Reply, asked, cannot_be_there, done_with, entry, made_by, open_at, path_in, path_of,
+    Answer, Refused, Reply, asked, cannot_be_there, done_with, found, made_by, open_at, path_in, path_of,
     payload, spelled,
 };
 use crate::session::Session;
@@ -21,7 +21,7 @@ pub(super) async fn lookup(session: &Session, dir: u64, name: &[u8]) -> Answer {
     let name = spelled(name)?;
     let path = path_in(session, dir, &name)?;
     match session.vfs.look(&session.cx(), &path).await {
-        Ok(attr) => payload(entry(session, dir, &name, &attr).encode()),
+        Ok(attr) => found(session, dir, &name, &attr),
         Err(error) => {
             let refused = Refused::from(error);
             if refused.0 == Errno::NOENT {
@@ -62,7 +62,7 @@ async fn make(session: &Session, dir: u64, name: &[u8], node: NewNode, maker: Op
     let name = spelled(name)?;
     let path = path_in(session, dir, &name)?;
     let made = session.vfs.make_node(&session.cx(), &path, node, maker).await;
-    payload(entry(session, dir, &name, &made.map_err(cannot_be_there)?).encode())
+    found(session, dir, &name, &made.map_err(cannot_be_there)?)
 }
 
 pub(super) async fn make_dir(session: &Session, header: &Header, what: &Mkdir) -> Answer {
@@ -84,7 +84,7 @@ async fn open_new(session: &Session, dir: u64, name: &[u8], how: OpenRequest) ->
     let path = path_in(session, dir, &name)?;
     let opened = session.vfs.open(&session.cx(), OpenRequest { path, ..how }).await?;
     done_with(session, &opened.open).await;
-    payload(entry(session, dir, &name, &opened.attr).encode())
+    found(session, dir, &name, &opened.attr)
 }
 
 pub(super) async fn remove(session: &Session, dir: u64, name: &[u8], want: Want) -> Answer {
@@ -119,5 +119,5 @@ pub(super) async fn link(session: &Session, dir: u64, node: u64, name: &Bytes) -
     done_with(session, &open).await;
     linked.map_err(cannot_be_there)?;
     let attr = session.vfs.look(&session.cx(), &path).await?;
-    payload(entry(session, dir, &name, &attr).encode())
+    found(session, dir, &name, &attr)
 }
