@@ -54,10 +54,10 @@ impl Device {
         }
     }
 
-    /// Sends a good answer.
-    pub(crate) fn answer(&self, unique: u64, payload: &[u8]) {
+    /// Sends a good answer; whether somebody has it now.
+    pub(crate) fn answer(&self, unique: u64, payload: &[u8]) -> bool {
         let head = answer::head(unique, payload.len());
-        self.send(&[IoSlice::new(&head), IoSlice::new(payload)]);
+        self.send(&[IoSlice::new(&head), IoSlice::new(payload)])
     }
 
     /// Sends an error.
@@ -66,12 +66,20 @@ impl Device {
         self.send(&[IoSlice::new(&head)]);
     }
 
-    fn send(&self, parts: &[IoSlice<'_>]) {
+    fn send(&self, parts: &[IoSlice<'_>]) -> bool {
         match writev(&self.0, parts) {
+            Ok(_) => return true,
             // Its caller was killed meanwhile, or it is mounted no more: nobody waits.
-            Ok(_) | Err(Errno::NOENT | Errno::NODEV) => {}
+            Err(Errno::NOENT | Errno::NODEV) => {}
             Err(errno) => tracing::error!(%errno, "the kernel refuses an answer"),
         }
+        false
+    }
+
+    /// One that takes no answer.
+    #[cfg(test)]
+    pub(crate) fn deaf() -> Device {
+        Device(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into())
     }
 }
 

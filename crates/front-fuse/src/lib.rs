@@ -11,6 +11,7 @@
 //! | `device`, `session` | requests come in, answers go out |
 //! | `nodes` | the kernel's numbers for objects, and their names |
 //! | `handles` | what the kernel has open |
+//! | `backing` | files that the kernel reads and writes itself |
 //! | `serve` | the operations, on `vfs` |
 //! | `translate` | attributes, times and kinds both ways |
 //! | `errno` | from errors to errno(3) |
@@ -27,6 +28,7 @@
 //! **What is absent**: locks are kept among the processes of this mount, by the kernel; `O_TMPFILE`, `RENAME_EXCHANGE` and
 //! `RENAME_WHITEOUT`, ioctls and `FALLOC_FL_COLLAPSE_RANGE` are refused.
 
+mod backing;
 mod device;
 mod errno;
 mod handles;
@@ -38,6 +40,7 @@ mod session;
 mod stale;
 mod translate;
 
+pub use backing::BackingOf;
 pub use keepers::keepers;
 pub use mount::{Mount, MountConfig, MountError};
 pub use stale::{mountpoint, unmount_stale};

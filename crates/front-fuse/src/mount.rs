@@ -3,6 +3,7 @@
 //! mount(2) is for root; other users need `fusermount3`, which is not asked yet. While a [`Mount`] lives its threads serve;
 //! dropping it unmounts: at once for new callers, for those who are in there when they leave.
 
+use crate::backing::BackingOf;
 use crate::device::Device;
 use crate::session::{self, Session};
 use crate::stale;
@@ -35,6 +36,9 @@ pub struct MountConfig {
     pub read_only: bool,
     /// How long the kernel believes names and attributes without asking.
     pub valid: Duration,
+    /// By which the kernel reads and writes files itself (`backing.rs`). Only where this mount is the one user of its volume,
+    /// and nothing between `vfs` and the file has to know of what is written.
+    pub backing: Option<BackingOf>,
     /// Threads that read requests. Each may wait for a local disk.
     pub threads: usize,
 }
@@ -47,6 +51,7 @@ impl MountConfig {
             suid_and_dev: false,
             read_only: false,
             valid: Duration::from_secs(1),
+            backing: None,
             threads: 2 * std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
         }
     }

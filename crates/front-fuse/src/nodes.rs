@@ -9,9 +9,11 @@
 //!
 //! Plain state under one leaf mutex.
 
+use crate::backing::BackingId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 use vfs::Open;
 use volume::{FileId, VPath, Version};
 
@@ -38,6 +40,21 @@ struct Node {
     opens: Vec<(u64, Weak<Open>)>,
     /// The content that the kernel may have pages of: as it was when the node was last opened.
     content: Option<Version>,
+    /// Until then it is believed to have no capabilities: it was just made here.
+    bare_until: Option<Instant>,
+    /// Which way its content goes (`backing.rs`).
+    way: Way,
+    /// How many have it open so.
+    on_the_way: usize,
+}
+
+/// Which way the content of a node goes.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By READ and WRITE; also while nobody has it open.
+    Here,
+    /// The kernel works on this itself.
+    Past(BackingId),
 }
 
 impl Nodes {
@@ -110,6 +127,56 @@ impl Nodes {
         known.is_some_and(|node| node.content.replace(content) == Some(content))
     }
 
+    /// The node was just made, which is `believed` so long; or something is set that it carries.
+    pub(crate) fn is_bare(&self, node: u64, believed: Option<Duration>) {
+        if let Some(node) = self.0.lock().nodes.get_mut(&node) {
+            node.bare_until = believed.map(|believed| Instant::now() + believed);
+        }
+    }
+
+    /// Whether it is believed to have no capabilities (`security.capability`).
+    pub(crate) fn believed_bare(&self, node: u64) -> bool {
+        let table = self.0.lock();
+        let until = table.nodes.get(&node).and_then(|node| node.bare_until);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// A file is opened for its content: the backing file by which the kernel does that, which is asked for by `begin` where
+    /// nobody else has it open.
+    pub(crate) fn begin_content(
+        &self,
+        node: u64,
+        begin: impl FnOnce() -> Option<BackingId>,
+    ) -> Option<BackingId> {
+        let mut table = self.0.lock();
+        let node = table.nodes.get_mut(&node)?;
+        if node.on_the_way == 0 {
+            node.way = begin().map_or(Way::Here, Way::Past);
+        }
+        node.on_the_way += 1;
+        match node.way {
+            Way::Here => None,
+            Way::Past(id) => {
+                node.content = None;
+                Some(id)
+            }
+        }
+    }
+
+    /// One who had it open so has closed it: the backing file that nobody needs any more.
+    pub(crate) fn end_content(&self, node: u64) -> Option<BackingId> {
+        let mut table = self.0.lock();
+        let node = table.nodes.get_mut(&node)?;
+        node.on_the_way = node.on_the_way.saturating_sub(1);
+        match node.way {
+            Way::Past(id) if node.on_the_way == 0 => {
+                node.way = Way::Here;
+                Some(id)
+            }
+            Way::Past(_) | Way::Here => None,
+        }
+    }
+
     pub(crate) fn closed(&self, node: u64, handle: u64) {
         let mut table = self.0.lock();
         if let Some(known) = table.nodes.get_mut(&node) {
@@ -128,7 +195,16 @@ impl Nodes {
 
 impl Node {
     fn new(file: FileId, lookups: u64) -> Node {
-        Node { file, lookups, names: Vec::new(), opens: Vec::new(), content: None }
+        Node {
+            file,
+            lookups,
+            names: Vec::new(),
+            opens: Vec::new(),
+            content: None,
+            bare_until: None,
+            way: Way::Here,
+            on_the_way: 0,
+        }
     }
 }
 
@@ -258,6 +334,35 @@ mod tests {
         for (content, expect) in [(one, false), (one, true), (two, false), (two, true), (one, false)] {
             assert_eq!(nodes.has_content(node, content), expect);
         }
+    }
+
+    #[test]
+    fn what_is_made_is_bare_for_a_while_or_until_something_is_set() {
+        let (nodes, a) = (Nodes::new(file(0)), Arc::from("a"));
+        let node = nodes.found(ROOT_ID, &a, file(1));
+        assert!(!nodes.believed_bare(node));
+        for (believed, expect) in
+            [(Some(Duration::from_secs(9)), true), (None, false), (Some(Duration::ZERO), false)]
+        {
+            nodes.is_bare(node, believed);
+            assert_eq!(nodes.believed_bare(node), expect);
+        }
+    }
+
+    #[test]
+    fn all_who_have_a_file_open_go_the_same_way() {
+        let (nodes, a) = (Nodes::new(file(0)), Arc::from("a"));
+        let node = nodes.found(ROOT_ID, &a, file(1));
+        let unasked = || unreachable!("somebody has it open");
+        assert_eq!(nodes.begin_content(node, || None), None);
+        assert_eq!(nodes.begin_content(node, unasked), None);
+        assert_eq!((nodes.end_content(node), nodes.end_content(node)), (None, None));
+        assert!(!nodes.has_content(node, Version { hi: 1, lo: 0 }));
+        assert_eq!(nodes.begin_content(node, || Some(7)), Some(7));
+        assert_eq!(nodes.begin_content(node, unasked), Some(7));
+        assert_eq!((nodes.end_content(node), nodes.end_content(node)), (None, Some(7)));
+        assert!(!nodes.has_content(node, Version { hi: 1, lo: 0 }), "nothing is known of pages of before");
+        assert_eq!(nodes.begin_content(node, || Some(8)), Some(8));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustix::fs::{
     utimensat,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 use rustix::process::{Gid, Uid};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,8 @@ pub(crate) const BLOCK_BYTES: u64 = 512;
 pub(crate) struct Keeps {
     /// Extended attributes of users.
     pub(crate) extras: bool,
+    /// What one of them says beyond POSIX, see [`Extra`].
+    pub(crate) dos: bool,
     /// Compressed content.
     pub(crate) compression: bool,
     /// What callers say of owners and of all bits of a mode.
@@ -51,7 +54,7 @@ pub(crate) struct Keeps {
 
 impl Keeps {
     /// What the kernel knows is all.
-    pub(crate) const NOTHING: Keeps = Keeps { extras: false, compression: false, posix: false };
+    pub(crate) const NOTHING: Keeps = Keeps { extras: false, dos: false, compression: false, posix: false };
 
     /// The same for this caller: what POSIX keeps is kept for those whom the kernel of this machine has judged alone.
     pub(crate) fn asked_by(self, who: &Who) -> Keeps {
@@ -127,6 +130,13 @@ impl Extra {
             tracing::warn!(xattr = ?NAME, "a file has attributes in a format of another version: not used");
         }
         Ok(extra.unwrap_or_default())
+    }
+
+    /// Of the object behind a mere handle.
+    fn of_handle(handle: &OwnedFd) -> Outcome<Extra> {
+        let mut buffer = [0; LENGTH];
+        let came = getxattr(ProcPath::of(handle).bytes(), NAME, &mut buffer);
+        Extra::read(came, &buffer)
     }
 
     /// Of the object behind a descriptor of any kind.
@@ -209,7 +219,7 @@ pub(crate) fn look_at(dir: &OwnedFd, name: &[u8]) -> Result<Statx, Errno> {
 }
 
 /// The same, of what is mounted there only what the kernel remembers without asking it.
-pub(crate) fn recall_at(dir: &OwnedFd, name: &CStr) -> Result<Statx, Errno> {
+pub(crate) fn recall_at(dir: &OwnedFd, name: impl Arg) -> Result<Statx, Errno> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     statx(dir, name, flags, mask())
 }
@@ -285,11 +295,27 @@ pub(crate) fn attr(stat: &Statx, extra: Extra, keeps: Keeps) -> Attr {
 /// All that is to be known of the object behind a descriptor.
 pub(crate) fn attr_of(fd: &OwnedFd, keeps: Keeps) -> Outcome<Attr> {
     let stat = look(fd)?;
-    let extra = match keeps.extras && can_have_extra(kind_of(&stat)) {
-        true => Extra::of(fd)?,
+    attr_with(&stat, keeps, || Extra::of(fd))
+}
+
+/// The same of a mere handle.
+pub(crate) fn attr_of_handle(handle: &OwnedFd, keeps: Keeps) -> Outcome<Attr> {
+    let stat = look(handle)?;
+    attr_with(&stat, keeps, || Extra::of_handle(handle))
+}
+
+/// The same of what was looked at, with what is read of it besides, where it can have that.
+pub(crate) fn attr_with(stat: &Statx, keeps: Keeps, read: impl FnOnce() -> Outcome<Extra>) -> Outcome<Attr> {
+    let extra = match keeps.dos && can_have_extra(kind_of(stat)) {
+        true => read()?,
         false => Extra::default(),
     };
-    Ok(attr(&stat, extra, keeps))
+    Ok(attr(stat, extra, keeps))
+}
+
+/// Of a regular file that was just made: it carries nothing.
+pub(crate) fn attr_of_new(file: &OwnedFd, keeps: Keeps) -> Outcome<Attr> {
+    Ok(attr(&look(file)?, Extra::default(), keeps))
 }
 
 /// Sets everything but the size. Without `Keeps::posix` an owner cannot be set, and a directory keeps its setgid and sticky bits. The caller holds the lock that keeps two changes of extras apart.
@@ -310,7 +336,7 @@ pub(crate) fn set(fd: &OwnedFd, set: &SetAttr, keeps: Keeps) -> Outcome<()> {
         chmod(ProcPath::of(fd).bytes(), kept | keeps.mode(mode))?;
     }
     if set.dos.is_some() || set.btime.is_some() || set.sparse.is_some() {
-        if !keeps.extras || !can_have_extra(kind(fd)?) {
+        if !keeps.dos || !can_have_extra(kind(fd)?) {
             return Err(Failure::Kind(ErrorKind::Unsupported));
         }
         let present = Extra::of(fd)?;

@@ -4,11 +4,12 @@
 //! FIFOs are never touched. What `openat` or `setxattr` then do to that very object goes by way of
 //! `/proc/self/fd/N`, which the kernel resolves to the descriptor, not to a name.
 
+use crate::attributes;
 use crate::error::{Failure, Outcome};
 use crate::name;
 use crate::watching;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Statx, openat, openat2, readlinkat};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -42,6 +43,32 @@ pub(crate) struct Root {
 pub(crate) struct Place<'a> {
     pub(crate) dir: OwnedFd,
     pub(crate) name: Cow<'a, [u8]>,
+    /// With which it was found. What it is of holds for the name too.
+    pub(crate) patience: Patience,
+}
+
+impl Place<'_> {
+    /// What is under the name, a symlink as itself; `Errno::XDEV` where patience does not reach what is mounted there.
+    pub(crate) fn look(&self) -> Result<Statx, Errno> {
+        if self.patience == Patience::Disk {
+            return attributes::look_at(&self.dir, &self.name);
+        }
+        let stat = attributes::recall_at(&self.dir, &*self.name)?;
+        if attributes::is_mounted(&stat) { Err(Errno::XDEV) } else { Ok(stat) }
+    }
+
+    /// Makes and opens a regular file there; there must be nothing.
+    pub(crate) fn make_file(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        if self.patience == Patience::Disk {
+            return openat(&self.dir, &*self.name, flags, mode);
+        }
+        let resolve = ResolveFlags::BENEATH
+            | ResolveFlags::NO_MAGICLINKS
+            | ResolveFlags::NO_SYMLINKS
+            | ResolveFlags::NO_XDEV;
+        openat2(&self.dir, &*self.name, flags, mode, resolve)
+    }
 }
 
 impl Root {
@@ -84,14 +111,24 @@ impl Root {
     }
 
     /// Where the last component of `path` has its place; `at_root` for the root itself.
-    pub(crate) fn place<'a>(&self, path: &'a VPath, at_root: ErrorKind) -> Outcome<Place<'a>> {
+    pub(crate) fn place<'a>(
+        &self,
+        path: &'a VPath,
+        at_root: ErrorKind,
+        patience: Patience,
+    ) -> Outcome<Place<'a>> {
         let Some(parent) = path.parent() else { return Err(at_root.into()) };
-        let dir = self.resolve(&parent, OFlags::PATH | OFlags::DIRECTORY, Patience::Disk)?;
-        Ok(Place { dir, name: name::to_disk(path.name())? })
+        let dir = self.resolve(&parent, OFlags::PATH | OFlags::DIRECTORY, patience)?;
+        Ok(Place { dir, name: name::to_disk(path.name())?, patience })
+    }
+
+    /// How long a thread of this kind may wait without touching what may not answer.
+    pub(crate) fn patience_here(&self) -> Patience {
+        if volume::may_wait_here() { Patience::Here } else { Patience::None }
     }
 
     fn resolve(&self, path: &VPath, flags: OFlags, patience: Patience) -> Outcome<OwnedFd> {
-        if patience == Patience::None && !self.answers {
+        if patience != Patience::Disk && !self.answers {
             return Err(Errno::AGAIN.into());
         }
         let bytes = name::to_disk(path.as_str())?;

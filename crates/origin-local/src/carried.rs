@@ -124,8 +124,14 @@ fn no_room(errno: Errno) -> Failure {
 impl Disk {
     /// A file or directory that can carry something, if it is the one expected; or any object where that is of the
     /// operating `systems`.
-    fn carrier(&self, path: &VPath, expect: Option<FileId>, systems: bool) -> Outcome<OwnedFd> {
-        let handle = self.root.handle(path, Patience::Disk)?;
+    fn carrier(
+        &self,
+        path: &VPath,
+        expect: Option<FileId>,
+        systems: bool,
+        patience: Patience,
+    ) -> Outcome<OwnedFd> {
+        let handle = self.root.handle(path, patience)?;
         let stat = attributes::look(&handle)?;
         crate::changes::expected(expect, attributes::id_of(&stat))?;
         let users = self.keeps.extras && attributes::can_have_extra(attributes::kind_of(&stat));
@@ -141,8 +147,9 @@ impl Disk {
         expect: Option<FileId>,
         name: &Named,
         keeps: Keeps,
+        patience: Patience,
     ) -> Outcome<Option<Bytes>> {
-        let handle = self.carrier(path, expect, is_systems(name) && keeps.posix)?;
+        let handle = self.carrier(path, expect, is_systems(name) && keeps.posix, patience)?;
         let attribute = match attribute_of(name, keeps.posix) {
             Ok(attribute) => attribute,
             // What cannot be set is not there.
@@ -164,7 +171,7 @@ impl Disk {
         expect: Option<FileId>,
         keeps: Keeps,
     ) -> Outcome<Vec<NamedEntry>> {
-        let handle = self.carrier(path, expect, keeps.posix)?;
+        let handle = self.carrier(path, expect, keeps.posix, Patience::Disk)?;
         let path = ProcPath::of(&handle);
         let mut entries = Vec::new();
         for attribute in attributes_on(&handle)? {
@@ -181,20 +188,20 @@ impl Disk {
 
     pub(crate) fn set_carried(
         &self,
-        path: &VPath,
-        name: &Named,
+        (path, name): (&VPath, &Named),
         value: Option<&Bytes>,
         expect: Option<FileId>,
         keeps: Keeps,
+        patience: Patience,
     ) -> Outcome<Attr> {
-        let handle = self.carrier(path, expect, is_systems(name) && keeps.posix)?;
+        let handle = self.carrier(path, expect, is_systems(name) && keeps.posix, patience)?;
         let attribute = attribute_of(name, keeps.posix)?;
         if value.is_some_and(|value| value.len() > NAMED_MAX_BYTES as usize) {
             return Err(ErrorKind::NoSpace.into());
         }
         if is_systems(name) {
             set_attribute(&handle, &attribute, value)?;
-            return attributes::attr_of(&handle, self.keeps);
+            return attributes::attr_of_handle(&handle, self.keeps);
         }
         let _one_at_a_time = self.setting_extras.lock();
         if value.is_some() {
@@ -207,7 +214,7 @@ impl Disk {
             false => lower_flag(&handle, name.kind()),
         };
         done.and(flagged)?;
-        attributes::attr_of(&handle, self.keeps)
+        attributes::attr_of_handle(&handle, self.keeps)
     }
 }
 

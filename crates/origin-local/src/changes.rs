@@ -1,6 +1,6 @@
 //! Changes of the namespace: blocking, each on names in directories held by descriptor.
 
-use crate::attributes::{self, Keeps};
+use crate::attributes::{self, Extra, Keeps};
 use crate::beneath::{Patience, Place, link_of, reopen};
 use crate::error::{Failure, Outcome};
 use crate::maker::making;
@@ -22,36 +22,39 @@ use volume::{
 const TEMPORARY_PREFIX: &str = ".farshare-link-";
 
 impl Disk {
-    /// Applies a change for somebody of whom that is kept; returns what is under the (new) name afterwards.
-    pub(crate) fn apply(&self, change: &Change, keeps: Keeps) -> Outcome<Option<Attr>> {
+    /// Applies a change for somebody of whom that is kept; returns what is under the (new) name afterwards. Where `patience`
+    /// does not reach (`Errno::AGAIN`, `Errno::XDEV`) nothing is changed.
+    pub(crate) fn apply(&self, change: &Change, keeps: Keeps, patience: Patience) -> Outcome<Option<Attr>> {
         if self.config.read_only {
             return Err(ErrorKind::ReadOnly.into());
         }
         match change {
             Change::MakeDir { path, mode, dos, maker } => {
-                let place = self.root.place(path, ErrorKind::AlreadyExists)?;
+                let place = self.root.place(path, ErrorKind::AlreadyExists, patience)?;
                 making(keeps.maker(*maker), || Ok(mkdirat(&place.dir, &*place.name, keeps.mode(*mode))?))?;
                 self.endow_dir(&place, *dos).map(Some).inspect_err(|_| take_back_dir(&place))
             }
             Change::MakeNode { path, node, mode, maker } => {
-                self.make_node(path, *node, *mode, *maker, keeps).map(Some)
+                self.make_node(path, *node, (*mode, *maker), keeps, patience).map(Some)
             }
-            Change::Remove { path, dir, expect } => self.remove(path, *dir, *expect).map(|()| None),
+            Change::Remove { path, dir, expect } => self.remove(path, *dir, *expect, patience).map(|()| None),
             Change::Rename { from, to, replace, expect } => {
-                self.rename(from, to, *replace, *expect).map(Some)
+                self.rename((from, to), *replace, *expect, patience).map(Some)
             }
-            Change::Link { from, to, replace, expect } => self.link(from, to, *replace, *expect).map(Some),
+            Change::Link { from, to, replace, expect } => {
+                self.link((from, to), *replace, *expect, patience).map(Some)
+            }
             Change::Symlink { path, target, maker } => {
                 if !keeps.posix && leads_out(path, target) {
                     return Err(ErrorKind::InvalidArgument.into());
                 }
-                let place = self.root.place(path, ErrorKind::AlreadyExists)?;
+                let place = self.root.place(path, ErrorKind::AlreadyExists, patience)?;
                 let target = name::to_disk(target)?;
                 making(keeps.maker(*maker), || Ok(symlinkat(&*target, &place.dir, &*place.name)?))?;
                 self.named(&place).map(Some)
             }
             Change::SetAttr { path, set, expect } => {
-                let handle = self.root.handle(path, Patience::Disk)?;
+                let handle = self.root.handle(path, patience)?;
                 let stat = attributes::look(&handle)?;
                 expected(*expect, attributes::id_of(&stat))?;
                 if set.size.is_some() {
@@ -65,17 +68,17 @@ impl Disk {
                     resize(&reopen(&handle, OFlags::WRONLY)?, size)?;
                 }
                 self.set(&handle, set, keeps)?;
-                attributes::attr_of(&handle, self.keeps).map(Some)
+                attributes::attr_of_handle(&handle, self.keeps).map(Some)
             }
             Change::SetNamed { path, name, value, expect } => {
-                self.set_carried(path, name, value.as_ref(), *expect, keeps).map(Some)
+                self.set_carried((path, name), value.as_ref(), *expect, keeps, patience).map(Some)
             }
         }
     }
 
     /// All that a new directory has beside its name.
     fn endow_dir(&self, place: &Place<'_>, dos: DosAttributes) -> Outcome<Attr> {
-        if self.keeps.extras && !dos.is_empty() {
+        if self.keeps.dos && !dos.is_empty() {
             self.set(&handle_at(place)?, &SetAttr { dos: Some(dos), ..SetAttr::default() }, self.keeps)?;
         }
         self.named(place)
@@ -90,7 +93,11 @@ impl Disk {
     /// What is under a name after a change; and the change on the medium, where that is wanted.
     fn named(&self, place: &Place<'_>) -> Outcome<Attr> {
         self.on_medium(place)?;
-        attributes::attr_of(&handle_at(place)?, self.keeps)
+        if !self.keeps.dos {
+            let stat = attributes::recall_at(&place.dir, &*place.name)?;
+            return Ok(attributes::attr(&stat, Extra::default(), self.keeps));
+        }
+        attributes::attr_of_handle(&handle_at(place)?, self.keeps)
     }
 
     pub(crate) fn sync_dir(&self, path: &VPath, expect: Option<FileId>) -> Outcome<()> {
@@ -106,9 +113,9 @@ impl Disk {
         }
     }
 
-    fn remove(&self, path: &VPath, dir: bool, expect: Option<FileId>) -> Outcome<()> {
-        let place = self.root.place(path, ErrorKind::InvalidArgument)?;
-        let stat = attributes::look_at(&place.dir, &place.name)?;
+    fn remove(&self, path: &VPath, dir: bool, expect: Option<FileId>, patience: Patience) -> Outcome<()> {
+        let place = self.root.place(path, ErrorKind::InvalidArgument, patience)?;
+        let stat = place.look()?;
         expected(expect, attributes::id_of(&stat))?;
         // POSIX leaves the errno for the wrong kind open, so the kinds are compared here.
         match (attributes::kind_of(&stat), dir) {
@@ -126,10 +133,16 @@ impl Disk {
         self.on_medium(&place)
     }
 
-    fn rename(&self, from: &VPath, to: &VPath, replace: bool, expect: Option<FileId>) -> Outcome<Attr> {
-        let source = self.root.place(from, ErrorKind::InvalidArgument)?;
-        let target = self.root.place(to, ErrorKind::InvalidArgument)?;
-        let moving = attributes::look_at(&source.dir, &source.name)?;
+    fn rename(
+        &self,
+        (from, to): (&VPath, &VPath),
+        replace: bool,
+        expect: Option<FileId>,
+        patience: Patience,
+    ) -> Outcome<Attr> {
+        let source = self.root.place(from, ErrorKind::InvalidArgument, patience)?;
+        let target = self.root.place(to, ErrorKind::InvalidArgument, patience)?;
+        let moving = source.look()?;
         expected(expect, attributes::id_of(&moving))?;
         if !replace {
             rename_new(&source, &target)?;
@@ -149,14 +162,14 @@ impl Disk {
         &self,
         path: &VPath,
         node: Special,
-        mode: u32,
-        maker: Option<Maker>,
+        (mode, maker): (u32, Option<Maker>),
         keeps: Keeps,
+        patience: Patience,
     ) -> Outcome<Attr> {
         if !keeps.posix {
             return Err(ErrorKind::Unsupported.into());
         }
-        let place = self.root.place(path, ErrorKind::AlreadyExists)?;
+        let place = self.root.place(path, ErrorKind::AlreadyExists, patience)?;
         let device = |device: Device| makedev(device.major, device.minor);
         let (kind, device) = match node {
             Special::Fifo => (FileType::Fifo, 0),
@@ -169,10 +182,16 @@ impl Disk {
         self.named(&place)
     }
 
-    fn link(&self, from: &VPath, to: &VPath, replace: bool, expect: Option<FileId>) -> Outcome<Attr> {
-        let source = self.root.place(from, ErrorKind::InvalidArgument)?;
-        let target = self.root.place(to, ErrorKind::InvalidArgument)?;
-        let stat = attributes::look_at(&source.dir, &source.name)?;
+    fn link(
+        &self,
+        (from, to): (&VPath, &VPath),
+        replace: bool,
+        expect: Option<FileId>,
+        patience: Patience,
+    ) -> Outcome<Attr> {
+        let source = self.root.place(from, ErrorKind::InvalidArgument, patience)?;
+        let target = self.root.place(to, ErrorKind::InvalidArgument, patience)?;
+        let stat = source.look()?;
         expected(expect, attributes::id_of(&stat))?;
         if attributes::kind_of(&stat) == Kind::Dir {
             return Err(ErrorKind::IsADirectory.into());
@@ -216,7 +235,7 @@ pub(crate) fn sync_dir(dir: &OwnedFd) -> Outcome<()> {
 /// Removes a new file that could not be finished: who made it hears of a failure, and may try again.
 pub(crate) fn take_back(place: &Place<'_>, file: &OwnedFd) {
     let remove = || {
-        let there = attributes::look_at(&place.dir, &place.name)?;
+        let there = place.look()?;
         match attributes::id_of(&there) == attributes::id_of(&attributes::look(file)?) {
             true => unlinkat(&place.dir, &*place.name, AtFlags::empty()),
             false => Ok(()),
@@ -249,7 +268,7 @@ fn rename_new(source: &Place<'_>, target: &Place<'_>) -> Outcome<()> {
     match renameat_with(&source.dir, &*source.name, &target.dir, &*target.name, RenameFlags::NOREPLACE) {
         // Either wrong, or a file system without the flag: then a file that appears there between this look
         // and the rename is lost.
-        Err(Errno::INVAL) => match attributes::look_at(&target.dir, &target.name) {
+        Err(Errno::INVAL) => match target.look() {
             Ok(_) => Err(ErrorKind::AlreadyExists.into()),
             Err(Errno::NOENT) => Ok(renameat(&source.dir, &*source.name, &target.dir, &*target.name)?),
             Err(errno) => Err(errno.into()),
@@ -260,7 +279,7 @@ fn rename_new(source: &Place<'_>, target: &Place<'_>) -> Outcome<()> {
 
 /// POSIX `rename` does nothing when both names are links to one file; we promise that the old name goes.
 fn drop_same(source: &Place<'_>, id: FileId) -> Outcome<()> {
-    match attributes::look_at(&source.dir, &source.name) {
+    match source.look() {
         Ok(stat) if attributes::id_of(&stat) == id => {
             Ok(unlinkat(&source.dir, &*source.name, AtFlags::empty())?)
         }
@@ -272,7 +291,7 @@ fn drop_same(source: &Place<'_>, id: FileId) -> Outcome<()> {
 /// Links over a file that is there: under a temporary name first, then moved, so that the target's name
 /// always stands for one of the two.
 fn link_over(source: &Place<'_>, target: &Place<'_>) -> Outcome<()> {
-    if attributes::kind_of(&attributes::look_at(&target.dir, &target.name)?) == Kind::Dir {
+    if attributes::kind_of(&target.look()?) == Kind::Dir {
         return Err(ErrorKind::IsADirectory.into());
     }
     static NUMBER: AtomicU64 = AtomicU64::new(0);

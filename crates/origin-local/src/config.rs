@@ -19,6 +19,10 @@ pub struct LocalConfig {
     /// links that lead anywhere. For callers whom the kernel has judged (a mount, [`volume::Who::System`]), not for those
     /// from afar, users and sites, for whom all is as without: other processes of this machine believe all that.
     pub posix: bool,
+    /// What MS-FSCC has beside POSIX is kept in an extended attribute: attributes like READONLY, times of birth, which kinds
+    /// of values there are. Each look reads it. Without, nothing of that is told, looked at or set, as no process of this
+    /// machine does.
+    pub dos_attributes: bool,
     /// Changes are noticed by inotify, though fanotify would do, which tells who made them.
     pub by_inotify: bool,
 }
@@ -32,6 +36,7 @@ impl Default for LocalConfig {
             watched_dirs_max: 1_000_000,
             sole: false,
             posix: false,
+            dos_attributes: true,
             by_inotify: false,
         }
     }

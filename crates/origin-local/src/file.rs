@@ -15,7 +15,7 @@ use crate::volume::Disk;
 use async_trait::async_trait;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{fdatasync, fsync};
 use rustix::io::{Errno, pread, pwrite};
 use std::ops::Range;
@@ -50,6 +50,13 @@ pub(crate) struct LocalFile {
 }
 
 impl LocalFile {
+    /// The descriptor of an open file of this crate's, for who works on its content past the volume. `None` for files of
+    /// others, and for what may not answer.
+    pub(crate) fn of_this_machine(file: &dyn File) -> Option<BorrowedFd<'_>> {
+        let file = file.as_own::<LocalFile>().filter(|file| file.is_here())?;
+        Some(file.fd.as_fd())
+    }
+
     pub(crate) fn need(&self, access: Access) -> Outcome<()> {
         match self.access.contains(access) {
             true => Ok(()),
@@ -192,6 +199,9 @@ impl File for LocalFile {
             disk.set(&fd, &set, keeps)?;
             attributes::attr_of(&fd, disk.keeps)
         };
+        if volume::may_wait_here() && self.is_here() {
+            return work().map_err(self.told("set_attr"));
+        }
         self.blocking(cx, "set_attr", work).await
     }
 

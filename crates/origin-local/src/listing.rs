@@ -136,7 +136,7 @@ fn entry(dir: &OwnedFd, name: &CStr, keeps: Keeps, lies: Lies) -> Outcome<Option
         Err(errno) => return Err(errno.into()),
     };
     let is_mounted = lies == Lies::Here && attributes::is_mounted(&stat);
-    let extra = match keeps.extras && attributes::can_have_extra(attributes::kind_of(&stat)) {
+    let extra = match keeps.dos && attributes::can_have_extra(attributes::kind_of(&stat)) {
         // Not asked: it may carry everything.
         true if is_mounted => Extra { carries: Carries::all(), ..Extra::default() },
         true => match Extra::of_entry(dir, name) {

@@ -12,11 +12,19 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use std::cell::Cell;
 use volume::{ErrorKind, Maker};
 
-/// Who this thread acts as until it is dropped.
-struct Acting {
+/// What this thread is when it acts as nobody else. Nothing here changes that.
+#[derive(Clone, Copy)]
+struct Own {
     uid: u32,
     gid: u32,
     umask: Mode,
+}
+
+/// Who this thread acts as until it is dropped: of what it is itself, that which had to be changed.
+struct Acting {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    umask: Option<Mode>,
 }
 
 /// Has something made as `maker`, or without one as this process.
@@ -30,16 +38,25 @@ pub(crate) fn making<T>(maker: Option<Maker>, make: impl FnOnce() -> Outcome<T>)
 
 impl Acting {
     fn begin(maker: Maker) -> Outcome<Acting> {
-        leave_the_others()?;
-        let umask = rustix::process::umask(Mode::from_bits_truncate(maker.umask & 0o777));
+        let own = own()?;
+        let umask = Mode::from_bits_truncate(maker.umask & 0o777);
+        let mut acting = Acting { uid: None, gid: None, umask: None };
+        if umask != own.umask {
+            acting.umask = Some(rustix::process::umask(umask));
+        }
         // The group first: without the user's privileges it could not be set.
-        let gid = sys::set_group(maker.gid);
-        let acting = Acting { uid: sys::set_user(maker.uid), gid, umask };
-        if !sys::acts_as(maker.uid, maker.gid) {
+        if maker.gid != own.gid {
+            acting.gid = Some(sys::set_group(maker.gid));
+        }
+        if maker.uid != own.uid {
+            acting.uid = Some(sys::set_user(maker.uid));
+        }
+        let other = acting.uid.is_some() || acting.gid.is_some();
+        if other && !sys::acts_as(maker.uid, maker.gid) {
             return Err(ErrorKind::PermissionDenied.into());
         }
         // Whether he may was judged by who asks, who knows all his groups.
-        if acting.uid != maker.uid {
+        if acting.uid.is_some() {
             override_permissions()?;
         }
         Ok(acting)
@@ -49,9 +66,9 @@ impl Acting {
 impl Drop for Acting {
     fn drop(&mut self) {
         // Going back to root gives the capabilities back too (capabilities(7)).
-        sys::set_user(self.uid);
-        sys::set_group(self.gid);
-        rustix::process::umask(self.umask);
+        self.uid.map(sys::set_user);
+        self.gid.map(sys::set_group);
+        self.umask.map(rustix::process::umask);
     }
 }
 
@@ -66,14 +83,19 @@ fn override_permissions() -> Result<(), Errno> {
     set_capabilities(None, sets)
 }
 
-fn leave_the_others() -> Result<(), Errno> {
-    thread_local!(static LEFT: Cell<bool> = const { Cell::new(false) });
-    if LEFT.get() {
-        return Ok(());
+/// What this thread is, which has left the others for that.
+fn own() -> Result<Own, Errno> {
+    thread_local!(static OWN: Cell<Option<Own>> = const { Cell::new(None) });
+    if let Some(own) = OWN.get() {
+        return Ok(own);
     }
     sys::unshare_umask()?;
-    LEFT.set(true);
-    Ok(())
+    let umask = rustix::process::umask(Mode::empty());
+    rustix::process::umask(umask);
+    let (uid, gid) = sys::acting();
+    let own = Own { uid, gid, umask };
+    OWN.set(Some(own));
+    Ok(own)
 }
 
 #[cfg(test)]

@@ -149,14 +149,17 @@ mod tests {
 
     /// What comes of calls once there are threads for what is mounted; before that nothing.
     async fn waits<T>(
-        permits: &mut Option<OwnedSemaphorePermit>,
+        (permits, may_wait): (&mut Option<OwnedSemaphorePermit>, bool),
         pool: &Pool,
         call: impl Future<Output = T>,
     ) -> T {
         let mut call = pin!(call);
         // Its thread that looks where the way leads is done by then.
         for _ in 0..2 {
-            let first = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending()));
+            let first = std::future::poll_fn(|context| {
+                let mut poll = || call.as_mut().poll(context).is_pending();
+                Poll::Ready(if may_wait { volume::waiting_here(poll) } else { poll() })
+            });
             assert!(first.await, "it does not wait for a thread");
             drop(pool.permits.clone().acquire_many_owned(BLOCKING_CALLS_MAX as u32).await.unwrap());
         }
@@ -169,6 +172,12 @@ mod tests {
     #[tokio::test]
     #[ignore = "needs root"]
     async fn what_is_mounted_below_the_root_has_threads_of_its_own_and_is_not_touched_without() {
+        // Neither by who may wait for a local disk.
+        untouched(false).await;
+        untouched(true).await;
+    }
+
+    async fn untouched(may_wait: bool) {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("m");
         let _mounted = Mounted::at(&place);
@@ -177,25 +186,41 @@ mod tests {
         let volume = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
         let (cx, pool) = (Cx::system(volume::Priority::Interactive), &volume.disk.pool);
         let all = pool.beyond.clone().acquire_many_owned(MOUNTED_CALLS_MAX as u32).await.unwrap();
-        let none = &mut Some(all);
+        let mut permits = Some(all);
         let how = OpenHow { access: Access::READ | Access::WRITE, ..OpenHow::read() };
-        let opened = waits(none, pool, volume.open(&cx, &p("m/f"), how.clone())).await.unwrap();
+        let opened =
+            waits((&mut permits, may_wait), pool, volume.open(&cx, &p("m/f"), how.clone())).await.unwrap();
         let file: &dyn File = &*opened.file;
-        assert_eq!(waits(none, pool, volume.stat(&cx, &p("m"))).await.unwrap().kind, volume::Kind::Dir);
-        assert_eq!(waits(none, pool, volume.stat(&cx, &p("m/f"))).await.unwrap().size, 7);
-        assert_eq!(waits(none, pool, file.attr(&cx, Fresh::Cached)).await.unwrap().size, 7);
-        waits(none, pool, file.write_at(&cx, 0, Bytes::from_static(b"M"))).await.unwrap();
-        assert_eq!(waits(none, pool, file.read_at(&cx, 0, 100)).await.unwrap(), "Mounted");
-        assert_eq!(waits(none, pool, file.read_at(&cx, 0, 4 << 20)).await.unwrap(), "Mounted");
+        assert_eq!(
+            waits((&mut permits, may_wait), pool, volume.stat(&cx, &p("m"))).await.unwrap().kind,
+            volume::Kind::Dir
+        );
+        assert_eq!(waits((&mut permits, may_wait), pool, volume.stat(&cx, &p("m/f"))).await.unwrap().size, 7);
+        assert_eq!(
+            waits((&mut permits, may_wait), pool, file.attr(&cx, Fresh::Cached)).await.unwrap().size,
+            7
+        );
+        waits((&mut permits, may_wait), pool, file.write_at(&cx, 0, Bytes::from_static(b"M"))).await.unwrap();
+        assert_eq!(
+            waits((&mut permits, may_wait), pool, file.read_at(&cx, 0, 100)).await.unwrap(),
+            "Mounted"
+        );
+        assert_eq!(
+            waits((&mut permits, may_wait), pool, file.read_at(&cx, 0, 4 << 20)).await.unwrap(),
+            "Mounted"
+        );
         assert!(file.pages(&cx, 0, 7).await.unwrap().is_none());
         let ticket = file.ticket().expect("of what was found when it was opened");
-        let again = waits(none, pool, volume.reopen(&cx, &ticket)).await.unwrap();
+        let again = waits((&mut permits, may_wait), pool, volume.reopen(&cx, &ticket)).await.unwrap();
         assert_eq!(again.attr.id, opened.attr.id);
-        waits(none, pool, file.close(&cx, Close::Commit)).await.unwrap();
+        waits((&mut permits, may_wait), pool, file.close(&cx, Close::Commit)).await.unwrap();
         let new = OpenHow::create(Create::New);
-        let made = waits(none, pool, volume.open(&cx, &p("m/new"), new.clone())).await.unwrap();
+        let made =
+            waits((&mut permits, may_wait), pool, volume.open(&cx, &p("m/new"), new.clone())).await.unwrap();
         assert!(made.created);
-        let listed = waits(none, pool, volume.list(&cx, &p("m"), ListHow::default())).await.unwrap();
+        let listed = waits((&mut permits, may_wait), pool, volume.list(&cx, &p("m"), ListHow::default()))
+            .await
+            .unwrap();
         assert_eq!(listed.entries.len(), 3);
         let remove = |path: &str, dir| Change::Remove { path: p(path), dir, expect: None };
         for change in [
@@ -203,7 +228,7 @@ mod tests {
             remove("m/d", true),
             Change::MakeDir { path: p("m/e"), mode: 0o700, dos: Default::default(), maker: None },
         ] {
-            waits(none, pool, volume.apply(&cx, &change)).await.unwrap();
+            waits((&mut permits, may_wait), pool, volume.apply(&cx, &change)).await.unwrap();
         }
         // None of that is in the way of what is not mounted there.
         assert!(volume.open(&cx, &p("new"), new).await.unwrap().created);

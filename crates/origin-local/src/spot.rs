@@ -4,14 +4,14 @@
 //! turns out to have to wait, on a blocking thread (`pool.rs`). Where the caller's thread may wait itself
 //! ([`volume::may_wait_here`]), names are worked on there; content is not, of which much may be under way at a time.
 
-use crate::attributes;
+use crate::attributes::{self, Keeps};
 use crate::beneath::Patience;
 use crate::error::{Failure, Outcome};
 use crate::pool::Lies;
 use crate::volume::Disk;
 use rustix::io::Errno;
 use std::sync::Arc;
-use volume::{Change, Cx, Result, VPath};
+use volume::{Attr, Change, Cx, Result, VPath};
 
 /// Longest file that is removed on the spot, bytes: its blocks and pages are given back in about 0.1 ms.
 const BRIEF_REMOVE_MAX_BYTES: u64 = 1 << 20;
@@ -73,6 +73,17 @@ impl Disk {
         }
     }
 
+    /// Applies a change on the spot, or not at all.
+    pub(crate) fn applied_here(&self, change: &Change, keeps: Keeps) -> Option<Outcome<Option<Attr>>> {
+        if volume::may_wait_here() {
+            let done = self.apply(change, keeps, Patience::Here);
+            return (!must_wait(&done)).then_some(done);
+        }
+        let path = self.brief(change)?;
+        let extras = matches!(change, Change::MakeDir { dos, .. } if !dos.is_empty());
+        self.on_the_spot(path, extras, |disk| disk.apply(change, keeps, Patience::Disk))
+    }
+
     /// Does `work` on a name on the spot, or not at all; neither where it sets `extras` and would wait for somebody else who
     /// does, however slow the disk is for that one, nor where something is mounted on the way.
     pub(crate) fn on_the_spot<T>(
@@ -81,7 +92,7 @@ impl Disk {
         extras: bool,
         work: impl FnOnce(&Disk) -> T,
     ) -> Option<T> {
-        let _one_at_a_time = match extras && self.keeps.extras {
+        let _one_at_a_time = match extras && self.keeps.dos {
             true => Some(self.setting_extras.try_lock()?),
             false => None,
         };

@@ -192,8 +192,13 @@ pub(crate) fn set_group(gid: u32) -> u32 {
 
 /// Whether this thread is these to the file system: what cannot be set answers no error (setfsuid(2)).
 pub(crate) fn acts_as(uid: u32, gid: u32) -> bool {
+    acting() == (uid, gid)
+}
+
+/// User and group that this thread is to the file system.
+pub(crate) fn acting() -> (u32, u32) {
     const NOBODY_AT_ALL: u32 = u32::MAX;
-    set_user(NOBODY_AT_ALL) == uid && set_group(NOBODY_AT_ALL) == gid
+    (set_user(NOBODY_AT_ALL), set_group(NOBODY_AT_ALL))
 }
 
 /// From now on this thread has an umask, a root and a working directory of its own.

@@ -1,6 +1,6 @@
 //! [`LocalVolume`]: the calls, and what runs where.
 
-use crate::attributes::{self, Keeps};
+use crate::attributes::{self, Extra, Keeps};
 use crate::beneath::{Patience, Place, Root, reopen};
 use crate::brisk::Brisk;
 use crate::carried;
@@ -20,16 +20,16 @@ use crate::watching::Watching;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, ReentrantMutex};
-use rustix::fd::OwnedFd;
-use rustix::fs::{OFlags, fstatfs, fstatvfs, ftruncate, openat, readlinkat};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{OFlags, fstatfs, fstatvfs, ftruncate, readlinkat};
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use volume::{
-    Access, Applied, Attr, Caps, Change, Create, Cx, DosAttributes, Error, ErrorKind, FileId, Kind, ListHow,
-    Listing, Named, NamedEntry, Namespace, OpenHow, Opened, QuotaChange, QuotaRules, QuotasOf, Result,
-    SetAttr, Space, Ticket, UserQuota, VPath, Volume, Watch,
+    Access, Applied, Attr, Caps, Change, Create, Cx, DosAttributes, Error, ErrorKind, File, FileId, Kind,
+    ListHow, Listing, Named, NamedEntry, Namespace, OpenHow, Opened, QuotaChange, QuotaRules, QuotasOf,
+    Result, SetAttr, Space, Ticket, UserQuota, VPath, Volume, Watch,
 };
 
 /// Largest single request, bytes.
@@ -101,7 +101,8 @@ impl LocalVolume {
         })?;
         let extras = attributes::can_extra(base.fd()).map_err(told)?;
         let compression = compression::is_kept_in(base.fd());
-        let keeps = Keeps { extras, compression, posix: config.posix };
+        let dos = extras && config.dos_attributes;
+        let keeps = Keeps { extras, dos, compression, posix: config.posix };
         let abilities = Abilities::of(base.fd());
         let magic = fstatfs(base.fd()).map_err(|errno| told(errno.into()))?.f_type as u64;
         let caps = Caps {
@@ -112,7 +113,7 @@ impl LocalVolume {
             hard_links: true,
             symlinks: true,
             set_times: true,
-            dos_attributes: extras,
+            dos_attributes: dos,
             named: extras,
             named_max: if extras { carried::NAMED_MAX_BYTES } else { 0 },
             case_sensitive: !CASELESS.contains(&magic),
@@ -147,6 +148,12 @@ impl LocalVolume {
         if self.disk.sole.swap(false, Ordering::SeqCst) {
             self.watching.shared();
         }
+    }
+
+    /// The descriptor of an open file of a local volume, for who works on its content past the volume, where that is
+    /// nobody's affair. `None` for files of other volumes, and for what may not answer.
+    pub fn descriptor_of(file: &dyn File) -> Option<BorrowedFd<'_>> {
+        LocalFile::of_this_machine(file)
     }
 
     /// Runs `work` on a blocking thread and names its failure.
@@ -186,7 +193,7 @@ fn flags(access: Access) -> OFlags {
 
 impl Disk {
     pub(crate) fn stat(&self, path: &VPath, patience: Patience) -> Outcome<Attr> {
-        attributes::attr_of(&self.root.handle(path, patience)?, self.keeps)
+        attributes::attr_of_handle(&self.root.handle(path, patience)?, self.keeps)
     }
 
     fn open(&self, path: &VPath, how: &OpenHow, patience: Patience) -> Outcome<Found> {
@@ -199,14 +206,14 @@ impl Disk {
             }
             if how.expect.is_some() {
                 // What is expected is not there; something else with that name is for `AlreadyExists`.
-                let place = self.root.place(path, ErrorKind::IsADirectory)?;
-                return match attributes::look_at(&place.dir, &place.name) {
+                let place = self.root.place(path, ErrorKind::IsADirectory, patience)?;
+                return match place.look() {
                     Ok(_) => Err(ErrorKind::AlreadyExists.into()),
                     Err(Errno::NOENT) => Err(ErrorKind::Stale.into()),
                     Err(errno) => Err(errno.into()),
                 };
             }
-            match self.create(path, how) {
+            match self.create(path, how, patience) {
                 Err(Failure::Errno(Errno::EXIST)) if how.create == Create::IfMissing => {}
                 result => return result,
             }
@@ -228,31 +235,38 @@ impl Disk {
             return Err(ErrorKind::Stale.into());
         }
         let fd = reopen(&handle, flags(how.access))?;
-        if how.truncate {
-            ftruncate(&fd, 0)?;
-        }
-        let attr = attributes::attr_of(&fd, self.keeps)?;
+        let attr = match how.truncate {
+            true => {
+                ftruncate(&fd, 0)?;
+                attributes::attr_of(&fd, self.keeps)?
+            }
+            // As it was when it was looked at, after the caller had asked.
+            false => attributes::attr_with(&stat, self.keeps, || Extra::of(&fd))?,
+        };
         Ok(Found { fd, attr, created_in: None, beyond: None })
     }
 
-    fn create(&self, path: &VPath, how: &OpenHow) -> Outcome<Found> {
-        let place = self.root.place(path, ErrorKind::IsADirectory)?;
-        let flags = flags(how.access) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = self.keeps.mode(how.mode);
-        let fd = making(how.maker, || Ok(openat(&place.dir, &*place.name, flags, mode)?))?;
+    fn create(&self, path: &VPath, how: &OpenHow, patience: Patience) -> Outcome<Found> {
+        let place = self.root.place(path, ErrorKind::IsADirectory, patience)?;
+        let (flags, mode) = (flags(how.access), self.keeps.mode(how.mode));
+        let fd = making(how.maker, || Ok(place.make_file(flags, mode)?))?;
         let attr = self.endow(&fd, &place, how.dos).inspect_err(|_| take_back(&place, &fd))?;
         Ok(Found { fd, attr, created_in: Some(place.dir), beyond: None })
     }
 
     /// All that a new file has beside its name.
     fn endow(&self, fd: &OwnedFd, place: &Place<'_>, dos: DosAttributes) -> Outcome<Attr> {
-        if self.keeps.extras && !dos.is_empty() {
+        let marked = self.keeps.dos && !dos.is_empty();
+        if marked {
             self.set(fd, &SetAttr { dos: Some(dos), ..SetAttr::default() }, self.keeps)?;
         }
         if self.config.sync_changes {
             sync_dir(&place.dir)?;
         }
-        attributes::attr_of(fd, self.keeps)
+        match marked {
+            true => attributes::attr_of(fd, self.keeps),
+            false => attributes::attr_of_new(fd, self.keeps),
+        }
     }
 
     fn reopen(&self, path: &VPath, stamp: Stamp, access: Access) -> Outcome<Found> {
@@ -303,7 +317,7 @@ impl Volume for LocalVolume {
     }
 
     async fn stat(&self, cx: &Cx, path: &VPath) -> Result<Attr> {
-        let cached = self.disk.stat(path, Patience::None);
+        let cached = self.disk.stat(path, self.disk.root.patience_here());
         if !must_wait(&cached) {
             return cached.map_err(|failure| failure.told("stat", path));
         }
@@ -329,8 +343,9 @@ impl Volume for LocalVolume {
             return Err(Error::new(ErrorKind::InvalidArgument, "open", path));
         }
         let access = how.access;
-        if how.create == Create::Never && !how.truncate {
-            let cached = self.disk.open(path, &how, Patience::None);
+        let patience = self.disk.root.patience_here();
+        if patience == Patience::Here || (how.create == Create::Never && !how.truncate) {
+            let cached = self.disk.open(path, &how, patience);
             if !must_wait(&cached) {
                 let found = cached.map_err(|failure| failure.told("open", path))?;
                 return Ok(self.opened(found, access));
@@ -365,18 +380,12 @@ impl Volume for LocalVolume {
 
     async fn apply(&self, cx: &Cx, change: &Change) -> Result<Applied> {
         let (op, keeps) = (change.name(), self.disk.keeps.asked_by(&cx.who));
-        let brief = match self.disk.brief(change) {
-            Some(path) => {
-                let extras = matches!(change, Change::MakeDir { dos, .. } if !dos.is_empty());
-                self.disk.on_the_spot(path, extras, |disk| disk.apply(change, keeps))
-            }
-            None => None,
-        };
-        let done = match brief {
+        let done = match self.disk.applied_here(change, keeps) {
             Some(done) => done,
             None => {
                 let (what, paths) = (change.clone(), change.paths().cloned().collect());
-                self.disk.blocking(cx, op, paths, move |disk, _| disk.apply(&what, keeps)).await?
+                let work = move |disk: &Disk, _| disk.apply(&what, keeps, Patience::Disk);
+                self.disk.blocking(cx, op, paths, work).await?
             }
         };
         let told = |failure: Failure| {
@@ -398,8 +407,16 @@ impl Volume for LocalVolume {
         expect: Option<FileId>,
         name: &Named,
     ) -> Result<Option<Bytes>> {
-        let (place, name, keeps) = (path.clone(), name.clone(), self.disk.keeps.asked_by(&cx.who));
-        self.blocking(cx, "named", path, move |disk, _| disk.carried(&place, expect, &name, keeps)).await
+        let keeps = self.disk.keeps.asked_by(&cx.who);
+        if volume::may_wait_here() {
+            let here = self.disk.carried(path, expect, name, keeps, Patience::Here);
+            if !must_wait(&here) {
+                return here.map_err(|failure| failure.told("named", path));
+            }
+        }
+        let (place, name) = (path.clone(), name.clone());
+        let work = move |disk: &Disk, _| disk.carried(&place, expect, &name, keeps, Patience::Disk);
+        self.blocking(cx, "named", path, work).await
     }
 
     async fn list_named(&self, cx: &Cx, path: &VPath, expect: Option<FileId>) -> Result<Vec<NamedEntry>> {

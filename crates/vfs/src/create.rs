@@ -45,13 +45,14 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
         rights: request.rights.as_deref(),
     };
     let mut led: Option<Resolved> = None;
+    let mut makes = request.disposition.creates() && how.is_plain();
     for _ in 0..OPEN_TRIES {
         let at = led.as_ref().map_or(&request.path, |led| &led.path);
         let entered = core.enter_to_open(cx, at, request.account.as_ref()).await?;
         let alone = request.disposition != Disposition::Open;
         let name = core.hold(cx, at, alone).await?;
         let asked = Instant::now();
-        let found = core.resolve(cx, at, how).await;
+        let found = core.resolve_to_make(cx, at, how, makes).await;
         if led.as_ref().is_some_and(|led| has_gone(led, &found)) {
             led = None;
             continue;
@@ -75,7 +76,11 @@ pub(crate) async fn open(core: &Arc<Core>, cx: &Cx, request: &OpenRequest) -> Re
                     return Err(Error::NotFound);
                 }
                 let work = make(core.clone(), cx.clone(), request.clone(), path, (entered, name));
-                Carry::new(work).await?
+                match Carry::new(work).await {
+                    // Its directory is looked at now.
+                    Err(error) if std::mem::take(&mut makes) && error.may_lead_elsewhere() => continue,
+                    made => made?,
+                }
             }
         };
         match turn {

@@ -64,6 +64,13 @@ pub enum Error {
     Volume(volume::Error),
 }
 
+impl Error {
+    /// Whether a name could not be made because of what stands where its directory should.
+    pub(crate) fn may_lead_elsewhere(&self) -> bool {
+        matches!(self, Error::PathNotFound | Error::LinkRefused)
+    }
+}
+
 impl From<volume::Error> for Error {
     fn from(error: volume::Error) -> Error {
         match error.kind {

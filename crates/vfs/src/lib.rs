@@ -18,6 +18,7 @@
 //! | `notify` | what each watcher is told |
 //! | `resolve`, `reading` | from a client's spelling to the origin's name; reading a directory for that, one for all who ask |
 //! | `create`, `open`, `cursor`, `rename`, `close` | the operations, which apply these to the volume |
+//! | `by_name` | removing and renaming where nobody has it open |
 //! | `place` | what an open takes in the registry before the volume is asked, and gives back where it fails |
 //! | `restore` | opens that come back after the process ended |
 //! | `unlooked` | entries of listings that may not answer |
@@ -66,6 +67,7 @@ pub mod names;
 
 mod accounts;
 mod attributes;
+mod by_name;
 mod caching;
 mod case;
 mod close;

@@ -305,6 +305,12 @@ impl Open {
         self.rights.as_ref()
     }
 
+    /// The volume's file. What is done with its content by this is looked at by nobody: byte-range locks and what clients
+    /// cache do not count, nobody is told.
+    pub fn on_volume(&self) -> Option<&dyn volume::File> {
+        self.file.as_deref()
+    }
+
     pub(crate) fn file(&self) -> Option<&Arc<dyn volume::File>> {
         self.file.as_ref()
     }

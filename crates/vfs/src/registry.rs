@@ -196,6 +196,11 @@ impl Registry {
         self.slots.get(&file).is_some_and(|slot| slot.records.iter().any(is_there))
     }
 
+    /// Whether nobody has anything to do with a file: neither opens of it or of its streams, nor names that are to go away.
+    pub(crate) fn is_untouched(&self, file: FileId) -> bool {
+        !self.slots.contains_key(&file) && self.streams.of(file).is_empty()
+    }
+
     /// Whether a file is open under this name of the volume.
     pub(crate) fn is_open_at(&self, file: FileId, path: &VPath) -> bool {
         self.slots.get(&file).is_some_and(|slot| slot.has_open_of(path, self.case))

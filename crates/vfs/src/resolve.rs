@@ -35,6 +35,13 @@ pub(crate) struct Lookup<'a> {
     pub rights: Option<&'a dyn Rights>,
 }
 
+impl Lookup<'_> {
+    /// Whether a path means just what it says, but for links on the way.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.case_sensitive && !self.follow && self.rights.is_none()
+    }
+}
+
 /// What a path stands for.
 #[derive(Debug)]
 pub(crate) struct Resolved {
@@ -75,6 +82,21 @@ impl Core {
             self.check_listed(cx, &found).await?;
         }
         Ok(found)
+    }
+
+    /// The same for who `makes` what is not there, under just this path: its directory is not looked at. Where there is none,
+    /// or a link in its place, making fails ([`Error::may_lead_elsewhere`]).
+    pub(crate) async fn resolve_to_make(
+        &self,
+        cx: &Cx,
+        path: &VPath,
+        how: Lookup<'_>,
+        makes: bool,
+    ) -> Result<Resolved> {
+        match makes {
+            true => Ok(Resolved { path: path.clone(), attr: self.look(cx, path).await? }),
+            false => self.resolve(cx, path, how).await,
+        }
     }
 
     /// The same, by whatever names the origin knows.

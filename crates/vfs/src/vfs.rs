@@ -1,12 +1,13 @@
 //! The volume as front ends see it, and how it is configured.
 
+use crate::by_name::{self, Short};
 use crate::case::Case;
 use crate::contend::Breaking;
 use crate::core::Core;
 use crate::resolve::Lookup;
 use crate::{
-    Access, AckRefused, Caching, Carry, Error, Former, LeaseId, NewNode, Open, OpenId, OpenRequest, Opened,
-    Owner, Result, Share, create, nodes, restore, streams, watch,
+    Access, AckRefused, Caching, Carry, DeleteHow, Error, Former, LeaseId, NewNode, Open, OpenId,
+    OpenRequest, Opened, Owner, RenameHow, Result, Share, create, nodes, restore, streams, watch,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -221,6 +222,38 @@ impl Vfs {
         Carry::new(nodes::make(self.0.clone(), cx.clone(), path.clone(), node, maker)).await
     }
 
+    /// Removes what stands under a name, as an open like this one would that is for `DELETE`, is marked by `how` and ends.
+    ///
+    /// # Errors
+    /// Those of opening, of [`Open::set_deletion`] and of [`Open::close`].
+    pub async fn remove(&self, cx: &Cx, request: OpenRequest, how: DeleteHow) -> Result<()> {
+        if by_name::remove(&self.0, cx, &request, how).await? == Short::Done {
+            return Ok(());
+        }
+        let open = self.open(cx, request).await?.open;
+        match open.set_deletion(cx, true, how).await {
+            Ok(()) => open.close(cx).await.map(drop),
+            Err(error) => {
+                ended(&open, cx).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives what stands under a name another one, as an open like this one would that is for `DELETE`.
+    ///
+    /// # Errors
+    /// Those of opening and of [`Open::rename`].
+    pub async fn rename(&self, cx: &Cx, request: OpenRequest, to: &VPath, how: RenameHow) -> Result<()> {
+        if by_name::rename(&self.0, cx, &request, to, how).await? == Short::Done {
+            return Ok(());
+        }
+        let open = self.open(cx, request).await?.open;
+        let renamed = open.rename(cx, to, how).await;
+        ended(&open, cx).await;
+        renamed.map(drop)
+    }
+
     /// A client has given back all of a lease but `keeps`, as it was told to. Answers what it keeps.
     ///
     /// # Errors
@@ -277,6 +310,13 @@ impl Vfs {
     /// Up to `most` opens, for `status`.
     pub fn list_opens(&self, most: usize) -> Vec<OpenInfo> {
         self.0.registry.lock().list(most)
+    }
+}
+
+/// Ends an open that served one deed. What is to be told of that was told.
+async fn ended(open: &Open, cx: &Cx) {
+    if let Err(error) = open.close(cx).await {
+        tracing::warn!(%error, "an open that served one operation does not end well");
     }
 }
 

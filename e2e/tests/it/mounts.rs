@@ -175,3 +175,54 @@ fn what_others_change_in_the_directory_is_seen() {
     };
     assert!(wait_until(PATIENCE, is_seen));
 }
+
+/// What the kernel reads and writes itself (passthrough) is what the directory has, at once and both ways.
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn what_is_written_by_one_way_is_read_by_the_other_at_once() {
+    let site = Site::new(&[]);
+    let (here, there) = (site.at.join("f"), site.dir.join("f"));
+    let mut written = std::fs::File::create(&here).unwrap();
+    written.write_all(b"first").unwrap();
+    assert_eq!(std::fs::read(&there).unwrap(), b"first");
+    let mut open = std::fs::File::open(&here).unwrap();
+    std::fs::OpenOptions::new().append(true).open(&there).unwrap().write_all(b" and more").unwrap();
+    let mut all = String::new();
+    open.read_to_string(&mut all).unwrap();
+    assert_eq!(all, "first and more");
+    written.set_len(2).unwrap();
+    assert_eq!(
+        (std::fs::read(&here).unwrap(), std::fs::read(&there).unwrap()),
+        (b"fi".to_vec(), b"fi".to_vec())
+    );
+    let mut appending = std::fs::OpenOptions::new().append(true).open(&here).unwrap();
+    appending.write_all(b"nally").unwrap();
+    appending.sync_all().unwrap();
+    assert_eq!(std::fs::read(&there).unwrap(), b"finally");
+    assert_eq!(here.metadata().unwrap().len(), 7);
+}
+
+/// Also when they came to be after he has opened the file, and though this process does not see what he writes.
+#[test]
+#[ignore = "needs root and packages: cargo xtask test"]
+fn setuid_bits_go_when_another_than_root_writes() {
+    let site = Site::new(&[]);
+    let path = site.at.join("f");
+    std::fs::write(&path, "content").unwrap();
+    let mode = || site.dir.join("f").metadata().unwrap().mode() & 0o7777;
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o6777)).unwrap();
+    site.as_somebody("printf x >> f").unwrap();
+    assert_eq!(mode(), 0o777, "opened after that");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(&site.at, PermissionsExt::from_mode(0o777)).unwrap();
+    std::thread::scope(|scope| {
+        let script = "exec 3>>f; mkdir is-open; while [ ! -d go ]; do sleep 0.01; done; printf y >&3";
+        let writer = scope.spawn(|| site.as_somebody(script));
+        assert!(wait_until(PATIENCE, || site.dir.join("is-open").exists()));
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o6777)).unwrap();
+        std::fs::create_dir(site.at.join("go")).unwrap();
+        writer.join().unwrap().unwrap();
+    });
+    assert_eq!(mode(), 0o777, "opened before that");
+    assert_eq!(std::fs::read(&path).unwrap(), b"contentxy");
+}

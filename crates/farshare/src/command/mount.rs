@@ -14,8 +14,14 @@ use vfs::{Vfs, VfsConfig};
 pub async fn run(args: &MountArgs) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::failed)?;
     // The kernel asks again for what others may have changed; nobody here wants to be told.
-    let config =
-        LocalConfig { posix: true, watch: false, read_only: args.read_only, ..LocalConfig::default() };
+    // As to all processes of this machine, what only SMB knows means nothing.
+    let config = LocalConfig {
+        posix: true,
+        dos_attributes: false,
+        watch: false,
+        read_only: args.read_only,
+        ..LocalConfig::default()
+    };
     let volume = LocalVolume::open(&args.dir, config).map_err(Failure::failed)?;
     let vfs = Vfs::new(volume, VfsConfig { read_only: args.read_only, ..VfsConfig::default() });
     let config = MountConfig {
@@ -23,6 +29,8 @@ pub async fn run(args: &MountArgs) -> Result<(), Failure> {
         suid_and_dev: args.suid_and_dev,
         read_only: args.read_only,
         valid: Duration::from_millis(args.valid_ms),
+        // Nobody else uses this volume, and nothing is between it and the mount.
+        backing: Some(LocalVolume::descriptor_of),
         ..MountConfig::new(args.dir.display().to_string())
     };
     let mount = Mount::new(vfs, &args.mountpoint, &config).await.map_err(Failure::failed)?;

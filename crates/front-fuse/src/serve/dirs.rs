@@ -5,10 +5,11 @@
 //! places of their own.
 
 use super::files::sync_kind;
-use super::{Answer, Reply, asked, entry, path_of, payload};
+use super::{Answer, Given, Refused, Reply, asked, entry, path_of, take_back};
 use crate::handles::Handle;
 use crate::session::Session;
 use crate::translate;
+use bytes::Bytes;
 use fuse_wire::answer::Opened;
 use fuse_wire::request::Read;
 use fuse_wire::{DirentKind, Dirents, Entry};
@@ -47,7 +48,8 @@ pub(super) async fn open(session: &Session, node: u64) -> Answer {
     let walk = Walk { open: open.clone(), at: Mutex::new(At { cursor, passed: 0 }) };
     let fh = session.handles.add(Handle::Dir(Arc::new(walk)));
     session.nodes.opened(node, fh, &open);
-    payload(Opened { fh, ..Opened::default() }.encode())
+    let opened = Opened { fh, ..Opened::default() }.encode();
+    Ok(Reply::Gives(Bytes::copy_from_slice(&opened), Given::Open { node, fh }))
 }
 
 pub(super) async fn read(session: &Session, node: u64, what: &Read, plus: bool) -> Answer {
@@ -64,34 +66,49 @@ pub(super) async fn read(session: &Session, node: u64, what: &Read, plus: bool) 
     while *passed < what.offset && answer.next(&cx).await?.is_some() {
         *passed += 1;
     }
-    while let Some(next) = answer.peek(&cx).await? {
-        if !push(session, node, &mut page, *passed + 1, next, plus) {
-            break;
+    let mut told = Vec::new();
+    let filled = async {
+        while let Some(next) = answer.peek(&cx).await? {
+            let told = plus.then_some(&mut told);
+            if !push(session, node, &mut page, *passed + 1, next, told) {
+                break;
+            }
+            answer.next(&cx).await?;
+            *passed += 1;
         }
-        answer.next(&cx).await?;
-        *passed += 1;
+        Ok::<_, Refused>(())
+    };
+    if let Err(refused) = filled.await {
+        take_back(session, Given::Nodes(told)).await;
+        return Err(refused);
     }
-    Ok(Reply::Payload(page.finish().into()))
+    Ok(Reply::Gives(page.finish().into(), Given::Nodes(told)))
 }
 
-/// Adds an entry; false when the page is full.
-fn push(session: &Session, dir: u64, page: &mut Dirents, next: u64, what: &DirEntry, plus: bool) -> bool {
+/// Adds an entry, with its attributes where it is noted which nodes were `told` of; false when the page is full.
+fn push(
+    session: &Session,
+    dir: u64,
+    page: &mut Dirents,
+    next: u64,
+    what: &DirEntry,
+    told: Option<&mut Vec<u64>>,
+) -> bool {
     // What could not have come from a POSIX name cannot be told as one.
     let Ok(name) = name_to_bytes(&what.name) else { return true };
     let kind = DirentKind::from_mode(translate::mode(&what.attr));
     let ino = translate::ino(what.attr.id, session.root);
-    if !plus {
-        return page.push(ino, next, kind, &name);
-    }
+    let Some(told) = told else { return page.push(ino, next, kind, &name) };
     if matches!(&*name, b"." | b"..") {
         let attributes = session.attributes(&what.attr);
         return page.push_plus(&Entry { attributes, ..Entry::default() }, next, kind, &name);
     }
     let entry = entry(session, dir, &what.name, &what.attr);
     let fits = page.push_plus(&entry, next, kind, &name);
-    if !fits {
+    match fits {
+        true => told.push(entry.nodeid),
         // The kernel has not seen it.
-        session.nodes.forget(entry.nodeid, 1);
+        false => session.nodes.forget(entry.nodeid, 1),
     }
     fits
 }

@@ -1,9 +1,10 @@
 //! Opened files.
 
 use super::attributes::without_privileges;
-use super::{Answer, Refused, Reply, asked, entry, made_by, path_in, path_of, payload, spelled};
+use super::{Answer, Given, Refused, Reply, asked, entry, made_by, path_in, path_of, payload, spelled};
 use crate::handles::Handle;
 use crate::session::Session;
+use bytes::Bytes;
 use fuse_wire::Header;
 use fuse_wire::answer::{self, Opened};
 use fuse_wire::flags::{OpenAnswerFlags, OpenRequestFlags, WriteFlags};
@@ -11,7 +12,7 @@ use fuse_wire::request::{self, CopyFileRange, Creation, Fallocate, Lseek, Read, 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use std::sync::Arc;
-use vfs::{Access, Disposition, Open, OpenRequest, Want};
+use vfs::{Access, Action, Disposition, Open, OpenRequest, Want};
 use volume::{Attr, Copying, SetAttr, SyncKind};
 
 /// `O_ACCMODE` and what it may be (open(2)).
@@ -39,9 +40,13 @@ fn access(session: &Session, flags: u32) -> Access {
 }
 
 fn opened(session: &Session, node: u64, open: Arc<Open>) -> Opened {
+    let backing = session.begin_content(node, &open);
     let fh = session.handles.add(Handle::File(open.clone()));
     session.nodes.opened(node, fh, &open);
-    Opened { fh, ..Opened::default() }
+    match backing {
+        Some(backing_id) => Opened { fh, flags: OpenAnswerFlags::PASSTHROUGH, backing_id },
+        None => Opened { fh, ..Opened::default() },
+    }
 }
 
 pub(super) async fn open(session: &Session, node: u64, how: &request::Open) -> Answer {
@@ -58,10 +63,11 @@ pub(super) async fn open(session: &Session, node: u64, how: &request::Open) -> A
         take_privileges(session, &found.open, &found.attr).await?;
     }
     let mut opened = opened(session, node, found.open);
-    if session.nodes.has_content(node, found.attr.version) {
+    let by_us = !opened.flags.contains(OpenAnswerFlags::PASSTHROUGH);
+    if by_us && session.nodes.has_content(node, found.attr.version) {
         opened.flags |= OpenAnswerFlags::KEEP_CACHE;
     }
-    payload(opened.encode())
+    Ok(Reply::Gives(Bytes::copy_from_slice(&opened.encode()), Given::Open { node, fh: opened.fh }))
 }
 
 /// Somebody else changes the content: setuid and setgid go.
@@ -87,13 +93,20 @@ pub(super) async fn create(session: &Session, header: &Header, name: &[u8], how:
     let made = session.vfs.open(&session.cx(), made).await?;
     let entry = entry(session, header.nodeid, &name, &made.attr);
     let opened = opened(session, entry.nodeid, made.open);
-    payload(answer::created(&entry, &opened))
+    if made.action == Action::Created {
+        session.nodes.is_bare(entry.nodeid, Some(session.valid));
+    }
+    let given = Given::Made { node: entry.nodeid, fh: opened.fh };
+    Ok(Reply::Gives(Bytes::copy_from_slice(&answer::created(&entry, &opened)), given))
 }
 
 pub(super) async fn release(session: &Session, node: u64, fh: u64) -> Answer {
     // What was written has been told of at each write.
     match session.handles.remove(fh).ok_or(Errno::BADF)? {
-        Handle::File(open) => super::done_with(session, &open).await,
+        Handle::File(open) => {
+            session.end_content(node);
+            super::done_with(session, &open).await;
+        }
         Handle::Dir(walk) => super::done_with(session, walk.open()).await,
     }
     session.nodes.closed(node, fh);

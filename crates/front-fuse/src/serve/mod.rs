@@ -21,11 +21,42 @@ use volume::{Attr, Maker, PathError, VPath};
 
 /// Longest name that callers may use, bytes (NAME_MAX).
 const NAME_MAX: usize = 255;
+/// How many files statfs(2) tells that there may be.
+const FILES: u64 = 1_000_000_000;
 
 /// A good answer.
 pub(crate) enum Reply {
     Done,
     Payload(Bytes),
+    /// One by which the kernel has something that it gives back when it does not need it any more.
+    Gives(Bytes, Given),
+}
+
+/// What the kernel has by an answer.
+pub(crate) enum Given {
+    /// A lookup of each of these nodes.
+    Nodes(Vec<u64>),
+    Open {
+        node: u64,
+        fh: u64,
+    },
+    /// A lookup of a node, and an open of it.
+    Made {
+        node: u64,
+        fh: u64,
+    },
+}
+
+/// Nobody has taken the answer by which the kernel was to have this.
+pub(crate) async fn take_back(session: &Session, given: Given) {
+    match given {
+        Given::Nodes(nodes) => nodes.into_iter().for_each(|node| session.nodes.forget(node, 1)),
+        Given::Open { node, fh } => drop(files::release(session, node, fh).await),
+        Given::Made { node, fh } => {
+            drop(files::release(session, node, fh).await);
+            session.nodes.forget(node, 1);
+        }
+    }
 }
 
 /// What the caller is told instead.
@@ -126,10 +157,12 @@ async fn statfs(session: &Session) -> Answer {
         blocks: space.total / unit,
         blocks_free: space.free / unit,
         blocks_available: space.available / unit,
+        // How many there may be, volumes do not say; that there are none left would be wrong.
+        files: FILES,
+        files_free: FILES,
         block_size: space.unit,
         name_max: NAME_MAX as u32,
         fragment_size: space.unit,
-        ..Statfs::default()
     };
     payload(statfs.encode())
 }
@@ -207,4 +240,10 @@ fn entry(session: &Session, dir: u64, name: &Arc<str>, attr: &Attr) -> Entry {
         attributes_valid: session.valid,
         attributes: session.attributes(attr),
     }
+}
+
+/// The answer that tells of it.
+fn found(session: &Session, dir: u64, name: &Arc<str>, attr: &Attr) -> Answer {
+    let entry = entry(session, dir, name, attr);
+    Ok(Reply::Gives(Bytes::copy_from_slice(&entry.encode()), Given::Nodes(vec![entry.nodeid])))
 }

@@ -1,7 +1,7 @@
 //! Names: looking them up, making, linking, renaming and removing what they stand for.
 
 use super::{
-    Answer, Refused, Reply, asked, cannot_be_there, done_with, entry, made_by, open_at, path_in, path_of,
+    Answer, Refused, Reply, asked, cannot_be_there, done_with, found, made_by, open_at, path_in, path_of,
     payload, spelled,
 };
 use crate::session::Session;
@@ -21,7 +21,7 @@ pub(super) async fn lookup(session: &Session, dir: u64, name: &[u8]) -> Answer {
     let name = spelled(name)?;
     let path = path_in(session, dir, &name)?;
     match session.vfs.look(&session.cx(), &path).await {
-        Ok(attr) => payload(entry(session, dir, &name, &attr).encode()),
+        Ok(attr) => found(session, dir, &name, &attr),
         Err(error) => {
             let refused = Refused::from(error);
             if refused.0 == Errno::NOENT {
@@ -62,7 +62,7 @@ async fn make(session: &Session, dir: u64, name: &[u8], node: NewNode, maker: Op
     let name = spelled(name)?;
     let path = path_in(session, dir, &name)?;
     let made = session.vfs.make_node(&session.cx(), &path, node, maker).await;
-    payload(entry(session, dir, &name, &made.map_err(cannot_be_there)?).encode())
+    found(session, dir, &name, &made.map_err(cannot_be_there)?)
 }
 
 pub(super) async fn make_dir(session: &Session, header: &Header, what: &Mkdir) -> Answer {
@@ -84,20 +84,14 @@ async fn open_new(session: &Session, dir: u64, name: &[u8], how: OpenRequest) ->
     let path = path_in(session, dir, &name)?;
     let opened = session.vfs.open(&session.cx(), OpenRequest { path, ..how }).await?;
     done_with(session, &opened.open).await;
-    payload(entry(session, dir, &name, &opened.attr).encode())
+    found(session, dir, &name, &opened.attr)
 }
 
 pub(super) async fn remove(session: &Session, dir: u64, name: &[u8], want: Want) -> Answer {
     let name = spelled(name)?;
     let path = path_in(session, dir, &name)?;
-    let how = OpenRequest { want, ..asked(session, path, Access::DELETE) };
-    let open = session.vfs.open(&session.cx(), how).await?.open;
-    let doomed = open.set_deletion(&session.cx(), true, POSIX_DELETION).await;
-    if let Err(error) = doomed {
-        done_with(session, &open).await;
-        return Err(error.into());
-    }
-    open.close(&session.cx()).await?;
+    let what = OpenRequest { want, ..asked(session, path, Access::DELETE) };
+    session.vfs.remove(&session.cx(), what, POSIX_DELETION).await?;
     session.nodes.unnamed(dir, &name);
     Ok(Reply::Done)
 }
@@ -108,12 +102,10 @@ pub(super) async fn rename(session: &Session, dir: u64, what: &Rename) -> Answer
     }
     let (from, to) = (spelled(&what.name)?, spelled(&what.new_name)?);
     let target = path_in(session, what.new_parent, &to)?;
-    let open = open_at(session, path_in(session, dir, &from)?, Access::DELETE).await?;
+    let from_path = path_in(session, dir, &from)?;
     let replace = !what.flags.contains(RenameFlags::NOREPLACE);
     let how = RenameHow { replace, posix: true, readonly: ReadonlyTarget::Unknown };
-    let renamed = open.rename(&session.cx(), &target, how).await;
-    done_with(session, &open).await;
-    renamed?;
+    session.vfs.rename(&session.cx(), asked(session, from_path, Access::DELETE), &target, how).await?;
     session.nodes.renamed((dir, &from), (what.new_parent, &to));
     Ok(Reply::Done)
 }
@@ -127,5 +119,5 @@ pub(super) async fn link(session: &Session, dir: u64, node: u64, name: &Bytes) -
     done_with(session, &open).await;
     linked.map_err(cannot_be_there)?;
     let attr = session.vfs.look(&session.cx(), &path).await?;
-    payload(entry(session, dir, &name, &attr).encode())
+    found(session, dir, &name, &attr)
 }

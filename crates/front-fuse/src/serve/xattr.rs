@@ -11,6 +11,8 @@ use vfs::{Access, Error};
 use volume::{ErrorKind, Named, VPath};
 
 const USER: &str = "user.";
+/// What a program may do that is a file. Directories pass none on.
+const CAPABILITIES: &[u8] = b"security.capability";
 /// Longest name, its prefix included, and longest value, bytes (`XATTR_NAME_MAX`, `XATTR_SIZE_MAX`).
 const NAME_MAX: usize = 255;
 const VALUE_MAX: usize = 64 << 10;
@@ -49,6 +51,10 @@ fn sized(value: &[u8], size: u32) -> Answer {
 }
 
 pub(super) async fn get(session: &Session, node: u64, name: &[u8], size: u32) -> Answer {
+    // Asked for before the first write to a file, each time.
+    if name == CAPABILITIES && session.nodes.believed_bare(node) {
+        return Err(Errno::NODATA.into());
+    }
     let name = named(name)?;
     let value = match session.nodes.path(node) {
         Some(path) => value_of(session, &path, &name).await?,
@@ -92,6 +98,7 @@ pub(super) async fn set(session: &Session, node: u64, what: &Setxattr) -> Answer
             true | false => {}
         }
     }
+    session.nodes.is_bare(node, None);
     put(session, path, &name, Some(what.value.clone())).await
 }
 

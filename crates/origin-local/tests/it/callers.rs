@@ -66,3 +66,31 @@ async fn what_only_a_caller_of_this_machine_may_say_is_not_believed_of_those_fro
     volume.apply(&here, &Change::SetAttr { path: p("f0"), set, expect: None }).await.unwrap();
     assert_eq!(mode(&dir, "f0"), 0o4755, "as it was meant");
 }
+
+#[tokio::test]
+async fn what_only_smb_knows_is_left_alone_where_it_is_not_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = LocalVolume::open(dir.path(), LocalConfig::default()).unwrap();
+    if !with.caps().dos_attributes {
+        return eprintln!("skipped: {} keeps no extras", dir.path().display());
+    }
+    let config = LocalConfig { posix: true, dos_attributes: false, ..LocalConfig::default() };
+    let without = LocalVolume::open(dir.path(), config).unwrap();
+    assert!(!without.caps().dos_attributes && without.caps().named);
+    let cx = Cx::system(Priority::Interactive);
+    let how = OpenHow { dos: DosAttributes::READONLY, ..OpenHow::create(Create::New) };
+    let opened = with.open(&cx, &p("f"), how).await.unwrap();
+    assert_eq!(opened.attr.dos, DosAttributes::READONLY);
+    assert_eq!(without.stat(&cx, &p("f")).await.unwrap().dos, DosAttributes::empty());
+    let named = Named::extended("origin");
+    let value = Some(bytes::Bytes::from_static(b"x"));
+    let change = Change::SetNamed { path: p("f"), name: named.clone(), value: value.clone(), expect: None };
+    without.apply(&cx, &change).await.unwrap();
+    let dos = SetAttr { dos: Some(DosAttributes::HIDDEN), ..SetAttr::default() };
+    let refused = without.apply(&cx, &Change::SetAttr { path: p("f"), set: dos, expect: None }).await;
+    assert_eq!(refused.unwrap_err().kind, ErrorKind::Unsupported);
+    let attr = with.stat(&cx, &p("f")).await.unwrap();
+    assert_eq!(attr.dos, DosAttributes::READONLY);
+    assert!(!attr.carries.is_empty(), "others find what it carries");
+    assert_eq!(without.named(&cx, &p("f"), None, &named).await.unwrap(), value);
+}

@@ -26,3 +26,4 @@ mod streams;
 mod tools;
 mod unlinking;
 mod unlisted;
+mod unopened;

@@ -15,7 +15,7 @@ const BROKEN: [(Caching, bool); 1] = [(Caching::empty(), false)];
 const KEEP: RenameHow = RenameHow { replace: false, posix: false, readonly: ReadonlyTarget::Stays };
 
 /// A volume that does not tell of changes: only our own operations are heard.
-fn deaf() -> Site {
+pub fn deaf() -> Site {
     let mut config = MemConfig::default();
     config.caps.watch = false;
     let mem = MemVolume::with(config);
