@@ -328,8 +328,8 @@ fn jobs_of_later_versions_are_called_so() {
     check(
         "[smb]",
         "[[volume.projects.mirror]]\nto = \"s3://a/b\"\n[smb]",
-        11,
-        "`mirror` is not in this version",
+        12,
+        "s3:// mirrors are not in this version",
     );
     check("cache  =", "quota = { backend = \"auto\" }\ncache =", 10, "`backend` is not in this version");
     check("[smb]", "[volume.projects.tier]\nto = \"s3://a/b\"\n[smb]", 11, "`tier` is not in this version");

@@ -124,6 +124,8 @@ impl Interpreter {
                 _ if settled.outcome == Outcome::Nothing => {}
                 Record::Create { .. } => {}
                 Record::Write { path, .. } | Record::Zero { path, .. } if self.is_making(path) => {}
+                // Nothing has happened.
+                Record::Change(Change::Rename { from, to, .. }) if from == to => {}
                 Record::Change(Change::Rename { from, .. }) => return from == path,
                 Record::Change(_)
                 | Record::Write { .. }
