@@ -28,14 +28,25 @@ impl Core {
 
     /// Writes down what is about to happen.
     pub async fn begin(&self, op: &'static str, record: Record) -> Result<u64> {
-        let begun = match record.data_len() <= BRIEF_BYTES || volume::may_wait_here() {
-            true => self.log.begin(record),
+        let is_brief = record.data_len() <= BRIEF_BYTES;
+        self.with_log(op, is_brief, move |log| log.begin(record)).await
+    }
+
+    /// Does `work` on this thread, if it is brief or the thread may wait, else on one that may.
+    async fn with_log<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        is_brief: bool,
+        work: impl FnOnce(&Log) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T> {
+        let done = match is_brief || volume::may_wait_here() {
+            true => work(&self.log),
             false => {
                 let log = self.log.clone();
-                blocking(move || log.begin(record)).await
+                blocking(move || work(&log)).await
             }
         };
-        begun.map_err(|cause| refused(op, cause))
+        done.map_err(|cause| refused(op, cause))
     }
 
     /// Writes down `record`, does `work` and writes down what came of it. The order of all that `record` is about is held.
@@ -78,14 +89,7 @@ impl Core {
 
     /// Brings the log to the medium.
     pub async fn sync(&self, op: &'static str) -> Result<()> {
-        let synced = match volume::may_wait_here() {
-            true => self.log.sync(),
-            false => {
-                let log = self.log.clone();
-                blocking(move || log.sync()).await
-            }
-        };
-        synced.map_err(|cause| refused(op, cause))
+        self.with_log(op, false, Log::sync).await
     }
 }
 
@@ -93,6 +97,15 @@ pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Stopped))
+}
+
+/// What is not there is no error.
+pub fn if_there<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Without its record nothing is done.

@@ -4,10 +4,10 @@
 //! was made. A file of whose content that is not known is written down once more as it is, so that mirrors get it in its
 //! place; one that is too long for that is compared.
 
-use crate::core::Core;
+use crate::core::{Core, if_there};
 use crate::file::RECORD_DATA_MAX;
 use crate::record::{Outcome, Record, Stamp};
-use volume::{Attr, Change, Cx, ErrorKind, OpenHow, Priority, Result, SetAttr, VPath};
+use volume::{Attr, Change, Cx, OpenHow, Priority, Result, SetAttr, VPath};
 
 /// Longest file that is written down once more, bytes.
 const AGAIN_MAX_BYTES: u64 = 64 << 20;
@@ -101,11 +101,7 @@ async fn note(core: &Core, record: Record, stamp: Option<Stamp>) -> Result<()> {
 }
 
 async fn look(core: &Core, path: &VPath) -> Result<Option<Attr>> {
-    match core.inner.stat(&cx(), path).await {
-        Ok(attr) => Ok(Some(attr)),
-        Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(e),
-    }
+    if_there(core.inner.stat(&cx(), path).await)
 }
 
 fn cx() -> Cx {

@@ -5,7 +5,6 @@
 
 mod codec;
 
-use crate::sender::compare::Depth;
 use bytes::Bytes;
 use volume::{Attr, Change, FileId, Kind, SetAttr, Time, VPath};
 
@@ -97,31 +96,6 @@ impl Record {
             | Record::SetAttr { path, .. }
             | Record::Cut { path, .. }
             | Record::Unknown { below: path } => vec![path],
-            Record::Restart => Vec::new(),
-        }
-    }
-}
-
-impl Record {
-    /// What is to be compared where it is not known how far it was done.
-    pub fn concerned(&self) -> Vec<(&VPath, Depth)> {
-        match self {
-            Record::Change(change) => match change {
-                Change::Rename { from, to, .. } => vec![(from, Depth::Contents), (to, Depth::Contents)],
-                Change::Link { to, .. } => vec![(to, Depth::Contents)],
-                Change::Remove { path, .. } => vec![(path, Depth::Contents)],
-                Change::SetAttr { path, set, .. } => vec![(path, Depth::of_attributes(set))],
-                Change::MakeDir { path, .. }
-                | Change::MakeNode { path, .. }
-                | Change::Symlink { path, .. }
-                | Change::SetNamed { path, .. } => vec![(path, Depth::Itself)],
-            },
-            Record::SetAttr { path, set } => vec![(path, Depth::of_attributes(set))],
-            Record::Create { path } | Record::Write { path, .. } | Record::Zero { path, .. } => {
-                vec![(path, Depth::Sent)]
-            }
-            Record::Cut { path, .. } => vec![(path, Depth::Itself)],
-            Record::Unknown { below } => vec![(below, Depth::Metadata)],
             Record::Restart => Vec::new(),
         }
     }

@@ -89,7 +89,7 @@ impl Sender {
         while feed.next() < settled && !feed.is_empty() {
             for record in feed.take(FEED_BYTES)? {
                 if record.outcome != Outcome::Nothing && record.number < settled {
-                    let concerned = record.record.concerned();
+                    let concerned = compare::concerned(&record.record);
                     concerned.into_iter().for_each(|(path, depth)| trees.add(path, depth));
                     linked.extend(record.stamp().filter(|stamp| stamp.links > 1).map(|stamp| stamp.id));
                 }

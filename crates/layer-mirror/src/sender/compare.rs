@@ -9,7 +9,9 @@
 //! All this looks at the tree while others change it: what they change meanwhile is in the log, and is done again behind.
 
 use super::remote::{Lack, PRIVATE_DIR, Remote, private};
-use crate::record::Stamp;
+use super::trouble::Trouble;
+use crate::core::if_there;
+use crate::record::{Record, Stamp};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
@@ -51,6 +53,29 @@ pub enum Depth {
 impl Depth {
     pub fn of_attributes(set: &SetAttr) -> Depth {
         if set.size.is_some() { Depth::Sent } else { Depth::Itself }
+    }
+}
+
+/// What is to be compared where it is not known how far `record` was done.
+pub fn concerned(record: &Record) -> Vec<(&VPath, Depth)> {
+    match record {
+        Record::Change(change) => match change {
+            Change::Rename { from, to, .. } => vec![(from, Depth::Contents), (to, Depth::Contents)],
+            Change::Link { to, .. } => vec![(to, Depth::Contents)],
+            Change::Remove { path, .. } => vec![(path, Depth::Contents)],
+            Change::SetAttr { path, set, .. } => vec![(path, Depth::of_attributes(set))],
+            Change::MakeDir { path, .. }
+            | Change::MakeNode { path, .. }
+            | Change::Symlink { path, .. }
+            | Change::SetNamed { path, .. } => vec![(path, Depth::Itself)],
+        },
+        Record::SetAttr { path, set } => vec![(path, Depth::of_attributes(set))],
+        Record::Create { path } | Record::Write { path, .. } | Record::Zero { path, .. } => {
+            vec![(path, Depth::Sent)]
+        }
+        Record::Cut { path, .. } => vec![(path, Depth::Itself)],
+        Record::Unknown { below } => vec![(below, Depth::Metadata)],
+        Record::Restart => Vec::new(),
     }
 }
 
@@ -153,8 +178,8 @@ impl Comparison {
 
     /// Makes the tree below `path` equal. Errors that concern one object alone are in `refused`; what is returned has ended it.
     pub async fn run(self: &Arc<Self>, path: &VPath) -> Result<()> {
-        let here = seen(self.here.stat(&self.cx(), path).await)?;
-        let there = seen(self.there.volume.stat(&self.there.cx(), path).await)?;
+        let here = if_there(self.here.stat(&self.cx(), path).await)?;
+        let there = if_there(self.there.volume.stat(&self.there.cx(), path).await)?;
         let mut waiting = vec![Pair { path: path.clone(), here, there }];
         let mut flying: FuturesUnordered<BoxFuture<'static, Found>> = FuturesUnordered::new();
         loop {
@@ -358,7 +383,7 @@ impl Comparison {
         let ids = wanted.keys().copied().collect();
         for path in names_of(&*self.here, &ids).await? {
             if !path.is_within(below)
-                && let Some(attr) = seen(self.here.stat(&self.cx(), &path).await)?
+                && let Some(attr) = if_there(self.here.stat(&self.cx(), &path).await)?
             {
                 self.further.lock().push((path, attr));
             }
@@ -390,8 +415,8 @@ impl Comparison {
         if !self.there.volume.caps().stable_ids {
             return Ok(false);
         }
-        let one = seen(self.there.volume.stat(&self.there.cx(), one).await)?;
-        let other = seen(self.there.volume.stat(&self.there.cx(), other).await)?;
+        let one = if_there(self.there.volume.stat(&self.there.cx(), one).await)?;
+        let other = if_there(self.there.volume.stat(&self.there.cx(), other).await)?;
         Ok(one.zip(other).is_some_and(|(one, other)| one.id == other.id))
     }
 
@@ -508,7 +533,8 @@ impl Comparison {
     async fn begin(&self, temp: &VPath, attr: &Attr) -> Result<(Arc<dyn File>, u64)> {
         let mut done = 0;
         if attr.size >= RESUMED_BYTES {
-            done = seen(self.there.volume.stat(&self.there.cx(), temp).await)?.map_or(0, |there| there.size);
+            done =
+                if_there(self.there.volume.stat(&self.there.cx(), temp).await)?.map_or(0, |there| there.size);
         }
         let how = OpenHow {
             access: Access::READ | Access::WRITE,
@@ -587,7 +613,7 @@ async fn remove_tree(there: &Remote, path: &VPath, kind: Kind) -> Result<()> {
     while let Some((path, kind)) = waiting.pop() {
         if kind != Kind::Dir {
             let remove = Change::Remove { path, dir: false, expect: None };
-            seen(there.volume.apply(&there.cx(), &remove).await)?;
+            if_there(there.volume.apply(&there.cx(), &remove).await)?;
             continue;
         }
         for entry in list(&*there.volume, &there.cx(), &path).await? {
@@ -599,7 +625,7 @@ async fn remove_tree(there: &Remote, path: &VPath, kind: Kind) -> Result<()> {
     }
     for path in dirs.into_iter().rev() {
         let remove = Change::Remove { path, dir: true, expect: None };
-        seen(there.volume.apply(&there.cx(), &remove).await)?;
+        if_there(there.volume.apply(&there.cx(), &remove).await)?;
     }
     Ok(())
 }
@@ -621,28 +647,9 @@ async fn list(volume: &dyn Volume, cx: &Cx, dir: &VPath) -> Result<Vec<Entry>> {
     }
 }
 
-/// What is not there is no error.
-fn seen<T>(answer: Result<T>) -> Result<Option<T>> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
 /// Whether the error concerns one object, and not the mirror.
 fn is_of_one(kind: ErrorKind) -> bool {
-    !matches!(
-        kind,
-        ErrorKind::Offline
-            | ErrorKind::TimedOut
-            | ErrorKind::NoSpace
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::Io
-            | ErrorKind::Corrupt
-            | ErrorKind::TooManyOpen
-            | ErrorKind::ReadOnly
-    )
+    Trouble::of(kind) != Trouble::OfAll
 }
 
 fn same_kind(here: Kind, there: Kind) -> bool {

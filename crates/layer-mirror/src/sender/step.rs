@@ -6,6 +6,7 @@
 use super::compare::Depth;
 use super::making::{Making, Weight};
 use super::remote::{Lack, Remote, Touch, gone, touch};
+use crate::core::if_there;
 use crate::record::Stamp;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::{Arc, OnceLock};
@@ -178,10 +179,8 @@ impl Step {
 
     /// Whether the mirror has it already, told by names. All steps before it are done, and none behind it has changed the same names.
     pub async fn is_done(&self, remote: &Remote) -> Result<bool> {
-        let is_there = async |path: &VPath| match remote.volume.stat(&remote.cx(), path).await {
-            Ok(_) => Ok(true),
-            Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
-            Err(e) => Err(e),
+        let is_there = async |path: &VPath| {
+            if_there(remote.volume.stat(&remote.cx(), path).await).map(|there| there.is_some())
         };
         match &self.doing {
             Doing::Publish { making, .. } => Ok(!is_there(&making.temp()).await?),
