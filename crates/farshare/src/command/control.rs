@@ -1,6 +1,6 @@
 //! `farshare status`, `stop`, `reload`, `cache`, `mirror`, `tasks`, `retry`: what is said to a running node, over its unix socket.
 
-use crate::cli::{CacheCommand, ComparedMirror, MirrorCommand, NodeArgs, OneMirror, StatusArgs, TasksArgs};
+use crate::cli::{CacheCommand, MirrorCommand, NodeArgs, OneMirror, StatusArgs, TasksArgs};
 use crate::command::state_dir;
 use crate::failure::Failure;
 use crate::status_text;
@@ -65,23 +65,14 @@ pub async fn cache(command: &CacheCommand) -> Result<(), Failure> {
 }
 
 pub async fn mirror(command: &MirrorCommand) -> Result<(), Failure> {
-    let steered = |of: &ComparedMirror, action| {
-        let (of, contents) = (&of.mirror, of.contents);
-        steer_request(of, contents).map(|(client, request)| (client, action, request))
-    };
-    let (client, action, request) = match command {
+    let (action, of, contents) = match command {
         MirrorCommand::List(args) => return tasks_of(args, None, false).await,
-        MirrorCommand::Pause(of) => {
-            let (client, request) = steer_request(of, false)?;
-            (client, MirrorAction::Pause, request)
-        }
-        MirrorCommand::Resume(of) => {
-            let (client, request) = steer_request(of, false)?;
-            (client, MirrorAction::Resume, request)
-        }
-        MirrorCommand::Verify(of) => steered(of, MirrorAction::Verify)?,
-        MirrorCommand::Resync(of) => steered(of, MirrorAction::Resync)?,
+        MirrorCommand::Pause(of) => (MirrorAction::Pause, of, false),
+        MirrorCommand::Resume(of) => (MirrorAction::Resume, of, false),
+        MirrorCommand::Verify(of) => (MirrorAction::Verify, &of.mirror, of.contents),
+        MirrorCommand::Resync(of) => (MirrorAction::Resync, &of.mirror, of.contents),
     };
+    let (client, request) = steer_request(of, contents)?;
     let done = client.mirror(action, &request).await?;
     println!("{}", done.message);
     match action == MirrorAction::Verify && done.message.lines().any(|line| !line.ends_with(": equal")) {

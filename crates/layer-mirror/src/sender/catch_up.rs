@@ -5,7 +5,8 @@
 //! shorter than the one before. When little is left, everybody who wants to change something waits for the last round, a second at
 //! most: then the mirror is what is here, and the log goes on from there.
 
-use super::compare::{Comparison, Depth, Trees};
+use super::compare::Comparison;
+use super::depth::{Depth, Trees, concerned};
 use super::progress::Positions;
 use super::{Ended, FEED_BYTES, Result, Sender, compare, stopped};
 use crate::record::Outcome;
@@ -89,8 +90,7 @@ impl Sender {
         while feed.next() < settled && !feed.is_empty() {
             for record in feed.take(FEED_BYTES)? {
                 if record.outcome != Outcome::Nothing && record.number < settled {
-                    let concerned = compare::concerned(&record.record);
-                    concerned.into_iter().for_each(|(path, depth)| trees.add(path, depth));
+                    concerned(&record.record).into_iter().for_each(|(path, depth)| trees.add(path, depth));
                     linked.extend(record.stamp().filter(|stamp| stamp.links > 1).map(|stamp| stamp.id));
                 }
             }

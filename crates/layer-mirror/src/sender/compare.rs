@@ -8,14 +8,14 @@
 //!
 //! All this looks at the tree while others change it: what they change meanwhile is in the log, and is done again behind.
 
-use super::remote::{Lack, PRIVATE_DIR, Remote, private};
+use super::depth::Depth;
+use super::remote::{Lack, PRIVATE_DIR, Remote, carried, private};
 use super::trouble::Trouble;
 use crate::core::if_there;
-use crate::record::{Record, Stamp};
+use crate::record::Stamp;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,83 +35,6 @@ const PIECES_AT_ONCE: usize = 8;
 pub const TEMP: char = 'c';
 /// A file of this size or more goes on where it ended, when it was sent in part, bytes.
 const RESUMED_BYTES: u64 = 8 << 20;
-
-/// How far a comparison goes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Depth {
-    /// The object itself, a directory without what is in it; size and time are believed.
-    Itself,
-    /// And all that is below.
-    Metadata,
-    /// Contents are read here and there, and compared.
-    Contents,
-    /// Contents differ, certainly: they are sent without reading what is there.
-    Sent,
-}
-
-impl Depth {
-    pub fn of_attributes(set: &SetAttr) -> Depth {
-        if set.size.is_some() { Depth::Sent } else { Depth::Itself }
-    }
-}
-
-/// What is to be compared where it is not known how far `record` was done.
-pub fn concerned(record: &Record) -> Vec<(&VPath, Depth)> {
-    match record {
-        Record::Change(change) => match change {
-            Change::Rename { from, to, .. } => vec![(from, Depth::Contents), (to, Depth::Contents)],
-            Change::Link { to, .. } => vec![(to, Depth::Contents)],
-            Change::Remove { path, .. } => vec![(path, Depth::Contents)],
-            Change::SetAttr { path, set, .. } => vec![(path, Depth::of_attributes(set))],
-            Change::MakeDir { path, .. }
-            | Change::MakeNode { path, .. }
-            | Change::Symlink { path, .. }
-            | Change::SetNamed { path, .. } => vec![(path, Depth::Itself)],
-        },
-        Record::SetAttr { path, set } => vec![(path, Depth::of_attributes(set))],
-        Record::Create { path } | Record::Write { path, .. } | Record::Zero { path, .. } => {
-            vec![(path, Depth::Sent)]
-        }
-        Record::Cut { path, .. } => vec![(path, Depth::Itself)],
-        Record::Unknown { below } => vec![(below, Depth::Metadata)],
-        Record::Restart => Vec::new(),
-    }
-}
-
-/// Trees to be compared, none of which is covered by another.
-#[derive(Default, Debug)]
-pub struct Trees(BTreeMap<VPath, Depth>);
-
-/// More trees than these are one.
-const TREES_MAX: usize = 10_000;
-
-impl Trees {
-    pub fn add(&mut self, path: &VPath, depth: Depth) {
-        let covers = |above: VPath| match self.0.get(&above) {
-            Some(Depth::Contents) => true,
-            Some(Depth::Metadata) => depth <= Depth::Metadata,
-            Some(Depth::Itself | Depth::Sent) | None => false,
-        };
-        if std::iter::successors(path.parent(), VPath::parent).any(covers) {
-            return;
-        }
-        let known = self.0.entry(path.clone()).or_insert(depth);
-        *known = depth.max(*known);
-        if self.0.len() > TREES_MAX {
-            self.0 = BTreeMap::from([(VPath::root(), Depth::Contents)]);
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// In the order in which they are to be compared: what is above comes first.
-    pub fn take(self) -> Vec<(VPath, Depth)> {
-        self.0.into_iter().collect()
-    }
-}
 
 /// What a comparison has come to.
 #[derive(Default, Debug)]
@@ -375,13 +298,11 @@ impl Comparison {
 
     /// Finds names outside `below` of what has some within.
     async fn find_further(&self, below: &VPath) -> Result<()> {
-        let wanted: HashMap<FileId, VPath> = {
+        let outside: HashSet<FileId> = {
             let linked = self.linked.lock();
-            let outside = linked.iter().filter(|(_, one)| one.seen < one.all);
-            outside.map(|(id, one)| (*id, one.first.clone())).collect()
+            linked.iter().filter(|(_, one)| one.seen < one.all).map(|(id, _)| *id).collect()
         };
-        let ids = wanted.keys().copied().collect();
-        for path in names_of(&*self.here, &ids).await? {
+        for path in names_of(&*self.here, &outside).await? {
             if !path.is_within(below)
                 && let Some(attr) = if_there(self.here.stat(&self.cx(), &path).await)?
             {
@@ -491,27 +412,14 @@ impl Comparison {
         if self.depth == Depth::Metadata || !self.here.caps().named || !self.there.volume.caps().named {
             return Ok(());
         }
-        let there = self.there.volume.list_named(&self.there.cx(), path, None).await?;
-        let mut wanted = HashSet::new();
-        for entry in self.here.list_named(&self.cx(), path, None).await? {
-            let value = self.here.named(&self.cx(), path, None, &entry.name).await?;
-            let known = there.iter().any(|other| other.name == entry.name);
-            let known = match known {
-                true => self.there.volume.named(&self.there.cx(), path, None, &entry.name).await?,
-                false => None,
-            };
-            wanted.insert(entry.name.clone());
-            if known != value {
-                self.note(path, "what it carries");
-                if !self.dry {
-                    self.there.set_named(path.clone(), entry.name, value).await?;
-                }
-            }
-        }
-        for entry in there.into_iter().filter(|entry| !wanted.contains(&entry.name)) {
+        let there = carried(&*self.there.volume, &self.there.cx(), path).await?;
+        let here = carried(&*self.here, &self.cx(), path).await?;
+        let gone = there.keys().filter(|name| !here.contains_key(*name)).map(|name| (name, None));
+        let other = here.iter().filter(|(name, value)| there.get(*name) != Some(*value));
+        for (name, value) in other.map(|(name, value)| (name, Some(value.clone()))).chain(gone) {
             self.note(path, "what it carries");
             if !self.dry {
-                self.there.set_named(path.clone(), entry.name, None).await?;
+                self.there.set_named(path.clone(), name.clone(), value).await?;
             }
         }
         Ok(())
@@ -522,9 +430,8 @@ impl Comparison {
         if !self.here.caps().named || !self.there.volume.caps().named {
             return Ok(());
         }
-        for entry in self.here.list_named(&self.cx(), path, None).await? {
-            let value = self.here.named(&self.cx(), path, None, &entry.name).await?;
-            self.there.set_named(to.clone(), entry.name, value).await?;
+        for (name, value) in carried(&*self.here, &self.cx(), path).await? {
+            self.there.set_named(to.clone(), name, Some(value)).await?;
         }
         Ok(())
     }

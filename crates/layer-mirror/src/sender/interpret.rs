@@ -3,7 +3,7 @@
 //! A file that is made, or emptied to be written anew, is *in the making* until it is cut (closed, synced), renamed or linked; then it appears whole. A file
 //! that is changed otherwise is changed *in place*, each change a step.
 
-use super::compare::{Depth, concerned};
+use super::depth::{Depth, concerned};
 use super::making::{Budget, Making, Piece};
 use super::remote::Touch;
 use super::step::{Doing, InPlace, Mark, Step};

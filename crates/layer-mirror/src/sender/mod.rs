@@ -15,6 +15,7 @@
 
 mod catch_up;
 pub mod compare;
+pub mod depth;
 pub mod interpret;
 pub mod making;
 pub mod progress;
@@ -25,7 +26,7 @@ mod trouble;
 
 use crate::log::Log;
 use crate::status::{Shared, State};
-use compare::Depth;
+use depth::Depth;
 use futures_util::future::FutureExt;
 use futures_util::stream::StreamExt;
 use progress::{Parked, Positions, Progress};

@@ -3,7 +3,7 @@
 //! The positions are written in place, often, and need only survive the end of the process: after a power loss the whole tree is
 //! compared anyway. What is to be compared and what was given up for now is written seldom, and synced.
 
-use super::compare::{Depth, Trees};
+use super::depth::{Depth, Trees};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

@@ -10,7 +10,7 @@ use crate::record::Stamp;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use volume::{
@@ -192,13 +192,12 @@ impl Remote {
         if !self.volume.caps().named {
             return Ok(());
         }
-        let carried = match self.volume.list_named(&self.cx(), from, None).await {
+        let all = match carried(&*self.volume, &self.cx(), from).await {
             Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::Unsupported) => return Ok(()),
-            carried => carried?,
+            all => all?,
         };
-        for entry in carried.into_iter().filter(|entry| !except.contains(&entry.name)) {
-            let value = self.volume.named(&self.cx(), from, None, &entry.name).await?;
-            self.set_named(to.clone(), entry.name, value).await?;
+        for (name, value) in all.into_iter().filter(|(name, _)| !except.contains(name)) {
+            self.set_named(to.clone(), name, Some(value)).await?;
         }
         Ok(())
     }
@@ -218,6 +217,17 @@ impl Remote {
             _ => done,
         }
     }
+}
+
+/// All that an object carries. What went while it was looked at is left out.
+pub async fn carried(volume: &dyn Volume, cx: &Cx, path: &VPath) -> Result<BTreeMap<Named, Bytes>> {
+    let mut all = BTreeMap::new();
+    for entry in volume.list_named(cx, path, None).await? {
+        if let Some(value) = volume.named(cx, path, None, &entry.name).await? {
+            all.insert(entry.name, value);
+        }
+    }
+    Ok(all)
 }
 
 /// Something that is done to the content of a file.

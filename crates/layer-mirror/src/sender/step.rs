@@ -3,7 +3,7 @@
 //! Many steps are on their way at a time, but never two that change the same name: so it can be told later from the names alone
 //! which of them were done, when the connection or the process was lost in between (`Step::is_done`).
 
-use super::compare::Depth;
+use super::depth::Depth;
 use super::making::{Making, Weight};
 use super::remote::{Lack, Remote, Touch, gone, touch};
 use crate::core::if_there;
