@@ -218,7 +218,9 @@ impl Mirrors {
         comparison.dry = true;
         let comparison = Arc::new(comparison);
         comparison.run(below).await?;
-        let differences = std::mem::take(&mut *comparison.differences.lock());
+        let mut differences = std::mem::take(&mut *comparison.differences.lock());
+        let refused = std::mem::take(&mut *comparison.refused.lock());
+        differences.extend(refused.into_iter().map(|(path, _)| (path, "cannot be compared")));
         Ok(differences)
     }
 

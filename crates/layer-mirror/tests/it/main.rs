@@ -6,4 +6,5 @@ mod arriving;
 mod breaking;
 mod order;
 mod outliving;
+mod verifying;
 mod wire;
