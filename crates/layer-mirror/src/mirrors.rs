@@ -107,7 +107,8 @@ impl Mirrors {
         core.log.begin(Record::Restart).map_err(failed)?;
         if ended == Ended::WithTheMachine {
             tracing::warn!(
-                "the machine went down: mirrors are compared, as the last changes may not be in the log"
+                "the machine went down, or the log is damaged at its end: mirrors are compared, as the last changes may not \
+                 be in the log"
             );
         }
         let (stop, stopped) = watch::channel(false);

@@ -97,6 +97,8 @@ enum Ended {
     Later(Error),
     /// What is on our own disk.
     Ours(String),
+    /// The log cannot be read where the mirror is.
+    Damaged(String),
     Stopped,
     /// Begin anew at once: an order changes what is to be done.
     Anew,
@@ -116,7 +118,10 @@ impl From<io::Error> for Ended {
 
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Ended {
-        Ended::Ours(error.to_string())
+        match error.is_damaged() {
+            true => Ended::Damaged(error.to_string()),
+            false => Ended::Ours(error.to_string()),
+        }
     }
 }
 
@@ -143,6 +148,17 @@ impl Sender {
                     tracing::warn!(mirror = self.name, %error, "the mirror waits");
                     self.shared.set_error(if full { State::Full } else { State::Away }, error.to_string());
                 }
+                Err(Ended::Damaged(why)) => match self.overtake(Depth::Contents) {
+                    Ok(()) => {
+                        tracing::error!(
+                            mirror = self.name,
+                            why,
+                            "the log is damaged: the whole tree is compared"
+                        );
+                        continue;
+                    }
+                    Err(cause) => self.shared.set_error(State::Failed, format!("{why}; {cause}")),
+                },
                 Err(Ended::Ours(why)) => {
                     tracing::error!(mirror = self.name, why, "the mirror waits");
                     self.shared.set_error(State::Failed, why);
@@ -251,10 +267,14 @@ impl Sender {
             mirror = self.name,
             "the log has given up what the mirror lacks: the whole tree is compared"
         );
-        self.progress.change(|ledger| ledger.add(&VPath::root(), Depth::Metadata))?;
+        Ok(self.overtake(Depth::Metadata)?)
+    }
+
+    /// What the log holds so far is not read: the whole tree is compared instead.
+    fn overtake(&mut self, depth: Depth) -> io::Result<()> {
+        self.progress.change(|ledger| ledger.add(&VPath::root(), depth))?;
         let next = self.log.settled();
-        self.progress.set(Positions { read: next, confirmed: next, issued: next })?;
-        Ok(())
+        self.progress.set(Positions { read: next, confirmed: next, issued: next })
     }
 
     /// Goes on where the last session ended: what it had begun is done or not, as the names at the mirror tell.

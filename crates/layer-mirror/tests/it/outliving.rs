@@ -2,6 +2,7 @@
 
 use crate::rig::{Rig, path};
 use bytes::Bytes;
+use layer_mirror::{Order, State};
 use std::time::Duration;
 use testkit::Rng;
 use volume::{Change, Close, Create, Cx, OpenHow, Priority, SetAttr, Volume};
@@ -84,6 +85,37 @@ fn a_log_that_was_cut_is_no_loss() {
                 change(&*life.volume, &mut rng).await;
             }
         });
+        rig.settle(&life);
+        rig.check_equal();
+    }
+}
+
+/// Whether the damage is behind what the mirror has, or at the very end of the log, where it looks like a write that was cut short.
+#[test]
+fn a_log_that_was_damaged_is_no_loss() {
+    for damaged in [0.2, 0.9] {
+        let rig = Rig::new(&["m1"]);
+        let life = rig.live();
+        rig.settle(&life);
+        life.mirrors.order("m1", Order::Pause).unwrap();
+        while life.mirrors.status()[0].state != State::Paused {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut rng = Rng::new(5);
+        life.run(async {
+            for _ in 0..200 {
+                change(&*life.volume, &mut rng).await;
+            }
+        });
+        drop(life);
+        // Another start, so that the first segment is not the last.
+        let again = damaged < 0.5;
+        if again {
+            drop(rig.live());
+        }
+        rig.damage_log(damaged);
+        let life = rig.live();
+        life.mirrors.order("m1", Order::Resume).unwrap();
         rig.settle(&life);
         rig.check_equal();
     }

@@ -62,6 +62,17 @@ impl Rig {
         Life { runtime: Some(runtime), volume, mirrors }
     }
 
+    /// Changes a byte of the largest part of the log.
+    pub fn damage_log(&self, at: f64) {
+        let parts =
+            std::fs::read_dir(self.dir.path().join("state/log")).unwrap().map(|entry| entry.unwrap().path());
+        let largest = parts.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+        let mut bytes = std::fs::read(&largest).unwrap();
+        let at = (bytes.len() as f64 * at) as usize;
+        bytes[at] ^= 0xff;
+        std::fs::write(&largest, bytes).unwrap();
+    }
+
     /// Waits until each mirror is live and has all.
     pub fn settle(&self, life: &Life) {
         let began = Instant::now();

@@ -43,7 +43,8 @@ pub enum Ended {
     Cleanly,
     /// It was killed: what was appended is there.
     Killed,
-    /// So was the machine: what was appended after the last sync may be missing.
+    /// So was the machine, or something stands behind the last whole record: what was appended after the last sync may be
+    /// missing.
     WithTheMachine,
 }
 
@@ -89,7 +90,7 @@ impl Journal {
         let boot = segment::boot_id().map_err(io)?;
         let told = |last: &mut Segment| -> Result<(u64, Ended)> {
             let end = last.find_end()?;
-            let ended = match (end.closed, last.boot == boot) {
+            let ended = match (end.closed, last.boot == boot && !end.torn) {
                 (true, _) => Ended::Cleanly,
                 (false, true) => Ended::Killed,
                 (false, false) => Ended::WithTheMachine,

@@ -33,6 +33,8 @@ pub(super) struct End {
     /// One behind its last record.
     pub(super) next: u64,
     pub(super) closed: bool,
+    /// Something stands behind that is no whole record.
+    pub(super) torn: bool,
 }
 
 /// What stands at a place in a segment.
@@ -99,8 +101,8 @@ impl Segment {
                     at += length;
                     next += 1;
                 }
-                Frame::Closed => return Ok(End { next, closed: true }),
-                Frame::Nothing => return Ok(End { next, closed: false }),
+                Frame::Closed => return Ok(End { next, closed: true, torn: false }),
+                Frame::Nothing => return Ok(End { next, closed: false, torn: self.end > at }),
             }
         }
     }

@@ -115,9 +115,12 @@ fn whatever_a_crash_has_cut_off_the_rest_is_good() {
     for length in 0..=whole.len() {
         let copy = tempfile::tempdir().unwrap();
         std::fs::write(copy.path().join(path.file_name().unwrap()), &whole[..length]).unwrap();
-        let (journal, _) = open(copy.path());
-        let expect = (length as u64).saturating_sub(segment::HEAD) / frame;
+        let (journal, ended) = open(copy.path());
+        let content = (length as u64).saturating_sub(segment::HEAD);
+        let expect = content / frame;
         assert_eq!(journal.next(), expect + 1, "cut at {length}");
+        let is_doubted = ended == Ended::WithTheMachine;
+        assert_eq!(is_doubted, !content.is_multiple_of(frame), "cut at {length}: {ended:?}");
         append(&journal, "new");
         let read = all(&journal, 1);
         assert_eq!(read.len() as u64, expect + 1, "cut at {length}");
