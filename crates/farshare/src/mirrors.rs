@@ -21,6 +21,7 @@ pub fn target(settings: &MirrorSettings, peers: Option<&Peers>) -> Result<Target
                 port: *port,
                 key: settings.key.clone(),
                 agent: settings.agent,
+                redial: false,
                 ..SftpConfig::new(host, user, root, &settings.known_hosts)
             };
             Arc::new(ToSftp { config, settings: settings.clone() })
@@ -51,7 +52,7 @@ fn missing(what: &'static str) -> Error {
     Error::new(ErrorKind::InvalidArgument, "configure", what)
 }
 
-/// As an origin is reached.
+/// As an origin is reached; from then on it finds its own way there.
 struct By<W>(W);
 
 #[async_trait]

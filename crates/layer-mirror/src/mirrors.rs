@@ -61,7 +61,8 @@ pub struct Target {
 /// The way to a mirror.
 #[async_trait]
 pub trait Reach: Send + Sync + 'static {
-    /// One attempt. What the volume can do is known when it succeeds; from then on it finds its own way there.
+    /// One attempt. What the volume can do is known when it succeeds. It is asked again after anything has gone wrong. A volume whose
+    /// calls take effect in order never goes by another connection by itself: what was lost with one would be overtaken.
     async fn reach(&self) -> Result<Arc<dyn Volume>>;
 }
 
@@ -140,8 +141,11 @@ impl Mirrors {
         let serve = async move {
             let Some(volume) = reach(&target, &told, stopped.clone()).await else { return };
             let remote = reached.get_or_init(|| Arc::new(Remote::new(volume, target.in_order))).clone();
-            let (name, shared, orders, stop) = (target.name, told, taken, stopped);
-            Sender { name, here, log, gate, remote, progress, shared, orders, stop }.run().await;
+            let (name, way, shared, orders, stop) = (target.name, target.way, told, taken, stopped);
+            let is_fresh = true;
+            Sender { name, here, log, gate, way, remote, is_fresh, progress, shared, orders, stop }
+                .run()
+                .await;
         };
         let mut senders = self.senders.lock();
         if senders.contains_key(&name) {

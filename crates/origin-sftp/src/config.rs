@@ -29,6 +29,9 @@ pub struct SftpConfig {
     pub connect_timeout: Duration,
     /// A server that was silent for so long is asked whether it lives; after three questions it is lost. Default 15 s.
     pub keep_alive: Duration,
+    /// Whether another connection follows one that was lost. If not, calls answer `Offline` from then on: for who must know that
+    /// nothing went by another. Default yes.
+    pub redial: bool,
     pub limits: SftpLimits,
 }
 
@@ -81,6 +84,7 @@ impl SftpConfig {
             known_hosts: known_hosts.into(),
             connect_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(15),
+            redial: true,
             limits: SftpLimits::default(),
         }
     }

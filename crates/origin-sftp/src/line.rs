@@ -84,6 +84,9 @@ impl Line {
         if let Some(session) = now.session.as_ref().filter(|session| session.ended().is_none()) {
             return Ok(session.clone());
         }
+        if !self.config.redial && self.connections() > 0 {
+            return Err(Arc::new(Loss::offline("the connection to the SFTP server was lost")));
+        }
         if let Some((when, why)) = &now.failed
             && when.elapsed() < self.config.limits.retry_pause
         {

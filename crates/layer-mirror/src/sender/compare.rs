@@ -102,7 +102,7 @@ impl Comparison {
     /// Makes the tree below `path` equal. Errors that concern one object alone are in `refused`; what is returned has ended it.
     pub async fn run(self: &Arc<Self>, path: &VPath) -> Result<()> {
         let here = if_there(self.here.stat(&self.cx(), path).await)?;
-        let there = if_there(self.there.volume.stat(&self.there.cx(), path).await)?;
+        let there = if_there(self.there.volume().stat(&self.there.cx(), path).await)?;
         let mut waiting = vec![Pair { path: path.clone(), here, there }];
         let mut flying: FuturesUnordered<BoxFuture<'static, Found>> = FuturesUnordered::new();
         loop {
@@ -190,7 +190,7 @@ impl Comparison {
                 // What has more names there than here would change with one that is another file here.
                 let differs = here.size != there.size
                     || !same_time(here.mtime, there.mtime)
-                    || (self.there.volume.caps().stable_ids && there.links > here.links);
+                    || (self.there.volume().caps().stable_ids && there.links > here.links);
                 let differs = match self.depth {
                     Depth::Sent => true,
                     Depth::Contents => differs || self.contents_differ(&path, here).await?,
@@ -210,7 +210,7 @@ impl Comparison {
             }
             Kind::Symlink => {
                 let target = self.here.read_link(&self.cx(), &path).await?;
-                if self.there.volume.read_link(&self.there.cx(), &path).await? != target {
+                if self.there.volume().read_link(&self.there.cx(), &path).await? != target {
                     self.note(&path, "target");
                     self.remove(&path, there.kind).await?;
                     return self.make(path, here).await;
@@ -233,7 +233,7 @@ impl Comparison {
             pairs.insert(entry.name, Pair { path, here: Some(entry.attr), there: None });
         }
         let listed = match there {
-            true => list(&*self.there.volume, &self.there.cx(), &dir).await?,
+            true => list(&*self.there.volume(), &self.there.cx(), &dir).await?,
             false => Vec::new(),
         };
         for entry in listed {
@@ -320,7 +320,7 @@ impl Comparison {
             return Ok(());
         }
         let change = Change::Link { from, to: path.clone(), replace: true, expect: None };
-        match self.there.volume.apply(&self.there.cx(), &change).await {
+        match self.there.volume().apply(&self.there.cx(), &change).await {
             Err(e) if is_of_one(e.kind) => {
                 if e.kind == ErrorKind::Unsupported {
                     self.there.lack(Lack::HardLinks);
@@ -333,11 +333,11 @@ impl Comparison {
 
     /// Whether two names of the mirror are known to be those of one file.
     async fn is_linked(&self, one: &VPath, other: &VPath) -> Result<bool> {
-        if !self.there.volume.caps().stable_ids {
+        if !self.there.volume().caps().stable_ids {
             return Ok(false);
         }
-        let one = if_there(self.there.volume.stat(&self.there.cx(), one).await)?;
-        let other = if_there(self.there.volume.stat(&self.there.cx(), other).await)?;
+        let one = if_there(self.there.volume().stat(&self.there.cx(), one).await)?;
+        let other = if_there(self.there.volume().stat(&self.there.cx(), other).await)?;
         Ok(one.zip(other).is_some_and(|(one, other)| one.id == other.id))
     }
 
@@ -371,7 +371,7 @@ impl Comparison {
 
     async fn contents_differ(&self, path: &VPath, attr: &Attr) -> Result<bool> {
         let here = self.here.open(&self.cx(), path, OpenHow::read()).await?.file;
-        let there = self.there.volume.open(&self.there.cx(), path, OpenHow::read()).await?.file;
+        let there = self.there.volume().open(&self.there.cx(), path, OpenHow::read()).await?.file;
         let mut at = 0;
         let mut differ = false;
         while at < attr.size && !differ {
@@ -402,17 +402,17 @@ impl Comparison {
         self.there.set_file_attr(&*file, set).await?;
         file.close(&self.there.cx(), Close::Commit).await?;
         let rename = Change::Rename { from: temp, to: path.clone(), replace: true, expect: None };
-        self.there.volume.apply(&self.there.cx(), &rename).await?;
+        self.there.volume().apply(&self.there.cx(), &rename).await?;
         self.tally.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Has what is there carry what is carried here and nothing else. Where only metadata is compared, that is not looked at.
     async fn carry_exactly(&self, path: &VPath) -> Result<()> {
-        if self.depth == Depth::Metadata || !self.here.caps().named || !self.there.volume.caps().named {
+        if self.depth == Depth::Metadata || !self.here.caps().named || !self.there.volume().caps().named {
             return Ok(());
         }
-        let there = carried(&*self.there.volume, &self.there.cx(), path).await?;
+        let there = carried(&*self.there.volume(), &self.there.cx(), path).await?;
         let here = carried(&*self.here, &self.cx(), path).await?;
         let gone = there.keys().filter(|name| !here.contains_key(*name)).map(|name| (name, None));
         let other = here.iter().filter(|(name, value)| there.get(*name) != Some(*value));
@@ -427,7 +427,7 @@ impl Comparison {
 
     /// Gives what `to` at the mirror is to carry besides its content.
     async fn carry(&self, path: &VPath, to: &VPath) -> Result<()> {
-        if !self.here.caps().named || !self.there.volume.caps().named {
+        if !self.here.caps().named || !self.there.volume().caps().named {
             return Ok(());
         }
         for (name, value) in carried(&*self.here, &self.cx(), path).await? {
@@ -440,8 +440,8 @@ impl Comparison {
     async fn begin(&self, temp: &VPath, attr: &Attr) -> Result<(Arc<dyn File>, u64)> {
         let mut done = 0;
         if attr.size >= RESUMED_BYTES {
-            done =
-                if_there(self.there.volume.stat(&self.there.cx(), temp).await)?.map_or(0, |there| there.size);
+            done = if_there(self.there.volume().stat(&self.there.cx(), temp).await)?
+                .map_or(0, |there| there.size);
         }
         let how = OpenHow {
             access: Access::READ | Access::WRITE,
@@ -452,7 +452,7 @@ impl Comparison {
         if how.truncate {
             done = 0;
         }
-        let opened = self.there.volume.open(&self.there.cx(), temp, how).await?;
+        let opened = self.there.volume().open(&self.there.cx(), temp, how).await?;
         Ok((opened.file, done))
     }
 
@@ -520,10 +520,10 @@ async fn remove_tree(there: &Remote, path: &VPath, kind: Kind) -> Result<()> {
     while let Some((path, kind)) = waiting.pop() {
         if kind != Kind::Dir {
             let remove = Change::Remove { path, dir: false, expect: None };
-            if_there(there.volume.apply(&there.cx(), &remove).await)?;
+            if_there(there.volume().apply(&there.cx(), &remove).await)?;
             continue;
         }
-        for entry in list(&*there.volume, &there.cx(), &path).await? {
+        for entry in list(&*there.volume(), &there.cx(), &path).await? {
             let below =
                 path.join(&entry.name).map_err(|e| Error::new(ErrorKind::InvalidName, "remove", e))?;
             waiting.push((below, entry.attr.kind));
@@ -532,7 +532,7 @@ async fn remove_tree(there: &Remote, path: &VPath, kind: Kind) -> Result<()> {
     }
     for path in dirs.into_iter().rev() {
         let remove = Change::Remove { path, dir: true, expect: None };
-        if_there(there.volume.apply(&there.cx(), &remove).await)?;
+        if_there(there.volume().apply(&there.cx(), &remove).await)?;
     }
     Ok(())
 }

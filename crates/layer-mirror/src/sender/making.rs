@@ -181,7 +181,7 @@ impl Drop for Making {
 
 async fn make(remote: Arc<Remote>, temp: VPath, mut pieces: mpsc::UnboundedReceiver<Piece>) -> Result<()> {
     let how = OpenHow { mode: 0o600, ..OpenHow::create(Create::New) };
-    let file = remote.volume.open(&remote.cx(), &temp, how).await?.file;
+    let file = remote.volume().open(&remote.cx(), &temp, how).await?.file;
     let mut flying: FuturesUnordered<BoxFuture<'static, Result<()>>> = FuturesUnordered::new();
     let at_once = if remote.in_order { PIECES_MAX } else { 1 };
     while let Some(piece) = pieces.recv().await {
@@ -218,7 +218,7 @@ async fn make(remote: Arc<Remote>, temp: VPath, mut pieces: mpsc::UnboundedRecei
             Piece::GiveUp => {
                 file.close(&remote.cx(), Close::Abort).await?;
                 let remove = Change::Remove { path: temp, dir: false, expect: None };
-                return remote.volume.apply(&remote.cx(), &remove).await.map(drop);
+                return remote.volume().apply(&remote.cx(), &remove).await.map(drop);
             }
         }
     }

@@ -25,6 +25,7 @@ pub mod step;
 mod trouble;
 
 use crate::log::Log;
+use crate::mirrors::Reach;
 use crate::status::{Shared, State};
 use depth::Depth;
 use futures_util::future::FutureExt;
@@ -84,7 +85,11 @@ pub struct Sender {
     pub log: Arc<Log>,
     /// Held by who changes something; alone, nobody does.
     pub gate: Arc<RwLock<()>>,
+    /// The way to it, by which each session goes anew.
+    pub way: Arc<dyn Reach>,
     pub remote: Arc<Remote>,
+    /// It was reached just now.
+    pub is_fresh: bool,
     pub progress: Progress,
     pub shared: Arc<Shared>,
     pub orders: mpsc::UnboundedReceiver<Order>,
@@ -214,6 +219,9 @@ impl Sender {
 
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
         self.shared.set(State::Connecting);
+        if !std::mem::take(&mut self.is_fresh) {
+            self.remote.renew(self.way.reach().await?);
+        }
         self.remote.prepare().await?;
         self.overtaken()?;
         if self.progress.ledger().catching_up || !self.progress.ledger().compare.is_empty() {
@@ -328,10 +336,10 @@ impl Sender {
     /// Removes what nobody will finish.
     async fn sweep(&self, is_left: impl Fn(&str) -> bool) -> Result<(), Ended> {
         let dir = remote::private_dir();
-        let listed = self.remote.volume.list(&self.remote.cx(), &dir, Default::default()).await?;
+        let listed = self.remote.volume().list(&self.remote.cx(), &dir, Default::default()).await?;
         for entry in listed.entries.iter().filter(|entry| is_left(&entry.name)) {
             let remove = Change::Remove { path: remote::private(&entry.name), dir: false, expect: None };
-            self.remote.volume.apply(&self.remote.cx(), &remove).await?;
+            self.remote.volume().apply(&self.remote.cx(), &remove).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 use crate::record::Stamp;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ZEROS: &[u8] = &[0; 256 * 1024];
 
 pub struct Remote {
-    pub volume: Arc<dyn Volume>,
+    /// By the present connection, where there is one.
+    volume: RwLock<Arc<dyn Volume>>,
     pub in_order: bool,
     /// Whom our files belong to there.
     own: Mutex<Option<(u32, u32)>>,
@@ -56,7 +57,16 @@ impl Lack {
 
 impl Remote {
     pub fn new(volume: Arc<dyn Volume>, in_order: bool) -> Remote {
-        Remote { volume, in_order, own: Mutex::default(), lacks: Mutex::default() }
+        Remote { volume: RwLock::new(volume), in_order, own: Mutex::default(), lacks: Mutex::default() }
+    }
+
+    pub fn volume(&self) -> Arc<dyn Volume> {
+        self.volume.read().clone()
+    }
+
+    /// From now on it is reached by `volume`.
+    pub fn renew(&self, volume: Arc<dyn Volume>) {
+        *self.volume.write() = volume;
     }
 
     pub fn cx(&self) -> Cx {
@@ -82,11 +92,11 @@ impl Remote {
     pub async fn prepare(&self) -> Result<()> {
         let path = private_dir();
         let make = Change::MakeDir { path: path.clone(), mode: 0o700, dos: Default::default(), maker: None };
-        match self.volume.apply(&self.cx(), &make).await {
+        match self.volume().apply(&self.cx(), &make).await {
             Err(e) if e.kind != ErrorKind::AlreadyExists => return Err(e),
             _ => {}
         }
-        let attr = self.volume.stat(&self.cx(), &path).await?;
+        let attr = self.volume().stat(&self.cx(), &path).await?;
         *self.own.lock() = Some((attr.uid, attr.gid));
         Ok(())
     }
@@ -117,7 +127,7 @@ impl Remote {
     pub async fn set_attr(&self, path: &VPath, set: SetAttr) -> Result<()> {
         let apply = |set: SetAttr| async move {
             let change = Change::SetAttr { path: path.clone(), set, expect: None };
-            self.volume.apply(&self.cx(), &change).await.map(drop)
+            self.volume().apply(&self.cx(), &change).await.map(drop)
         };
         self.dressed(set, apply).await
     }
@@ -178,7 +188,7 @@ impl Remote {
             return Ok(());
         }
         let change = Change::SetNamed { path, name, value, expect: None };
-        match self.volume.apply(&self.cx(), &change).await {
+        match self.volume().apply(&self.cx(), &change).await {
             Err(e) if matches!(e.kind, ErrorKind::Unsupported | ErrorKind::NoSpace) => {
                 self.lack(Lack::Attributes);
                 Ok(())
@@ -189,10 +199,10 @@ impl Remote {
 
     /// Gives `to` what the file that it replaces carries, but for `except`.
     pub async fn carry_over(&self, from: &VPath, to: &VPath, except: &[Named]) -> Result<()> {
-        if !self.volume.caps().named {
+        if !self.volume().caps().named {
             return Ok(());
         }
-        let all = match carried(&*self.volume, &self.cx(), from).await {
+        let all = match carried(&*self.volume(), &self.cx(), from).await {
             Err(e) if matches!(e.kind, ErrorKind::NotFound | ErrorKind::Unsupported) => return Ok(()),
             all => all?,
         };
@@ -204,7 +214,7 @@ impl Remote {
 
     /// A change, without what the target cannot hold.
     pub async fn apply(&self, change: &Change) -> Result<()> {
-        let done = self.volume.apply(&self.cx(), change).await.map(drop);
+        let done = self.volume().apply(&self.cx(), change).await.map(drop);
         match (&done, change) {
             (Err(e), Change::MakeNode { .. }) if e.kind == ErrorKind::Unsupported => {
                 self.lack(Lack::SpecialFiles);
@@ -241,7 +251,7 @@ pub enum Touch {
 impl Touch {
     /// Whether it takes more than what is asked for at once: then nothing may be asked for behind it before it is done.
     pub fn is_slow(&self, remote: &Remote) -> bool {
-        matches!(self, Touch::Zero { .. }) && !remote.volume.caps().holes
+        matches!(self, Touch::Zero { .. }) && !remote.volume().caps().holes
     }
 }
 
@@ -251,7 +261,7 @@ pub fn touch(remote: Arc<Remote>, file: Arc<dyn File>, touch: Touch) -> BoxFutur
         match touch {
             Touch::Write { offset, data } => file.write_at(&remote.cx(), offset, data).await,
             Touch::Size(size) => file.set_attr(&remote.cx(), &SetAttr::size(size)).await.map(drop),
-            Touch::Zero { offset, length } if remote.volume.caps().holes => {
+            Touch::Zero { offset, length } if remote.volume().caps().holes => {
                 file.zero(&remote.cx(), offset, length).await
             }
             Touch::Zero { offset, length } => {

@@ -126,7 +126,7 @@ impl Step {
                 set.uid.is_some() != set.gid.is_some() || set.mtime.is_some() != set.atime.is_some()
             }
             // What the old one carries is looked at first.
-            Doing::Publish { making, .. } => !making.new && remote.volume.caps().named,
+            Doing::Publish { making, .. } => !making.new && remote.volume().caps().named,
             Doing::Change { .. } | Doing::Open { .. } | Doing::Close { .. } | Doing::CatchUp { .. } => false,
             // It looks here first.
             Doing::Dress(_) => true,
@@ -180,7 +180,7 @@ impl Step {
     /// Whether the mirror has it already, told by names. All steps before it are done, and none behind it has changed the same names.
     pub async fn is_done(&self, remote: &Remote) -> Result<bool> {
         let is_there = async |path: &VPath| {
-            if_there(remote.volume.stat(&remote.cx(), path).await).map(|there| there.is_some())
+            if_there(remote.volume().stat(&remote.cx(), path).await).map(|there| there.is_some())
         };
         match &self.doing {
             Doing::Publish { making, .. } => Ok(!is_there(&making.temp()).await?),
@@ -231,10 +231,10 @@ impl Doing {
                 }
                 let rename =
                     Change::Rename { from: making.temp(), to: to.clone(), replace: true, expect: None };
-                remote.volume.apply(&remote.cx(), &rename).await.map(drop)
+                remote.volume().apply(&remote.cx(), &rename).await.map(drop)
             }
             Doing::Open { file, path } => {
-                let opened = remote.volume.open(&remote.cx(), path, OpenHow::read_write()).await?;
+                let opened = remote.volume().open(&remote.cx(), path, OpenHow::read_write()).await?;
                 // Opened once: nobody else has put one there.
                 drop(file.file.set(opened.file));
                 Ok(())
@@ -282,7 +282,7 @@ async fn apply(remote: &Remote, change: &Change, dress: Option<(Kind, Stamp)>) -
             match made {
                 // It was made before, by a comparison or by somebody else.
                 Err(e) if e.kind == ErrorKind::AlreadyExists && kind == Kind::Dir => {
-                    let there = remote.volume.stat(&remote.cx(), path).await?;
+                    let there = remote.volume().stat(&remote.cx(), path).await?;
                     if there.is_dir() { dressed } else { Err(e) }
                 }
                 made => made.and(dressed),

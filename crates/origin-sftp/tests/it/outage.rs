@@ -36,6 +36,22 @@ async fn a_lost_connection_is_offline_and_the_next_call_dials_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redialing_nothing_goes_by_another_connection() {
+    let Some(rig) = Rig::start() else { return };
+    let volume = SftpVolume::new(SftpConfig { redial: false, ..rig.config() });
+    put(&volume, "f", "before").await;
+    rig.cut();
+    while volume.stat(&cx(), &p("f")).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        fails(volume.stat(&cx(), &p("f")).await, ErrorKind::Offline);
+    }
+    fails(volume.connect().await, ErrorKind::Offline);
+    assert_eq!(volume.connection(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_that_is_under_way_fails_and_nothing_hangs() {
     const CALLS: usize = 5000;
     let Some(rig) = Rig::start() else { return };
